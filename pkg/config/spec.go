@@ -1,0 +1,201 @@
+// Package config reads Salve's HCL files strictly and turns them into a checked specification.
+// Nothing in a Spec needs to be checked again by those who use it: names resolve, conditions are
+// compiled, dimensions agree, secrets were readable.
+package config
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// Autonomy is how much a host or service lets Salve do alone; the stricter of two wins.
+type Autonomy string
+
+// The levels that exist today. "approve" and "low_risk" are load errors until approvals are built.
+const (
+	Observe Autonomy = "observe" // decide and record, act never
+	Full    Autonomy = "full"    // act on every configured remedy
+)
+
+// Severity orders alerts.
+type Severity string
+
+// Severities from mild to grave.
+const (
+	Info     Severity = "info"
+	Warning  Severity = "warning"
+	Critical Severity = "critical"
+)
+
+// Agent is everything that agent.hcl and its rules folder say.
+type Agent struct {
+	Host     string            // default: the host name
+	Labels   map[string]string // free words about the host; label.NAME in rules
+	Autonomy Autonomy          // default observe
+	Data     string            // state folder; default $STATE_DIRECTORY, else /var/lib/salve/agent
+	Socket   string            // local API; default $RUNTIME_DIRECTORY/agent.sock, else /run/salve/agent.sock
+	Metrics  string            // loopback address of /metrics and /healthz; "" is off; default 127.0.0.1:7610
+	PerHour  int               // remedies an hour on this host, undo exempt; default 12
+
+	Allow       []Allow
+	Services    []*Service // in order of declaration; those made for bare allowed units come last
+	Rules       []*Rule
+	Notifiers   []*Notifier
+	Escalations []*Escalation
+	Windows     []*Window
+	Heartbeat   *Heartbeat // nil: none
+
+	Files    []string // every file read, in order, for messages and digests
+	Digest   string   // sha256 of their contents
+	Warnings hcl.Diagnostics
+}
+
+// Allow is one block of the local last word: its targets × its actions.
+type Allow struct {
+	Units   []string // unit names and globs
+	Pools   []string // pool names
+	Paths   []string // folders
+	Exec    []string // absolute paths and globs of programs
+	Actions []string // action kinds, and "probe" for exec probes, "notify" for exec notifiers
+	Range   hcl.Range
+}
+
+// Service is what Salve looks after: a unit (or a glob of template instances) with its signals and remedies.
+type Service struct {
+	Name      string
+	Unit      string        // unit name or glob; default NAME.service
+	Startup   time.Duration // nobody judges it while it starts; default 30 s
+	Tier      string        // "critical", "standard" (default) or "best_effort"
+	Autonomy  Autonomy      // default: the host's
+	DependsOn []string      // names of services of this host, or of others (no effect here yet)
+	Every     time.Duration // period of unit samples (cgroup figures); default 1 s, least 100 ms
+	Probes    []*Probe
+	Pools     []*Pool
+	Remedies  []*Remedy
+	Implicit  bool // made for an allowed unit that has no service block
+	Range     hcl.Range
+}
+
+// Probe asks a service from outside. Exactly one of HTTP, TCP, Exec is set.
+type Probe struct {
+	Name    string
+	HTTP    string   // URL
+	Status  []int    // accepted HTTP status codes; empty: 200-299
+	Body    string   // if set, this text must occur in the first 64 KiB of the answer
+	TCP     string   // host:port or unix:/path
+	Exec    []string // argv; allowed by an allow block with action "probe"
+	Every   time.Duration
+	Timeout time.Duration
+	Misses  int // consecutive misses before ok turns false; default 3
+	Range   hcl.Range
+}
+
+// Pool is a connection pool that can be watched and reset.
+type Pool struct {
+	Name         string
+	PgBouncer    string // socket path or host:port of the admin console
+	Database     string
+	User         string // console user; default "salve"
+	PasswordFile string // "" means none
+	Every        time.Duration
+	Range        hcl.Range
+}
+
+// Remedy is a configured fix: an action with its arguments, plus precondition, verification, undo.
+type Remedy struct {
+	Kind         remedy.Kind
+	Name         string
+	Service      *Service
+	Args         remedy.Args   // decoded and checked arguments of the kind
+	Confidence   float64       // prior; default 0.8
+	Precondition *expr.Program // nil: none
+	Verify       *Verify       // nil: the rule's clear, defaults.Verify*
+	Attempts     int           // per instance in an hour, across incidents; default 3
+	Cooldown     time.Duration // default 60 s
+	Timeout      time.Duration // of the action itself; default 90 s
+	Affects      []string
+	Range        hcl.Range
+}
+
+// Verify says when a remedy worked.
+type Verify struct {
+	When   *expr.Program // nil: the rule's clear
+	Within time.Duration // default max(30 s, startup + hold)
+	Hold   time.Duration // default 5 s
+}
+
+// Rule is a condition with its hysteresis and what to try.
+type Rule struct {
+	Name     string
+	Services []string // globs; empty: the rule is about the host
+	Unit     string   // glob of units; one alert per matching unit; "" means each service's own unit
+	Severity Severity
+	When     *expr.Program
+	Clear    *expr.Program // nil: not When
+	For      time.Duration
+	ClearFor time.Duration
+	Try      []string // remedy names in order
+	Escalate EscalateTo
+	BuiltIn  bool // made by Salve (unit-failed)
+	Range    hcl.Range
+}
+
+// EscalateTo is a rule's way to people.
+type EscalateTo struct {
+	To    string        // escalation name; "" means "default"
+	After time.Duration // default 5 min
+}
+
+// Notifier is one way to reach people.
+type Notifier struct {
+	Kind string // "email", "webhook", "exec", "journald"
+	Name string
+	// email
+	To, From, SMTP string
+	// webhook
+	URL    string
+	Secret string // HMAC key, read from secret_file at load; "" means unsigned
+	// exec
+	Command []string
+	Timeout time.Duration
+	Range   hcl.Range
+}
+
+// ID is how escalation steps name the notifier: kind.name.
+func (n *Notifier) ID() string { return n.Kind + "." + n.Name }
+
+// Escalation hands an incident to people, in steps.
+type Escalation struct {
+	Name  string
+	Steps []Step
+	Range hcl.Range
+}
+
+// Step is one rung: After is counted from the rung before.
+type Step struct {
+	After  time.Duration
+	Notify []string // notifier IDs
+	Repeat int      // how many times more, each After apart and under a delivery key of its own
+}
+
+// Window is a pause that recurs by schedule.
+type Window struct {
+	Name     string
+	Services []string // globs; empty: all
+	Days     []time.Weekday
+	From, To string // "HH:MM" in Zone; To before From spans midnight
+	Zone     *time.Location
+	Reason   string
+	Range    hcl.Range
+}
+
+// Heartbeat pings an outside dead man's switch while the agent works.
+type Heartbeat struct {
+	URL   string
+	Every time.Duration // default 1 min
+	Range hcl.Range
+}
