@@ -2,6 +2,8 @@
 // dimension, to what it belongs, and where it comes from. Rules are checked against it when loaded.
 package signal
 
+import "time"
+
 // Dimension is the kind of quantity that a signal or expression has. Values are in base SI units.
 type Dimension uint8
 
@@ -17,6 +19,31 @@ const (
 	Text                            // a word, comparable with == and != only
 )
 
+// String is the dimension as error messages and listings name it.
+func (d Dimension) String() string {
+	switch d {
+	case Number:
+		return "number"
+	case Ratio:
+		return "ratio"
+	case Seconds:
+		return "seconds"
+	case Bytes:
+		return "bytes"
+	case Count:
+		return "count"
+	case PerSecond:
+		return "per second"
+	case BytesPerSecond:
+		return "bytes per second"
+	case Bool:
+		return "bool"
+	case Text:
+		return "text"
+	}
+	return "unknown dimension"
+}
+
 // Scope says to what an instance of a signal belongs.
 type Scope uint8
 
@@ -26,6 +53,17 @@ const (
 	Service              // a configured service: its probes, pools, metrics
 )
 
+// String is the scope's word in listings.
+func (s Scope) String() string {
+	switch s {
+	case Unit:
+		return "unit"
+	case Service:
+		return "service"
+	}
+	return "host"
+}
+
 // Info describes one signal.
 type Info struct {
 	// Name with "*" for the part that names an instance: "host.disk[*].used_ratio", "probe.*.ok".
@@ -33,18 +71,15 @@ type Info struct {
 	Dim   Dimension
 	Scope Scope
 	// Event is true when a change arrives by itself (D-Bus, kernel) and not by the next poll.
-	// Rules over only such signals fire without a `for`.
+	// Rules over only such signals fire without a `for`. The value holds until the next event.
 	Event bool
+	// Counter is true when the value only grows, until whoever counts starts again from zero.
+	// Rules look at its rate or change.
+	Counter bool
 	// Every is the default time between samples; 0 for events.
+	Every time.Duration
+	// Words are all values that a Text signal can take; empty for the other dimensions.
+	Words  []string
 	Help   string
 	Source string
-}
-
-// Path is a parsed signal name: host.disk["/var"].used_ratio has Family "host.disk", Key "/var",
-// Field "used_ratio"; probe.health.ok has Family "probe", Key "health", Field "ok"; unit.cpu has
-// Family "unit", no Key, Field "cpu". Key "*" stands for every instance.
-type Path struct {
-	Family string
-	Key    string
-	Field  string
 }
