@@ -1,0 +1,183 @@
+package expr
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/salveops/salve/pkg/series"
+	"github.com/salveops/salve/pkg/signal"
+)
+
+// function is one function of the language.
+type function struct {
+	name    string
+	usage   string
+	min     int // arguments
+	max     int
+	compile func(*compiler, *hclsyntax.FunctionCallExpr) *node
+}
+
+// functions is the table of all functions, in the order of the documentation.
+func functions() []function {
+	return []function{
+		over("avg", (*series.Series).Avg, average),
+		over("min", (*series.Series).Min, same),
+		over("max", (*series.Series).Max, same),
+		over("sum", (*series.Series).Sum, same),
+		over("last", (*series.Series).Newest, anything),
+		over("count", (*series.Series).Count, counted),
+		over("stddev", (*series.Series).Stddev, same),
+		{"rate", `rate(counter, "5m")`, 2, 2, (*compiler).rate},
+		{"change", `change(signal, "5m")`, 2, 2, (*compiler).change},
+		{"change_ratio", `change_ratio(signal, "5m")`, 2, 2, (*compiler).changeRatio},
+		{"quantile", `quantile(0.99, signal, "5m")`, 3, 3, (*compiler).quantile},
+		{"predict", `predict(signal, "4h") or predict(signal, "4h", "1h")`, 2, 3, (*compiler).predict},
+		{"absent", `absent(signal)`, 1, 1, (*compiler).isAbsent},
+		{"held", `held(condition, "30s")`, 2, 2, (*compiler).held},
+		{"hits", `hits(condition, 3, 5)`, 3, 3, (*compiler).hits},
+		{"between", `between("09:00", "18:00", "Europe/Berlin")`, 2, 3, (*compiler).between},
+		{"weekday", `weekday() or weekday("Europe/Berlin")`, 0, 1, (*compiler).weekday},
+	}
+}
+
+// later are the functions that the language reserves.
+var later = []struct{ name, reason string }{
+	{"anomaly", "learned baselines come in a later version"},
+	{"recent_change", "recorded changes come in a later version"},
+}
+
+func (c *compiler) call(e *hclsyntax.FunctionCallExpr) *node {
+	for _, l := range later {
+		if l.name == e.Name {
+			c.fail(e.NameRange, "Not available yet", "%s() cannot be used: %s.", e.Name, l.reason)
+			return nil
+		}
+	}
+	var names []string
+	for _, fn := range functions() {
+		if fn.name != e.Name {
+			names = append(names, fn.name)
+			continue
+		}
+		if e.ExpandFinal || len(e.Args) < fn.min || len(e.Args) > fn.max {
+			c.fail(e.Range(), "Wrong arguments", "%s is written %s.", fn.name, fn.usage)
+			return nil
+		}
+		return fn.compile(c, e)
+	}
+	c.fail(e.NameRange, "Unknown function", "There is no function %s%s", e.Name, meant(e.Name, names))
+	return nil
+}
+
+// glance is a window function of a series.
+type glance func(s *series.Series, now, window, since time.Duration) (float64, bool)
+
+// over is the table entry of a window function whose only arguments are signal and window.
+func over(name string, look glance, dim func(signal.Info) (signal.Dimension, bool)) function {
+	return function{name, name + `(signal, "5m")`, 2, 2, func(c *compiler, e *hclsyntax.FunctionCallExpr) *node {
+		ref, window, ok := c.windowed(e.Args[0], e.Args[1])
+		if !ok {
+			return nil
+		}
+		d, ok := dim(c.refs[ref].Info)
+		if !ok {
+			c.unfit(e, ref)
+			return nil
+		}
+		return c.glance(e, ref, window, d, look)
+	}}
+}
+
+// What comes out of a window function, by what goes in.
+
+func same(in signal.Info) (signal.Dimension, bool) {
+	return in.Dim, in.Dim != signal.Bool && in.Dim != signal.Text
+}
+
+func anything(in signal.Info) (signal.Dimension, bool) { return in.Dim, true }
+
+func counted(signal.Info) (signal.Dimension, bool) { return signal.Count, true }
+
+// average of a condition is the share of the time in which it was true.
+func average(in signal.Info) (signal.Dimension, bool) {
+	if in.Dim == signal.Bool {
+		return signal.Ratio, true
+	}
+	return same(in)
+}
+
+// windowed compiles the two arguments that nearly all window functions have.
+func (c *compiler) windowed(sig, window hclsyntax.Expression) (ref int, d time.Duration, ok bool) {
+	ref, found := c.find(sig)
+	d, ok = c.duration(window)
+	if !found || !ok {
+		return 0, 0, false
+	}
+	every := c.refs[ref].Every
+	switch {
+	case d == 0:
+		c.fail(window.Range(), "Impossible window", "A window is longer than no time.")
+		return 0, 0, false
+	case d < 2*every:
+		c.fail(window.Range(), "Impossible window", "%s is sampled every %s; a window over it is at least %s long.",
+			c.refs[ref].Path, brief(every), brief(2*every))
+		return 0, 0, false
+	}
+	return ref, d, c.withinMost(window.Range(), d)
+}
+
+func (c *compiler) withinMost(at hcl.Range, d time.Duration) bool {
+	if d > MaxWindow {
+		c.fail(at, "Impossible window", "%s is too long; the samples of at most %s are kept.", brief(d), brief(MaxWindow))
+		return false
+	}
+	return true
+}
+
+// glance makes the node of a window function.
+func (c *compiler) glance(e hclsyntax.Expression, ref int, window time.Duration, dim signal.Dimension, look glance) *node {
+	c.look(ref, window)
+	n := &node{src: e, dim: dim, words: c.refs[ref].Info.Words}
+	value := func(b *binding) number {
+		s := b.series[ref]
+		if s == nil {
+			return nothing
+		}
+		return func(f *frame) float64 {
+			if v, ok := look(s, f.now.Boot, window, f.since); ok {
+				return v
+			}
+			return math.NaN()
+		}
+	}
+	n.num = value
+	if dim == signal.Bool {
+		n.num, n.cond = nil, truthOf(value)
+	}
+	c.leaf(leaf{text: text(e), dim: dim, ref: ref, num: value})
+	return n
+}
+
+// unfit notes that a function makes no sense for a signal.
+func (c *compiler) unfit(e *hclsyntax.FunctionCallExpr, ref int) {
+	r := c.refs[ref]
+	c.fail(e.Range(), "Wrong arguments", "%s() cannot be taken of %s, which is %s.", e.Name, r.Path, describe(&node{dim: r.Info.Dim}))
+}
+
+// duration reads a literal such as "5m".
+func (c *compiler) duration(e hclsyntax.Expression) (time.Duration, bool) {
+	t, isText := e.(*hclsyntax.TemplateExpr)
+	if isText {
+		if s, ok := plain(t); ok {
+			if d, err := time.ParseDuration(strings.TrimSpace(s)); err == nil && d >= 0 {
+				return d, true
+			}
+		}
+	}
+	c.fail(e.Range(), "Impossible window", `A window is a literal such as "30s", "5m" or "1h30m", not %s.`, short(e))
+	return 0, false
+}

@@ -1,0 +1,90 @@
+package expr
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/salveops/salve/pkg/signal"
+)
+
+// lookup finds a signal in the catalogue, or says what may have been meant.
+func (c *compiler) lookup(at hcl.Range, p signal.Path) (signal.Info, bool) {
+	if in, ok := signal.Lookup(p); ok {
+		return in, true
+	}
+	keyed, plain := p, p
+	keyed.Key, plain.Key = signal.AnyKey, ""
+	_, needsKey := signal.Lookup(keyed)
+	_, noKey := signal.Lookup(plain)
+	switch best := signal.Suggest(p.String()); {
+	case p.Key == "" && needsKey:
+		c.fail(at, "Missing key", `%s exists once for each instance: %s["…"].%s, or ["*"] for every one.`, p, p.Family, p.Field)
+	case p.Key != "" && noKey:
+		c.fail(at, "Unknown signal", "%s has no key: write %s.", p, plain)
+	case strings.Contains(p.Field, "-"):
+		c.fail(at, "Unknown signal", "There is no signal %s. A minus needs spaces on both sides.", p)
+	case best != "":
+		c.fail(at, "Unknown signal", "There is no signal %s. Did you mean %s?", p, best)
+	default:
+		c.fail(at, "Unknown signal", "There is no signal %s.", p)
+	}
+	return signal.Info{}, false
+}
+
+// allowed checks that a signal can be read where the condition stands.
+func (c *compiler) allowed(at hcl.Range, p signal.Path, in signal.Info) bool {
+	s := c.scope
+	switch {
+	case s.Use == ThresholdValue && (in.Scope != signal.Host || p.Key == signal.AnyKey):
+		c.fail(at, "Signal of an instance", "%s differs between instances; a threshold belongs to the whole host.", p)
+		return false
+	case in.Scope == signal.Unit && !s.Service && !s.Unit:
+		c.fail(at, "Signal without a unit", "%s belongs to a unit; name `services` or `unit` in the rule.", p)
+		return false
+	case in.Scope == signal.Service && !s.Service:
+		c.fail(at, "Signal without a service", "%s belongs to a service; name `services` in the rule.", p)
+		return false
+	case p.Family == "probe" && !c.declared(at, p, s.Probes), p.Family == "pool" && !c.declared(at, p, s.Pools):
+		return false
+	case p.Key != signal.AnyKey && strings.Contains(p.Key, "*"):
+		c.fail(at, "Unsupported pattern", `%s: a key is one name, or "*" for every instance.`, p)
+		return false
+	case p.Key != signal.AnyKey:
+		return true
+	case c.each != "" && c.each != p.Family:
+		c.fail(at, "Two sorts of instances", "A condition is judged for each %s or for each %s, not for both.", c.each, p.Family)
+		return false
+	}
+	c.each = p.Family
+	return true
+}
+
+// declared checks that the service has the probe or pool.
+func (c *compiler) declared(at hcl.Range, p signal.Path, names []string) bool {
+	if p.Key == signal.AnyKey || slices.Contains(names, p.Key) {
+		return true
+	}
+	c.fail(at, "Unknown "+p.Family, "The service has no %s %q%s", p.Family, p.Key, meant(p.Key, names))
+	return false
+}
+
+// refer gives a signal its place among the program's.
+func (c *compiler) refer(p signal.Path, in signal.Info) int {
+	i := slices.IndexFunc(c.refs, func(r Ref) bool { return r.Path == p })
+	if i < 0 {
+		i = len(c.refs)
+		c.refs = append(c.refs, Ref{Path: p, Info: in, Every: c.scope.every(p, in), Absent: c.absent})
+	}
+	c.refs[i].Absent = c.refs[i].Absent && c.absent
+	c.read = append(c.read, i)
+	return i
+}
+
+// look notes that a window function looks back over a signal.
+func (c *compiler) look(ref int, window time.Duration) {
+	c.refs[ref].Window = max(c.refs[ref].Window, window)
+	c.window = max(c.window, window)
+}
