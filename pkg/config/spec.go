@@ -43,7 +43,8 @@ type Agent struct {
 
 	Allow       []Allow
 	Services    []*Service // in order of declaration; those made for bare allowed units come last
-	Rules       []*Rule
+	Rules       []*Rule    // in order of declaration; built-in ones come last
+	Remedies    []*Remedy  // of the host: tried by rules that name no service; their Service is nil
 	Notifiers   []*Notifier
 	Escalations []*Escalation
 	Windows     []*Window
@@ -68,9 +69,10 @@ type Allow struct {
 type Service struct {
 	Name      string
 	Unit      string        // unit name or glob; default NAME.service
+	Except    []string      // units and globs that another service looks after; see Covers
 	Startup   time.Duration // nobody judges it while it starts; default 30 s
 	Tier      string        // "critical", "standard" (default) or "best_effort"
-	Autonomy  Autonomy      // default: the host's
+	Autonomy  Autonomy      // what really holds: the stricter of the service's and the host's
 	DependsOn []string      // names of services of this host, or of others (no effect here yet)
 	Every     time.Duration // period of unit samples (cgroup figures); default 1 s, least 100 ms
 	Probes    []*Probe
@@ -109,7 +111,7 @@ type Pool struct {
 type Remedy struct {
 	Kind         remedy.Kind
 	Name         string
-	Service      *Service
+	Service      *Service      // nil: a remedy of the host
 	Args         remedy.Args   // decoded and checked arguments of the kind
 	Confidence   float64       // prior; default 0.8
 	Precondition *expr.Program // nil: none
@@ -117,14 +119,14 @@ type Remedy struct {
 	Attempts     int           // per instance in an hour, across incidents; default 3
 	Cooldown     time.Duration // default 60 s
 	Timeout      time.Duration // of the action itself; default 90 s
-	Affects      []string
+	Affects      []string      // services of this host that the action takes down as well
 	Range        hcl.Range
 }
 
-// Verify says when a remedy worked.
+// Verify says when a remedy worked. Remedy.Verification fills in what depends on the rule.
 type Verify struct {
 	When   *expr.Program // nil: the rule's clear
-	Within time.Duration // default max(30 s, startup + hold)
+	Within time.Duration // 0: max(30 s, startup + hold, longest window + hold)
 	Hold   time.Duration // default 5 s
 }
 

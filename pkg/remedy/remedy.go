@@ -19,6 +19,16 @@ const (
 	ResetPool   Kind = "reset_pool"
 )
 
+// Target is the list of an allow block that must name what a kind acts on.
+type Target string
+
+// Targets.
+const (
+	OnUnit Target = "unit" // allow { units = … }
+	OnPool Target = "pool" // allow { pools = … }
+	OnExec Target = "exec" // allow { exec = … }
+)
+
 // Args are the decoded arguments of a remedy; which fields count depends on the kind.
 type Args struct {
 	Unit       string            // start…set_property: unit to act on; "" means the alert's own unit
@@ -33,23 +43,36 @@ type Args struct {
 	Mode       string            // reset_pool: "reconnect" (default)
 }
 
+// Type is the type of an argument in the configuration.
+type Type string
+
+// Types of arguments and the Go types that Values holds for them.
+const (
+	String   Type = "string"   // string
+	Strings  Type = "strings"  // []string
+	Map      Type = "map"      // map[string]string
+	Bool     Type = "bool"     // bool
+	Duration Type = "duration" // time.Duration
+)
+
 // Arg describes one argument for the loader, `salve remedies` and the docs.
 type Arg struct {
 	Name     string // HCL attribute
-	Type     string // "string", "strings", "map", "bool", "duration"
+	Type     Type
 	Required bool
-	Default  string
+	Default  string // as people write it; "" means none
 	Help     string
+	Min, Max time.Duration // bounds of a duration
 }
 
 // Spec describes a kind.
 type Spec struct {
 	Kind       Kind
 	Summary    string
-	Target     string // "unit", "pool" or "exec": which list of an allow block must name the target
+	Target     Target
 	Args       []Arg
-	Disruptive bool // may take away capacity that the host still serves
-	Shared     bool // acts on something that other hosts use too
-	Undoable   bool
+	Disruptive bool     // may take away capacity that the host still serves; see Risk for the arguments' say
+	Shared     bool     // acts on something that other hosts use too
+	Undoable   bool     // can be taken back, given the arguments that this needs
 	Verbs      []string // polkit verbs that the kind needs
 }

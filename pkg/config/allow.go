@@ -1,0 +1,148 @@
+package config
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// Actions of an allow block that are no remedies: programs that probes and notifiers run.
+const (
+	ActionProbe  = "probe"
+	ActionNotify = "notify"
+)
+
+// Allows reports whether some allow block permits the action on the target. It is the local last
+// word; who acts asks it again with the primary name of what it is about to touch.
+func (a *Agent) Allows(action string, on remedy.Target, target string) bool {
+	return allows(a.Allow, action, on, func(pattern string) bool { return match(pattern, target) })
+}
+
+func allows(blocks []Allow, action string, on remedy.Target, meets func(pattern string) bool) bool {
+	for i := range blocks {
+		if slices.Contains(blocks[i].Actions, action) && slices.ContainsFunc(blocks[i].targets(on), meets) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *Allow) targets(on remedy.Target) []string {
+	switch on {
+	case remedy.OnUnit:
+		return a.Units
+	case remedy.OnPool:
+		return a.Pools
+	case remedy.OnExec:
+		return a.Exec
+	}
+	return nil
+}
+
+func (l *loader) decodeAllow(b *block) {
+	units := b.globs("units", func(s string) string { return remedy.CheckUnitName(s, true) })
+	a := Allow{
+		Range: b.header, Units: plain(units),
+		Pools: plain(b.globs("pools", anyGlob)),
+		Paths: plain(b.globs("paths", checkAbsolute)),
+		Exec:  plain(b.globs("exec", checkProgramGlob)),
+	}
+	if len(b.set("units", "pools", "paths", "exec")) == 0 {
+		l.fail(b.header, "No target", "allow names no units, pools, paths or exec; nothing listed, nothing allowed.")
+	}
+	actions := b.texts("actions")
+	if b.has("actions") && len(actions) == 0 {
+		b.fail("actions", "No action", "allow lists no actions; nothing listed, nothing allowed.")
+	}
+	for _, w := range actions {
+		if l.checkAction(b, w) {
+			a.Actions = append(a.Actions, w.text)
+		}
+	}
+	for _, w := range units {
+		if strings.Trim(strings.TrimSuffix(w.text, ".service"), "*") == "" {
+			l.warn(w.at, "Every unit", "%q allows these actions on every unit of the host.", w.text)
+		}
+	}
+	l.allowed = append(l.allowed, units...)
+	l.agent.Allow = append(l.agent.Allow, a)
+}
+
+// checkAction reports an action that does not exist, or that has nothing in this block to act on.
+func (l *loader) checkAction(b *block, w word) bool {
+	on := remedy.OnExec
+	if w.text != ActionProbe && w.text != ActionNotify {
+		spec, ok := l.spec(w, "action", append(remedy.Names(), ActionProbe, ActionNotify))
+		if !ok {
+			return false
+		}
+		on = spec.Target
+	}
+	key := map[remedy.Target]string{remedy.OnUnit: "units", remedy.OnPool: "pools", remedy.OnExec: "exec"}[on]
+	if len(b.set(key)) == 0 {
+		l.fail(w.at, "No target", "%s acts on what %q lists, and this allow block has no %q.", w.text, key, key)
+		return false
+	}
+	return true
+}
+
+// spec finds a kind of remedy by the word that the file uses for it.
+func (l *loader) spec(w word, what string, known []string) (remedy.Spec, bool) {
+	if spec, ok := remedy.Lookup(w.text); ok {
+		return spec, true
+	}
+	if does, soon := remedy.Later(w.text); soon {
+		l.fail(w.at, "Not yet", "The %s %q, which %s, comes in a later release.", what, w.text, does)
+	} else {
+		l.fail(w.at, "Unknown "+what, "There is no %s %q.%s", what, w.text, oneOf(w.text, known))
+	}
+	return remedy.Spec{}, false
+}
+
+// unknownKind reports a remedy or notifier of a kind that does not exist.
+func (l *loader) unknownKind(raw *hcl.Block) {
+	w := word{raw.Labels[0], raw.LabelRanges[0]}
+	if raw.Type == "remedy" {
+		l.spec(w, "kind of remedy", remedy.Names())
+		return
+	}
+	if slices.Contains([]string{"pagerduty", "slack", "alertmanager"}, w.text) {
+		l.fail(w.at, "Not yet", "Notifiers of kind %q come with the controller, in a later release.", w.text)
+		return
+	}
+	known := notifierKinds()
+	l.fail(w.at, "Unknown kind of notifier", "There is no kind of notifier %q.%s", w.text, oneOf(w.text, known))
+}
+
+// globs reads a list whose words pass the check and can be read as globs.
+func (b *block) globs(name string, check func(string) string) []word {
+	var list []word
+	for _, w := range b.texts(name) {
+		wrong := check(w.text)
+		if wrong == "" && badGlob(w.text) {
+			wrong = "it is a broken glob"
+		}
+		if wrong != "" {
+			b.l.fail(w.at, "Wrong value", "%s: %s.", name, wrong)
+			continue
+		}
+		list = append(list, w)
+	}
+	return list
+}
+
+func anyGlob(string) string { return "" }
+
+func checkProgramGlob(s string) string {
+	if wrong := checkAbsolute(s); wrong != "" {
+		return wrong
+	}
+	if isGlob(path.Dir(s)) {
+		return "the folder of a program must be named, only its file may be a glob"
+	}
+	return ""
+}

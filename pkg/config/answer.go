@@ -1,0 +1,121 @@
+package config
+
+import (
+	"time"
+
+	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/expr"
+)
+
+// Answers that a checked specification gives, so that everyone who asks gets the same one.
+
+// Covers reports whether the service looks after the unit: its name or glob matches and no other
+// service has a better claim. A unit has at most one service.
+func (s *Service) Covers(unit string) bool {
+	if !match(s.Unit, unit) {
+		return false
+	}
+	for _, pattern := range s.Except {
+		if match(pattern, unit) {
+			return false
+		}
+	}
+	return true
+}
+
+// About reports whether the rule is about the service. A rule without services is about the host.
+func (r *Rule) About(s *Service) bool {
+	for _, pattern := range r.Services {
+		if match(pattern, s.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Candidates are the remedies that the rule tries for the service, in order. For a rule about the
+// host s is nil and the remedies are those of the host. Names that a service does not have are left
+// out: a rule about several services may list remedies that only some of them have.
+func (a *Agent) Candidates(r *Rule, s *Service) []*Remedy {
+	from := a.Remedies
+	if s != nil {
+		from = s.Remedies
+	}
+	var found []*Remedy
+	for _, name := range r.Try {
+		if rem := remedyNamed(from, name); rem != nil {
+			found = append(found, rem)
+		}
+	}
+	return found
+}
+
+func remedyNamed(from []*Remedy, name string) *Remedy {
+	for _, rem := range from {
+		if rem.Name == name {
+			return rem
+		}
+	}
+	return nil
+}
+
+// Verification is how an attempt of the remedy for the rule is judged.
+type Verification struct {
+	When   *expr.Program
+	Not    bool          // recovery is that When does not hold: the rule has no clear of its own
+	Within time.Duration // longer than every window in When
+	Hold   time.Duration
+}
+
+// Verification fills in what the remedy's verify block leaves to the rule and to the defaults.
+func (rem *Remedy) Verification(r *Rule) Verification {
+	v := Verification{When: r.Clear, Hold: defaults.VerifyHold}
+	if r.Clear == nil {
+		v.When, v.Not = r.When, true
+	}
+	if rem.Verify != nil {
+		v.Hold, v.Within = rem.Verify.Hold, rem.Verify.Within
+		if rem.Verify.When != nil {
+			v.When, v.Not = rem.Verify.When, false
+		}
+	}
+	if v.Within == 0 {
+		v.Within = max(defaults.VerifyWithin, rem.startup()+v.Hold, v.When.Window()+v.Hold)
+	}
+	return v
+}
+
+// startup is the time that a start of the remedy's service is given.
+func (rem *Remedy) startup() time.Duration {
+	if rem.Service == nil {
+		return defaults.Startup
+	}
+	return rem.Service.Startup
+}
+
+// Service is the service of that name, or nil.
+func (a *Agent) Service(name string) *Service { return named(a.Services, name, (*Service).name) }
+
+// Rule is the rule of that name, or nil.
+func (a *Agent) Rule(name string) *Rule { return named(a.Rules, name, (*Rule).name) }
+
+// Notifier is the notifier of that ID ("email.me"), or nil.
+func (a *Agent) Notifier(id string) *Notifier { return named(a.Notifiers, id, (*Notifier).ID) }
+
+// Escalation is the escalation of that name, or nil.
+func (a *Agent) Escalation(name string) *Escalation {
+	return named(a.Escalations, name, (*Escalation).name)
+}
+
+func (s *Service) name() string    { return s.Name }
+func (r *Rule) name() string       { return r.Name }
+func (e *Escalation) name() string { return e.Name }
+
+func named[T any](all []*T, name string, of func(*T) string) *T {
+	for _, one := range all {
+		if of(one) == name {
+			return one
+		}
+	}
+	return nil
+}

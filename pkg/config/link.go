@@ -1,0 +1,167 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/signal"
+)
+
+// link turns drafts into the specification: names resolve, conditions compile, allow permits.
+func (l *loader) link() {
+	l.linkServices()
+	l.addImplicit()
+	l.linkThresholds()
+	if l.diags.HasErrors() {
+		return // every condition that uses what is wrong would be wrong as well
+	}
+	for _, d := range l.rules {
+		l.linkRule(d)
+	}
+	for _, d := range l.eachRemedy() {
+		l.compileRemedy(d)
+	}
+	if l.diags.HasErrors() {
+		return
+	}
+	l.checkVerify()
+	l.checkAllowed()
+	l.checkPeople()
+	l.checkUse()
+}
+
+// linkThresholds compiles the thresholds in the order in which they were declared.
+func (l *loader) linkThresholds() {
+	for _, d := range l.thresholds {
+		t, diags := expr.NewThreshold(d.name, d.def, d.cases, &expr.Scope{Labels: l.labels()})
+		l.diags = append(l.diags, diags...)
+		l.compiled[d.name] = t
+	}
+}
+
+// labels of the host for the rule language; never nil, so that a label that is not set is told.
+func (l *loader) labels() map[string]string {
+	if l.agent.Labels == nil && !l.rulesOnly {
+		return map[string]string{}
+	}
+	return l.agent.Labels
+}
+
+func (l *loader) linkRule(d *ruleDraft) {
+	l.agent.Rules = append(l.agent.Rules, d.Rule)
+	for _, s := range l.agent.Services {
+		if d.About(s) {
+			d.about = append(d.about, s)
+		}
+	}
+	l.checkGlobs(d)
+	d.When = l.compile(d.when, d.scope(l, expr.When))
+	if d.clear != nil {
+		d.Clear = l.compile(d.clear, d.scope(l, expr.Clear))
+	}
+	if d.When == nil {
+		return
+	}
+	if construct, needed := d.When.NeedsClear(); needed && d.clear == nil {
+		l.fail(d.When.Range(), "Missing clear", "The condition uses %s, whose end is no recovery: a plateau or the "+
+			"hour would count as one. Say with clear when the rule has recovered.", construct)
+	}
+	if !d.forSet {
+		d.For = defaults.ForPolled
+		if d.When.EventOnly() {
+			d.For = defaults.ForEvent
+		}
+	}
+	l.checkSources(d)
+	l.checkTry(d)
+}
+
+// scope is what the rule's conditions may refer to: what any of its services has. That each of them
+// has it is checked afterwards, by name.
+func (d *ruleDraft) scope(l *loader, use expr.Use) *expr.Scope {
+	s := &expr.Scope{
+		Service: len(d.Services) > 0, Unit: d.Unit != "", Labels: l.labels(), Thresholds: l.compiled, Use: use,
+	}
+	fill(s, d.about)
+	return s
+}
+
+// fill names the probes and pools of the services, and tells how often each signal is sampled.
+func fill(s *expr.Scope, services []*Service) {
+	for _, service := range services {
+		for _, p := range service.Probes {
+			if !slices.Contains(s.Probes, p.Name) {
+				s.Probes = append(s.Probes, p.Name)
+			}
+		}
+		for _, p := range service.Pools {
+			if !slices.Contains(s.Pools, p.Name) {
+				s.Pools = append(s.Pools, p.Name)
+			}
+		}
+	}
+	s.Every = func(p signal.Path) time.Duration {
+		slowest := time.Duration(0)
+		for _, service := range services {
+			slowest = max(slowest, service.period(p))
+		}
+		return slowest
+	}
+}
+
+// period is how often the service samples the signal; 0 when the service does not say.
+func (s *Service) period(p signal.Path) time.Duration {
+	family, _, _ := strings.Cut(p.Family, ".")
+	switch family {
+	case "unit":
+		return s.Every
+	case "probe":
+		if probe := named(s.Probes, p.Key, func(p *Probe) string { return p.Name }); probe != nil {
+			return probe.Every
+		}
+	case "pool":
+		if pool := named(s.Pools, p.Key, func(p *Pool) string { return p.Name }); pool != nil {
+			return pool.Every
+		}
+	}
+	return 0
+}
+
+func (l *loader) compileRemedy(d *remedyDraft) {
+	scope := func(use expr.Use) *expr.Scope {
+		s := &expr.Scope{Labels: l.labels(), Thresholds: l.compiled, Use: use}
+		if d.Service != nil {
+			s.Service = true
+			fill(s, []*Service{d.Service})
+		} else {
+			s.Unit = true
+		}
+		return s
+	}
+	if d.precondition != nil {
+		d.Precondition = l.compile(d.precondition, scope(expr.Precondition))
+	}
+	if d.verifyWhen != nil {
+		d.Verify.When = l.compile(d.verifyWhen, scope(expr.Verify))
+	}
+}
+
+func (l *loader) compile(e hcl.Expression, s *expr.Scope) *expr.Program {
+	p, diags := expr.Compile(e, s)
+	l.diags = append(l.diags, diags...)
+	return p
+}
+
+// eachRemedy lists all remedies: those of the services in order, then those of the host.
+func (l *loader) eachRemedy() []*remedyDraft {
+	var all []*remedyDraft
+	for _, s := range l.services {
+		all = append(all, s.remedies...)
+	}
+	return append(all, l.remedies...)
+}

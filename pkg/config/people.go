@@ -1,0 +1,97 @@
+package config
+
+import (
+	"net/mail"
+	"strings"
+
+	"github.com/salveops/salve/pkg/defaults"
+)
+
+// Kinds of notifiers.
+const (
+	Email    = "email"
+	Webhook  = "webhook"
+	ExecHook = "exec"
+	Journald = "journald"
+)
+
+func notifierKinds() []string { return []string{Email, Webhook, ExecHook, Journald} }
+
+func (l *loader) decodeNotifier(b *block) {
+	n := &Notifier{Kind: b.labels[0], Name: b.labels[1], Range: b.header, Timeout: defaults.NotifierTimeout}
+	if wrong := checkName(n.Name); wrong != "" {
+		l.fail(b.labelAt, "Wrong name", "%s.", wrong)
+	}
+	l.unique("notifier", "", n.ID(), b.labelAt)
+	switch n.Kind {
+	case Email:
+		n.To, n.SMTP = b.checked("to", checkRecipients), b.checked("smtp", checkAddress)
+		n.From = "salve@" + l.agent.Host
+		if b.has("from") {
+			n.From = b.checked("from", checkSender)
+		}
+	case Webhook:
+		n.URL, n.Secret = b.link(), b.secret("secret_file", "secret_env")
+	case ExecHook:
+		n.Command = b.command("command", ActionNotify)
+	}
+	if n.Kind != Journald {
+		n.Timeout = b.duration("timeout")
+	}
+	l.agent.Notifiers = append(l.agent.Notifiers, n)
+}
+
+// link is a URL, from the file itself or, when who knows it may use it, from a secret file.
+func (b *block) link() string {
+	b.one("url", "url_file")
+	if b.has("url") {
+		return b.checked("url", checkURL)
+	}
+	url := b.secret("url_file", "")
+	if url != "" && checkURL(url) != "" {
+		b.fail("url_file", "Wrong value", "The file holds no http:// or https:// URL.")
+	}
+	return url
+}
+
+func checkRecipients(s string) string {
+	if _, err := mail.ParseAddressList(s); err != nil || strings.ContainsAny(s, "\r\n") {
+		return "these are no mail addresses separated by commas"
+	}
+	return ""
+}
+
+func checkSender(s string) string {
+	if _, err := mail.ParseAddress(s); err != nil || strings.ContainsAny(s, "\r\n") {
+		return "this is no mail address"
+	}
+	return ""
+}
+
+func (l *loader) decodeEscalation(b *block) {
+	e := &Escalation{Name: b.name("escalation", checkName), Range: b.header}
+	for _, s := range b.blocks("step") {
+		notify := s.texts("notify")
+		step := Step{After: s.duration("after"), Notify: plain(notify), Repeat: s.integer("repeat")}
+		if s.has("notify") && len(notify) == 0 {
+			s.fail("notify", "Nobody to tell", "A step must name a notifier.")
+		}
+		if step.Repeat > 0 && step.After == 0 {
+			s.fail("repeat", "No time between repeats", "repeat needs after: each repeat comes that much later.")
+		}
+		l.told = append(l.told, notify...)
+		e.Steps = append(e.Steps, step)
+	}
+	if len(e.Steps) == 0 {
+		l.fail(b.header, "No step", "%s needs a step block.", upper(b.what))
+	}
+	l.agent.Escalations = append(l.agent.Escalations, e)
+}
+
+func (l *loader) decodeHeartbeat(b *block) {
+	if h := l.agent.Heartbeat; h != nil {
+		l.fail(b.header, "Duplicate heartbeat", "There is a heartbeat block already, at %s.", place(h.Range))
+		return
+	}
+	l.agent.Heartbeat = &Heartbeat{URL: b.link(), Every: b.duration("every"), Range: b.header}
+}

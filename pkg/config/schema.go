@@ -1,0 +1,146 @@
+package config
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// attrType is the type that an attribute must have; nothing is converted.
+type attrType string
+
+const (
+	text      attrType = "text"      // "…"
+	texts     attrType = "texts"     // ["…"]
+	dict      attrType = "dict"      // { name = "…" }
+	duration  attrType = "duration"  // "10s"
+	integer   attrType = "integer"   // 3
+	integers  attrType = "integers"  // [200, 204]
+	share     attrType = "share"     // 0.8 or 80 * percent
+	boolean   attrType = "boolean"   // true
+	condition attrType = "condition" // an expression of the rule language
+)
+
+// attr is one key of a block.
+type attr struct {
+	name        string
+	typ         attrType
+	required    bool
+	def         any               // value when the key is absent; nil: the type's zero value
+	least, most int64             // of an integer, or of a duration in nanoseconds
+	words       []string          // the only words that a text may be
+	later       map[string]string // words that come in a later release, and what for
+}
+
+// kind is what may stand in one type of block.
+type kind struct {
+	labels []string
+	attrs  []attr
+	blocks []string  // kinds of nested blocks
+	refuse []refusal // names that are known and must not stand here
+}
+
+// refusal is a key or block that exists somewhere else, or not yet.
+type refusal struct {
+	name   string
+	labels []string // of a block
+	block  bool
+	why    string // one sentence
+}
+
+// kinds is the grammar of the configuration, by block type. "agent" and "rules" are the top levels of
+// agent.hcl and of a file in the rules folder; "remedy restart" is a remedy block of that kind.
+type kinds map[string]*kind
+
+func (k *kind) attr(name string) (attr, bool) {
+	for _, a := range k.attrs {
+		if a.name == name {
+			return a, true
+		}
+	}
+	return attr{}, false
+}
+
+// names lists what could have been meant by a misspelt key or block, refused names included: they
+// are explained once they are spelt right.
+func (k *kind) names() []string {
+	var names []string
+	for _, a := range k.attrs {
+		names = append(names, a.name)
+	}
+	names = append(names, k.blocks...)
+	for _, r := range k.refuse {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// hclSchema is the kind as HCL wants it. That a key is missing is said by block.require, in words.
+func (ks kinds) hclSchema(k *kind) *hcl.BodySchema {
+	s := &hcl.BodySchema{}
+	for _, a := range k.attrs {
+		s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.name})
+	}
+	for _, name := range k.blocks {
+		s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: name, LabelNames: ks[name].labels})
+	}
+	for _, r := range k.refuse {
+		if r.block {
+			s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: r.name, LabelNames: r.labels})
+		} else {
+			s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: r.name})
+		}
+	}
+	return s
+}
+
+// newKinds builds the grammar. Defaults come from package defaults, arguments of remedies from
+// package remedy.
+func newKinds() kinds {
+	ks := kinds{}
+	topKinds(ks)
+	serviceKinds(ks)
+	ruleKinds(ks)
+	peopleKinds(ks)
+	for _, s := range remedy.Specs() {
+		ks["remedy "+string(s.Kind)] = remedyKind(s)
+	}
+	return ks
+}
+
+// remedyKind is what every remedy takes, and the arguments of its kind.
+func remedyKind(s remedy.Spec) *kind {
+	k := &kind{
+		blocks: []string{"verify"},
+		refuse: []refusal{{name: "permit", why: withController("permits")}},
+		attrs: []attr{
+			{name: "confidence", typ: share, def: defaults.Confidence},
+			{name: "precondition", typ: condition},
+			{name: "attempts", typ: integer, def: defaults.Attempts, least: 1, most: 100},
+			{name: "cooldown", typ: duration, def: defaults.Cooldown, most: int64(day)},
+			{name: "timeout", typ: duration, def: defaults.ActionTimeout, least: int64(time.Second), most: int64(time.Hour)},
+			{name: "affects", typ: texts},
+		},
+	}
+	types := map[remedy.Type]attrType{
+		remedy.String: text, remedy.Strings: texts, remedy.Map: dict, remedy.Bool: boolean, remedy.Duration: duration,
+	}
+	for _, arg := range s.Args {
+		k.attrs = append(k.attrs, attr{
+			name: arg.Name, typ: types[arg.Type], least: int64(arg.Min), most: int64(arg.Max),
+		})
+	}
+	return k
+}
+
+const day = 24 * time.Hour
+
+// withController is why something that needs the controller is refused.
+func withController(what string) string {
+	return what + " come with the controller, in a later release; this agent works alone."
+}
+
+func inLaterRelease(what string) string { return what + " come in a later release." }

@@ -1,0 +1,85 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const shipped = "../../configs"
+
+// TestShipped loads the configuration that the packages install, as it is: without a warning.
+func TestShipped(t *testing.T) {
+	a, diags := LoadAgent(filepath.Join(shipped, "agent.hcl"), LoadOptions{})
+	for _, d := range diags {
+		t.Error(Line(d))
+	}
+	if a == nil {
+		t.FailNow()
+	}
+	if a.Autonomy != Observe {
+		t.Errorf("what is installed must not act on its own, but autonomy is %q", a.Autonomy)
+	}
+	files, err := filepath.Glob(shipped + "/rules.d/*.hcl")
+	if err != nil || len(a.Files) != len(files)+1 {
+		t.Errorf("read %v, there are %v (%v)", a.Files, files, err)
+	}
+}
+
+// TestShippedInEarnest loads it as an operator would who lets it act, with what stands in comments.
+func TestShippedInEarnest(t *testing.T) {
+	dir := t.TempDir()
+	src, err := os.ReadFile(shipped + "/agent.hcl")
+	check(t, err)
+	text := strings.Replace(string(src), `autonomy = "observe"`, `autonomy = "full"`, 1)
+	write(t, filepath.Join(dir, "agent.hcl"), []byte(uncomment(text)))
+	files, err := filepath.Glob(shipped + "/rules.d/*.hcl")
+	check(t, err)
+	for _, f := range files {
+		rules, err := os.ReadFile(f)
+		check(t, err)
+		write(t, filepath.Join(dir, "rules.d", filepath.Base(f)), rules)
+	}
+	a, diags := LoadAgent(filepath.Join(dir, "agent.hcl"), LoadOptions{Offline: true})
+	for _, d := range diags {
+		t.Error(Line(d))
+	}
+	if a == nil || len(a.Notifiers) != 4 || a.Heartbeat == nil || len(a.Windows) != 1 || len(a.Allow) != 4 {
+		t.Errorf("not everything in comments was read: %+v", a)
+	}
+}
+
+// uncomment turns commented configuration into configuration; prose stays a comment.
+func uncomment(src string) string {
+	var b strings.Builder
+	for line := range strings.Lines(src) {
+		code := strings.TrimPrefix(strings.TrimLeft(line, " "), "# ")
+		word := strings.TrimSpace(code)
+		if code != line && (strings.HasSuffix(word, "{") || word == "}" || strings.Contains(code, " = ")) &&
+			!strings.HasPrefix(word, "Begin") && !strings.HasPrefix(word, "configuration is") {
+			line = code
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// TestShippedIsFormatted: the files are documentation too, and stand as `salve fmt` would leave them.
+func TestShippedIsFormatted(t *testing.T) {
+	files, err := filepath.Glob(shipped + "/*/*.hcl")
+	check(t, err)
+	for _, f := range append(files, shipped+"/agent.hcl") {
+		src, err := os.ReadFile(f)
+		check(t, err)
+		out, diags := Format(src)
+		if diags.HasErrors() {
+			t.Errorf("%s: %v", f, diags)
+		}
+		if diff := cmp.Diff(string(out), string(src)); diff != "" {
+			t.Errorf("%s (-formatted +file):\n%s", f, diff)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+// Package defaults is the one place for every value that Salve uses when the configuration says
+// nothing. The loader takes its values from here, and docs/defaults.md is rendered from the same table.
+package defaults
+
+import "time"
+
+// The agent.
+const (
+	Autonomy = "observe"               // how much Salve does alone
+	Rules    = "rules.d"               // folder of rules, beside agent.hcl
+	Data     = "/var/lib/salve/agent"  // state folder, unless systemd names one in $STATE_DIRECTORY
+	Socket   = "/run/salve/agent.sock" // local API, unless systemd names a folder in $RUNTIME_DIRECTORY
+	Metrics  = "127.0.0.1:7610"        // address of /metrics and /healthz
+	PerHour  = 12                      // remedies an hour on one host
+)
+
+// Services, probes, pools.
+const (
+	Startup      = 30 * time.Second       // nobody judges a unit for so long after any start
+	Tier         = "standard"             // importance of a service
+	UnitEvery    = time.Second            // period of a unit's cgroup figures
+	ProbeEvery   = time.Second            // period of a probe
+	ProbeTimeout = 500 * time.Millisecond // time-out of one probe
+	ProbeMisses  = 3                      // misses in a row before ok turns false
+	ProbeConfirm = 200 * time.Millisecond // after a first miss the next ones follow at this pace
+	PoolEvery    = time.Second            // period of a pool's figures
+	PoolUser     = "salve"                // user of the pool's admin console
+)
+
+// Rules and alerts.
+const (
+	Severity       = "warning"
+	ForEvent       = time.Duration(0) // a condition over unit events fires at once
+	ForPolled      = 10 * time.Second // a condition over polled signals must hold so long
+	ClearFor       = 10 * time.Second // and be clear so long
+	BlindAfter     = 5 * time.Minute  // a condition unknown for so long is told to people
+	FlappingShare  = 0.5              // share of state changes that counts as flapping
+	FlappingWindow = 10 * time.Minute
+)
+
+// Remedies.
+const (
+	Confidence       = 0.8 // probability that an untried remedy helps
+	ConfidenceWeight = 10  // how many observed outcomes that is worth
+	ActionTimeout    = 90 * time.Second
+	KillSignal       = "SIGKILL"
+	KillWhom         = "main"
+	ResetMode        = "reconnect"
+	VerifyWithin     = 30 * time.Second // at least; startup + hold if that is more
+	VerifyHold       = 5 * time.Second
+	VerifySamples    = 3 // of each signal, from after the action
+)
+
+// Budgets.
+const (
+	Attempts         = 3 // per remedy and instance within AttemptsWindow
+	AttemptsWindow   = time.Hour
+	BackoffFirst     = 10 * time.Second
+	BackoffFactor    = 2
+	BackoffMax       = 10 * time.Minute
+	BackoffJitter    = 0.2
+	BackoffReset     = 10 * time.Minute // healthy for so long, the back-off starts anew
+	Cooldown         = time.Minute
+	RecurringCount   = 3 // verified runs of one remedy within RecurringWindow
+	RecurringWindow  = 24 * time.Hour
+	TransactionWait  = 10 * time.Minute // how long a remedy waits for a package transaction
+	ApprovalExpiry   = 15 * time.Minute
+	MaxUnavailable   = 1
+	FleetMaxLeast    = 3
+	FleetMaxShare    = 0.1
+	PermitStartBy    = 10 * time.Second
+	PermitRunFor     = 5 * time.Minute
+	DiagnosisTimeout = 5 * time.Second // bound of the evidence collected before acting
+)
+
+// People.
+const (
+	EscalateTo      = "default"
+	EscalateAfter   = 5 * time.Minute
+	SMTP            = "localhost:25"
+	NotifierTimeout = 10 * time.Second // of one delivery
+	HeartbeatEvery  = time.Minute
+)

@@ -1,0 +1,199 @@
+package defaults
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Default describes one value for people.
+type Default struct {
+	Group string // heading in the docs
+	Const string // name of the Go constant
+	Key   string // where the configuration can change it; "" means that it is fixed
+	Value any    // time.Duration, int, float64 or string
+	Help  string // one sentence
+	Later bool   // takes effect with a part that comes in a later release
+}
+
+// All lists every default in the order of the docs.
+func All() []Default {
+	return []Default{
+		{Group: agent, Const: "Autonomy", Key: "autonomy", Value: Autonomy,
+			Help: "observe decides and records, and never acts"},
+		{Group: agent, Const: "Rules", Key: "rules", Value: Rules,
+			Help: "folder of rules, beside agent.hcl"},
+		{Group: agent, Const: "Data", Key: "data", Value: Data,
+			Help: "state folder; `$STATE_DIRECTORY` wins if systemd sets it"},
+		{Group: agent, Const: "Socket", Key: "socket", Value: Socket,
+			Help: "local API; a folder in `$RUNTIME_DIRECTORY` wins if systemd sets it"},
+		{Group: agent, Const: "Metrics", Key: "metrics", Value: Metrics,
+			Help: "address of /metrics and /healthz, loopback only; \"\" turns them off"},
+		{Group: agent, Const: "PerHour", Key: "per_hour", Value: PerHour,
+			Help: "remedies an hour on this host; undo is exempt"},
+
+		{Group: service, Const: "Startup", Key: "service.startup", Value: Startup,
+			Help: "nobody judges a unit for so long after any start of it"},
+		{Group: service, Const: "Tier", Key: "service.tier", Value: Tier,
+			Help: "importance of the service"},
+		{Group: service, Const: "UnitEvery", Key: "service.every", Value: UnitEvery,
+			Help: "period of the unit's cgroup figures; its state comes as events"},
+		{Group: service, Const: "ProbeEvery", Key: "probe.every", Value: ProbeEvery,
+			Help: "period of a probe"},
+		{Group: service, Const: "ProbeTimeout", Key: "probe.timeout", Value: ProbeTimeout,
+			Help: "time-out of one probe, never longer than its period"},
+		{Group: service, Const: "ProbeMisses", Key: "probe.misses", Value: ProbeMisses,
+			Help: "misses in a row before `probe.NAME.ok` turns false"},
+		{Group: service, Const: "ProbeConfirm", Value: ProbeConfirm,
+			Help: "after the first miss the others follow at this pace, side by side"},
+		{Group: service, Const: "PoolEvery", Key: "pool.every", Value: PoolEvery,
+			Help: "period of a pool's figures"},
+		{Group: service, Const: "PoolUser", Key: "pool.user", Value: PoolUser,
+			Help: "user of the pool's admin console"},
+
+		{Group: rule, Const: "Severity", Key: "rule.severity", Value: Severity,
+			Help: "how grave an alert is"},
+		{Group: rule, Const: "ForEvent", Key: "rule.for", Value: ForEvent,
+			Help: "how long a condition over unit events must hold before it fires"},
+		{Group: rule, Const: "ForPolled", Key: "rule.for", Value: ForPolled,
+			Help: "the same for every other condition"},
+		{Group: rule, Const: "ClearFor", Key: "rule.clear_for", Value: ClearFor,
+			Help: "how long it must be clear before it counts as resolved"},
+		{Group: rule, Const: "BlindAfter", Value: BlindAfter,
+			Help: "a condition unknown for so long is told to people, and never acted on"},
+		{Group: rule, Const: "FlappingShare", Value: FlappingShare,
+			Help: "share of state changes within the window that makes an alert flapping: escalated, not acted on"},
+		{Group: rule, Const: "FlappingWindow", Value: FlappingWindow,
+			Help: "window of flap detection"},
+
+		{Group: remedy, Const: "Confidence", Key: "remedy.confidence", Value: Confidence,
+			Help: "probability that an untried remedy helps"},
+		{Group: remedy, Const: "ConfidenceWeight", Value: ConfidenceWeight,
+			Help: "how many observed outcomes that prior is worth"},
+		{Group: remedy, Const: "ActionTimeout", Key: "remedy.timeout", Value: ActionTimeout,
+			Help: "time-out of the action itself"},
+		{Group: remedy, Const: "KillSignal", Key: "remedy.signal", Value: KillSignal,
+			Help: "signal of kill"},
+		{Group: remedy, Const: "KillWhom", Key: "remedy.whom", Value: KillWhom,
+			Help: "kill signals the main process; \"all\" signals every process of the unit"},
+		{Group: remedy, Const: "ResetMode", Key: "remedy.mode", Value: ResetMode,
+			Help: "reset_pool replaces server connections as they become free"},
+		{Group: remedy, Const: "VerifyWithin", Key: "verify.within", Value: VerifyWithin,
+			Help: "time to recover; startup + hold, or the longest window used + hold, if that is more"},
+		{Group: remedy, Const: "VerifyHold", Key: "verify.hold", Value: VerifyHold,
+			Help: "how long recovery must last"},
+		{Group: remedy, Const: "VerifySamples", Value: VerifySamples,
+			Help: "samples of each signal, from after the action, below which the outcome is inconclusive"},
+		{Group: remedy, Const: "DiagnosisTimeout", Value: DiagnosisTimeout,
+			Help: "bound of the evidence collected before acting"},
+
+		{Group: budget, Const: "Attempts", Key: "remedy.attempts", Value: Attempts,
+			Help: "attempts per remedy and instance within the window, across incidents"},
+		{Group: budget, Const: "AttemptsWindow", Value: AttemptsWindow,
+			Help: "window of that budget"},
+		{Group: budget, Const: "BackoffFirst", Value: BackoffFirst,
+			Help: "wait before the second attempt"},
+		{Group: budget, Const: "BackoffFactor", Value: BackoffFactor,
+			Help: "each further wait is so many times longer"},
+		{Group: budget, Const: "BackoffMax", Value: BackoffMax,
+			Help: "longest wait"},
+		{Group: budget, Const: "BackoffJitter", Value: BackoffJitter,
+			Help: "share by which a wait is moved at random"},
+		{Group: budget, Const: "BackoffReset", Value: BackoffReset,
+			Help: "healthy for so long, waits start from the first again"},
+		{Group: budget, Const: "Cooldown", Key: "remedy.cooldown", Value: Cooldown,
+			Help: "least time between two attempts of a remedy, armed at the attempt"},
+		{Group: budget, Const: "RecurringCount", Value: RecurringCount,
+			Help: "verified runs of one remedy within the window that make the incident recurring: escalated"},
+		{Group: budget, Const: "RecurringWindow", Value: RecurringWindow,
+			Help: "window of recurring"},
+		{Group: budget, Const: "TransactionWait", Value: TransactionWait,
+			Help: "how long a remedy waits for a package transaction before it is escalated"},
+
+		{Group: people, Const: "EscalateTo", Key: "escalate.to", Value: EscalateTo,
+			Help: "the escalation that is used; validate warns if there is none of that name"},
+		{Group: people, Const: "EscalateAfter", Key: "escalate.after", Value: EscalateAfter,
+			Help: "escalate then, or when candidates are spent, whichever is first"},
+		{Group: people, Const: "SMTP", Key: "notifier.smtp", Value: SMTP,
+			Help: "mail server"},
+		{Group: people, Const: "NotifierTimeout", Key: "notifier.timeout", Value: NotifierTimeout,
+			Help: "time-out of one delivery"},
+		{Group: people, Const: "HeartbeatEvery", Key: "heartbeat.every", Value: HeartbeatEvery,
+			Help: "period of the ping to an outside dead man's switch"},
+
+		{Group: fleet, Const: "MaxUnavailable", Value: MaxUnavailable, Later: true,
+			Help: "hosts of one service that may be acting at once"},
+		{Group: fleet, Const: "FleetMaxLeast", Value: FleetMaxLeast, Later: true,
+			Help: "hosts of the fleet that may be acting at once, at least"},
+		{Group: fleet, Const: "FleetMaxShare", Value: FleetMaxShare, Later: true,
+			Help: "the same as a share of all hosts; the greater of the two counts"},
+		{Group: fleet, Const: "PermitStartBy", Value: PermitStartBy, Later: true,
+			Help: "a permit not used by then is void"},
+		{Group: fleet, Const: "PermitRunFor", Value: PermitRunFor, Later: true,
+			Help: "an action that runs longer is brought to a safe end"},
+		{Group: fleet, Const: "ApprovalExpiry", Value: ApprovalExpiry, Later: true,
+			Help: "a request for approval is escalated after this"},
+	}
+}
+
+// Headings of the docs, in order.
+const (
+	agent   = "Agent"
+	service = "Services, probes, pools"
+	rule    = "Rules"
+	remedy  = "Remedies"
+	budget  = "Budgets"
+	people  = "People"
+	fleet   = "Fleet (with the controller)"
+)
+
+// Text is the value as people write it: "10s", "12", "80 %".
+func (d Default) Text() string {
+	switch v := d.Value.(type) {
+	case time.Duration:
+		return Duration(v)
+	case float64:
+		return strconv.FormatFloat(v*100, 'g', 4, 64) + " %"
+	case string:
+		return v
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// Duration writes d without the zeros that time.Duration prints: "10m", not "10m0s".
+func Duration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// Markdown renders the table for docs/defaults.md.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString("# Defaults\n\n")
+	b.WriteString("Rendered from `pkg/defaults`, from which the loader takes its values. Update: ")
+	b.WriteString("`go test ./pkg/defaults -update`.\n")
+	group := ""
+	for _, d := range All() {
+		if d.Group != group {
+			group = d.Group
+			fmt.Fprintf(&b, "\n## %s\n\n| key | default | meaning |\n|---|---|---|\n", group)
+		}
+		key := "fixed"
+		if d.Key != "" {
+			key = "`" + d.Key + "`"
+		}
+		if d.Later {
+			key = "in a later release"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", key, d.Text(), d.Help)
+	}
+	return b.String()
+}
