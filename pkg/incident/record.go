@@ -53,6 +53,7 @@ const (
 	Judged   Phase = "judged"   // verification gave an outcome
 	Undoing  Phase = "undoing"  // taking it back
 	Undone   Phase = "undone"
+	Refused  Phase = "refused"  // a check just before acting said no; it never began
 	NotDone  Phase = "not_done" // settled after a crash: it never began
 	Unknown  Phase = "unknown"  // settled after a crash: cannot be told; never repeated, a person is told
 )
@@ -113,8 +114,12 @@ type Event struct {
 	Fields map[string]string `json:"fields,omitempty"`
 }
 
-// MaxTimeline bounds a timeline; what is dropped is counted in Incident.Dropped.
-const MaxTimeline = 1000
+// Bounds of an incident. What is dropped is counted in it.
+const (
+	MaxTimeline = 1000 // events; the first KeepFirst and the newest are kept
+	KeepFirst   = 100  // events from the beginning, which tell how it started
+	MaxAlerts   = 100  // alerts; resolved ones go first
+)
 
 // Incident is one story.
 type Incident struct {
@@ -128,10 +133,13 @@ type Incident struct {
 	End       string      `json:"end,omitempty"` // how it ended, one sentence
 	Alerts    []Alert     `json:"alerts"`
 	Timeline  []Event     `json:"timeline"`
-	Dropped   int         `json:"dropped,omitempty"` // timeline events beyond MaxTimeline
-	Attempts  []string    `json:"attempts"`          // attempt IDs in order
+	Dropped   int         `json:"dropped,omitempty"`   // timeline events beyond MaxTimeline
+	Forgotten int         `json:"forgotten,omitempty"` // alerts beyond MaxAlerts
+	Attempts  []string    `json:"attempts"`            // attempt IDs in order
 	Evidence  []Evidence  `json:"evidence,omitempty"`
 	AckBy     string      `json:"ack_by,omitempty"`
+	Keep      bool        `json:"keep,omitempty"`    // acknowledged, but remedies may go on
+	Released  clock.Stamp `json:"released,omitzero"` // when a person last handed it back
 	Escalate  Escalation  `json:"escalate,omitzero"`
 	WouldHave string      `json:"would_have,omitempty"` // observe: the remedy it would have run
 }
@@ -143,7 +151,7 @@ type Escalation struct {
 	Since  clock.Stamp `json:"since,omitzero"`
 	Step   int         `json:"step,omitempty"`   // next step to take
 	Repeat int         `json:"repeat,omitempty"` // repeats already sent of the step before
-	Due    clock.Stamp `json:"due,omitzero"`     // when the next step is due
+	Due    clock.Stamp `json:"due,omitzero"`     // when the next message is due; zero: none is
 	Told   []string    `json:"told,omitempty"`   // notifier IDs that got a trigger; resolve goes to them
 }
 
@@ -153,6 +161,9 @@ type Evidence struct {
 	At    clock.Stamp `json:"at"`
 	Text  string      `json:"text"`
 }
+
+// ByRule is the author of an attempt that no person asked for.
+const ByRule = "rule"
 
 // Attempt is one run of one remedy.
 type Attempt struct {
@@ -164,7 +175,7 @@ type Attempt struct {
 	Service  string          `json:"service"`
 	Instance string          `json:"instance"`
 	Target   string          `json:"target"` // unit, pool or program acted on
-	By       string          `json:"by"`     // "rule" or the operator's name
+	By       string          `json:"by"`     // ByRule or the operator's name
 	Phase    Phase           `json:"phase"`
 	Outcome  Outcome         `json:"outcome,omitempty"`
 	Reason   string          `json:"reason,omitempty"` // of outcome, refusal or settlement
@@ -172,6 +183,7 @@ type Attempt struct {
 	Before   json.RawMessage `json:"before,omitempty"` // the kind's evidence from before: InvocationID, old values
 	After    json.RawMessage `json:"after,omitempty"`
 	Undo     json.RawMessage `json:"undo,omitempty"` // what undo needs; nil: cannot be undone
+	Fired    clock.Stamp     `json:"fired,omitzero"` // when the alert fired that it answers
 	Intended clock.Stamp     `json:"intended"`
 	Acted    clock.Stamp     `json:"acted,omitzero"`
 	Judged   clock.Stamp     `json:"judged,omitzero"`

@@ -1,0 +1,154 @@
+package rule
+
+import (
+	"time"
+
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/series"
+	"github.com/salveops/salve/pkg/signal"
+)
+
+// binder finds the series of one subject.
+type binder struct {
+	e *Engine
+	Subject
+}
+
+// Series implements expr.Binder.
+func (b binder) Series(p signal.Path) *series.Series { return b.e.cfg.Store.Lookup(b.key(p)) }
+
+// Label implements expr.Binder.
+func (b binder) Label(name string) (string, bool) {
+	text, ok := b.e.cfg.Labels[name]
+	return text, ok
+}
+
+// Intern implements expr.Binder.
+func (b binder) Intern(word string) float64 { return b.e.cfg.Store.Intern(word) }
+
+// key is the series that a signal means for the subject.
+func (b binder) key(p signal.Path) series.Key {
+	if p.Key == signal.AnyKey {
+		p.Key = b.Key
+	}
+	k := series.Key{Signal: p.String()}
+	info, _ := signal.Lookup(p)
+	switch {
+	case info.Scope == signal.Unit:
+		k.Of = b.Unit
+	case info.Scope == signal.Service && b.Service != nil:
+		k.Of = b.Service.Name
+	}
+	return k
+}
+
+// every is the period with which the subject's signal is sampled.
+func (b binder) every(r expr.Ref) time.Duration {
+	s := b.Service
+	if s == nil {
+		s = b.e.owner(b.Unit)
+	}
+	if s == nil || r.Info.Event {
+		return r.Every
+	}
+	key := r.Path.Key
+	if key == signal.AnyKey {
+		key = b.Key
+	}
+	var every time.Duration
+	switch {
+	case r.Info.Scope == signal.Unit:
+		every = s.Every
+	case r.Path.Family == "probe":
+		if p := probe(s, key); p != nil {
+			every = p.Every
+		}
+	case r.Path.Family == "pool":
+		for _, p := range s.Pools {
+			if p.Name == key {
+				every = p.Every
+			}
+		}
+	}
+	if every == 0 {
+		return r.Every
+	}
+	return every
+}
+
+func probe(s *config.Service, name string) *config.Probe {
+	for _, p := range s.Probes {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// open makes the series that a program reads of the subject, and returns their keys.
+func (b binder) open(p *expr.Program) []series.Key {
+	if p == nil {
+		return nil
+	}
+	var keys []series.Key
+	for _, r := range p.Refs() {
+		if r.Info.Scope == signal.Unit && b.Unit == "" || r.Info.Scope == signal.Service && b.Service == nil {
+			continue // there is no such thing: it reads as unknown
+		}
+		if r.Path.Key == signal.AnyKey && b.Key == "" {
+			continue
+		}
+		keys = append(keys, b.e.need(b.key(r.Path), series.Options{
+			Dim: r.Info.Dim, Every: b.every(r), Window: r.Window, Event: r.Info.Event,
+		}))
+	}
+	return keys
+}
+
+// Bind ties a program of the subject's service, such as a remedy's precondition, to the subject.
+func (e *Engine) Bind(s Subject, p *expr.Program) *expr.Bound {
+	b := binder{e, s}
+	b.open(p)
+	return p.Bind(b)
+}
+
+// Proof is the condition of recovery for one attempt, with the thresholds that held when the alert
+// fired.
+type Proof struct {
+	bound *expr.Bound
+	not   bool
+	reads []*series.Series
+}
+
+// Proof prepares the verification of an attempt for the alert.
+func (e *Engine) Proof(a *Alert, v config.Verification) *Proof {
+	at := a.Fired
+	b := binder{e, a.Subject}
+	p := &Proof{bound: e.Bind(a.Subject, v.When).Freeze(at), not: v.Not}
+	for _, r := range v.When.Refs() {
+		if !r.Absent {
+			p.reads = append(p.reads, b.Series(r.Path))
+		}
+	}
+	return p
+}
+
+// Eval judges by samples strictly later than since (a Boot time) only. True needs enough of them of
+// every signal; too few are Unknown, whichever way the condition is written.
+func (p *Proof) Eval(now clock.Instant, since time.Duration) expr.Truth {
+	t := p.bound.EvalSince(now, since)
+	if !p.not {
+		return t
+	}
+	if t != expr.False {
+		return t.Not()
+	}
+	for _, s := range p.reads {
+		if s == nil || !s.Evident(since) {
+			return expr.Unknown
+		}
+	}
+	return expr.True
+}

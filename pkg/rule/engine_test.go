@@ -1,0 +1,341 @@
+package rule
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/series"
+)
+
+func TestEventFiresAtOnce(t *testing.T) {
+	r := newRig(t, []*config.Service{checkout()}, about(t, "down", "checkout", "unit.failed", ""))
+	r.state("checkout.service", "active")
+	r.run(5 * time.Second)
+	r.state("checkout.service", "failed")
+	r.want("5s fired down checkout.service")
+	if got := r.last.Readings; len(got) != 1 || got[0].Text != "true" {
+		t.Errorf("readings = %+v, want unit.failed = true", got)
+	}
+	r.run(time.Second)
+	r.state("checkout.service", "activating")
+	r.state("checkout.service", "active")
+	r.run(11 * time.Second)
+	r.want("16s resolved down checkout.service")
+}
+
+func TestForAndClearFor(t *testing.T) {
+	r := newRig(t, nil, about(t, "low", "", "host.memory.available_ratio < 10 * percent",
+		"host.memory.available_ratio > 20 * percent"))
+	sig := "host.memory.available_ratio"
+	r.set(sig, 0.05)
+	r.run(10 * time.Second)
+	r.want()
+	if got := r.e.Alerts(); len(got) != 1 || got[0].State != Pending {
+		t.Fatalf("alerts = %v, want one pending", got)
+	}
+	r.run(time.Second)
+	r.want("11s fired low")
+	r.set(sig, 0.15) // neither
+	r.run(time.Minute)
+	r.want()
+	r.set(sig, 0.25)
+	r.run(5 * time.Second)
+	if got := r.e.Alerts()[0].State; got != Clearing {
+		t.Errorf("state = %v, want clearing", got)
+	}
+	r.set(sig, 0.15)
+	r.run(5 * time.Second)
+	r.set(sig, 0.25)
+	r.run(10 * time.Second)
+	r.want() // clearing began anew
+	r.run(2 * time.Second)
+	r.want("1m32s resolved low")
+}
+
+func TestUnknownStandsStill(t *testing.T) {
+	r := newRig(t, nil, about(t, "busy", "", "host.cpu.busy > 90 * percent", ""))
+	r.set("host.cpu.busy", 0.95)
+	r.run(6 * time.Second) // holds for 5 s
+	r.fail("host.cpu.busy")
+	r.run(time.Minute)
+	r.want()
+	r.set("host.cpu.busy", 0.95)
+	r.run(5 * time.Second)
+	r.want() // 4 s more
+	r.run(time.Second)
+	r.want("1m12s fired busy")
+	r.fail("host.cpu.busy")
+	r.run(time.Minute)
+	r.want() // silence does not resolve
+	r.set("host.cpu.busy", 0.1)
+	r.run(11 * time.Second)
+	r.want("2m23s resolved busy")
+}
+
+func TestBlind(t *testing.T) {
+	r := newRig(t, nil, about(t, "busy", "", "host.cpu.busy > 90 * percent", ""))
+	r.run(5 * time.Minute)
+	r.want()
+	r.run(2 * time.Second)
+	r.want("5m1s blind busy")
+	r.set("host.cpu.busy", 0.1)
+	r.run(time.Second)
+	r.want("5m3s blind_end busy")
+}
+
+func TestNotBlindWhileWindowFills(t *testing.T) {
+	r := newRig(t, nil, about(t, "busy", "", `avg(host.cpu.busy, "30m") > 90 * percent`, ""))
+	r.set("host.cpu.busy", 0.1)
+	r.run(40 * time.Minute)
+	r.want()
+}
+
+func TestNotBlindWhileUnitIsDown(t *testing.T) {
+	r := newRig(t, []*config.Service{checkout()}, about(t, "busy", "checkout", "unit.cpu > 90 * percent", ""))
+	r.state("checkout.service", "inactive")
+	r.run(time.Hour)
+	r.want()
+}
+
+// After a start no rule fires on half of the window that it needs.
+func TestHalfWindow(t *testing.T) {
+	r := newRig(t, nil, about(t, "busy", "", `avg(host.cpu.busy, "5m") > 90 * percent`, ""))
+	r.set("host.cpu.busy", 1.0)
+	r.run(4 * time.Minute)
+	r.want()
+	r.run(2 * time.Minute)
+	if len(r.events) != 1 {
+		t.Errorf("events = %v, want it to fire once the window is full", r.events)
+	}
+}
+
+func TestStartup(t *testing.T) {
+	r := newRig(t, []*config.Service{checkout()},
+		about(t, "hang", "checkout", "!probe.health.ok", ""),
+		about(t, "down", "checkout", "unit.failed", ""))
+	unit := "checkout.service"
+	r.state(unit, "active")
+	r.set("unit.uptime{"+unit+"}", 1000.0)
+	r.set("probe.health.ok{checkout}", true)
+	r.run(10 * time.Second)
+
+	r.state(unit, "activating")
+	r.set("probe.health.ok{checkout}", false)
+	r.run(20 * time.Second)
+	r.state(unit, "active") // 30 s from here
+	r.set("unit.uptime{"+unit+"}", 0.0)
+	for range 30 {
+		r.run(time.Second)
+		r.set("unit.uptime{"+unit+"}", (r.now.Boot - start - 30*time.Second).Seconds())
+	}
+	r.want()
+	r.run(11 * time.Second)
+	r.want("1m11s fired hang checkout.service")
+
+	r.state(unit, "activating")
+	r.run(time.Second)
+	r.state(unit, "failed") // a failed start is judged at once
+	r.want("1m12s fired down checkout.service")
+}
+
+// A unit that was started between two ticks is young, whatever its last sample of uptime says.
+func TestStartupBetweenTicks(t *testing.T) {
+	r := newRig(t, []*config.Service{checkout()}, about(t, "hang", "checkout", "!probe.health.ok", ""))
+	unit := "checkout.service"
+	r.state(unit, "active")
+	r.set("unit.uptime{"+unit+"}", 1000.0)
+	r.set("probe.health.ok{checkout}", false)
+	r.run(5 * time.Second)
+	delete(r.held, r.key("unit.uptime{"+unit+"}"))
+	r.state(unit, "activating")
+	r.state(unit, "active")
+	r.run(30 * time.Second)
+	r.want()
+	r.run(11 * time.Second)
+	r.want("41s fired hang checkout.service") // it had held for 4 s before, which stood still
+}
+
+func TestFlapping(t *testing.T) {
+	r := newRig(t, []*config.Service{checkout()}, about(t, "down", "checkout", "unit.failed", ""))
+	for range 6 {
+		r.state("checkout.service", "failed")
+		r.run(10 * time.Second)
+		r.state("checkout.service", "active")
+		r.run(50 * time.Second)
+	}
+	if want := "4m20s flapping down checkout.service"; !slices.Contains(r.events, want) {
+		t.Errorf("it fires every minute for six minutes: %v, want %s", r.events, want)
+	}
+	r.events = nil
+	r.run(20 * time.Minute)
+	r.want("13m20s flapping_end down checkout.service")
+}
+
+func TestNoFlappingWhenRare(t *testing.T) {
+	r := newRig(t, []*config.Service{checkout()}, about(t, "down", "checkout", "unit.failed", ""))
+	for range 12 {
+		r.state("checkout.service", "failed")
+		r.run(10 * time.Second)
+		r.state("checkout.service", "active")
+		r.run(290 * time.Second)
+	}
+	for _, a := range r.e.list {
+		if a.Flapping {
+			t.Error("one crash in five minutes is not flapping")
+		}
+	}
+}
+
+func TestInstancesOfUnits(t *testing.T) {
+	worker := &config.Service{Name: "worker", Unit: "worker@*.service", Startup: 30 * time.Second}
+	r := newRig(t, []*config.Service{worker}, about(t, "down", "worker", "unit.failed", ""))
+	r.run(time.Second)
+	if len(r.e.list) != 0 {
+		t.Fatalf("%d instances before any unit exists", len(r.e.list))
+	}
+	r.e.SetUnits([]string{"worker@2.service", "worker@1.service", "other.service"})
+	r.state("worker@2.service", "failed")
+	r.want("1s fired down worker@2.service")
+	r.e.SetUnits([]string{"worker@1.service", "worker@2.service", "worker@3.service"})
+	r.state("worker@3.service", "failed")
+	r.run(time.Second)
+	r.want("1s fired down worker@3.service") // the second did not fire again
+	r.e.SetUnits([]string{"worker@3.service"})
+	r.run(time.Second)
+	r.want("3s resolved down worker@2.service")
+	if !r.last.Alert.Gone {
+		t.Error("an alert that ends with its unit must say so")
+	}
+}
+
+func TestInstancesOfKeys(t *testing.T) {
+	r := newRig(t, nil, about(t, "full", "", `host.disk["*"].used_ratio > 90 * percent`, ""))
+	r.e.SetKeys("host.disk", []string{"/", "/var"})
+	r.set(`host.disk["/"].used_ratio`, 0.5)
+	r.set(`host.disk["/var"].used_ratio`, 0.95)
+	r.run(12 * time.Second)
+	r.want("11s fired full /var")
+}
+
+func TestPoolKeysOfService(t *testing.T) {
+	s := checkout()
+	s.Pools = []*config.Pool{{Name: "db", Every: 5 * time.Second}, {Name: "cache"}}
+	r := newRig(t, []*config.Service{s}, about(t, "queue", "checkout", `pool["*"].waiting > 5`, ""))
+	var names []string
+	for _, in := range r.e.list {
+		names = append(names, in.Instance)
+	}
+	if diff := cmp.Diff([]string{"db", "cache"}, names); diff != "" {
+		t.Errorf("instances (-want +got):\n%s", diff)
+	}
+	for _, n := range r.e.Needs() {
+		if n.Key == (series.Key{Signal: "pool.db.waiting", Of: "checkout"}) && n.Every != 5*time.Second {
+			t.Errorf("every = %v, want the pool's own", n.Every)
+		}
+	}
+}
+
+func TestReloadKeepsState(t *testing.T) {
+	rules := func(cpu string) []*config.Rule {
+		return []*config.Rule{about(t, "down", "checkout", "unit.failed", ""), about(t, "busy", "", cpu, "")}
+	}
+	r := newRig(t, []*config.Service{checkout()}, rules("host.cpu.busy > 90 * percent")...)
+	r.state("checkout.service", "failed")
+	r.set("host.cpu.busy", 0.95)
+	r.run(12 * time.Second)
+	r.want("0s fired down checkout.service", "11s fired busy")
+	alert := r.e.Alerts()[0]
+
+	r.cfg.Rules = rules("host.cpu.busy > 80 * percent")
+	r.e.Reload(r.cfg)
+	r.run(time.Second)
+	r.want("13s resolved busy") // another rule now
+	if got := r.e.Alerts(); got[0] != alert || got[0].State != Firing || got[0].Rule != r.cfg.Rules[0] {
+		t.Errorf("the unchanged alert is %+v, want the same object, firing, with the new rule", got[0])
+	}
+	r.run(11 * time.Second)
+	r.want("23s fired busy")
+	r.cfg.Rules = nil
+	r.e.Reload(r.cfg)
+	r.run(time.Second)
+	r.want("25s resolved busy", "25s resolved down checkout.service")
+}
+
+func TestNeeds(t *testing.T) {
+	s := checkout()
+	s.Remedies = []*config.Remedy{{Name: "restart-app",
+		Precondition: condition(t, "host.memory.available_ratio > 10 * percent", scope(expr.Precondition)),
+		Verify:       &config.Verify{When: condition(t, "probe.health.latency < 1 * s", scope(expr.Verify))}}}
+	r := newRig(t, []*config.Service{s}, about(t, "busy", "checkout", `avg(unit.cpu, "1m") > 1`, ""))
+	var got []string
+	for _, n := range r.e.Needs() {
+		got = append(got, n.Key.String()+" "+n.Window.String())
+	}
+	want := []string{
+		"host.memory.available_ratio 0s", "probe.health.latency{checkout} 0s", "unit.cpu{checkout.service} 1m0s",
+		"unit.state{checkout.service} 0s", "unit.uptime{checkout.service} 0s",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("needs (-want +got):\n%s", diff)
+	}
+}
+
+func TestSettle(t *testing.T) {
+	r := newRig(t, []*config.Service{checkout()}, about(t, "down", "checkout", "unit.failed", ""))
+	r.state("checkout.service", "failed")
+	a := r.e.Alerts()[0]
+	if r.e.Settle(a, r.now, r.emit) {
+		t.Error("settled while the condition holds")
+	}
+	r.state("checkout.service", "active")
+	if !r.e.Settle(a, r.now, r.emit) {
+		t.Error("not settled though it is clear")
+	}
+	r.state("checkout.service", "failed")
+	r.want("0s fired down checkout.service", "0s resolved down checkout.service", "0s fired down checkout.service")
+}
+
+func TestDetection(t *testing.T) {
+	slow := about(t, "slow", "checkout", "probe.health.latency > 1 * s", "")
+	slow.For = 10 * time.Minute
+	hang := about(t, "hang", "checkout", "!probe.health.ok", "")
+	hang.For = 0
+	r := newRig(t, []*config.Service{checkout()}, slow, hang, about(t, "down", "checkout", "unit.failed", ""))
+	if got, want := r.e.Detection("checkout"), 1900*time.Millisecond; got != want {
+		t.Errorf("detection = %v, want %v: a second, two misses 200 ms apart, the time-out", got, want)
+	}
+	if got := r.e.Detection("nobody"); got != 0 {
+		t.Errorf("detection of a stranger = %v", got)
+	}
+}
+
+func TestProof(t *testing.T) {
+	r := newRig(t, []*config.Service{checkout()}, about(t, "hang", "checkout", "!probe.health.ok", ""))
+	r.set("probe.health.ok{checkout}", false)
+	r.run(12 * time.Second)
+	a := r.e.Alerts()[0]
+	v := config.Verification{When: a.Rule.When, Not: true}
+	p := r.e.Proof(a, v)
+	since := r.now.Boot
+	if got := p.Eval(r.now, since); got != expr.Unknown {
+		t.Errorf("without samples: %v", got)
+	}
+	r.set("probe.health.ok{checkout}", true)
+	r.run(2 * time.Second)
+	if got := p.Eval(r.now, since); got != expr.Unknown {
+		t.Errorf("after two samples: %v, want unknown", got)
+	}
+	r.run(time.Second)
+	if got := p.Eval(r.now, since); got != expr.True {
+		t.Errorf("after three samples: %v, want true", got)
+	}
+	r.set("probe.health.ok{checkout}", false)
+	if got := p.Eval(r.now, since); got != expr.False {
+		t.Errorf("when it fails again: %v, want false", got)
+	}
+}
