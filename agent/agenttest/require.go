@@ -1,0 +1,49 @@
+// Package agenttest gives tests, the demo and the benchmarks the real parts that the agent works
+// with: a private systemd user manager, PgBouncer with PostgreSQL, a socket proxy that can be cut.
+// Everything it starts dies with the process that asked for it.
+package agenttest
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// Require skips the test when the machine lacks something that it needs. With SALVE_TEST_REQUIRE=all,
+// as CI sets it, it fails instead, so that a missing package never passes for a green test. why says
+// what is missing and how to get it.
+func Require(t testing.TB, what string, ok bool, why string) {
+	t.Helper()
+	switch {
+	case ok:
+	case os.Getenv("SALVE_TEST_REQUIRE") == "all":
+		t.Fatalf("%s is required (SALVE_TEST_REQUIRE=all): %s", what, why)
+	default:
+		t.Skipf("needs %s: %s", what, why)
+	}
+}
+
+// Eventually polls cond until it holds, and fails the test after timeout. It is for conditions of real
+// processes only, which send no event to wait for; what says what was waited for.
+func Eventually(t testing.TB, timeout time.Duration, cond func() bool, what string) {
+	t.Helper()
+	if !poll(timeout, cond) {
+		t.Fatalf("not within %v: %s", timeout, what)
+	}
+}
+
+// poll reports whether cond came to hold within timeout.
+func poll(timeout time.Duration, cond func() bool) bool {
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-deadline.C:
+			return cond()
+		case <-tick.C:
+		}
+	}
+	return true
+}

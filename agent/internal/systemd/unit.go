@@ -1,0 +1,157 @@
+package systemd
+
+import (
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stopper says who brought a unit down.
+type Stopper string
+
+// Stoppers. The zero value means that the unit is up, or that nothing is known to have stopped it.
+const (
+	Person     Stopper = "person"     // a stop job that was not Salve's; or found inactive at first sight
+	Dependency Stopper = "dependency" // stopped along with a unit that it requires, binds to or is part of
+	Salve      Stopper = "salve"      // a job of package act
+	Itself     Stopper = "itself"     // its processes ended without any stop job, or it failed to start
+)
+
+// Unit is what is known of one unit. Times are on CLOCK_BOOTTIME; zero means never.
+type Unit struct {
+	Name         string // primary name; aliases lead here
+	Load         string // "loaded", "not-found", "masked", "error", "bad-setting"
+	Active       string // "active", "reloading", "inactive", "failed", "activating", "deactivating"
+	Sub          string // "running", "dead", "auto-restart", …
+	Result       string // "success", "exit-code", "signal", "oom-kill", "start-limit-hit", …; services only
+	InvocationID string // 32 hex digits, new at each start; "" when never started
+	ControlGroup string // "" when nothing of it ever ran
+	FragmentPath string
+	Restart      string // "no", "always", "on-failure", …
+	Type         string // "simple", "notify", "oneshot", …
+	CanReload    bool
+	MainPID      int    // 0: none
+	Job          uint32 // queued or running job; 0: none
+	NRestarts    uint32 // systemd's own automatic restarts
+
+	ActiveEnter, InactiveEnter time.Duration
+	Changed                    time.Duration // last change of Active or Sub
+	ExecMainStart              time.Duration
+
+	ExecMainCode, ExecMainStatus int32
+
+	Requires, Requisite, BindsTo, PartOf []string // what can pull this unit down, or up with it
+	RequiredBy, BoundBy, ConsistsOf      []string // what a stop or restart of this unit takes along
+	Conflicts                            []string // what a start of this unit stops
+	PropagatesStopTo                     []string
+	PropagatesReloadTo                   []string
+
+	Stopped Stopper // who brought it down; "" while it is up
+}
+
+// Down reports whether nothing of the unit is running or about to.
+func (u Unit) Down() bool { return down(u.Active) }
+
+// AutoRestart reports whether systemd is about to start the unit again by itself.
+func (u Unit) AutoRestart() bool { return u.Sub == "auto-restart" || u.Sub == "auto-restart-queued" }
+
+func down(active string) bool { return active == "inactive" || active == "failed" || active == "" }
+
+// changed are the properties that arrive in signals: how each moves into a Unit.
+var changed = map[string]func(*Unit, any, time.Duration){
+	"ActiveState":                     func(u *Unit, v any, _ time.Duration) { set(&u.Active, v) },
+	"SubState":                        func(u *Unit, v any, _ time.Duration) { set(&u.Sub, v) },
+	"Result":                          func(u *Unit, v any, _ time.Duration) { set(&u.Result, v) },
+	"InvocationID":                    func(u *Unit, v any, _ time.Duration) { setID(&u.InvocationID, v) },
+	"MainPID":                         func(u *Unit, v any, _ time.Duration) { setPID(&u.MainPID, v) },
+	"Job":                             func(u *Unit, v any, _ time.Duration) { setJob(&u.Job, v) },
+	"NRestarts":                       func(u *Unit, v any, _ time.Duration) { set(&u.NRestarts, v) },
+	"ExecMainCode":                    func(u *Unit, v any, _ time.Duration) { set(&u.ExecMainCode, v) },
+	"ExecMainStatus":                  func(u *Unit, v any, _ time.Duration) { set(&u.ExecMainStatus, v) },
+	"ActiveEnterTimestampMonotonic":   func(u *Unit, v any, off time.Duration) { setTime(&u.ActiveEnter, v, off) },
+	"InactiveEnterTimestampMonotonic": func(u *Unit, v any, off time.Duration) { setTime(&u.InactiveEnter, v, off) },
+	"StateChangeTimestampMonotonic":   func(u *Unit, v any, off time.Duration) { setTime(&u.Changed, v, off) },
+	"ExecMainStartTimestampMonotonic": func(u *Unit, v any, off time.Duration) { setTime(&u.ExecMainStart, v, off) },
+}
+
+// fixed are the properties that change only with a daemon-reload or a first start, and are read then.
+var fixed = map[string]func(*Unit, any){
+	"Id":                 func(u *Unit, v any) { set(&u.Name, v) },
+	"LoadState":          func(u *Unit, v any) { set(&u.Load, v) },
+	"ControlGroup":       func(u *Unit, v any) { set(&u.ControlGroup, v) },
+	"FragmentPath":       func(u *Unit, v any) { set(&u.FragmentPath, v) },
+	"Restart":            func(u *Unit, v any) { set(&u.Restart, v) },
+	"Type":               func(u *Unit, v any) { set(&u.Type, v) },
+	"CanReload":          func(u *Unit, v any) { set(&u.CanReload, v) },
+	"Requires":           func(u *Unit, v any) { setNames(&u.Requires, v) },
+	"Requisite":          func(u *Unit, v any) { setNames(&u.Requisite, v) },
+	"BindsTo":            func(u *Unit, v any) { setNames(&u.BindsTo, v) },
+	"PartOf":             func(u *Unit, v any) { setNames(&u.PartOf, v) },
+	"RequiredBy":         func(u *Unit, v any) { setNames(&u.RequiredBy, v) },
+	"BoundBy":            func(u *Unit, v any) { setNames(&u.BoundBy, v) },
+	"ConsistsOf":         func(u *Unit, v any) { setNames(&u.ConsistsOf, v) },
+	"Conflicts":          func(u *Unit, v any) { setNames(&u.Conflicts, v) },
+	"PropagatesStopTo":   func(u *Unit, v any) { setNames(&u.PropagatesStopTo, v) },
+	"PropagatesReloadTo": func(u *Unit, v any) { setNames(&u.PropagatesReloadTo, v) },
+}
+
+// set leaves the field alone when the value has another type: a property that a later systemd
+// changes must not take the agent down.
+func set[T any](field *T, v any) {
+	if x, ok := v.(T); ok {
+		*field = x
+	}
+}
+
+func setNames(field *[]string, v any) {
+	if names, ok := v.([]string); ok {
+		*field = slices.Clip(names)
+	}
+}
+
+func setPID(field *int, v any) {
+	if pid, ok := v.(uint32); ok {
+		*field = int(pid)
+	}
+}
+
+func setJob(field *uint32, v any) {
+	if job, ok := v.([]any); ok && len(job) == 2 {
+		set(field, job[0])
+	}
+}
+
+func setID(field *string, v any) {
+	const digits = "0123456789abcdef"
+	id, ok := v.([]byte)
+	if !ok {
+		return
+	}
+	text := make([]byte, 0, 2*len(id))
+	for _, b := range id {
+		text = append(text, digits[b>>4], digits[b&15])
+	}
+	*field = string(text)
+}
+
+func setTime(field *time.Duration, v any, offset time.Duration) {
+	switch us, ok := v.(uint64); {
+	case !ok:
+	case us == 0:
+		*field = 0
+	default:
+		*field = time.Duration(us)*time.Microsecond + offset
+	}
+}
+
+// bootOffset is what CLOCK_BOOTTIME is ahead of the CLOCK_MONOTONIC that systemd stamps with: the time
+// spent in suspend so far. A stamp from before a suspend comes out too late by that suspend.
+func bootOffset() time.Duration {
+	var boot, mono unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
+		return 0
+	}
+	// The two reads are a moment apart; without a suspend that must not look like one.
+	return time.Duration(boot.Nano() - mono.Nano()).Truncate(time.Millisecond)
+}
