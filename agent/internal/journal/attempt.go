@@ -1,0 +1,119 @@
+package journal
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// PutAttempt writes the attempt and returns when the disk has it, together with everything queued before.
+func (j *Journal) PutAttempt(a *incident.Attempt) error {
+	return j.putDurable(bucketAttempt, a.ID, a)
+}
+
+// Attempt reads one attempt. Errors: ErrNotFound.
+func (j *Journal) Attempt(id string) (*incident.Attempt, error) {
+	a := new(incident.Attempt)
+	err := j.view(func(tx *bbolt.Tx) error { return readRecord(tx, bucketAttempt, id, a) })
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// OpenAttempts reads the attempts that have a step before them, oldest first. It scans all attempts: call it
+// once, at start.
+func (j *Journal) OpenAttempts() ([]*incident.Attempt, error) {
+	return j.attempts((*incident.Attempt).Open)
+}
+
+// AttemptsWithin reads the attempts intended no longer than age ago, oldest first. It scans all
+// attempts: call it once, at start. Ages beyond Limits.AttemptAge find only attempts of incidents that are still kept.
+func (j *Journal) AttemptsWithin(age time.Duration) ([]*incident.Attempt, error) {
+	now := clock.Now(j.clock)
+	return j.attempts(func(a *incident.Attempt) bool { return a.Intended.Age(now) <= age })
+}
+
+func (j *Journal) attempts(want func(*incident.Attempt) bool) ([]*incident.Attempt, error) {
+	var out []*incident.Attempt
+	err := j.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte(bucketAttempt)).ForEach(func(k, v []byte) error {
+			a := new(incident.Attempt)
+			if err := decode(bucketAttempt, string(k), v, a); err != nil {
+				return err
+			}
+			if want(a) {
+				out = append(out, a)
+			}
+			return nil
+		})
+	})
+	slices.SortFunc(out, func(a, b *incident.Attempt) int {
+		return cmp.Or(a.Intended.Wall.Compare(b.Intended.Wall), cmp.Compare(a.ID, b.ID))
+	})
+	return out, err
+}
+
+// PutPause writes a pause and returns when the disk has it.
+func (j *Journal) PutPause(p *incident.Pause) error {
+	return j.putDurable(bucketPause, p.ID, p)
+}
+
+// DeletePause ends a pause and returns when the disk has it. An unknown ID is no error.
+func (j *Journal) DeletePause(id string) error {
+	return j.durable(context.Background(), drop(bucketPause, id))
+}
+
+// Pauses reads all pauses, oldest first.
+func (j *Journal) Pauses() ([]*incident.Pause, error) {
+	var out []*incident.Pause
+	err := j.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte(bucketPause)).ForEach(func(k, v []byte) error {
+			p := new(incident.Pause)
+			out = append(out, p)
+			return decode(bucketPause, string(k), v, p)
+		})
+	})
+	slices.SortFunc(out, func(a, b *incident.Pause) int {
+		return cmp.Or(a.From.Wall.Compare(b.From.Wall), cmp.Compare(a.ID, b.ID))
+	})
+	return out, err
+}
+
+// putDurable encodes v and writes it.
+func (j *Journal) putDurable(bucket, key string, v any) error {
+	o, err := encode(bucket, key, v)
+	if err != nil {
+		return err
+	}
+	return j.durable(context.Background(), o)
+}
+
+func encode(bucket, key string, v any) (op, error) {
+	payload, err := json.Marshal(v)
+	if err != nil {
+		return op{}, fmt.Errorf("write journal: %s %q: %w", bucket, key, err)
+	}
+	return put(bucket, key, payload), nil
+}
+
+// readRecord reads one record into v. Errors: ErrNotFound.
+func readRecord(tx *bbolt.Tx, bucket, key string, v any) error {
+	b := tx.Bucket([]byte(bucket))
+	if b == nil {
+		return fmt.Errorf("read journal: %s %q: %w", bucket, key, ErrNotFound)
+	}
+	value := b.Get([]byte(key))
+	if value == nil {
+		return fmt.Errorf("read journal: %s %q: %w", bucket, key, ErrNotFound)
+	}
+	return decode(bucket, key, value, v)
+}
