@@ -1,0 +1,129 @@
+# Salve's one way to build, test and check. `make` alone prints the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The products are static: no cgo. Only the race detector needs it (and gcc).
+export CGO_ENABLED := 0
+export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
+DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null)
+PKG     := github.com/salveops/salve/pkg/version
+LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT) -X $(PKG).date=$(DATE)
+BUILD   := go build -trimpath -ldflags '$(LDFLAGS)'
+
+# Hand-written Go, for the checks that read it.
+SOURCES := agent controller packaging pkg proto
+MAXLINES := 600
+
+# Tools, pinned. They are no part of go.mod: their dependencies would meddle with the product's.
+TOOLS       := $(CURDIR)/.tools
+BUF         := $(TOOLS)/buf@v1.75.0
+GEN_GO      := $(TOOLS)/protoc-gen-go@v1.36.12
+GEN_GRPC    := $(TOOLS)/protoc-gen-go-grpc@v1.6.2
+STATICCHECK := $(TOOLS)/staticcheck@v0.8.2
+
+.PHONY: help
+help: ## print this
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: build
+build: ## build bin/salve-agent and bin/salve
+	$(BUILD) -o bin/salve-agent ./agent/cmd/salve-agent
+	$(BUILD) -o bin/salve ./controller/cmd/salve
+
+.PHONY: test
+test: missing ## run all tests; what this machine lacks is named (SALVE_TEST_REQUIRE=all: and is a failure)
+	CGO_ENABLED=$(if $(findstring -race,$(TESTFLAGS)),1,0) go test -timeout 15m $(TESTFLAGS) ./...
+
+.PHONY: race
+race: ## run all tests with the race detector (needs gcc)
+	$(MAKE) --no-print-directory test TESTFLAGS='-race $(TESTFLAGS)'
+
+# Debian package of each program that some tests start for real.
+.PHONY: missing
+missing:
+	@n=0; \
+	need() { \
+	  if compgen -G "$$1" >/dev/null; then return; fi; \
+	  n=1; echo "missing here: $$2 (Debian package $$3), for tests of $$4"; \
+	}; \
+	need '/*lib/systemd/systemd' systemd systemd 'everything about units'; \
+	need '/usr/bin/unshare' unshare util-linux 'everything about units'; \
+	need '/usr/sbin/pgbouncer' PgBouncer pgbouncer 'connection pools'; \
+	need '/usr/lib/postgresql/*/bin/postgres' PostgreSQL postgresql 'connection pools'; \
+	if [ "$$n" = 1 ] && [ "$${SALVE_TEST_REQUIRE:-}" = all ]; then exit 1; fi
+
+.PHONY: demo
+demo: build ## break seven services for real and watch them being healed (KEEP=1 leaves it running)
+	$(BUILD) -o bin/lab-service ./packaging/lab/service
+	$(BUILD) -o bin/salve-demo ./packaging/lab/demo
+	bin/salve-demo
+
+.PHONY: bench
+bench: build ## measure beside Monit and systemd's own restart; writes agent/BENCHMARKS.md
+	$(BUILD) -o bin/lab-service ./packaging/lab/service
+	$(BUILD) -o bin/salve-bench ./packaging/lab/bench
+	bin/salve-bench $(BENCHFLAGS)
+
+.PHONY: check
+check: format lint generated docs sizes sleeps ## verify format, vet, staticcheck, generated code and docs, sizes
+
+.PHONY: format
+format:
+	@out=$$(gofmt -l -s $(SOURCES)); [ -z "$$out" ] || { echo "not formatted (gofmt -s -w):"; echo "$$out"; exit 1; }
+
+.PHONY: lint
+lint: $(STATICCHECK) ## go vet and staticcheck
+	go vet ./...
+	$(TOOLS)/staticcheck ./...
+
+# Whoever changes a .proto file, or generated code, and does not say `make proto` changes a sum.
+# Generating again would prove the same, for two minutes of building buf on a fresh machine.
+SUMS = cd proto && find . -name '*.proto' -o -name '*.pb.go' -o -name 'buf*.yaml' | LC_ALL=C sort | xargs sha256sum
+
+.PHONY: generated
+generated:
+	@diff <($(SUMS)) proto/SHA256SUMS || { echo "generated code is stale: make proto"; exit 1; }
+
+.PHONY: docs
+docs:
+	@go test ./pkg/defaults >/dev/null || { go test ./pkg/defaults; exit 1; }
+
+.PHONY: sizes
+sizes:
+	@out=$$(find $(SOURCES) -name '*.go' ! -name '*.pb.go' -exec wc -l {} + | \
+	  awk '$$2 != "total" && $$1 > $(MAXLINES) { print $$2 ": " $$1 " lines" }'); \
+	[ -z "$$out" ] || { echo "files of more than $(MAXLINES) lines: cut them"; echo "$$out"; exit 1; }
+
+.PHONY: sleeps
+sleeps:
+	@out=$$(grep -rn --include='*_test.go' 'time\.Sleep(' $(SOURCES) || true); \
+	[ -z "$$out" ] || { echo "tests that sleep (use synctest, a channel, a poll with a deadline):"; echo "$$out"; exit 1; }
+
+.PHONY: proto
+proto: $(BUF) $(GEN_GO) $(GEN_GRPC) ## check the .proto files and generate their code
+	cd proto && PATH="$(TOOLS):$$PATH" && buf format -w && buf lint && buf generate
+	($(SUMS)) > proto/SHA256SUMS
+
+.PHONY: tools
+tools: $(BUF) $(GEN_GO) $(GEN_GRPC) $(STATICCHECK) ## install the pinned tools into .tools/
+
+# install NAME@VERSION of a module path, and leave a stamp, so that a new version here installs anew.
+install = GOBIN=$(TOOLS) GOFLAGS= go install $(1)@$(lastword $(subst @, ,$(notdir $@))) && touch $@
+
+$(BUF):
+	$(call install,github.com/bufbuild/buf/cmd/buf)
+$(GEN_GO):
+	$(call install,google.golang.org/protobuf/cmd/protoc-gen-go)
+$(GEN_GRPC):
+	$(call install,google.golang.org/grpc/cmd/protoc-gen-go-grpc)
+$(STATICCHECK):
+	$(call install,honnef.co/go/tools/cmd/staticcheck)
+
+.PHONY: clean
+clean: ## remove what was built; the tools stay
+	rm -rf bin dist
