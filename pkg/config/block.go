@@ -34,7 +34,10 @@ func (l *loader) open(f *hcl.File, kind string) *block {
 	start := f.Body.MissingItemRange()
 	start.Start = hcl.InitialPos
 	start.End = hcl.InitialPos
-	b := &block{l: l, kind: l.kinds[kind], src: f.Bytes, header: start, labelAt: start, what: map[string]string{"agent": "agent.hcl", "rules": "a rules file"}[kind]}
+	b := &block{l: l, kind: l.kinds[kind], src: f.Bytes, header: start, labelAt: start, what: "agent.hcl"}
+	if kind == "rules" {
+		b.what = "a rules file"
+	}
 	b.read(f.Body)
 	return b
 }

@@ -77,7 +77,8 @@ func checkLoopback(s string) string {
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return ""
 	}
-	return fmt.Sprintf("%q is not a loopback address; figures leave the host in plain text only through a proxy of yours", s)
+	return fmt.Sprintf("%q is not a loopback address; figures leave the host in plain text only through a proxy "+
+		"of yours", s)
 }
 
 // checkDial is for what the agent connects to: host:port or unix:/path.

@@ -3,6 +3,7 @@ package config
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -111,6 +112,7 @@ func layOut(t *testing.T, input string) scene {
 	for _, f := range archive.Files {
 		write(t, filepath.Join(dir, f.Name), f.Data)
 	}
+	plainFolders(t, dir)
 	for line := range strings.Lines(prologue) {
 		words := strings.Fields(line)
 		if len(words) == 0 {
@@ -137,6 +139,17 @@ func layOut(t *testing.T, input string) scene {
 		}
 	}
 	return s
+}
+
+// plainFolders makes the scene the same whatever the umask of who runs the test.
+func plainFolders(t *testing.T, dir string) {
+	t.Helper()
+	check(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(path, 0o755)
+		}
+		return err
+	}))
 }
 
 func write(t *testing.T, path string, data []byte) {

@@ -51,10 +51,11 @@ func (l *loader) revival(unit string) (remedy.Kind, bool) {
 	return "", false
 }
 
-// covered reports whether a service looks after all that the pattern can mean.
+// covered reports whether a service that people wrote, or the same pattern before, looks after all that
+// the pattern can mean.
 func (l *loader) covered(pattern string) bool {
 	return slices.ContainsFunc(l.agent.Services, func(s *Service) bool {
-		return s.Unit == pattern || !isGlob(pattern) && s.Covers(pattern)
+		return s.Unit == pattern || !s.Implicit && !isGlob(pattern) && s.Covers(pattern)
 	})
 }
 

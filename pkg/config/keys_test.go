@@ -100,7 +100,7 @@ func TestEveryKeyWrongType(t *testing.T) {
 func interchangeable(a, b attrType) bool {
 	number := []attrType{integer, share}
 	word := []attrType{text, duration}
-	return a == b || b == condition && a == boolean || slices.Contains(number, a) && slices.Contains(number, b) && a == share ||
+	return a == b || b == condition && a == boolean || a == share && slices.Contains(number, b) ||
 		a == text && slices.Contains(word, b)
 }
 

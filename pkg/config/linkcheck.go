@@ -1,10 +1,7 @@
 package config
 
 import (
-	"fmt"
 	"slices"
-
-	"github.com/hashicorp/hcl/v2"
 
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
@@ -108,135 +105,31 @@ func (l *loader) tries(r *Remedy) []*ruleDraft {
 	return found
 }
 
-// checkAllowed reports remedies and programs that no allow block permits: they could never run.
-// Where autonomy is observe nothing runs anyway, and they may be there to be watched.
-func (l *loader) checkAllowed() {
-	if l.rulesOnly {
-		return
-	}
-	for _, p := range l.programs {
-		if !l.agent.Allows(p.action, remedy.OnExec, p.text) {
-			l.fail(p.at, "Not allowed", "No allow block permits the action %q on the program %s. "+
-				"In agent.hcl, an allow block would need exec = [%q] and actions = [%q].", p.action, p.text, p.text, p.action)
-		}
-	}
-	for _, d := range l.eachRemedy() {
-		if d.spec.Target == remedy.OnExec {
-			continue // among the programs
-		}
-		for _, target := range l.targets(d) {
-			l.checkTarget(d, target)
-		}
-	}
-}
-
-func (l *loader) checkTarget(d *remedyDraft, target word) {
-	permitted := allows(l.agent.Allow, string(d.Kind), d.spec.Target,
-		func(pattern string) bool { return overlap(pattern, target.text) })
-	if permitted {
-		return
-	}
-	severity, autonomy := hcl.DiagError, l.agent.Autonomy
-	if d.Service != nil {
-		autonomy = d.Service.Autonomy
-	}
-	if autonomy == Observe {
-		severity = hcl.DiagWarning
-	}
-	l.diags = append(l.diags, problem(severity, target.at, "Not allowed",
-		"No allow block permits %s on the %s %q, so the remedy %q could never run. "+
-			"In agent.hcl, an allow block would need %ss = [%q] and actions = [%q].",
-		d.Kind, d.spec.Target, target.text, d.Name, d.spec.Target, target.text, d.Kind))
-}
-
-// targets are what the remedy may act on: what it names, else the unit of the rules that try it,
-// else that of its service.
-func (l *loader) targets(d *remedyDraft) []word {
-	if d.spec.Target == remedy.OnPool {
-		return []word{{d.Args.Pool, d.targetAt}}
-	}
-	if d.Args.Unit != "" {
-		return []word{{d.Args.Unit, d.targetAt}}
-	}
-	var found []word
-	add := func(unit string) {
-		if unit != "" && !slices.ContainsFunc(found, func(w word) bool { return w.text == unit }) {
-			found = append(found, word{unit, d.targetAt})
-		}
-	}
-	tried := l.tries(d.Remedy)
-	for _, r := range tried {
-		switch {
-		case r.Unit != "":
-			add(r.Unit)
-		case d.Service != nil:
-			add(d.Service.Unit)
-		default:
-			l.fail(d.targetAt, "No unit", "The remedy %q names no unit, and the rule %q that tries it is not about one.", d.Name, r.Name)
-		}
-	}
-	if len(tried) == 0 && d.Service != nil {
-		add(d.Service.Unit)
-	}
-	return found
-}
-
-// checkPeople resolves who is told.
-func (l *loader) checkPeople() {
-	if l.rulesOnly {
-		return
-	}
-	var notifiers, escalations []string
-	for _, n := range l.agent.Notifiers {
-		notifiers = append(notifiers, n.ID())
-	}
-	for _, e := range l.agent.Escalations {
-		escalations = append(escalations, e.Name)
-	}
-	for _, w := range l.told {
-		if l.agent.Notifier(w.text) == nil {
-			l.fail(w.at, "Unknown notifier", "There is no notifier %q; a step names one as KIND.NAME.%s", w.text, meant(w.text, notifiers))
-		}
-	}
-	lacking := ""
-	for _, d := range l.rules {
-		switch {
-		case l.agent.Escalation(d.Escalate.To) != nil:
-		case d.to.text != "":
-			l.fail(d.to.at, "Unknown escalation", "There is no escalation %q.%s", d.to.text, meant(d.to.text, escalations))
-		case lacking == "":
-			lacking = fmt.Sprintf("The rule %q escalates to %q", d.Name, defaults.EscalateTo)
-		}
-	}
-	if lacking != "" {
-		at := hcl.Range{Filename: l.sources.names[0], Start: hcl.InitialPos, End: hcl.InitialPos}
-		l.warn(at, "Nobody to tell", "%s, and there is no escalation of that name: nobody would hear of what "+
-			"Salve cannot heal.", lacking)
-	}
-}
-
 // checkUse warns about what has no effect, and reports pools that a remedy names in vain.
 func (l *loader) checkUse() {
 	for _, d := range l.eachRemedy() {
 		l.checkPool(d)
 	}
 	for _, d := range l.services {
-		if !slices.ContainsFunc(l.rules, func(r *ruleDraft) bool { return slices.Contains(r.about, d.Service) }) && !l.ruled(d.Unit) {
+		if !l.ruled(d.Service) {
 			l.warn(d.Range, "No rule", "No rule is about the service %q: nobody would notice that it is ill.", d.Name)
 		}
 	}
 	for _, w := range l.agent.Windows {
 		for _, glob := range w.Services {
 			if !slices.ContainsFunc(l.agent.Services, func(s *Service) bool { return match(glob, s.Name) }) {
-				l.warn(w.Range, "No service", "No service matches %q of the window %q.%s", glob, w.Name, meant(glob, l.serviceNames()))
+				l.warn(w.Range, "No service", "No service matches %q of the window %q.%s", glob, w.Name,
+					meant(glob, l.serviceNames()))
 			}
 		}
 	}
 }
 
-// ruled reports whether a rule about units is about the unit.
-func (l *loader) ruled(unit string) bool {
-	return slices.ContainsFunc(l.rules, func(r *ruleDraft) bool { return r.Unit != "" && overlap(r.Unit, unit) })
+// ruled reports whether some rule is about the service or its unit.
+func (l *loader) ruled(s *Service) bool {
+	return slices.ContainsFunc(l.rules, func(r *ruleDraft) bool {
+		return slices.Contains(r.about, s) || r.Unit != "" && overlap(r.Unit, s.Unit)
+	})
 }
 
 func (l *loader) checkPool(d *remedyDraft) {

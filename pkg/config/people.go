@@ -1,8 +1,11 @@
 package config
 
 import (
+	"fmt"
 	"net/mail"
 	"strings"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/salveops/salve/pkg/defaults"
 )
@@ -94,4 +97,39 @@ func (l *loader) decodeHeartbeat(b *block) {
 		return
 	}
 	l.agent.Heartbeat = &Heartbeat{URL: b.link(), Every: b.duration("every"), Range: b.header}
+}
+
+// checkPeople resolves who is told.
+func (l *loader) checkPeople() {
+	if l.rulesOnly {
+		return
+	}
+	var notifiers, escalations []string
+	for _, n := range l.agent.Notifiers {
+		notifiers = append(notifiers, n.ID())
+	}
+	for _, e := range l.agent.Escalations {
+		escalations = append(escalations, e.Name)
+	}
+	for _, w := range l.told {
+		if l.agent.Notifier(w.text) == nil {
+			l.fail(w.at, "Unknown notifier", "There is no notifier %q; a step names one as KIND.NAME.%s", w.text,
+				meant(w.text, notifiers))
+		}
+	}
+	lacking := ""
+	for _, d := range l.rules {
+		switch {
+		case l.agent.Escalation(d.Escalate.To) != nil:
+		case d.to.text != "":
+			l.fail(d.to.at, "Unknown escalation", "There is no escalation %q.%s", d.to.text, meant(d.to.text, escalations))
+		case lacking == "":
+			lacking = fmt.Sprintf("The rule %q escalates to %q", d.Name, defaults.EscalateTo)
+		}
+	}
+	if lacking != "" {
+		at := hcl.Range{Filename: l.sources.names[0], Start: hcl.InitialPos, End: hcl.InitialPos}
+		l.warn(at, "Nobody to tell", "%s, and there is no escalation of that name: nobody would hear of what "+
+			"Salve cannot heal.", lacking)
+	}
 }

@@ -72,9 +72,9 @@ func checkProgram(path string) string {
 		if err != nil {
 			return fmt.Sprintf("%s cannot be run: %s", path, reason(err))
 		}
-		if info.Mode()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
-			return fmt.Sprintf("the folder %s of %s can be written by everyone (mode %04o), who could replace the "+
-				"program: chmod o-w %s", dir, path, info.Mode().Perm(), dir)
+		if writable(info) && info.Mode()&fs.ModeSticky == 0 { // sticky: others cannot replace what is not theirs
+			return fmt.Sprintf("the folder %s of %s can be written by others (mode %04o), who could replace the "+
+				"program: chmod go-w %s", dir, path, info.Mode().Perm(), dir)
 		}
 		if dir == "/" || dir == "." {
 			return ""

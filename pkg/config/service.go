@@ -79,7 +79,8 @@ func (l *loader) decodeProbe(b *block) *Probe {
 		p.Timeout = min(p.Timeout, p.Every)
 	}
 	if p.Timeout > p.Every {
-		b.fail("timeout", "Out of bounds", "timeout (%s) must not be longer than every (%s): one probe at a time.", p.Timeout, p.Every)
+		b.fail("timeout", "Out of bounds", "timeout (%s) must not be longer than every (%s): one probe at a time.",
+			p.Timeout, p.Every)
 	}
 	return p
 }

@@ -23,6 +23,8 @@ import (
 const (
 	maxFile  = 1 << 20 // bytes of one file
 	maxFiles = 1000
+
+	maxProblems = 100 // diagnostics that people are shown
 )
 
 // sources are the files that were read, kept for messages and for the digest.
@@ -194,6 +196,14 @@ func (s *sources) arrange(diags hcl.Diagnostics) hcl.Diagnostics {
 		fj, bj := key(diags[j])
 		return fi < fj || fi == fj && bi < bj
 	})
+	if len(diags) > maxProblems {
+		more := &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Too many problems", Subject: diags[maxProblems].Subject,
+			Detail: fmt.Sprintf("There are %d more from here on.", len(diags)-maxProblems)}
+		if diags.HasErrors() {
+			more.Severity = hcl.DiagError
+		}
+		diags = append(diags[:maxProblems:maxProblems], more)
+	}
 	for _, d := range diags {
 		if d.Subject != nil && files[d.Subject.Filename] != nil {
 			d.Extra = excerpt(files[d.Subject.Filename].Bytes)

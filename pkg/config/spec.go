@@ -91,8 +91,8 @@ type Probe struct {
 	TCP     string   // host:port or unix:/path
 	Exec    []string // argv; allowed by an allow block with action "probe"
 	Every   time.Duration
-	Timeout time.Duration
-	Misses  int // consecutive misses before ok turns false; default 3
+	Timeout time.Duration // never longer than Every
+	Misses  int           // consecutive misses before ok turns false; default 3
 	Range   hcl.Range
 }
 
@@ -102,7 +102,7 @@ type Pool struct {
 	PgBouncer    string // socket path or host:port of the admin console
 	Database     string
 	User         string // console user; default "salve"
-	PasswordFile string // "" means none
+	PasswordFile string // was readable when loaded; "" means none
 	Every        time.Duration
 	Range        hcl.Range
 }
@@ -156,14 +156,14 @@ type EscalateTo struct {
 type Notifier struct {
 	Kind string // "email", "webhook", "exec", "journald"
 	Name string
-	// email
+	// email: To is one address or several separated by commas; From defaults to salve@HOST
 	To, From, SMTP string
 	// webhook
-	URL    string
-	Secret string // HMAC key, read from secret_file at load; "" means unsigned
+	URL    string // may be a secret itself (url_file): never logged
+	Secret string // HMAC key, read at load; "" means unsigned, or loaded offline
 	// exec
 	Command []string
-	Timeout time.Duration
+	Timeout time.Duration // of one delivery; default 10 s
 	Range   hcl.Range
 }
 
@@ -189,15 +189,15 @@ type Window struct {
 	Name     string
 	Services []string // globs; empty: all
 	Days     []time.Weekday
-	From, To string // "HH:MM" in Zone; To before From spans midnight
-	Zone     *time.Location
+	From, To string         // "HH:MM" in Zone; To not after From ends on the next day
+	Zone     *time.Location // default: the host's
 	Reason   string
 	Range    hcl.Range
 }
 
 // Heartbeat pings an outside dead man's switch while the agent works.
 type Heartbeat struct {
-	URL   string
+	URL   string        // may be a secret itself (url_file): never logged
 	Every time.Duration // default 1 min
 	Range hcl.Range
 }

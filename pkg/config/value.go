@@ -144,7 +144,8 @@ func (b *block) duration(name string) time.Duration {
 	}
 	d, err := time.ParseDuration(w.text)
 	if err != nil {
-		b.l.fail(w.at, "Not a duration", "%s is a time such as \"500ms\", \"10s\", \"5m\" or \"1h30m\", not %q.", name, w.text)
+		b.l.fail(w.at, "Not a duration", "%s is a time such as \"500ms\", \"10s\", \"5m\" or \"1h30m\", not %q.",
+			name, w.text)
 		return def
 	}
 	if d < time.Duration(a.least) || d > time.Duration(a.most) {
@@ -194,7 +195,8 @@ func (b *block) share(name string) float64 {
 		return def
 	}
 	if dim != signal.Number && dim != signal.Ratio {
-		b.fail(name, "Wrong dimension", "%s is a share, a number from 0 to 1 such as 0.8 or 80 * percent, not %s.", name, dim)
+		b.fail(name, "Wrong dimension", "%s is a share, a number from 0 to 1 such as 0.8 or 80 * percent, not %s.",
+			name, dim)
 		return def
 	}
 	if !(v >= 0 && v <= 1) {

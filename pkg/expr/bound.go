@@ -107,7 +107,17 @@ func (b *Bound) Eval(now clock.Instant) Truth { return b.eval(now, 0) }
 // of an event), and Unknown where they are needed and missing. A Bound that has held() or hits() in
 // it and was evaluated before remembers that; verification uses one of its own, made by Freeze.
 func (b *Bound) EvalSince(now clock.Instant, since time.Duration) Truth {
-	t := b.eval(now, since)
+	return b.prove(b.eval(now, since), since)
+}
+
+// DenySince judges the opposite of the condition by the samples strictly later than since only: the
+// recovery of a rule without a clear condition of its own. It asks for the same samples as EvalSince.
+func (b *Bound) DenySince(now clock.Instant, since time.Duration) Truth {
+	return b.prove(b.eval(now, since).Not(), since)
+}
+
+// prove lets True pass only if there are enough samples later than since of every signal.
+func (b *Bound) prove(t Truth, since time.Duration) Truth {
 	if t != True {
 		return t
 	}

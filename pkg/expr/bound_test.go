@@ -25,7 +25,7 @@ func TestWindowFunctions(t *testing.T) {
 		`change(unit.tasks, "8s")`:        func(s *series.Series) (float64, bool) { return s.Change(now, w, 0) },
 		`change_ratio(unit.tasks, "8s")`:  func(s *series.Series) (float64, bool) { return s.ChangeRatio(now, w, 0) },
 		`quantile(0.9, unit.tasks, "8s")`: func(s *series.Series) (float64, bool) { return s.Quantile(0.9, now, w, 0) },
-		`predict(unit.tasks, "1m", "8s")`: func(s *series.Series) (float64, bool) { return s.Predict(time.Minute, now, w, 0) },
+		`predict(unit.tasks, "8s", "8s")`: func(s *series.Series) (float64, bool) { return s.Predict(w, now, w, 0) },
 		`change(unit.restarts, "8s")`:     func(s *series.Series) (float64, bool) { return s.Increase(now, w, 0) },
 		`rate(unit.restarts, "8s")`:       func(s *series.Series) (float64, bool) { return s.Rate(now, w, 0) },
 		`avg(unit.active, "8s")`:          func(s *series.Series) (float64, bool) { return s.Avg(now, w, 0) },
@@ -84,7 +84,8 @@ func TestEvalSince(t *testing.T) {
 		{"from three samples on", `avg(unit.cpu, "1m") > 0.5`, map[string]int{"unit.cpu": 2}, 2, Unknown},
 		{"not absent needs samples too", "!absent(unit.cpu)", map[string]int{"unit.cpu": 2}, 2, Unknown},
 		{"not absent", "!absent(unit.cpu)", map[string]int{"unit.cpu": 3}, 3, True},
-		{"absent is no lack of samples", "absent(unit.cpu) && probe.health.ok", map[string]int{"probe.health.ok": 9}, 9, True},
+		{"absent is no lack of samples", "absent(unit.cpu) && probe.health.ok",
+			map[string]int{"probe.health.ok": 9}, 9, True},
 	} {
 		p := compile(t, c.src, scope())
 		h := newHost(p)
@@ -144,7 +145,7 @@ func TestFreeze(t *testing.T) {
 	s.Thresholds = map[string]*Threshold{
 		"slow": threshold(t, "slow", "2 * s", s, `between("09:00", "18:00")`, "800 * ms"),
 	}
-	p := compile(t, `probe.health.latency < threshold.slow && !held(probe.health.latency > 10 * s, "2s")`, s)
+	p := compile(t, `probe.health.latency < threshold.slow && held(probe.health.latency > 500 * ms, "2s")`, s)
 	h := newHost(p)
 	live := p.Bind(h)
 	noon, evening := monday, monday.Add(8*time.Hour)

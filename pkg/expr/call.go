@@ -73,11 +73,19 @@ func (c *compiler) call(e *hclsyntax.FunctionCallExpr) *node {
 	return nil
 }
 
-// glance is a window function of a series.
-type glance func(s *series.Series, now, window, since time.Duration) (float64, bool)
+// windowFunc is a window function of a series.
+type windowFunc func(s *series.Series, now, window, since time.Duration) (float64, bool)
+
+// glance is one use of a window function.
+type glance struct {
+	ref    int // the signal
+	window time.Duration
+	dim    signal.Dimension // of the result
+	look   windowFunc
+}
 
 // over is the table entry of a window function whose only arguments are signal and window.
-func over(name string, look glance, dim func(signal.Info) (signal.Dimension, bool)) function {
+func over(name string, look windowFunc, dim func(signal.Info) (signal.Dimension, bool)) function {
 	return function{name, name + `(signal, "5m")`, 2, 2, func(c *compiler, e *hclsyntax.FunctionCallExpr) *node {
 		ref, window, ok := c.windowed(e.Args[0], e.Args[1])
 		if !ok {
@@ -88,7 +96,7 @@ func over(name string, look glance, dim func(signal.Info) (signal.Dimension, boo
 			c.unfit(e, ref)
 			return nil
 		}
-		return c.glance(e, ref, window, d, look)
+		return c.glance(e, glance{ref, window, d, look})
 	}}
 }
 
@@ -139,33 +147,34 @@ func (c *compiler) withinMost(at hcl.Range, d time.Duration) bool {
 }
 
 // glance makes the node of a window function.
-func (c *compiler) glance(e hclsyntax.Expression, ref int, window time.Duration, dim signal.Dimension, look glance) *node {
-	c.look(ref, window)
-	n := &node{src: e, dim: dim, words: c.refs[ref].Info.Words}
+func (c *compiler) glance(e hclsyntax.Expression, g glance) *node {
+	c.look(g.ref, g.window)
+	n := &node{src: e, dim: g.dim, words: c.refs[g.ref].Info.Words}
 	value := func(b *binding) number {
-		s := b.series[ref]
+		s := b.series[g.ref]
 		if s == nil {
 			return nothing
 		}
 		return func(f *frame) float64 {
-			if v, ok := look(s, f.now.Boot, window, f.since); ok {
+			if v, ok := g.look(s, f.now.Boot, g.window, f.since); ok {
 				return v
 			}
 			return math.NaN()
 		}
 	}
 	n.num = value
-	if dim == signal.Bool {
+	if g.dim == signal.Bool {
 		n.num, n.cond = nil, truthOf(value)
 	}
-	c.leaf(leaf{text: text(e), dim: dim, ref: ref, num: value})
+	c.leaf(leaf{text: text(e), dim: g.dim, ref: g.ref, num: value})
 	return n
 }
 
 // unfit notes that a function makes no sense for a signal.
 func (c *compiler) unfit(e *hclsyntax.FunctionCallExpr, ref int) {
 	r := c.refs[ref]
-	c.fail(e.Range(), "Wrong arguments", "%s() cannot be taken of %s, which is %s.", e.Name, r.Path, describe(&node{dim: r.Info.Dim}))
+	c.fail(e.Range(), "Wrong arguments", "%s() cannot be taken of %s, which is %s.",
+		e.Name, r.Path, describe(&node{dim: r.Info.Dim}))
 }
 
 // duration reads a literal such as "5m".

@@ -117,8 +117,10 @@ func (c *compiler) arithmetic(e *hclsyntax.BinaryOpExpr) *node {
 	return n
 }
 
-func (c *compiler) scaled(e *hclsyntax.BinaryOpExpr, rule func(a, b signal.Dimension) (signal.Dimension, bool), l, r *node) (
-	signal.Dimension, bool) {
+// algebra gives the dimension of a product or quotient; false when there is none.
+type algebra func(a, b signal.Dimension) (signal.Dimension, bool)
+
+func (c *compiler) scaled(e *hclsyntax.BinaryOpExpr, rule algebra, l, r *node) (signal.Dimension, bool) {
 	dim, ok := rule(l.dim, r.dim)
 	if !ok {
 		verb := "multiplied by"

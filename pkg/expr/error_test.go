@@ -53,6 +53,20 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+func TestDepthIsBounded(t *testing.T) {
+	for src, fine := range map[string]bool{
+		strings.Repeat("!", 150) + "unit.failed":                true,
+		"unit.failed" + strings.Repeat(" && unit.failed", 150):  true,
+		strings.Repeat("!", 5000) + "unit.failed":               false,
+		"unit.failed" + strings.Repeat(" || unit.failed", 5000): false,
+	} {
+		p, diags := Compile(parse(t, src), scope())
+		if (p != nil) != fine || diags.HasErrors() == fine {
+			t.Errorf("%.40s…, %d bytes: %v", src, len(src), diags)
+		}
+	}
+}
+
 func diagnose(t *testing.T, input string) string {
 	f, diags := hclsyntax.ParseConfig([]byte(input), "rules.hcl", hcl.InitialPos)
 	if diags.HasErrors() {

@@ -17,7 +17,8 @@ const maxHits = 64
 func (c *compiler) remembers(e *hclsyntax.FunctionCallExpr) bool {
 	switch c.scope.Use {
 	case Precondition:
-		c.fail(e.NameRange, "Function out of place", "%s() looks at earlier answers, and a precondition is asked only once.", e.Name)
+		c.fail(e.NameRange, "Function out of place",
+			"%s() looks at earlier answers, and a precondition is asked only once.", e.Name)
 		return false
 	case ThresholdValue:
 		c.fail(e.NameRange, "Function out of place", "%s() cannot be used in a threshold.", e.Name)

@@ -99,7 +99,8 @@ func (c *compiler) limit(e *hclsyntax.ScopeTraversalExpr) *node {
 	}
 	t := c.scope.Thresholds[name]
 	if t == nil {
-		c.fail(e.Range(), "Unknown threshold", "There is no threshold %q%s", name, meant(name, sortedKeys(c.scope.Thresholds)))
+		c.fail(e.Range(), "Unknown threshold", "There is no threshold %q%s",
+			name, meant(name, sortedKeys(c.scope.Thresholds)))
 		return nil
 	}
 	return c.threshold(e, t)
@@ -181,7 +182,8 @@ func (c *compiler) find(e hclsyntax.Expression) (int, bool) {
 	}
 	name, ok := signalName(t.Traversal)
 	if !ok {
-		c.fail(e.Range(), "Unknown signal", `%s is not the name of a signal; a key is written in quotes: host.disk["/var"].`, short(e))
+		c.fail(e.Range(), "Unknown signal",
+			`%s is not the name of a signal; a key is written in quotes: host.disk["/var"].`, short(e))
 		return 0, false
 	}
 	p, err := signal.ParsePath(name)

@@ -21,7 +21,8 @@ func (c *compiler) lookup(at hcl.Range, p signal.Path) (signal.Info, bool) {
 	_, noKey := signal.Lookup(plain)
 	switch best := signal.Suggest(p.String()); {
 	case p.Key == "" && needsKey:
-		c.fail(at, "Missing key", `%s exists once for each instance: %s["…"].%s, or ["*"] for every one.`, p, p.Family, p.Field)
+		c.fail(at, "Missing key", `%s exists once for each instance: %s["…"].%s, or ["*"] for every one.`,
+			p, p.Family, p.Field)
 	case p.Key != "" && noKey:
 		c.fail(at, "Unknown signal", "%s has no key: write %s.", p, plain)
 	case strings.Contains(p.Field, "-"):
@@ -55,7 +56,8 @@ func (c *compiler) allowed(at hcl.Range, p signal.Path, in signal.Info) bool {
 	case p.Key != signal.AnyKey:
 		return true
 	case c.each != "" && c.each != p.Family:
-		c.fail(at, "Two sorts of instances", "A condition is judged for each %s or for each %s, not for both.", c.each, p.Family)
+		c.fail(at, "Two sorts of instances", "A condition is judged for each %s or for each %s, not for both.",
+			c.each, p.Family)
 		return false
 	}
 	c.each = p.Family

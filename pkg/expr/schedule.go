@@ -87,7 +87,8 @@ func (c *compiler) zone(args []hclsyntax.Expression) (*time.Location, bool) {
 	}
 	zone, err := time.LoadLocation(s)
 	if err != nil || s == "" || s == "Local" {
-		c.fail(args[0].Range(), "Unknown time zone", "There is no time zone %q on this host; write one such as \"Europe/Berlin\".", s)
+		c.fail(args[0].Range(), "Unknown time zone",
+			`There is no time zone %q on this host; write one such as "Europe/Berlin".`, s)
 		return nil, false
 	}
 	return zone, true

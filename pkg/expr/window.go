@@ -27,7 +27,7 @@ func (c *compiler) rate(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	}
 	c.needClear("rate")
-	return c.glance(e, ref, window, dim, (*series.Series).Rate)
+	return c.glance(e, glance{ref, window, dim, (*series.Series).Rate})
 }
 
 // change of a counter is its increase, so that a counter that began again does not look like a fall.
@@ -46,7 +46,7 @@ func (c *compiler) change(e *hclsyntax.FunctionCallExpr) *node {
 		look = (*series.Series).Increase
 	}
 	c.needClear("change")
-	return c.glance(e, ref, window, dim, look)
+	return c.glance(e, glance{ref, window, dim, look})
 }
 
 func (c *compiler) changeRatio(e *hclsyntax.FunctionCallExpr) *node {
@@ -59,7 +59,7 @@ func (c *compiler) changeRatio(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	}
 	c.needClear("change_ratio")
-	return c.glance(e, ref, window, signal.Ratio, (*series.Series).ChangeRatio)
+	return c.glance(e, glance{ref, window, signal.Ratio, (*series.Series).ChangeRatio})
 }
 
 func (c *compiler) quantile(e *hclsyntax.FunctionCallExpr) *node {
@@ -78,9 +78,10 @@ func (c *compiler) quantile(e *hclsyntax.FunctionCallExpr) *node {
 		c.unfit(e, ref)
 		return nil
 	}
-	return c.glance(e, ref, window, dim, func(s *series.Series, now, window, since time.Duration) (float64, bool) {
+	look := func(s *series.Series, now, window, since time.Duration) (float64, bool) {
 		return s.Quantile(p, now, window, since)
-	})
+	}
+	return c.glance(e, glance{ref, window, dim, look})
 }
 
 // predict draws its line through the samples of the third argument, by default a quarter of the
@@ -107,9 +108,10 @@ func (c *compiler) predict(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	}
 	c.needClear("predict")
-	return c.glance(e, ref, window, dim, func(s *series.Series, now, window, since time.Duration) (float64, bool) {
+	look := func(s *series.Series, now, window, since time.Duration) (float64, bool) {
 		return s.Predict(ahead, now, window, since)
-	})
+	}
+	return c.glance(e, glance{ref, window, dim, look})
 }
 
 // isAbsent compiles absent(signal): true while nothing is known of it. It is unknown itself only
@@ -122,8 +124,9 @@ func (c *compiler) isAbsent(e *hclsyntax.FunctionCallExpr) *node {
 	if !ok {
 		return nil
 	}
-	in := c.refs[ref]
-	c.leaf(leaf{text: in.Path.String(), dim: in.Info.Dim, ref: ref, num: func(b *binding) number { return present(b.series[ref]) }})
+	r := c.refs[ref]
+	value := func(b *binding) number { return present(b.series[ref]) }
+	c.leaf(leaf{text: r.Path.String(), dim: r.Info.Dim, ref: ref, num: value})
 	return &node{src: e, dim: signal.Bool, cond: func(b *binding) test {
 		s := b.series[ref]
 		if s == nil {

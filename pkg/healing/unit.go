@@ -54,8 +54,8 @@ func (u *Unit) upgraded() finding {
 			u.Transaction, span(u.Upgrading), u.Name, span(defaults.TransactionWait))}
 	}
 	return finding{Transaction, Escalate, 0, fmt.Sprintf(
-		"a package transaction (%s) has been under way for %s, more than %s, and may touch %s",
-		u.Transaction, span(u.Upgrading), span(defaults.TransactionWait), u.Name)}
+		"a package transaction (%s) that may touch %s has been under way for %s; limit %s",
+		u.Transaction, u.Name, span(u.Upgrading), span(defaults.TransactionWait))}
 }
 
 func (u *Unit) moving() finding {

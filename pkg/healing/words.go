@@ -2,13 +2,12 @@ package healing
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/salveops/salve/pkg/defaults"
 )
 
-// span writes a duration as a tired reader takes it in: whole seconds, rounded up, unless shorter.
+// span writes a duration as a tired reader takes it in: whole seconds, unless shorter.
 func span(d time.Duration) string {
 	if d <= 0 {
 		return "0s"
@@ -16,7 +15,7 @@ func span(d time.Duration) string {
 	if d < time.Second {
 		return d.Round(time.Millisecond).String()
 	}
-	return defaults.Duration(time.Duration(math.Ceil(d.Seconds())) * time.Second)
+	return defaults.Duration(d.Round(time.Second))
 }
 
 // inLast names a budget's window: "in the last hour", "in the last 24h".

@@ -16,11 +16,11 @@ type property struct {
 }
 
 var (
-	percentage = regexp.MustCompile(`^([0-9]{1,6}(\.[0-9]{1,2})?%)?$`)
+	percentage = regexp.MustCompile(`^([1-9][0-9]{0,5}(\.[0-9]{1,2})?%)?$`)
 	weight     = regexp.MustCompile(`^([1-9][0-9]{0,3}|10000|idle)$`)
 	ioWeight   = regexp.MustCompile(`^([1-9][0-9]{0,3}|10000)$`)
-	size       = regexp.MustCompile(`^([0-9]{1,19}[KMGTkmgt]?|[0-9]{1,3}(\.[0-9]{1,2})?%|infinity)$`)
-	tasks      = regexp.MustCompile(`^([0-9]{1,10}|[0-9]{1,3}(\.[0-9]{1,2})?%|infinity)$`)
+	size       = regexp.MustCompile(`^([0-9]{1,12}[KMGT]?|100%|[0-9]{1,2}(\.[0-9]{1,2})?%|infinity)$`)
+	tasks      = regexp.MustCompile(`^([0-9]{1,10}|100%|[0-9]{1,2}(\.[0-9]{1,2})?%|infinity)$`)
 	cpuList    = regexp.MustCompile(`^([0-9]{1,4}(-[0-9]{1,4})?([ ,]+[0-9]{1,4}(-[0-9]{1,4})?)*)?$`)
 )
 

@@ -118,37 +118,19 @@ func (e *Engine) Bind(s Subject, p *expr.Program) *expr.Bound {
 // fired.
 type Proof struct {
 	bound *expr.Bound
-	not   bool
-	reads []*series.Series
+	not   bool // recovery is that the condition does not hold
 }
 
 // Proof prepares the verification of an attempt for the alert.
 func (e *Engine) Proof(a *Alert, v config.Verification) *Proof {
-	at := a.Fired
-	b := binder{e, a.Subject}
-	p := &Proof{bound: e.Bind(a.Subject, v.When).Freeze(at), not: v.Not}
-	for _, r := range v.When.Refs() {
-		if !r.Absent {
-			p.reads = append(p.reads, b.Series(r.Path))
-		}
-	}
-	return p
+	return &Proof{bound: e.Bind(a.Subject, v.When).Freeze(a.Fired), not: v.Not}
 }
 
 // Eval judges by samples strictly later than since (a Boot time) only. True needs enough of them of
 // every signal; too few are Unknown, whichever way the condition is written.
 func (p *Proof) Eval(now clock.Instant, since time.Duration) expr.Truth {
-	t := p.bound.EvalSince(now, since)
-	if !p.not {
-		return t
+	if p.not {
+		return p.bound.DenySince(now, since)
 	}
-	if t != expr.False {
-		return t.Not()
-	}
-	for _, s := range p.reads {
-		if s == nil || !s.Evident(since) {
-			return expr.Unknown
-		}
-	}
-	return expr.True
+	return p.bound.EvalSince(now, since)
 }

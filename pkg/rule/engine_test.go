@@ -339,3 +339,66 @@ func TestProof(t *testing.T) {
 		t.Errorf("when it fails again: %v, want false", got)
 	}
 }
+
+func TestRestore(t *testing.T) {
+	r := newRig(t, []*config.Service{checkout()}, about(t, "hang", "checkout", "!probe.health.ok", ""))
+	fired := r.now.Add(-time.Hour)
+	a := r.e.Restore("hang", "checkout", "checkout.service", fired)
+	if a == nil || a.State != Firing || a.Fired != fired {
+		t.Fatalf("restored %+v", a)
+	}
+	if r.e.Restore("hang", "checkout", "other.service", fired) != nil {
+		t.Error("restored what does not exist")
+	}
+	r.run(time.Minute)
+	r.want() // no data is no recovery
+	if a.Since != fired {
+		t.Errorf("since %v, want when it fired", a.Since)
+	}
+	r.set("probe.health.ok{checkout}", true)
+	r.run(11 * time.Second)
+	r.want("1m11s resolved hang checkout.service")
+	if got := r.e.Every(); len(got) != 1 || got[0] != a || a.State != Resting {
+		t.Errorf("every alert: %v", got)
+	}
+}
+
+func TestBind(t *testing.T) {
+	r := newRig(t, []*config.Service{checkout()}, about(t, "down", "checkout", "unit.failed", ""))
+	p := condition(t, `label.stage == "test" && unit.state == "active"`,
+		expr.Scope{Service: true, Labels: r.cfg.Labels, Use: expr.Precondition})
+	b := r.e.Bind(Subject{Service: r.cfg.Services[0], Unit: "checkout.service"}, p)
+	if got := b.Eval(r.now); got != expr.Unknown {
+		t.Errorf("before systemd told anything: %v", got)
+	}
+	r.state("checkout.service", "active")
+	if got := b.Eval(r.now); got != expr.True {
+		t.Errorf("active on a host with the label: %v", got)
+	}
+}
+
+func TestUnitGlobOfRule(t *testing.T) {
+	batch := &config.Service{Name: "batch", Unit: "batch-*.service", Every: 200 * time.Millisecond, Startup: time.Second}
+	rule := about(t, "greedy", "", "host.cpu.busy > 90 * percent", "")
+	rule.When = condition(t, "unit.cpu > 80 * percent", expr.Scope{Unit: true})
+	rule.Unit = "*.service"
+	r := newRig(t, []*config.Service{batch, checkout()}, rule)
+	r.e.SetUnits([]string{"batch-1.service", "cron.service", "tmp.mount"})
+	var got []string
+	for _, in := range r.e.list {
+		got = append(got, in.Instance)
+	}
+	if diff := cmp.Diff([]string{"batch-1.service", "cron.service"}, got); diff != "" {
+		t.Errorf("instances (-want +got):\n%s", diff)
+	}
+	for _, n := range r.e.Needs() {
+		if n.Key.Signal == "unit.cpu" && n.Key.Of == "batch-1.service" && n.Every != batch.Every {
+			t.Errorf("%v is sampled every %v, want the period of its service", n.Key, n.Every)
+		}
+	}
+	rule.Services = []string{"checkout"} // other services' units are not its business
+	r.e.Reload(r.cfg)
+	if len(r.e.list) != 1 || r.e.list[0].Instance != "cron.service" {
+		t.Errorf("instances of one service: %d", len(r.e.list))
+	}
+}

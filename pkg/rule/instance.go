@@ -31,7 +31,10 @@ type instance struct {
 // current whether or not the state depends on it.
 func (in *instance) step(now clock.Instant, emit func(Event)) {
 	if !in.looked {
-		in.looked, in.born, in.Since = true, now.Boot, now
+		in.looked, in.born = true, now.Boot
+		if in.State == Resting {
+			in.Since = now
+		}
 	}
 	when := in.When.Eval(now)
 	clear := when.Not()

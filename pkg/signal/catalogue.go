@@ -132,12 +132,12 @@ var unitFamilies = []family{
 }
 
 var serviceFamilies = []family{
-	{name: "probe", keyed: true, scope: Service, every: time.Second, source: "probe blocks of the service", fields: []field{
+	{name: "probe", keyed: true, scope: Service, every: time.Second, source: "the service's probes", fields: []field{
 		{"ok", Bool, 0, "the probe answers as it should; false after `misses` misses in a row"},
 		{"latency", Seconds, 0, "time to the full answer; unknown while there is none"},
 		{"status", Count, 0, "HTTP status or exit code of the last answer"},
 	}},
-	{name: "pool", keyed: true, scope: Service, every: time.Second, source: "pool blocks of the service", fields: []field{
+	{name: "pool", keyed: true, scope: Service, every: time.Second, source: "the pool's console", fields: []field{
 		{"active", Count, 0, "clients that are linked to a server connection"},
 		{"idle", Count, 0, "server connections that are free"},
 		{"waiting", Count, 0, "clients that wait for a server connection"},

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -21,12 +22,10 @@ func (j *Journal) PutAttempt(a *incident.Attempt) error {
 
 // Attempt reads one attempt. Errors: ErrNotFound.
 func (j *Journal) Attempt(id string) (*incident.Attempt, error) {
-	a := new(incident.Attempt)
-	err := j.view(func(tx *bbolt.Tx) error { return readRecord(tx, bucketAttempt, id, a) })
-	if err != nil {
-		return nil, err
-	}
-	return a, nil
+	return read(j, func(tx *bbolt.Tx) (*incident.Attempt, error) {
+		a := new(incident.Attempt)
+		return a, readRecord(tx, bucketAttempt, id, a)
+	})
 }
 
 // OpenAttempts reads the attempts that have a step before them, oldest first. It scans all attempts: call it
@@ -43,18 +42,13 @@ func (j *Journal) AttemptsWithin(age time.Duration) ([]*incident.Attempt, error)
 }
 
 func (j *Journal) attempts(want func(*incident.Attempt) bool) ([]*incident.Attempt, error) {
-	var out []*incident.Attempt
-	err := j.view(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte(bucketAttempt)).ForEach(func(k, v []byte) error {
-			a := new(incident.Attempt)
-			if err := decode(bucketAttempt, string(k), v, a); err != nil {
-				return err
-			}
+	out, err := read(j, func(tx *bbolt.Tx) (out []*incident.Attempt, err error) {
+		err = each(tx, bucketAttempt, func(a *incident.Attempt) {
 			if want(a) {
 				out = append(out, a)
 			}
-			return nil
 		})
+		return out, err
 	})
 	slices.SortFunc(out, func(a, b *incident.Attempt) int {
 		return cmp.Or(a.Intended.Wall.Compare(b.Intended.Wall), cmp.Compare(a.ID, b.ID))
@@ -74,13 +68,9 @@ func (j *Journal) DeletePause(id string) error {
 
 // Pauses reads all pauses, oldest first.
 func (j *Journal) Pauses() ([]*incident.Pause, error) {
-	var out []*incident.Pause
-	err := j.view(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte(bucketPause)).ForEach(func(k, v []byte) error {
-			p := new(incident.Pause)
-			out = append(out, p)
-			return decode(bucketPause, string(k), v, p)
-		})
+	out, err := read(j, func(tx *bbolt.Tx) (out []*incident.Pause, err error) {
+		err = each(tx, bucketPause, func(p *incident.Pause) { out = append(out, p) })
+		return out, err
 	})
 	slices.SortFunc(out, func(a, b *incident.Pause) int {
 		return cmp.Or(a.From.Wall.Compare(b.From.Wall), cmp.Compare(a.ID, b.ID))
@@ -105,15 +95,39 @@ func encode(bucket, key string, v any) (op, error) {
 	return put(bucket, key, payload), nil
 }
 
-// readRecord reads one record into v. Errors: ErrNotFound.
-func readRecord(tx *bbolt.Tx, bucket, key string, v any) error {
-	b := tx.Bucket([]byte(bucket))
-	if b == nil {
-		return fmt.Errorf("read journal: %s %q: %w", bucket, key, ErrNotFound)
+// payload copies what one record holds. Errors: ErrNotFound.
+func payload(tx *bbolt.Tx, bucket, key string) ([]byte, error) {
+	var value []byte
+	if b := tx.Bucket([]byte(bucket)); b != nil {
+		value = b.Get([]byte(key))
 	}
-	value := b.Get([]byte(key))
 	if value == nil {
-		return fmt.Errorf("read journal: %s %q: %w", bucket, key, ErrNotFound)
+		return nil, fmt.Errorf("%s %q: %w", bucket, key, ErrNotFound)
 	}
-	return decode(bucket, key, value, v)
+	p, err := unseal(bucket, key, value)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w", bucket, key, err)
+	}
+	return bytes.Clone(p), nil
+}
+
+// readRecord decodes one record into v. Errors: ErrNotFound.
+func readRecord(tx *bbolt.Tx, bucket, key string, v any) error {
+	p, err := payload(tx, bucket, key)
+	if err == nil {
+		err = json.Unmarshal(p, v)
+	}
+	return err
+}
+
+// each decodes every record of a bucket, in the order of keys.
+func each[T any](tx *bbolt.Tx, bucket string, f func(*T)) error {
+	return tx.Bucket([]byte(bucket)).ForEach(func(k, value []byte) error {
+		v := new(T)
+		if err := decode(bucket, string(k), value, v); err != nil {
+			return err
+		}
+		f(v)
+		return nil
+	})
 }

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,8 +49,7 @@ func (h health) wasteful(from int64) bool {
 	return h.free*2 > h.pages && int64(h.pages)*pageSize >= from
 }
 
-// check reads the whole file and verifies its structure and every record. ErrNewer is returned as such;
-// a fs.PathError means that the file could not be opened; any other error means that it is damaged.
+// check inspects the file at path. A fs.PathError of "open" means that there is none or that it is not ours.
 func check(path string) (health, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -60,7 +60,13 @@ func check(path string) (health, error) {
 	if err != nil {
 		return health{}, err
 	}
-	head, older, err := readHeader(f, info.Size())
+	return inspect(f, info.Size())
+}
+
+// inspect reads a whole file and verifies its structure and every record. Any error but ErrNewer means that
+// the file is damaged.
+func inspect(f io.ReaderAt, size int64) (health, error) {
+	head, older, err := readHeader(f, size)
 	if err != nil {
 		return health{}, err
 	}

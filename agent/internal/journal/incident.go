@@ -82,12 +82,7 @@ func split(inc *incident.Incident) ([]part, []byte, error) {
 // Incident reads one incident as a whole. Errors: ErrNotFound.
 func (j *Journal) Incident(id string) (*incident.Incident, error) {
 	j.settle()
-	var inc *incident.Incident
-	err := j.view(func(tx *bbolt.Tx) (err error) {
-		inc, err = readIncident(tx, id)
-		return err
-	})
-	return inc, err
+	return read(j, func(tx *bbolt.Tx) (*incident.Incident, error) { return readIncident(tx, id) })
 }
 
 func readIncident(tx *bbolt.Tx, id string) (*incident.Incident, error) {
@@ -135,11 +130,10 @@ type Filter struct {
 // Incidents reads incidents as a whole, newest first.
 func (j *Journal) Incidents(f Filter) ([]*incident.Incident, error) {
 	j.settle()
-	var out []*incident.Incident
-	err := j.view(func(tx *bbolt.Tx) error {
+	return read(j, func(tx *bbolt.Tx) (out []*incident.Incident, err error) {
 		heads, err := readHeads(tx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		slices.SortFunc(heads, newestFirst)
 		for _, h := range heads {
@@ -151,13 +145,12 @@ func (j *Journal) Incidents(f Filter) ([]*incident.Incident, error) {
 			}
 			inc, err := readIncident(tx, h.ID)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			out = append(out, inc)
 		}
-		return nil
+		return out, nil
 	})
-	return out, err
 }
 
 // summary is what listing and retention need of an incident.
@@ -169,12 +162,8 @@ type summary struct {
 	Ended   clock.Stamp    `json:"ended"`
 }
 
-func readHeads(tx *bbolt.Tx) ([]summary, error) {
-	var heads []summary
-	err := tx.Bucket([]byte(bucketIncident)).ForEach(func(k, v []byte) error {
-		heads = append(heads, summary{})
-		return decode(bucketIncident, string(k), v, &heads[len(heads)-1])
-	})
+func readHeads(tx *bbolt.Tx) (heads []summary, err error) {
+	err = each(tx, bucketIncident, func(h *summary) { heads = append(heads, *h) })
 	return heads, err
 }
 

@@ -12,7 +12,6 @@ package journal
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -42,7 +41,7 @@ type Journal struct {
 	events    events
 	incidents stored
 	unhealthy atomic.Pointer[error] // nil: the last write worked
-	broken    atomic.Bool           // bbolt must not be asked again
+	fault     fault
 
 	stop    chan struct{}
 	stopped chan struct{}
@@ -58,6 +57,7 @@ func newJournal(dir string, o Options) *Journal {
 		limits:    o.Limits,
 		queue:     newQueue(o.Limits),
 		incidents: newStored(),
+		fault:     fault{seen: make(chan struct{})},
 		stop:      make(chan struct{}),
 		stopped:   make(chan struct{}),
 	}
@@ -75,8 +75,20 @@ func (j *Journal) BudgetUnknown() bool {
 	return !j.budgetSince.IsZero() && j.budgetSince.Age(clock.Now(j.clock)) < j.limits.BudgetUnknown
 }
 
+// Lost is when an earlier journal was lost, as long as attempts may be missing because of that; zero
+// otherwise.
+func (j *Journal) Lost() clock.Stamp {
+	if !j.BudgetUnknown() {
+		return clock.Stamp{}
+	}
+	return j.budgetSince
+}
+
 // Healthy is nil if the last write worked. While it did not, writes are tried again every Limits.RetryEvery.
 func (j *Journal) Healthy() error {
+	if err := j.fault.get(); err != nil {
+		return err
+	}
 	if err := j.unhealthy.Load(); err != nil {
 		return *err
 	}
@@ -92,12 +104,13 @@ func (j *Journal) Close() error {
 	j.close.Do(func() {
 		j.queue.shut()
 		close(j.stop)
-		<-j.stopped
+		select {
+		case <-j.stopped:
+		case <-j.fault.seen:
+		}
 		err = j.Healthy()
-		if !j.broken.Load() { // else Close could wait for a transaction that never ends
-			if e := guard(j.db.Close); err == nil {
-				err = e
-			}
+		if e := j.guarded(j.db.Close); err == nil {
+			err = e
 		}
 		if e := j.lock.Close(); err == nil {
 			err = e
@@ -136,15 +149,6 @@ func (j *Journal) reserveEvents() {
 }
 
 // metaRecord reads the payload of one record of the meta bucket.
-func (j *Journal) metaRecord(key string) (payload []byte, err error) {
-	err = j.view(func(tx *bbolt.Tx) error {
-		value := tx.Bucket([]byte(bucketMeta)).Get([]byte(key))
-		if value == nil {
-			return fmt.Errorf("read journal: %s: %w", key, ErrNotFound)
-		}
-		p, err := unseal(bucketMeta, key, value)
-		payload = append(payload, p...)
-		return err
-	})
-	return payload, err
+func (j *Journal) metaRecord(key string) ([]byte, error) {
+	return read(j, func(tx *bbolt.Tx) ([]byte, error) { return payload(tx, bucketMeta, key) })
 }

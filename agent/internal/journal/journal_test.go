@@ -26,7 +26,8 @@ func TestEverythingSurvivesReopening(t *testing.T) {
 	inc := story("0a", now)
 	inc.Evidence = []incident.Evidence{{Title: "journal", At: now, Text: "line\nline"}}
 	must(t, j.PutIncident(inc))
-	inc.Append(incident.Event{At: now, Type: incident.EvDecide, Text: "restart-app", Fields: map[string]string{"p": "0.8"}})
+	fields := map[string]string{"p": "0.8"}
+	inc.Append(incident.Event{At: now, Type: incident.EvDecide, Text: "restart-app", Fields: fields})
 	must(t, j.PutIncident(inc))
 	a := attempt("a1", "0a", now)
 	must(t, j.PutAttempt(a))
@@ -218,7 +219,8 @@ func TestTwoAgents(t *testing.T) {
 	dir := t.TempDir()
 	j, _ := open(t, dir, Options{})
 	_, _, err := Open(dir, Options{Clock: newHand(), Limits: Limits{LockWait: time.Millisecond}})
-	if want := fmt.Sprintf("by process %d", os.Getpid()); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), want) {
+	want := fmt.Sprintf("by process %d", os.Getpid())
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), want) {
 		t.Errorf("second agent: %v, want ErrLocked %s", err, want)
 	}
 	mustClose(t, j)
@@ -240,7 +242,8 @@ func TestFolder(t *testing.T) {
 	}
 	shared := t.TempDir()
 	must(t, os.Chmod(shared, 0o777))
-	if _, _, err := Open(shared, Options{Clock: newHand()}); err == nil || !strings.Contains(err.Error(), "written by everybody") {
+	_, _, err := Open(shared, Options{Clock: newHand()})
+	if err == nil || !strings.Contains(err.Error(), "written by everybody") {
 		t.Errorf("folder of everybody: %v", err)
 	}
 }

@@ -59,6 +59,7 @@ func Open(dir string, o Options) (*Journal, Report, error) {
 		}
 		return nil, report, errors.Join(err, held.Close())
 	}
+	j.commit() // what open queued, before anything else repairs a damaged header
 	go j.run()
 	return j, report, nil
 }

@@ -78,7 +78,7 @@ func decode(bucket, key string, value []byte, v any) error {
 		err = json.Unmarshal(payload, v)
 	}
 	if err != nil {
-		return fmt.Errorf("read journal: %s %q: %w", bucket, key, err)
+		return fmt.Errorf("%s %q: %w", bucket, key, err)
 	}
 	return nil
 }

@@ -34,27 +34,31 @@ func (j *Journal) prune() {
 
 // expired lists what may go when keep closed incidents stay, and how many closed ones there then are.
 func (j *Journal) expired(keep int) (ops []op, closed int, err error) {
+	type result struct {
+		ops    []op
+		closed int
+	}
 	now := clock.Now(j.clock)
-	err = j.view(func(tx *bbolt.Tx) error {
+	r, err := read(j, func(tx *bbolt.Tx) (r result, err error) {
 		heads, err := readHeads(tx)
 		if err != nil {
-			return err
+			return r, err
 		}
 		kept := j.keepIncidents(heads, keep, now)
 		for _, h := range heads {
 			switch {
 			case !kept[h.ID]:
-				ops = append(ops, drop(bucketIncident, h.ID),
+				r.ops = append(r.ops, drop(bucketIncident, h.ID),
 					dropAll(bucketTimeline, h.ID+"\x00"), dropAll(bucketEvidence, h.ID+"\x00"))
 			case h.State == incident.Resolved:
-				closed++
+				r.closed++
 			}
 		}
 		old, err := j.oldAttempts(tx, kept, now)
-		ops = append(ops, old...)
-		return err
+		r.ops = append(r.ops, old...)
+		return r, err
 	})
-	return ops, closed, err
+	return r.ops, r.closed, err
 }
 
 // keepIncidents picks those that stay: all that are open, and the newest closed ones that are young enough.
@@ -64,7 +68,11 @@ func (j *Journal) keepIncidents(heads []summary, keep int, now clock.Stamp) map[
 	closed := 0
 	for _, h := range heads {
 		if h.State == incident.Resolved {
-			if closed == keep || h.Ended.Age(now) > j.limits.IncidentAge {
+			ended := h.Ended
+			if ended.IsZero() {
+				ended = h.Opened
+			}
+			if closed == keep || ended.Age(now) > j.limits.IncidentAge {
 				continue
 			}
 			closed++
@@ -77,26 +85,18 @@ func (j *Journal) keepIncidents(heads []summary, keep int, now clock.Stamp) map[
 // oldAttempts lists attempts that no budget and no incident needs any more.
 func (j *Journal) oldAttempts(tx *bbolt.Tx, kept map[string]bool, now clock.Stamp) ([]op, error) {
 	var ops []op
-	err := tx.Bucket([]byte(bucketAttempt)).ForEach(func(k, v []byte) error {
-		var a incident.Attempt
-		if err := decode(bucketAttempt, string(k), v, &a); err != nil {
-			return err
-		}
+	err := each(tx, bucketAttempt, func(a *incident.Attempt) {
 		if !kept[a.Incident] && !a.Open() && a.Intended.Age(now) > j.limits.AttemptAge {
 			ops = append(ops, drop(bucketAttempt, a.ID))
 		}
-		return nil
 	})
 	return ops, err
 }
 
 // live is about how many bytes of the file are in use.
 func (j *Journal) live() int64 {
-	var size int64
-	err := j.view(func(tx *bbolt.Tx) error {
-		size = tx.Size() // the file up to the high-water mark
-		return nil
-	})
+	// The size of a transaction is that of the file up to the high-water mark.
+	size, err := read(j, func(tx *bbolt.Tx) (int64, error) { return tx.Size(), nil })
 	if err != nil {
 		return 0
 	}

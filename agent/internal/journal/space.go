@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -38,26 +39,44 @@ func (s *Space) Flush(ctx context.Context) error { return s.j.Flush(ctx) }
 // Get reads a record into v, which must be a pointer, and reports whether there is one.
 func (s *Space) Get(key string, v any) (bool, error) {
 	s.j.settle()
-	err := s.j.view(func(tx *bbolt.Tx) error { return readRecord(tx, s.bucket, key, v) })
+	text, err := read(s.j, func(tx *bbolt.Tx) ([]byte, error) { return payload(tx, s.bucket, key) })
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, v)
 	}
 	return err == nil, err
 }
 
-// Each calls f for every record in the order of keys, until f returns an error.
+// Each calls f for every record in the order of keys, until f returns an error. f may use the journal.
 func (s *Space) Each(f func(key string, decode func(v any) error) error) error {
 	s.j.settle()
-	return s.j.view(func(tx *bbolt.Tx) error {
+	type record struct {
+		key     string
+		payload json.RawMessage
+	}
+	records, err := read(s.j, func(tx *bbolt.Tx) (list []record, err error) {
 		b := tx.Bucket([]byte(s.bucket))
 		if b == nil {
-			return nil
+			return nil, nil
 		}
-		return b.ForEach(func(k, v []byte) error {
-			key := string(k)
-			return f(key, func(to any) error { return decode(s.bucket, key, v, to) })
+		err = b.ForEach(func(k, _ []byte) error {
+			p, err := payload(tx, s.bucket, string(k))
+			list = append(list, record{string(k), p})
+			return err
 		})
+		return list, err
 	})
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		if err := f(r.key, func(v any) error { return json.Unmarshal(r.payload, v) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settleWait bounds how long a reader waits for queued writes.

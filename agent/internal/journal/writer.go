@@ -51,6 +51,8 @@ func (j *Journal) durable(ctx context.Context, ops ...op) error {
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("write journal: %w", ctx.Err())
+	case <-j.fault.seen:
+		return fmt.Errorf("write journal: %w", j.fault.err)
 	}
 }
 
@@ -131,18 +133,9 @@ func (j *Journal) write(ops []op) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	if j.broken.Load() {
-		return fmt.Errorf("write journal: %w", errFault)
-	}
-	finished := false
-	err := guard(func() error {
-		err := j.db.Update(func(tx *bbolt.Tx) error { return apply(tx, ops) })
-		finished = true
-		return err
+	err := j.guarded(func() error {
+		return j.db.Update(func(tx *bbolt.Tx) error { return apply(tx, ops) })
 	})
-	if !finished { // a panic may have left bbolt's locks behind
-		j.broken.Store(true)
-	}
 	if err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
@@ -198,12 +191,4 @@ func deletePrefix(b *bbolt.Bucket, prefix []byte, t *total) error {
 		}
 	}
 	return nil
-}
-
-// view reads under guard.
-func (j *Journal) view(f func(tx *bbolt.Tx) error) error {
-	if j.broken.Load() {
-		return fmt.Errorf("read journal: %w", errFault)
-	}
-	return guard(func() error { return j.db.View(f) })
 }

@@ -25,6 +25,7 @@ type session struct {
 type answer struct {
 	name string
 	unit Unit
+	seen uint64 // units loaded when it was asked
 	text string
 	list []sd.UnitStatus
 	kind question
@@ -186,8 +187,12 @@ func (s *session) next(ctx context.Context) {
 	s.queue = s.queue[1:]
 	delete(s.asked, name) // a signal that arrives from now on asks again
 	s.busy = true
+	s.w.mu.RLock()
+	seen := s.w.t.arrivals
+	s.w.mu.RUnlock()
 	go func() {
 		a := s.query(ctx, name)
+		a.seen = seen
 		select {
 		case s.answers <- a:
 		case <-ctx.Done():
@@ -229,6 +234,7 @@ func (s *session) take(a answer) []Event {
 		s.ask(w.t.wanted()...)
 		return nil
 	}
+	a.unit.arrivals = a.seen
 	return w.t.install(a.name, a.unit, now)
 }
 

@@ -36,6 +36,9 @@ func (t *table) signal(s *dbus.Signal, now time.Duration) (events []Event, do to
 	case ifaceMan + ".UnitNew":
 		if name, p, ok := unitBody(s.Body); ok && !t.reloading {
 			t.note(p, name, "inactive")
+			if canDepend(name) {
+				t.arrivals++
+			}
 		}
 	case ifaceMan + ".UnitRemoved":
 		if _, p, ok := unitBody(s.Body); ok && !t.reloading {
@@ -50,6 +53,17 @@ func (t *table) signal(s *dbus.Signal, now time.Duration) (events []Event, do to
 		do.system = true
 	}
 	return events, do
+}
+
+// canDepend reports whether a unit of that type is written by people who give it dependencies; sessions,
+// devices and mounts come and go all the time.
+func canDepend(name string) bool {
+	for _, suffix := range []string{".scope", ".slice", ".device", ".mount", ".swap"} {
+		if strings.HasSuffix(name, suffix) {
+			return false
+		}
+	}
+	return true
 }
 
 // isShutdown reports whether a job on that unit moves the system state.

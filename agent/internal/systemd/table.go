@@ -22,6 +22,7 @@ type table struct {
 	reloading bool // between Reloading(true) and Reloading(false) all units vanish and come back
 	system    string
 	group     string // systemd's own control group
+	arrivals  uint64 // units loaded so far: each may depend on a unit that was read before
 }
 
 // loaded is what is kept of a unit that nobody watches.
@@ -95,8 +96,11 @@ func (t *table) active(name string) string {
 // are kept where a signal was quicker than the answer.
 func (t *table) install(asked string, read Unit, now time.Duration) []Event {
 	p := unitPath(read.Name)
-	t.names[asked], t.names[read.Name] = p, p
 	old := t.watched[p]
+	if old == nil && t.loaded[p] == nil && !slices.Contains(t.patterns, asked) {
+		return nil // an instance that went away while it was read; the question itself loaded it once more
+	}
+	t.names[asked], t.names[read.Name] = p, p
 	if old == nil {
 		read.Stopped = firstSight(read)
 		u := read

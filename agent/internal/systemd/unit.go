@@ -43,11 +43,13 @@ type Unit struct {
 
 	Requires, Requisite, BindsTo, PartOf []string // what can pull this unit down, or up with it
 	RequiredBy, BoundBy, ConsistsOf      []string // what a stop or restart of this unit takes along
-	Conflicts                            []string // what a start of this unit stops
+	Conflicts, ConflictedBy              []string // what a start of this unit stops
 	PropagatesStopTo                     []string
 	PropagatesReloadTo                   []string
 
 	Stopped Stopper // who brought it down; "" while it is up
+
+	arrivals uint64 // the table's count when the dependencies were read
 }
 
 // Down reports whether nothing of the unit is running or about to.
@@ -92,6 +94,7 @@ var fixed = map[string]func(*Unit, any){
 	"BoundBy":            func(u *Unit, v any) { setNames(&u.BoundBy, v) },
 	"ConsistsOf":         func(u *Unit, v any) { setNames(&u.ConsistsOf, v) },
 	"Conflicts":          func(u *Unit, v any) { setNames(&u.Conflicts, v) },
+	"ConflictedBy":       func(u *Unit, v any) { setNames(&u.ConflictedBy, v) },
 	"PropagatesStopTo":   func(u *Unit, v any) { setNames(&u.PropagatesStopTo, v) },
 	"PropagatesReloadTo": func(u *Unit, v any) { setNames(&u.PropagatesReloadTo, v) },
 }

@@ -242,6 +242,23 @@ func (w *Watcher) Read(ctx context.Context, name string) (Unit, error) {
 	return u, err
 }
 
+// Current is a unit with dependencies that are certainly those of this moment. Nobody tells a unit that
+// another one was loaded which depends on it; so memory serves only if nothing was loaded since.
+func (w *Watcher) Current(ctx context.Context, name string) (Unit, error) {
+	w.mu.RLock()
+	u := w.t.unit(name)
+	fresh := u != nil && w.conn != nil && u.arrivals == w.t.arrivals && !w.t.reloading
+	var known Unit
+	if fresh {
+		known = *u
+	}
+	w.mu.RUnlock()
+	if fresh {
+		return known, nil
+	}
+	return w.Read(ctx, name)
+}
+
 // Conn is the connection for calls; ErrDisconnected when there is none. It is of use to package act
 // only: a test forbids everybody else its methods that change something.
 func (w *Watcher) Conn() (*Calls, error) {

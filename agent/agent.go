@@ -1,0 +1,220 @@
+// Package agent is the Salve agent of one host: it samples, judges, repairs, and proves the repair.
+// This file only puts the parts together; what each does stands in its own package below internal.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/salveops/salve/agent/internal/local"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/proto/localpb"
+)
+
+// Options of an agent.
+type Options struct {
+	ConfigFile string       // path of agent.hcl
+	Systemd    string       // "system", "user" or "unix:path=…"; default "system"
+	Log        hclog.Logger // required
+	Clock      clock.Clock  // default: the kernel's
+}
+
+func (o *Options) validate() error {
+	if o.ConfigFile == "" {
+		return errors.New("option ConfigFile is missing")
+	}
+	if o.Log == nil {
+		return errors.New("option Log is missing")
+	}
+	if o.Systemd == "" {
+		o.Systemd = "system"
+	}
+	if o.Clock == nil {
+		c, err := clock.System()
+		if err != nil {
+			return fmt.Errorf("read clock: %w", err)
+		}
+		o.Clock = c
+	}
+	return nil
+}
+
+// Run runs an agent until ctx ends or a part of it fails. Its configuration is read again on SIGHUP.
+func Run(ctx context.Context, o Options) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	a := &agent{o: o, log: o.Log, started: time.Now()}
+	defer a.cleanUp()
+	if err := a.build(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for name, run := range a.parts() {
+		group.Go(func() error {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error { return a.reloadOnHangup(ctx) })
+	group.Go(func() error { return a.watchdog(ctx) })
+	a.notify(daemon.SdNotifyReady)
+	a.log.Info("agent runs", "host", a.config().Host, "autonomy", a.config().Autonomy, "services", len(a.config().Services))
+	err := group.Wait()
+	a.notify(daemon.SdNotifyStopping)
+	return err
+}
+
+// agent is one running agent.
+type agent struct {
+	o       Options
+	log     hclog.Logger
+	started time.Time
+	undo    []undo // what to do at the end, last first
+
+	plumbing
+
+	reloading sync.Mutex // one reload at a time
+	mu        sync.Mutex // guards what follows
+	cfg       *config.Agent
+	loaded    time.Time
+	refused   string // why the last reload was refused
+	refusals  uint64
+}
+
+// undo is a named clean-up.
+type undo struct {
+	name string
+	do   func() error
+}
+
+func (a *agent) onStop(name string, do func() error) { a.undo = append(a.undo, undo{name, do}) }
+
+func (a *agent) cleanUp() {
+	for i := len(a.undo) - 1; i >= 0; i-- {
+		if err := a.undo[i].do(); err != nil {
+			a.log.Error("clean-up failed", "part", a.undo[i].name, "error", err)
+		}
+	}
+}
+
+func (a *agent) config() *config.Agent {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cfg
+}
+
+func (a *agent) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		a.log.Warn("cannot notify systemd", "state", state, "error", err)
+	}
+}
+
+// watchdog tells systemd that the engine still turns, twice in each period that systemd asks for.
+func (a *agent) watchdog(ctx context.Context) error {
+	period, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || period == 0 {
+		return err
+	}
+	ticker := time.NewTicker(period / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			ask, cancel := context.WithTimeout(ctx, period/3)
+			if a.engine.Alive(ask) == nil {
+				a.notify(daemon.SdNotifyWatchdog)
+			}
+			cancel()
+		}
+	}
+}
+
+// reloadOnHangup reads the configuration again at each SIGHUP.
+func (a *agent) reloadOnHangup(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+			if _, err := a.Reload(ctx, "SIGHUP"); err != nil {
+				a.log.Error("configuration refused, the old one stays", "error", err)
+			}
+		}
+	}
+}
+
+// Reload reads the configuration again and swaps it in only after every part accepted it.
+func (a *agent) Reload(ctx context.Context, by string) (local.Reloaded, error) {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	a.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+	defer a.notify(daemon.SdNotifyReady)
+	cfg, err := a.load()
+	if err == nil {
+		err = a.swap(ctx, cfg)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil {
+		a.refused, a.refusals = err.Error(), a.refusals+1
+		return local.Reloaded{}, fmt.Errorf("configuration %w: %w", local.ErrRefused, err)
+	}
+	a.cfg, a.loaded, a.refused = cfg, a.o.Clock.Now().Wall, ""
+	a.log.Info("configuration loaded", "by", by, "digest", cfg.Digest)
+	return local.Reloaded{Digest: cfg.Digest, Warnings: warnings(cfg)}, nil
+}
+
+// load reads the configuration; an error has every problem with its place.
+func (a *agent) load() (*config.Agent, error) {
+	cfg, diags := config.LoadAgent(a.o.ConfigFile, config.LoadOptions{})
+	if diags.HasErrors() {
+		return nil, errors.New(problems(diags))
+	}
+	for _, w := range warnings(cfg) {
+		a.log.Warn("configuration", "warning", w)
+	}
+	return cfg, nil
+}
+
+// AskReload asks the running agent of the same configuration file to read it again, and fails with
+// the reason when the agent refuses it. The socket is that of the file, or of the default path when
+// the file is too broken to say.
+func AskReload(ctx context.Context, o Options) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	socket := config.SocketOf(o.ConfigFile)
+	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return fmt.Errorf("dial %s: %w", socket, err)
+	}
+	defer conn.Close()
+	answer, err := localpb.NewAgentClient(conn).Reload(ctx, &localpb.ReloadRequest{})
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", socket, err)
+	}
+	fmt.Println(strings.TrimSpace("configuration loaded, digest " + answer.GetDigest()))
+	return nil
+}

@@ -1,0 +1,77 @@
+// Command salve-agent watches one host, repairs it, and proves that the repair worked.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/pflag"
+
+	"github.com/salveops/salve/agent"
+	"github.com/salveops/salve/pkg/version"
+)
+
+const usage = `Usage: salve-agent [flags]          run the agent
+       salve-agent reload [flags]   make the running agent read its configuration again
+
+Exit codes: 0 ended as asked; 1 an error, told on standard error; 2 wrong usage.
+
+Flags:
+`
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	flags := pflag.NewFlagSet("salve-agent", pflag.ContinueOnError)
+	config := flags.String("config", "/etc/salve/agent.hcl", "configuration file")
+	systemd := flags.String("systemd", "system", `which systemd: "system", "user", or a private socket "unix:path=…"`)
+	level := flags.String("log-level", "info", "trace, debug, info, warn or error")
+	json := flags.Bool("log-json", false, "log JSON lines")
+	showVersion := flags.Bool("version", false, "print the version and exit")
+	flags.Usage = func() { fmt.Fprint(os.Stderr, usage+flags.FlagUsages()) }
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			return 0
+		}
+		return misused(err)
+	}
+	if *showVersion {
+		fmt.Println("salve-agent", version.String())
+		return 0
+	}
+	logLevel := hclog.LevelFromString(*level)
+	if logLevel == hclog.NoLevel {
+		return misused(fmt.Errorf("unknown log level %q: use trace, debug, info, warn or error", *level))
+	}
+	log := hclog.New(&hclog.LoggerOptions{Name: "salve-agent", Level: logLevel, JSONFormat: *json})
+	options := agent.Options{ConfigFile: *config, Systemd: *systemd, Log: log}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	var err error
+	switch command := flags.Args(); {
+	case len(command) == 0:
+		err = agent.Run(ctx, options)
+	case len(command) == 1 && command[0] == "reload":
+		err = agent.AskReload(ctx, options)
+	default:
+		return misused(fmt.Errorf("unknown command %q", command[0]))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "salve-agent:", err)
+		return 1
+	}
+	return 0
+}
+
+func misused(err error) int {
+	fmt.Fprintf(os.Stderr, "salve-agent: %v\nTry salve-agent --help.\n", err)
+	return 2
+}

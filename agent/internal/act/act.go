@@ -1,0 +1,153 @@
+// Package act is the only place where the agent changes the host: systemd jobs, signals, properties,
+// programs, pools. A test over the whole module forbids it everywhere else, so that what is checked
+// here is checked always: the host's allow blocks, protected units, what people did by hand, and an
+// intent on disk before anything happens.
+package act
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// Journal is what the runner writes down: before it acts, and after. PutAttempt is durable on return.
+type Journal interface {
+	PutAttempt(a *incident.Attempt) error
+	// Attempt returns an error that wraps journal.ErrNotFound when there is none of that ID.
+	Attempt(id string) (*incident.Attempt, error)
+	OpenAttempts() ([]*incident.Attempt, error)
+	AttemptsWithin(age time.Duration) ([]*incident.Attempt, error)
+}
+
+// Options of a Runner. Systemd, Journal and Clock are needed; without Allow nothing is allowed.
+type Options struct {
+	Allow     []config.Allow
+	Protected []string // globs of units that no remedy may touch, beside those that Salve itself needs
+	Systemd   *systemd.Watcher
+	Journal   Journal
+	Clock     clock.Clock
+	Log       hclog.Logger // nil: silent
+}
+
+// Runner carries out remedies, one at a time per target.
+type Runner struct {
+	o     Options
+	kinds map[remedy.Kind]action
+	own   string // control group of this process as systemd knows it; "" if that cannot be known
+
+	mu       sync.Mutex
+	allow    []config.Allow
+	targets  map[string]chan struct{} // targets in use; the channel is closed when they are free
+	required []string                 // what this agent's own unit requires; nil: not asked yet
+	limited  chan limit               // attempts that end by themselves, for Serve
+}
+
+// New makes a runner.
+func New(o Options) (*Runner, error) {
+	for name, missing := range map[string]bool{
+		"Systemd": o.Systemd == nil, "Journal": o.Journal == nil, "Clock": o.Clock == nil,
+	} {
+		if missing {
+			return nil, fmt.Errorf("act: option %s is missing", name)
+		}
+	}
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	r := &Runner{
+		o: o, own: ownGroup(), allow: o.Allow,
+		targets: map[string]chan struct{}{}, limited: make(chan limit, 16),
+	}
+	r.kinds = registry(r)
+	return r, nil
+}
+
+// SetAllow replaces the allow blocks, as a reload of the configuration does. What was prepared before
+// is judged again by the new ones.
+func (r *Runner) SetAllow(blocks []config.Allow) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.allow = slices.Clone(blocks)
+}
+
+// Allowed reports whether the blocks permit that kind of remedy on the target, which is a unit's
+// primary name, a pool, or a program, as the kind has it. An empty target is never allowed.
+func Allowed(blocks []config.Allow, kind remedy.Kind, target string) bool {
+	spec, ok := remedy.Lookup(string(kind))
+	host := config.Agent{Allow: blocks}
+	return ok && target != "" && host.Allows(string(kind), spec.Target, target)
+}
+
+func (r *Runner) blocks() []config.Allow {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.allow
+}
+
+// allowed is the allowlist's verdict on a step.
+func (r *Runner) allowed(kind remedy.Kind, target string) error {
+	if Allowed(r.blocks(), kind, target) {
+		return nil
+	}
+	return refuse("no allow block of this host permits %s on %s", kind, target)
+}
+
+// Refusal says why a remedy does not run. Nothing was changed.
+type Refusal struct {
+	// Reason is a sentence for people.
+	Reason string
+	// Temporary is true when the same request may be right a moment later.
+	Temporary bool
+
+	cause error
+}
+
+func (r *Refusal) Error() string { return r.Reason }
+
+// Unwrap is the error behind the refusal, if there is one.
+func (r *Refusal) Unwrap() error { return r.cause }
+
+func refuse(format string, args ...any) error {
+	return &Refusal{Reason: fmt.Sprintf(format, args...)}
+}
+
+func postpone(format string, args ...any) error {
+	return &Refusal{Reason: fmt.Sprintf(format, args...), Temporary: true}
+}
+
+// unknown turns a failure to find something out into a refusal: what is not known is not acted on.
+func unknown(what string, err error) error {
+	return &Refusal{Reason: fmt.Sprintf("%s cannot be known now: %v", what, err), Temporary: true, cause: err}
+}
+
+// errLost says that the connection went away after the action was asked for and before it was
+// answered, so that only the state of the target can tell what became of it.
+var errLost = errors.New("the connection was lost before the answer came")
+
+// errTimeout is the cause of the end of an action's context.
+var errTimeout = errors.New("the action took longer than its time-out")
+
+// safeEnd is how long an action may still take to its safe end when the agent is told to stop.
+const safeEnd = 10 * time.Second
+
+// bounded is the context of one action: it ends after limit, but outlives the end of ctx for as long
+// as a started step needs to be whole.
+func bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	inner, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), limit, errTimeout)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(safeEnd, cancel) })
+	return inner, func() {
+		stop()
+		cancel()
+	}
+}

@@ -1,0 +1,130 @@
+package act
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// alone refuses a job that would touch other units than its own, unless the allow blocks permit the
+// same on those. It follows what systemd follows when it builds a transaction: a stop takes along what
+// requires the unit, is bound to it or is part of it; a start brings up what the unit requires and
+// stops what it conflicts with. What a unit merely wants is left out: it starts only if it is down,
+// and neither fails nor stops with the unit.
+func (k onUnit) alone(ctx context.Context, s *step, u systemd.Unit, kind remedy.Kind) error {
+	u, err := k.o.Systemd.Current(ctx, u.Name)
+	if err != nil {
+		return unknown("what depends on "+s.target, err)
+	}
+	d := drag{onUnit: k, ctx: ctx, step: s, seen: map[string]bool{u.Name: true}}
+	switch kind {
+	case remedy.Start:
+		return d.starts(u)
+	case remedy.Reload:
+		return d.reloads(u)
+	}
+	if !u.Down() {
+		if err := d.stops(u, kind); err != nil {
+			return err
+		}
+	}
+	if kind == remedy.Restart {
+		return d.starts(u)
+	}
+	return nil
+}
+
+// drag walks the units that one job would touch.
+type drag struct {
+	onUnit
+	ctx  context.Context // of this one check
+	step *step
+	seen map[string]bool
+}
+
+// stops follows what a stop or restart of u takes along; only what is up is touched.
+func (d drag) stops(u systemd.Unit, kind remedy.Kind) error {
+	for _, name := range slices.Concat(u.RequiredBy, u.BoundBy, u.ConsistsOf, u.PropagatesStopTo) {
+		if d.seen[name] || !d.isUp(name) {
+			continue
+		}
+		d.seen[name] = true
+		if !Allowed(d.blocks(), kind, name) {
+			return refuse("%s on %s would take %s along, on which no allow block permits it", kind, u.Name, name)
+		}
+		next, err := d.o.Systemd.Current(d.ctx, name)
+		if err != nil {
+			return unknown("what depends on "+name, err)
+		}
+		if err := d.unprotected(d.ctx, next); err != nil {
+			return err
+		}
+		if err := d.stops(next, kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// starts follows what a start of u brings up or puts down. Slices, targets, devices and sockets are
+// systemd's own furniture: nothing runs in them.
+func (d drag) starts(u systemd.Unit) error {
+	for _, name := range slices.Concat(u.Conflicts, u.ConflictedBy) {
+		if d.isUp(name) && !d.seen[name] && !Allowed(d.blocks(), remedy.Stop, name) {
+			return refuse("a start of %s would stop %s, with which it conflicts", u.Name, name)
+		}
+	}
+	for _, name := range slices.Concat(u.Requires, u.BindsTo) {
+		if d.seen[name] || d.isUp(name) || !runs(name) {
+			continue
+		}
+		d.seen[name] = true
+		if !Allowed(d.blocks(), remedy.Start, name) {
+			return refuse("%s needs %s, which is down, and no allow block permits to start that", u.Name, name)
+		}
+		next, err := d.look(d.ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case next.Load == "masked":
+			return refuse("%s needs %s, which is masked: a person wants it not to run", u.Name, name)
+		case next.Stopped == systemd.Person && !d.step.ByPerson:
+			return refuse("%s needs %s, which was stopped by a person and stays stopped", u.Name, name)
+		}
+		if err := d.starts(next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reloads follows where a reload is passed on.
+func (d drag) reloads(u systemd.Unit) error {
+	for _, name := range u.PropagatesReloadTo {
+		if d.isUp(name) && !Allowed(d.blocks(), remedy.Reload, name) {
+			return refuse("a reload of %s would be passed on to %s, on which no allow block permits it", u.Name, name)
+		}
+	}
+	return nil
+}
+
+// isUp reports whether a job could do something to a unit that runs.
+func (d drag) isUp(name string) bool {
+	switch d.o.Systemd.Active(name) {
+	case "inactive", "failed", "":
+		return false
+	}
+	return true
+}
+
+func runs(name string) bool {
+	for _, suffix := range []string{".service", ".mount", ".swap", ".timer", ".path", ".automount"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,289 @@
+package act
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/dbus"
+	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// limiter changes resource limits of a running unit. systemd's answer is not believed: its success says
+// that it wrote the value down, so the kernel's own file is read afterwards.
+type limiter struct{ onUnit }
+
+// limitUndo is what taking limits back needs.
+type limitUndo struct {
+	Runtime bool             `json:"runtime"`
+	Old     map[string]value `json:"old"` // by the name in unit files
+	// Kept are the drop-in files that were there before: they stay.
+	Kept []string      `json:"kept,omitempty"`
+	For  time.Duration `json:"for,omitempty"` // taken back so long after the intent; 0: when asked
+}
+
+// limitEvidence is what the properties were, and what the kernel said, before or after.
+type limitEvidence struct {
+	unitEvidence
+	Values map[string]value  `json:"values"`
+	Kernel map[string]string `json:"kernel,omitempty"`
+}
+
+func (limiter) describe(s *step) string {
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(s.args().Properties)) {
+		words = append(words, name+"="+s.args().Properties[name])
+	}
+	text := fmt.Sprintf("set %s of %s", strings.Join(words, " "), s.target)
+	if s.args().For > 0 {
+		text += " for " + s.args().For.String()
+	}
+	return text
+}
+
+func (k limiter) precheck(ctx context.Context, s *step) error {
+	u, err := k.ready(ctx, s)
+	if err != nil {
+		return err
+	}
+	wanted, err := wantedValues(s.args().Properties)
+	if err != nil {
+		return err
+	}
+	if len(wanted) == 0 {
+		return refuse("set_property names no property")
+	}
+	l, err := limitsOf(u.Name, u.ControlGroup, k.o.Systemd.ControlGroup())
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		set, _ := lookupSetting(name)
+		if err := l.works(set); err != nil {
+			return err
+		}
+	}
+	old, err := k.values(ctx, u.Name, wanted)
+	if err != nil {
+		return unknown("the limits of "+u.Name, err)
+	}
+	dropIns, err := k.dropIns(ctx, u.Name)
+	if err != nil {
+		return unknown("the drop-ins of "+u.Name, err)
+	}
+	s.before = limitEvidence{unitEvidence: evidenceOf(u), Values: old}
+	s.undo = limitUndo{Runtime: s.args().Runtime, Old: old, Kept: dropIns, For: s.args().For}
+	return nil
+}
+
+func wantedValues(properties map[string]string) (map[string]value, error) {
+	wanted := make(map[string]value, len(properties))
+	for name, text := range properties {
+		set, err := lookupSetting(name)
+		if err != nil {
+			return nil, refuse("%v", err)
+		}
+		if wanted[name], err = set.parse(text); err != nil {
+			return nil, refuse("%s=%s: %v", name, text, err)
+		}
+	}
+	return wanted, nil
+}
+
+func (k limiter) act(ctx context.Context, s *step) error {
+	wanted, err := wantedValues(s.args().Properties)
+	if err != nil {
+		return err
+	}
+	if err := k.set(ctx, s.target, s.args().Runtime, wanted); err != nil {
+		return err
+	}
+	u, err := k.look(ctx, s.target)
+	if err != nil {
+		return err
+	}
+	l, err := limitsOf(u.Name, u.ControlGroup, k.o.Systemd.ControlGroup())
+	if err != nil {
+		return err
+	}
+	after := limitEvidence{unitEvidence: evidenceOf(u), Values: wanted, Kernel: map[string]string{}}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		after.Kernel[name], err = l.took(ctx, name, wanted[name])
+		if err != nil {
+			break
+		}
+	}
+	s.after = after
+	return err
+}
+
+// effectWait is how long the kernel's files may take to show a new limit: systemd moves a unit into a
+// controller's hierarchy only after it has answered.
+const effectWait = time.Second
+
+// took waits for the kernel to show the wanted value.
+func (l limits) took(ctx context.Context, name string, want value) (string, error) {
+	set, err := lookupSetting(name)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, effectWait)
+	defer cancel()
+	var text, file string
+	if eventually(ctx, func() bool {
+		var v1 bool
+		text, file, v1, err = l.kernel(set)
+		return err == nil && set.agrees(text, want, v1)
+	}) {
+		return text, nil
+	}
+	if err != nil {
+		return text, fmt.Errorf("systemd took %s, but it has no effect: %w", name, err)
+	}
+	return text, fmt.Errorf("systemd took %s, but it has no effect: %s says %q", name, file, text)
+}
+
+// undo puts the old values back, and removes the drop-in files that systemd wrote for the new ones:
+// they would outlive the next change of the unit file.
+func (k limiter) undo(ctx context.Context, a *incident.Attempt) error {
+	var kept limitUndo
+	if err := json.Unmarshal(a.Undo, &kept); err != nil {
+		return fmt.Errorf("read what undo needs: %w", err)
+	}
+	if err := k.set(ctx, a.Target, kept.Runtime, kept.Old); err != nil {
+		return err
+	}
+	files, err := k.dropIns(ctx, a.Target)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if slices.Contains(kept.Kept, file) || !ofSettings(file, kept.Old) {
+			continue
+		}
+		err := os.Remove(file)
+		if errors.Is(err, fs.ErrPermission) {
+			// Only root may remove it. It holds the old value, so nothing is wrong until the unit file
+			// itself is given another.
+			k.o.Log.Warn("drop-in stays, with the old value in it", "file", file, "error", err)
+			continue
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove drop-in: %w", err)
+		}
+		_ = os.Remove(filepath.Dir(file)) // it goes only if nothing else is in it
+	}
+	return nil
+}
+
+// ofSettings reports whether systemd named that drop-in after one of the settings.
+func ofSettings(file string, settings map[string]value) bool {
+	name, ok := strings.CutPrefix(filepath.Base(file), "50-")
+	_, ours := settings[strings.TrimSuffix(name, ".conf")]
+	return ok && ours && strings.HasSuffix(filepath.Dir(filepath.Dir(file)), ".control")
+}
+
+func (k limiter) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+	var kept limitUndo
+	if err := json.Unmarshal(a.Undo, &kept); err != nil {
+		return incident.Unknown, "what the limits were before is not recorded"
+	}
+	_, _, err := k.settled(ctx, a)
+	if err != nil {
+		return incident.Unknown, err.Error()
+	}
+	now, err := k.values(ctx, a.Target, kept.Old)
+	if err != nil {
+		return incident.Unknown, err.Error()
+	}
+	if maps.EqualFunc(now, kept.Old, equalValues) {
+		return incident.NotDone, "the limits are what they were"
+	}
+	return incident.Acted, "the limits are no longer what they were"
+}
+
+func equalValues(a, b value) bool { return a.N == b.N && slices.Equal(a.Mask, b.Mask) }
+
+// set changes the properties in one call, so that either all or none change.
+func (k limiter) set(ctx context.Context, unit string, runtime bool, values map[string]value) error {
+	var properties []dbus.Property
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		set, err := lookupSetting(name)
+		if err != nil {
+			return err
+		}
+		v := godbus.MakeVariant(values[name].N)
+		if set.mask {
+			v = godbus.MakeVariant(append([]byte{}, values[name].Mask...))
+		}
+		properties = append(properties, dbus.Property{Name: set.property, Value: v})
+	}
+	return k.call(ctx, func(c *systemd.Calls) error {
+		return c.SetUnitPropertiesContext(ctx, unit, runtime, properties...)
+	})
+}
+
+// values are the properties of the given names as systemd has them.
+func (k limiter) values(ctx context.Context, unit string, names map[string]value) (map[string]value, error) {
+	c, err := k.o.Systemd.Conn()
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[string]value, len(names))
+	for name := range names {
+		set, err := lookupSetting(name)
+		if err != nil {
+			return nil, err
+		}
+		p, err := c.GetUnitTypePropertyContext(ctx, unit, unitType(unit), set.property)
+		if err != nil {
+			return nil, fmt.Errorf("read %s of %s: %w", name, unit, err)
+		}
+		switch v := p.Value.Value().(type) {
+		case uint64:
+			values[name] = value{N: v}
+		case []byte:
+			values[name] = value{Mask: v}
+		default:
+			return nil, fmt.Errorf("read %s of %s: systemd gives a %T", name, unit, v)
+		}
+	}
+	return values, nil
+}
+
+// unitType is the D-Bus interface of the unit's type: "Service" for x.service.
+func unitType(unit string) string {
+	suffix := strings.TrimPrefix(filepath.Ext(unit), ".")
+	if suffix == "" {
+		return ""
+	}
+	return strings.ToUpper(suffix[:1]) + suffix[1:]
+}
+
+// dropIns are the drop-in files of the unit that are on disk.
+func (k limiter) dropIns(ctx context.Context, unit string) ([]string, error) {
+	c, err := k.o.Systemd.Conn()
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.GetUnitPropertyContext(ctx, unit, "DropInPaths")
+	if err != nil {
+		return nil, fmt.Errorf("read drop-ins of %s: %w", unit, err)
+	}
+	files, _ := p.Value.Value().([]string)
+	return slices.DeleteFunc(files, func(file string) bool {
+		_, err := os.Lstat(file)
+		return err != nil
+	}), nil
+}

@@ -1,0 +1,85 @@
+package act
+
+import (
+	"context"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/salveops/salve/agent/internal/systemd"
+)
+
+// protected are the units without which Salve can neither act nor be heard.
+var protected = []string{
+	"salve-*", "dbus.service", "dbus.socket", "dbus-broker.service", "polkit.service",
+	"systemd-journald*", "init.scope", "-.slice", "-.mount",
+}
+
+// unprotected refuses what would hit Salve's own alert path: its units, what it needs, and whatever
+// it runs in itself.
+func (r *Runner) unprotected(ctx context.Context, u systemd.Unit) error {
+	for _, list := range [][]string{protected, r.o.Protected} {
+		for _, glob := range list {
+			if ok, _ := path.Match(glob, u.Name); ok {
+				return refuse("%s is protected: Salve needs it itself", u.Name)
+			}
+		}
+	}
+	if r.own == "" {
+		return nil
+	}
+	if u.Name == path.Base(r.own) || inside(r.own, u.ControlGroup) {
+		return refuse("%s is protected: this agent runs in it", u.Name)
+	}
+	needs, err := r.needs(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(needs, u.Name) {
+		return refuse("%s is protected: the unit of this agent requires it", u.Name)
+	}
+	return nil
+}
+
+// needs are the units that this agent's own unit cannot do without; none when it does not run as one.
+// They are asked for once: they change only together with Salve's own unit file.
+func (r *Runner) needs(ctx context.Context) ([]string, error) {
+	r.mu.Lock()
+	known := r.required
+	r.mu.Unlock()
+	if known != nil || !strings.HasSuffix(r.own, ".service") {
+		return known, nil
+	}
+	u, err := r.o.Systemd.Read(ctx, path.Base(r.own))
+	if err != nil {
+		return nil, unknown("what this agent's own unit requires", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.required = slices.Concat([]string{}, u.Requires, u.BindsTo)
+	return r.required, nil
+}
+
+// ownGroup is this process's control group in systemd's own hierarchy.
+func ownGroup() string {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return ""
+	}
+	var group string
+	for line := range strings.Lines(string(text)) {
+		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controller, where, ok := strings.Cut(rest, ":")
+		if ok && (controller == "name=systemd" || controller == "" && group == "") {
+			group = where
+		}
+	}
+	return strings.TrimSuffix(group, "/")
+}
+
+// inside reports whether group is top or lies below it. Nothing lies in the empty group: a unit that
+// never ran has none.
+func inside(group, top string) bool {
+	return top != "" && top != "/" && (group == top || strings.HasPrefix(group, top+"/"))
+}

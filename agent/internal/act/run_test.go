@@ -1,0 +1,224 @@
+package act
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+func TestAllowed(t *testing.T) {
+	blocks := []config.Allow{
+		{Units: []string{"a.service", "worker@*.service"}, Actions: []string{"restart"}},
+		{Pools: []string{"db"}, Actions: []string{"reset_pool"}},
+		{Exec: []string{"/usr/lib/hooks/*"}, Actions: []string{"exec"}},
+		{Units: []string{"*"}},
+	}
+	for _, c := range []struct {
+		kind   remedy.Kind
+		target string
+		want   bool
+	}{
+		{remedy.Restart, "a.service", true},
+		{remedy.Restart, "worker@7.service", true},
+		{remedy.Restart, "", false},
+		{remedy.Restart, "aa.service", false},
+		{remedy.Stop, "a.service", false},
+		{remedy.ResetPool, "db", true},
+		{remedy.ResetPool, "a.service", false},
+		{remedy.Restart, "db", false},
+		{remedy.Exec, "/usr/lib/hooks/x", true},
+		{remedy.Exec, "/usr/lib/hooks/x/y", false},
+		{"reboot", "a.service", false},
+	} {
+		if got := Allowed(blocks, c.kind, c.target); got != c.want {
+			t.Errorf("%s on %q is allowed: %v, want %v", c.kind, c.target, got, c.want)
+		}
+	}
+}
+
+// TestEmptyMeansAll has the name of what happened elsewhere: an empty list of targets erased almost
+// every machine.
+func TestEmptyMeansAll(t *testing.T) {
+	g := newRig(t, "a.service", sleeper)
+	was := g.up("a.service")
+	for _, unit := range []string{"", "*", "*.service", "a*.service", "a.service b.service", "worker@.service", "a"} {
+		g.refused(ask(remedy.Restart, unit), "", false)
+	}
+	g.refused(ask(remedy.Exec, "a.service"), "the command is empty", false)
+	g.refused(ask(remedy.ResetPool, "a.service"), "names no pool", false)
+	g.refused(ask(remedy.SetProperty, "a.service"), "names no property", false)
+	g.refused(Request{Remedy: &config.Remedy{Kind: "reboot"}}, "no remedy of the kind", false)
+	g.runner.SetAllow(nil)
+	g.refused(ask(remedy.Restart, "a.service"), "no allow block", false)
+	g.runner.SetAllow([]config.Allow{{Actions: remedy.Names()}, {Units: []string{"*"}}, {Units: []string{""}, Actions: remedy.Names()}})
+	g.refused(ask(remedy.Restart, "a.service"), "no allow block", false)
+	if u, _ := g.watcher.Unit("a.service"); u.InvocationID != was.InvocationID {
+		t.Error("something was restarted")
+	}
+}
+
+func TestAliasIsJudgedByItsPrimaryName(t *testing.T) {
+	g := newRig(t, "a.service", sleeper)
+	if err := os.Symlink("a.service", filepath.Join(g.Units, "nick.service")); err != nil {
+		t.Fatal(err)
+	}
+	g.do("daemon-reload")
+	g.up("a.service")
+	p, err := g.runner.Prepare(t.Context(), ask(remedy.Restart, "nick.service"))
+	if err != nil || p.Target != "a.service" {
+		t.Errorf("plan %+v, %v; want the target a.service", p, err)
+	}
+	g.runner.SetAllow([]config.Allow{{Units: []string{"nick.service"}, Actions: remedy.Names()}})
+	g.refused(ask(remedy.Restart, "nick.service"), "no allow block", false)
+}
+
+func TestAllowIsAskedAgain(t *testing.T) {
+	g := newRig(t, "a.service", sleeper)
+	g.up("a.service")
+	p, err := g.runner.Prepare(t.Context(), ask(remedy.Restart, "a.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.runner.SetAllow(nil)
+	if _, err := g.runner.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "no allow block") {
+		t.Errorf("run after the permission was taken away: %v", err)
+	}
+}
+
+// TestDoubleRun has the name of what happened elsewhere: a retried request ran the action twice.
+func TestDoubleRun(t *testing.T) {
+	g := newRig(t, "a.service", sleeper)
+	g.up("a.service")
+	q := ask(remedy.Restart, "a.service")
+	p, err := g.runner.Prepare(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.runner.Run(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	once, _ := g.watcher.Unit("a.service")
+	for _, r := range []*Runner{g.runner, g.newRunner(everything())} { // the same process, and a later one
+		if _, err := r.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "an attempt runs once") {
+			t.Errorf("second run: %v", err)
+		}
+	}
+	if u, _ := g.watcher.Unit("a.service"); u.InvocationID != once.InvocationID {
+		t.Error("it ran twice")
+	}
+	q.Attempt.ID = ""
+	if _, err := g.run(q); err == nil {
+		t.Error("an attempt without an ID ran")
+	}
+}
+
+func TestNoIntentNoAction(t *testing.T) {
+	g := newRig(t, "a.service", sleeper)
+	was := g.up("a.service")
+	full := errors.New("no space left on device")
+	g.journal.before = func(*incident.Attempt) error { return full }
+	if _, err := g.run(ask(remedy.Restart, "a.service")); !errors.Is(err, full) {
+		t.Errorf("run without an intent: %v, want %v", err, full)
+	}
+	if u, _ := g.watcher.Unit("a.service"); u.InvocationID != was.InvocationID {
+		t.Error("it acted without an intent on disk")
+	}
+	g.journal.before = func(a *incident.Attempt) error {
+		if a.Phase == incident.Acted {
+			return full
+		}
+		return nil
+	}
+	a, err := g.run(ask(remedy.Restart, "a.service"))
+	if err != nil || a.Phase != incident.Acted {
+		t.Errorf("what was done is %+v, %v; want acted, though not on disk", a, err)
+	}
+	g.journal.before = nil
+	settled := g.newRunner(everything()).Settle(t.Context())
+	if len(settled) != 1 || settled[0].Phase != incident.Acted {
+		t.Errorf("settled after a crash: %+v", settled)
+	}
+}
+
+func TestOneAtATimePerTarget(t *testing.T) {
+	g := newRig(t, "a.service", serviceOf(`trap "sleep 0.5; exit" TERM; while :; do sleep 0.02; done`, "", ""),
+		"b.service", sleeper)
+	g.up("a.service")
+	g.up("b.service")
+	first, err := g.runner.Prepare(t.Context(), ask(remedy.Restart, "a.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := g.runner.Prepare(t.Context(), ask(remedy.Restart, "a.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := g.runner.Run(t.Context(), first)
+		done <- err
+	}()
+	g.becomes("a.service", "restarting", func(u systemd.Unit) bool { return u.Job != 0 })
+	_, err = g.runner.Run(t.Context(), second)
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || !refusal.Temporary || !strings.Contains(err.Error(), "another remedy is at work") {
+		t.Errorf("the second on the same target: %v", err)
+	}
+	g.must(ask(remedy.Restart, "b.service")) // another target is free
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestActionTimeOut(t *testing.T) {
+	g := newRig(t, "a.service", serviceOf(`trap "" TERM; while :; do sleep 0.02; done`, "", "TimeoutStopSec=2s"))
+	g.up("a.service")
+	q := ask(remedy.Restart, "a.service")
+	q.Remedy.Timeout = 200 * time.Millisecond
+	a, err := g.run(q)
+	if err != nil || a.Phase != incident.Acted || !strings.Contains(a.Error, errTimeout.Error()) {
+		t.Errorf("attempt %+v, %v; want one that timed out", a, err)
+	}
+}
+
+func TestBusGone(t *testing.T) {
+	m := agenttest.Manager(t)
+	proxy := agenttest.NewProxy(t, m.Address)
+	g := newRigOn(t, m, proxy.Address(), "a.service",
+		serviceOf(`trap "sleep 0.5; exit" TERM; while :; do sleep 0.02; done`, "", ""))
+	g.up("a.service")
+	proxy.Cut()
+	agenttest.Eventually(t, 5*time.Second, func() bool { return !g.watcher.Connected() }, "disconnected")
+	g.refused(ask(remedy.Restart, "a.service"), "cannot be known now", true)
+	if err := proxy.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	g.becomes("a.service", "known again", func(u systemd.Unit) bool { return u.Active == "active" })
+
+	p, err := g.runner.Prepare(t.Context(), ask(remedy.Restart, "a.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan incident.Attempt)
+	go func() {
+		a, err := g.runner.Run(t.Context(), p)
+		if err != nil {
+			t.Errorf("run: %v", err)
+		}
+		done <- a
+	}()
+	g.becomes("a.service", "restarting", func(u systemd.Unit) bool { return u.Active == "deactivating" })
+	proxy.Cut()
+	if a := <-done; a.Phase != incident.Unknown || !strings.Contains(a.Error, errLost.Error()) {
+		t.Errorf("cut in mid-call: %+v, want unknown", a)
+	}
+}

@@ -1,0 +1,124 @@
+package act
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// limitHit is systemd's word for a unit that was started too often in a short time. It starts again only
+// after a reset.
+const limitHit = "start-limit-hit"
+
+// starter starts a unit that is down. That takes nothing away, so it is never disruptive.
+type starter struct{ onUnit }
+
+func (starter) describe(s *step) string { return "start " + s.target }
+
+func (k starter) precheck(ctx context.Context, s *step) error {
+	u, err := k.ready(ctx, s)
+	if err != nil {
+		return err
+	}
+	if !u.Down() {
+		return refuse("%s is %s already", u.Name, u.Active)
+	}
+	return k.alone(ctx, s, u, remedy.Start)
+}
+
+func (k starter) act(ctx context.Context, s *step) error {
+	return k.up(ctx, s, func(c *systemd.Calls, name, mode string) (int, error) {
+		return c.StartUnitContext(ctx, name, mode, nil)
+	})
+}
+
+func (k starter) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+	return k.replaced(ctx, a)
+}
+
+// restarter stops and starts a unit in one job.
+type restarter struct{ onUnit }
+
+func (restarter) describe(s *step) string { return "restart " + s.target }
+
+func (k restarter) precheck(ctx context.Context, s *step) error {
+	u, err := k.ready(ctx, s)
+	if err != nil {
+		return err
+	}
+	s.disruptive = !u.Down()
+	return k.alone(ctx, s, u, remedy.Restart)
+}
+
+func (k restarter) act(ctx context.Context, s *step) error {
+	return k.up(ctx, s, func(c *systemd.Calls, name, mode string) (int, error) {
+		return c.RestartUnitContext(ctx, name, mode, nil)
+	})
+}
+
+func (k restarter) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+	return k.replaced(ctx, a)
+}
+
+// up runs a job that brings the unit up, and deals with systemd's start limit: it is reset once, either
+// before, when it is known to be hit, or when this very start ran into it. Salve's own budget is what
+// keeps a unit from being started for ever.
+func (k onUnit) up(ctx context.Context, s *step,
+	queue func(c *systemd.Calls, name, mode string) (int, error)) error {
+	defer k.after(ctx, s)
+	u, err := k.look(ctx, s.target)
+	if err != nil {
+		return err
+	}
+	was, reset := u.InvocationID, s.ResetFailed || u.Result == limitHit
+	if reset {
+		if err := k.reset(ctx, s.target); err != nil {
+			return err
+		}
+	}
+	err = k.job(ctx, s.target, queue)
+	var failed jobError
+	if reset || !errors.As(err, &failed) {
+		return err
+	}
+	u, readErr := k.o.Systemd.Read(ctx, s.target)
+	if readErr != nil || !limited(u, was) {
+		return err
+	}
+	if err := k.reset(ctx, s.target); err != nil {
+		return err
+	}
+	return k.job(ctx, s.target, queue)
+}
+
+// limited reports whether a start that failed ran into the start limit. systemd keeps the Result of the
+// failure before, if there was one; but a start that the limit stops never gets an invocation ID.
+func limited(u systemd.Unit, was string) bool {
+	return u.Result == limitHit || u.Active == "failed" && u.InvocationID == was
+}
+
+func (k onUnit) reset(ctx context.Context, unit string) error {
+	err := k.call(ctx, func(c *systemd.Calls) error { return c.ResetFailedUnitContext(ctx, unit) })
+	if err != nil {
+		return fmt.Errorf("reset start limit of %s: %w", unit, err)
+	}
+	return nil
+}
+
+// replaced settles a start or restart: each start of a unit has an invocation ID of its own.
+func (k onUnit) replaced(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+	was, now, err := k.settled(ctx, a)
+	switch {
+	case err != nil:
+		return incident.Unknown, err.Error()
+	case now.InvocationID != was.InvocationID:
+		return incident.Acted, fmt.Sprintf("%s was started since (invocation %s)", a.Target, now.InvocationID)
+	case now.Active == was.Active && now.MainPID == was.MainPID:
+		return incident.NotDone, fmt.Sprintf("%s is the same as before (invocation %s)", a.Target, now.InvocationID)
+	}
+	return incident.Unknown, fmt.Sprintf("%s was %s and is %s, but was not started", a.Target, was.Active, now.Active)
+}

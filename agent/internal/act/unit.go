@@ -1,0 +1,183 @@
+package act
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/dbus"
+	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// onUnit is what all kinds have in common that act on a systemd unit.
+type onUnit struct{ *Runner }
+
+// unitEvidence is what identifies one life of a unit, for telling later whether it was replaced.
+type unitEvidence struct {
+	Active       string        `json:"active"`
+	Sub          string        `json:"sub"`
+	Result       string        `json:"result,omitempty"`
+	InvocationID string        `json:"invocation_id,omitempty"`
+	MainPID      int           `json:"main_pid,omitempty"`
+	Started      time.Duration `json:"started,omitempty"` // CLOCK_BOOTTIME of the main process
+}
+
+func evidenceOf(u systemd.Unit) unitEvidence {
+	return unitEvidence{Active: u.Active, Sub: u.Sub, Result: u.Result, InvocationID: u.InvocationID,
+		MainPID: u.MainPID, Started: u.ExecMainStart}
+}
+
+// target resolves aliases: allow blocks, polkit and locks know a unit by its primary name only.
+func (k onUnit) target(ctx context.Context, q Request) (string, error) {
+	name := cmp.Or(q.Remedy.Args.Unit, q.Unit)
+	if wrong := remedy.CheckUnitName(name, false); wrong != "" {
+		return "", refuse("%s", wrong)
+	}
+	u, err := k.look(ctx, name)
+	return u.Name, err
+}
+
+// look is the unit as it is now: from the watcher's memory if it is watched, which costs nothing.
+func (k onUnit) look(ctx context.Context, name string) (systemd.Unit, error) {
+	if u, ok := k.o.Systemd.Unit(name); ok {
+		return u, nil
+	}
+	u, err := k.o.Systemd.Read(ctx, name)
+	if err != nil {
+		return u, unknown("the state of "+name, err)
+	}
+	return u, nil
+}
+
+// ready looks at the step's unit and refuses when people, systemd or Salve's own needs forbid to touch
+// it: what a person did by hand wins, and what systemd is doing is left to end first.
+func (k onUnit) ready(ctx context.Context, s *step) (systemd.Unit, error) {
+	u, err := k.look(ctx, s.target)
+	if err != nil {
+		return u, err
+	}
+	s.before = evidenceOf(u)
+	switch {
+	case u.Load == "masked":
+		return u, refuse("%s is masked: a person wants it not to run", u.Name)
+	case u.Load == "not-found":
+		return u, refuse("%s does not exist: its unit file is gone", u.Name)
+	case u.Load != "loaded":
+		return u, refuse("systemd could not load %s (%s)", u.Name, u.Load)
+	}
+	if err := k.unprotected(ctx, u); err != nil {
+		return u, err
+	}
+	switch {
+	case k.o.Systemd.SystemState() == "stopping":
+		return u, refuse("the system is shutting down")
+	case u.Stopped == systemd.Person && u.Down() && !s.ByPerson:
+		return u, refuse("%s was stopped by a person and stays stopped", u.Name)
+	case u.AutoRestart():
+		return u, postpone("systemd itself is about to restart %s", u.Name)
+	case u.Active != "active" && !u.Down():
+		return u, postpone("%s is %s", u.Name, u.Active)
+	case u.Job != 0:
+		return u, postpone("systemd has a job for %s in its queue", u.Name)
+	}
+	return u, nil
+}
+
+// after is the evidence from after an action. It costs nothing for a watched unit, whose signals all
+// came before the end of its job.
+func (k onUnit) after(ctx context.Context, s *step) {
+	if u, err := k.look(ctx, s.target); err == nil {
+		s.after = evidenceOf(u)
+	}
+}
+
+// settled reads the unit when systemd answers again and has no job for it left, with the evidence from
+// before.
+func (k onUnit) settled(ctx context.Context, a *incident.Attempt) (was unitEvidence, now systemd.Unit, err error) {
+	if err := json.Unmarshal(a.Before, &was); err != nil {
+		return was, now, fmt.Errorf("there is no evidence from before: %w", err)
+	}
+	idle := eventually(ctx, func() bool {
+		now, err = k.o.Systemd.Read(ctx, a.Target)
+		return err == nil && now.Job == 0
+	})
+	switch {
+	case err != nil:
+		return was, now, err
+	case !idle:
+		return was, now, fmt.Errorf("systemd still has a job for %s", a.Target)
+	}
+	return was, now, nil
+}
+
+// repeatable: undoing on a unit puts it into a state, however often.
+func (onUnit) repeatable() bool { return true }
+
+// undo of most kinds: there is none.
+func (onUnit) undo(_ context.Context, a *incident.Attempt) error {
+	return refuse("%s cannot be taken back", a.Remedy)
+}
+
+// call does one call to systemd that changes something, and tells a refusal of systemd's from an
+// answer that never came.
+func (r *Runner) call(ctx context.Context, do func(*systemd.Calls) error) error {
+	c, err := r.o.Systemd.Conn()
+	if err != nil {
+		return fmt.Errorf("nothing was done: %w", err)
+	}
+	return verdict(do(c))
+}
+
+func verdict(err error) error {
+	var answer godbus.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &answer):
+		return fmt.Errorf("systemd refused: %w", err)
+	}
+	return fmt.Errorf("%w: %w", errLost, err)
+}
+
+// job queues one job and waits for its end. Mode "fail" never replaces a job that is queued already:
+// that could be a person's.
+func (r *Runner) job(ctx context.Context, unit string,
+	queue func(c *systemd.Calls, name, mode string) (int, error)) error {
+	e := r.o.Systemd.Expect(unit)
+	defer e.Close()
+	err := r.call(ctx, func(c *systemd.Calls) error {
+		id, err := queue(c, unit, "fail")
+		e.Job(uint32(id))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	result, err := e.Wait(ctx)
+	switch {
+	case errors.Is(err, systemd.ErrDisconnected):
+		return errLost
+	case err != nil:
+		return err
+	case result != "done":
+		return jobError{unit, result}
+	}
+	return nil
+}
+
+// jobError is a job that ended otherwise than done.
+type jobError struct{ unit, result string }
+
+func (e jobError) Error() string {
+	return fmt.Sprintf("systemd's job for %s ended as %q", e.unit, e.result)
+}
+
+// whom are go-systemd's words for the receivers of a signal.
+var whom = map[string]dbus.Who{"main": dbus.Main, "all": dbus.All}

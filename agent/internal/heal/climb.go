@@ -1,0 +1,114 @@
+package heal
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// defaultEscalation is where a rule without `escalate` hands over to.
+const defaultEscalation = "default"
+
+// handOver gives an incident to people, with the reason.
+func (e *Engine) handOver(s *story, reason string) {
+	first := s.Escalate.Since.IsZero()
+	to := e.escalationOf(s)
+	if err := s.HandOver(e.stamp(), to, reason); err != nil {
+		return // it has ended meanwhile
+	}
+	if !first {
+		e.save(s)
+		return
+	}
+	text := fmt.Sprintf("handed to people (%s): %s", to, reason)
+	if e.escalation(to) == nil {
+		text = fmt.Sprintf("should be handed to people, but there is no escalation %q: nobody is told: %s", to, reason)
+	}
+	e.note(s, incident.EvEscalate, text, map[string]string{"to": to})
+	e.climb(s)
+}
+
+// escalationOf is the escalation of the gravest alert that names one.
+func (e *Engine) escalationOf(s *story) string {
+	to, severity := defaultEscalation, ""
+	for _, p := range s.ordered() {
+		r := p.live.Rule
+		if r.Escalate.To != "" && (severity == "" || incident.Graver(string(r.Severity), severity)) {
+			to, severity = r.Escalate.To, string(r.Severity)
+		}
+	}
+	return to
+}
+
+func (e *Engine) escalation(name string) *config.Escalation {
+	for _, esc := range e.cfg.Escalations {
+		if esc.Name == name {
+			return esc
+		}
+	}
+	return nil
+}
+
+// climb sends what is due of an incident's escalation. It waits for the evidence, which is bounded in
+// time, so that people get the whole story.
+func (e *Engine) climb(s *story) {
+	if s.Escalate.Since.IsZero() || s.evidence != nil && !s.evidence.complete {
+		return
+	}
+	esc := e.escalation(s.Escalate.To)
+	if esc == nil {
+		return
+	}
+	now := e.stamp()
+	due, wait := s.Next(esc.Steps, now)
+	if due == nil {
+		if wait > 0 {
+			e.wakeAt(e.o.Clock.Now().Boot + wait)
+		}
+		return
+	}
+	s.Took(due, esc.Steps, now)
+	text := fmt.Sprintf("step %d of %d: telling %s", due.Step+1, len(esc.Steps), strings.Join(due.Notify, ", "))
+	if due.Repeat > 0 {
+		text += fmt.Sprintf(" again (%d of %d)", due.Repeat, esc.Steps[due.Step].Repeat)
+	}
+	e.note(s, incident.EvEscalate, text, map[string]string{"key": due.Key})
+	e.o.Page.Send(*s.Incident, *due)
+	e.wakeAt(e.o.Clock.Now().Boot)
+}
+
+// Delivery is what became of one message to one notifier.
+type Delivery struct {
+	Incident string
+	Notifier string
+	Key      string
+	Err      error // nil: delivered
+	Final    bool  // with Err: refused for good, not tried again
+}
+
+// Delivered records what became of a message. It may be called from any goroutine.
+func (e *Engine) Delivered(d Delivery) {
+	e.post(func() {
+		e.stats.delivery(d)
+		s := e.stories[d.Incident]
+		if s == nil {
+			return
+		}
+		text := fmt.Sprintf("%s was told", d.Notifier)
+		switch {
+		case d.Err != nil && d.Final:
+			text = fmt.Sprintf("%s refused the message: %v", d.Notifier, d.Err)
+		case d.Err != nil:
+			text = fmt.Sprintf("%s could not be reached, trying on: %v", d.Notifier, d.Err)
+		}
+		e.note(s, incident.EvNotify, text, map[string]string{"key": d.Key, "notifier": d.Notifier})
+		if d.Err != nil && d.Final {
+			if esc := e.escalation(s.Escalate.To); esc != nil {
+				s.Skip(esc.Steps, e.stamp())
+				e.climb(s)
+			}
+		}
+	})
+}

@@ -1,0 +1,189 @@
+package heal
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/pkg/healing"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/rule"
+)
+
+const (
+	retryRefused   = time.Second // until a refused remedy's alert is decided about again
+	holdsAtLeast   = 250 * time.Millisecond
+	patientRecheck = 5 * time.Second // a standing decision is looked at again so often, whatever the facts
+)
+
+// onAlert takes what the rule engine says.
+func (e *Engine) onAlert(ctx context.Context, ev rule.Event) {
+	switch ev.Kind {
+	case rule.Fired, rule.Blind:
+		s, p := e.admit(ev)
+		e.collect(ctx, s, unitOf(ev.Alert))
+		e.decide(ctx, s, p)
+	case rule.Resolved:
+		e.discharge(ev)
+	case rule.BlindEnd:
+		if !ev.Alert.State.Active() {
+			e.discharge(ev)
+		}
+	case rule.Flapping, rule.FlappingEnd:
+		e.flap(ctx, ev)
+	}
+}
+
+// flap records that an alert began or ended to come and go.
+func (e *Engine) flap(ctx context.Context, ev rule.Event) {
+	s := e.services[serviceName(ev.Alert)]
+	if s == nil {
+		return
+	}
+	text := fmt.Sprintf("%s is flapping for %s", ev.Alert.Rule.Name, subject(ev.Alert))
+	if ev.Kind == rule.FlappingEnd {
+		text = fmt.Sprintf("%s is no longer flapping for %s", ev.Alert.Rule.Name, subject(ev.Alert))
+	}
+	e.note(s, incident.EvAlert, text, map[string]string{"rule": ev.Alert.Rule.Name})
+	if p := s.patients[idOf(ev.Alert)]; p != nil {
+		e.decide(ctx, s, p)
+	}
+}
+
+// decide asks the pure function about one alert and does what it says.
+func (e *Engine) decide(ctx context.Context, s *story, p *patient) {
+	if s.run != nil {
+		p.due = 0 // its end decides anew
+		return
+	}
+	for {
+		d := healing.Decide(e.stamp(), e.facts(s, p))
+		e.record(s, p, d)
+		p.due = e.o.Clock.Now().Boot + patientRecheck
+		if d.Wait > 0 {
+			p.due = e.o.Clock.Now().Boot + min(d.Wait, patientRecheck)
+		}
+		e.wakeAt(p.due)
+		switch d.Verdict {
+		case healing.Act:
+			e.begin(ctx, s, p, e.remedyOf(s.Service, d.Remedy), d)
+			return
+		case healing.Observe:
+			p.would, s.WouldHave = d.Remedy, d.Remedy
+			return
+		case healing.Escalate:
+			e.handOver(s, d.Reason)
+			if s.Escalate.Since.IsZero() {
+				return // it has ended
+			}
+		default:
+			return
+		}
+	}
+}
+
+// record writes a decision into the timeline, once while it stands.
+func (e *Engine) record(s *story, p *patient, d healing.Decision) {
+	key := string(d.Verdict) + string(d.Guard) + d.Remedy
+	if p.said == key || d.Verdict == healing.Nothing {
+		return
+	}
+	p.said = key
+	fields := map[string]string{"verdict": string(d.Verdict), "rule": p.live.Rule.Name}
+	if d.Remedy != "" {
+		fields["remedy"] = d.Remedy
+	}
+	if d.Guard != healing.Clear {
+		fields["guard"] = string(d.Guard)
+	}
+	if len(d.Candidates) > 0 {
+		fields["candidates"] = candidates(d.Candidates)
+	}
+	e.note(s, incident.EvDecide, d.Reason, fields)
+}
+
+// candidates are the choices of a decision, one a line.
+func candidates(choices []healing.Choice) string {
+	lines := make([]string, len(choices))
+	for i, c := range choices {
+		lines[i] = fmt.Sprintf("%s (confidence %.0f %%): %s", c.Remedy, 100*c.Confidence, c.Reason)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// confirm asks again just before acting, on the facts of that moment.
+func (e *Engine) confirm(r *run) healing.Decision {
+	if r.patient == nil {
+		return healing.Request(e.stamp(), e.requestFacts(r.remedy, r.request.Unit, r.story), r.remedy.Name)
+	}
+	p := r.story.patients[idOf(r.patient.live)]
+	if p == nil {
+		return healing.Decision{Verdict: healing.Nothing, Guard: healing.Recovered, Reason: "the alert has resolved"}
+	}
+	facts := e.facts(r.story, p)
+	if r.attempt.By != incident.ByRule {
+		return healing.Request(e.stamp(), facts, r.remedy.Name)
+	}
+	return healing.Confirm(e.stamp(), facts, r.remedy.Name, r.attempt.ID)
+}
+
+// refuse remembers that the precheck said no for good; it is asked again when the unit changes.
+func (p *patient) refuse(remedy string, why *act.Refusal) {
+	if why.Temporary {
+		return
+	}
+	if p.refused == nil {
+		p.refused = make(map[string]string)
+	}
+	p.refused[remedy] = why.Reason
+}
+
+// judgeDue decides about the alerts whose time has come.
+func (e *Engine) judgeDue(ctx context.Context) {
+	now := e.o.Clock.Now().Boot
+	e.next = 0
+	for _, s := range e.openStories() {
+		for _, p := range s.ordered() {
+			if p.due > 0 && p.due <= now {
+				e.decide(ctx, s, p)
+			}
+			if p.due > 0 {
+				e.wakeAt(p.due)
+			}
+		}
+		e.climb(s)
+	}
+}
+
+// wakeAt makes the loop look at what is due not later than at.
+func (e *Engine) wakeAt(at time.Duration) {
+	if at > 0 && (e.next == 0 || at < e.next) {
+		e.next = at
+	}
+}
+
+// reconsider decides anew about every alert that the unit has to do with: its facts changed.
+func (e *Engine) reconsider(ctx context.Context, unit string) {
+	for _, s := range e.openStories() {
+		for _, p := range s.ordered() {
+			if unitOf(p.live) == unit {
+				p.refused = nil
+				e.decide(ctx, s, p)
+			}
+		}
+	}
+}
+
+// unmute decides anew about the services that waited for the dependency.
+func (e *Engine) unmute(dependency string) {
+	for _, s := range e.openStories() {
+		for _, p := range s.ordered() {
+			if p.live.Service != nil && contains(p.live.Service.DependsOn, dependency) {
+				p.due = e.o.Clock.Now().Boot
+				e.wakeAt(p.due)
+			}
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package heal
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/salveops/salve/agent/internal/journal"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// recover takes over what an earlier process left: attempts, pauses, open incidents.
+func (e *Engine) recover() error {
+	past, err := e.o.Journal.AttemptsWithin(historyAge)
+	if err != nil {
+		return fmt.Errorf("read attempts: %w", err)
+	}
+	for _, a := range past {
+		e.past.put(a)
+	}
+	for i := range e.o.Settled {
+		e.past.put(&e.o.Settled[i])
+	}
+	pauses, err := e.o.Journal.Pauses()
+	if err != nil {
+		return fmt.Errorf("read pauses: %w", err)
+	}
+	for _, p := range pauses {
+		e.pauses = append(e.pauses, *p)
+	}
+	return nil
+}
+
+// revive takes over the open incidents of an earlier process, once it is known which units exist.
+// Before that no rule is judged, so that nothing of the past is taken for new.
+func (e *Engine) revive(ctx context.Context) {
+	if e.revived || e.o.Units.SystemState() == "" {
+		return
+	}
+	open, err := e.o.Journal.Incidents(journal.Filter{Open: true})
+	if err != nil {
+		e.log.Error("cannot read open incidents; their alerts open new ones", "error", err)
+	}
+	e.revived = true
+	for i := len(open) - 1; i >= 0; i-- {
+		e.reopen(open[i])
+	}
+	e.resume(ctx)
+}
+
+// reopen makes an incident of an earlier process alive again. Its alerts count as firing until the
+// rules see that they clear; no data is no recovery.
+func (e *Engine) reopen(rec *incident.Incident) {
+	s := e.openStory(rec)
+	for i := range rec.Alerts {
+		a := &rec.Alerts[i]
+		if !a.Resolved.IsZero() {
+			continue
+		}
+		fired := e.instant(a.Fired)
+		live := e.rules.Restore(a.Rule, a.Service, a.Instance, fired)
+		if live == nil {
+			a.Resolved = e.stamp()
+			e.note(s, incident.EvAlert, fmt.Sprintf("%s is not watched any more: the configuration changed", a.Rule),
+				map[string]string{"rule": a.Rule})
+			continue
+		}
+		s.patients[idOf(live)] = &patient{live: live, key: a.Key, fired: a.Fired, proof: proofOf(live, fired),
+			due: e.started.Boot + 1}
+	}
+	s.evidence = &collection{volatile: make(chan struct{}), complete: true}
+	close(s.evidence.volatile)
+}
+
+// instant is the moment of a stamp on this boot's clock; what was before it counts as its start.
+func (e *Engine) instant(st clock.Stamp) clock.Instant {
+	if st.BootID == e.o.Clock.BootID() {
+		return clock.Instant{Boot: st.Boot, Wall: st.Wall}
+	}
+	return clock.Instant{Boot: 1, Wall: st.Wall}
+}
+
+// resume goes on with the attempts that the death of an earlier process interrupted.
+func (e *Engine) resume(ctx context.Context) {
+	for i := range e.o.Settled {
+		a := e.o.Settled[i]
+		s := e.stories[a.Incident]
+		if s == nil {
+			s = e.orphan(a)
+		}
+		if !contains(s.Attempts, a.ID) {
+			s.Attempts = append(s.Attempts, a.ID)
+		}
+		e.note(s, incident.EvAct, fmt.Sprintf("the agent was restarted while %s was under way: %s", a.Remedy, settled(a)),
+			map[string]string{"attempt": a.ID, "phase": string(a.Phase)})
+		switch a.Phase {
+		case incident.Acted, incident.Undoing:
+			e.rejoin(ctx, s, a)
+		case incident.Unknown:
+			e.handOver(s, fmt.Sprintf("whether %s ran to its end on %s is unknown: %s", a.Remedy, a.Target, a.Reason))
+		}
+	}
+	for _, s := range e.openStories() {
+		e.closeIfQuiet(s)
+		e.climb(s)
+	}
+	e.wakeAt(e.started.Boot + 1)
+}
+
+func settled(a incident.Attempt) string {
+	switch a.Phase {
+	case incident.Acted:
+		return "it had run; it is being verified"
+	case incident.NotDone:
+		return "it had not begun"
+	case incident.Undoing:
+		return "it is being taken back"
+	}
+	return fmt.Sprintf("it counts as %s: %s", a.Phase, a.Reason)
+}
+
+// orphan is the incident of an attempt whose incident did not reach the disk.
+func (e *Engine) orphan(a incident.Attempt) *story {
+	if s := e.services[a.Service]; s != nil {
+		return s
+	}
+	return e.openStory(&incident.Incident{ID: a.Incident, Service: a.Service, State: incident.Open,
+		Severity: string(config.Warning), Opened: a.Intended,
+		Title: fmt.Sprintf("%s ran on %s when the agent died", a.Remedy, a.Target)})
+}
+
+// rejoin continues an attempt at the step after the one that is on disk.
+func (e *Engine) rejoin(ctx context.Context, s *story, a incident.Attempt) {
+	rem := e.remedyOf(a.Service, a.Remedy)
+	if s.run != nil || rem == nil {
+		e.handOver(s, fmt.Sprintf("%s ran on %s, but is not configured any more: nobody can verify it", a.Remedy, a.Target))
+		return
+	}
+	r := &run{story: s, remedy: rem, attempt: &a, judged: make(chan verdict, 1),
+		left: make(chan struct{}), ended: make(chan struct{})}
+	r.request.Remedy, r.request.Unit = rem, a.Instance
+	for _, p := range s.ordered() {
+		if p.live.Rule.Name == a.Rule && p.live.Instance == a.Instance {
+			r.patient, r.request.Unit = p, unitOf(p.live)
+		}
+	}
+	s.run = r
+	own := a
+	e.work.Add(1)
+	go func() {
+		defer e.work.Done()
+		if own.Phase == incident.Undoing {
+			e.undo(ctx, r, own.ID)
+			return
+		}
+		e.conclude(ctx, r, &own)
+	}()
+	if a.Phase == incident.Acted {
+		e.verify(r)
+	}
+}
+
+func (e *Engine) remedyOf(service, name string) *config.Remedy {
+	remedies := e.cfg.Remedies
+	if s := e.cfg.Service(service); s != nil {
+		remedies = s.Remedies
+	}
+	for _, r := range remedies {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package heal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/healing"
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// run is one attempt from its decision to its end. Its goroutine does what takes time, the engine's
+// goroutine owns the fields and judges.
+//
+//	prepare ─► confirm ─► intent, act ─► verify ─► journal outcome ─► undo if it did not help ─► finished
+//	   └──────────┴─► refused
+type run struct {
+	story   *story
+	patient *patient // nil: asked for by a person without an alert
+	remedy  *config.Remedy
+	attempt *incident.Attempt // as far as the engine knows it
+	request act.Request
+	dead    bool // the target has no main process: nothing delays its start
+
+	judge  *healing.Judge // from Acted on
+	truth  func(clock.Instant) expr.Truth
+	before healthBefore
+	judged chan verdict  // what the engine's judge says; one value
+	left   chan struct{} // closed when the agent stops: the result is on disk, the judging is for the next start
+	ended  chan struct{} // closed when the run is over
+}
+
+type verdict struct {
+	outcome incident.Outcome
+	reason  string
+}
+
+// errNoLonger says that the facts changed between the decision and the act.
+type errNoLonger struct{ reason string }
+
+func (e errNoLonger) Error() string { return e.reason }
+
+// begin starts an attempt that was decided. The engine's goroutine calls it.
+func (e *Engine) begin(ctx context.Context, s *story, p *patient, rem *config.Remedy, d healing.Decision) {
+	e.start(ctx, e.prepareRun(s, p, rem, d, incident.ByRule))
+}
+
+// prepareRun makes the record of an attempt that is about to start.
+func (e *Engine) prepareRun(s *story, p *patient, rem *config.Remedy, d healing.Decision, by string) *run {
+	r := &run{
+		story: s, patient: p, remedy: rem, judged: make(chan verdict, 1),
+		left: make(chan struct{}), ended: make(chan struct{}),
+	}
+	r.attempt = &incident.Attempt{
+		ID: fmt.Sprintf("%s-%d", s.ID, len(s.Attempts)+1), Incident: s.ID, Remedy: rem.Name, Kind: string(rem.Kind),
+		Service: s.Service, By: by, Phase: incident.Intended, Intended: e.stamp(),
+	}
+	r.request = act.Request{Remedy: rem, ResetFailed: d.ResetFailed, ByPerson: by != incident.ByRule}
+	if p != nil {
+		r.attempt.Rule, r.attempt.Instance, r.attempt.Fired = p.live.Rule.Name, p.live.Instance, p.fired
+		r.request.Unit = unitOf(p.live)
+	}
+	r.attempt.Target = targetOf(rem, r.request.Unit)
+	return r
+}
+
+// start lets the attempt begin.
+func (e *Engine) start(ctx context.Context, r *run) {
+	s := r.story
+	if u, ok := e.o.Units.Unit(r.attempt.Target); ok {
+		r.dead = u.MainPID == 0 && u.Down()
+	}
+	r.request.Attempt = *r.attempt
+	s.Attempts = append(s.Attempts, r.attempt.ID)
+	s.run = r
+	e.past.put(r.attempt)
+	e.remember(r)
+	if err := s.Heal(); err != nil {
+		e.log.Error("cannot mark incident as healing", "id", s.ID, "error", err)
+	}
+	e.work.Add(1)
+	go func() {
+		defer e.work.Done()
+		e.attempt(ctx, r)
+	}()
+}
+
+// attempt runs in a goroutine of its own.
+func (e *Engine) attempt(ctx context.Context, r *run) {
+	done, err := e.act(ctx, r)
+	if err != nil {
+		e.post(func() { e.refuse(r, err) })
+		return
+	}
+	e.post(func() { e.acted(r, done) })
+	e.conclude(ctx, r, done)
+}
+
+// act checks, waits for what the action would destroy to be recorded, checks again, and acts.
+func (e *Engine) act(ctx context.Context, r *run) (*incident.Attempt, error) {
+	e.o.Step("prepare")
+	plan, err := e.o.Act.Prepare(ctx, r.request)
+	if err != nil {
+		return nil, err
+	}
+	if !r.dead {
+		r.story.evidence.await(ctx)
+	}
+	var again healing.Decision
+	if err := e.call(ctx, func() { again = e.confirm(r) }); err != nil {
+		return nil, err
+	}
+	if again.Verdict != healing.Act {
+		return nil, errNoLonger{again.Reason}
+	}
+	e.o.Step("act")
+	done, err := e.o.Act.Run(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	return &done, nil
+}
+
+// conclude waits for the verdict, writes it down, and takes back what did not help.
+func (e *Engine) conclude(ctx context.Context, r *run, a *incident.Attempt) {
+	var v verdict
+	select {
+	case v = <-r.judged:
+	case <-r.left:
+		return
+	}
+	e.o.Step("judge")
+	a.Outcome, a.Reason, a.Judged = v.outcome, v.reason, e.stamp()
+	if a.Phase != incident.Unknown || v.outcome == incident.Verified {
+		a.Phase = incident.Judged // what may have run stays unknown unless it was seen to help
+	}
+	undo := len(a.Undo) > 0 && (v.outcome == incident.Ineffective || v.outcome == incident.Worse)
+	if undo {
+		a.Phase = incident.Undoing
+	}
+	if err := e.o.Journal.PutAttempt(a); err != nil {
+		e.log.Error("cannot journal outcome", "attempt", a.ID, "error", err)
+	}
+	judged := *a
+	e.post(func() { e.outcome(r, judged) })
+	if undo {
+		e.undo(ctx, r, a.ID)
+		return
+	}
+	e.post(func() { e.finish(r) })
+}
+
+// undo takes the attempt back. It is exempt from budgets, pauses and autonomy.
+func (e *Engine) undo(ctx context.Context, r *run, id string) {
+	e.o.Step("undo")
+	undone, err := e.o.Act.Undo(ctx, id)
+	e.post(func() {
+		text := fmt.Sprintf("%s was taken back", r.remedy.Name)
+		if err != nil {
+			text = fmt.Sprintf("%s could not be taken back: %v", r.remedy.Name, err)
+		} else {
+			e.past.put(&undone)
+			r.attempt = &undone
+		}
+		e.note(r.story, incident.EvUndo, text, map[string]string{"attempt": id})
+		e.finish(r)
+		if err != nil {
+			e.handOver(r.story, text)
+		}
+	})
+}
+
+// refuse ends an attempt that did not begin.
+func (e *Engine) refuse(r *run, err error) {
+	reason := err.Error()
+	a := *r.attempt
+	a.Phase, a.Reason = incident.Refused, reason
+	var refusal *act.Refusal
+	var changed errNoLonger
+	switch {
+	case errors.As(err, &changed):
+	case errors.As(err, &refusal):
+		if r.patient != nil {
+			r.patient.refuse(r.remedy.Name, refusal)
+		}
+	default: // no intent on disk, or systemd unreachable: nothing ran, and nothing says that it must not
+		e.log.Error("attempt could not begin", "attempt", a.ID, "error", err)
+	}
+	e.past.put(&a)
+	r.attempt = &a
+	e.note(r.story, incident.EvDecide, fmt.Sprintf("%s does not run: %s", r.remedy.Name, reason),
+		map[string]string{"remedy": r.remedy.Name, "attempt": a.ID})
+	if r.patient != nil {
+		r.patient.due = e.o.Clock.Now().Boot + retryRefused
+	}
+	e.finish(r)
+}
+
+// acted takes over the result of the action and begins to verify it.
+func (e *Engine) acted(r *run, done *incident.Attempt) {
+	a := *done
+	e.past.put(&a)
+	r.attempt = &a
+	text := fmt.Sprintf("%s on %s took %s", r.remedy.Name, a.Target, a.Intended.Age(a.Acted).Round(100*time.Microsecond))
+	if a.Error != "" {
+		text = fmt.Sprintf("%s on %s failed: %s", r.remedy.Name, a.Target, a.Error)
+	}
+	e.note(r.story, incident.EvAct, text, map[string]string{"attempt": a.ID, "remedy": r.remedy.Name,
+		"kind": a.Kind, "target": a.Target, "by": a.By})
+	e.verify(r)
+}
+
+// outcome records what the judge said.
+func (e *Engine) outcome(r *run, a incident.Attempt) {
+	e.past.put(&a)
+	r.attempt = &a
+	e.stats.attempt(a)
+	e.note(r.story, incident.EvVerify, fmt.Sprintf("%s: %s: %s", r.remedy.Name, a.Outcome, a.Reason),
+		map[string]string{"attempt": a.ID, "outcome": string(a.Outcome)})
+}
+
+// finish frees the incident for the next decision.
+func (e *Engine) finish(r *run) {
+	r.story.run = nil
+	close(r.ended)
+	e.save(r.story)
+	for _, p := range r.story.patients {
+		p.said = ""
+		if p.due == 0 {
+			p.due = e.o.Clock.Now().Boot
+		}
+	}
+	e.wakeAt(e.o.Clock.Now().Boot)
+	e.closeIfQuiet(r.story)
+}

@@ -1,0 +1,224 @@
+package heal
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/local"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/rule"
+)
+
+// story is an open incident with what is alive of it.
+type story struct {
+	*incident.Incident
+	patients map[patientID]*patient // alerts that fire
+	run      *run                   // the attempt under way; one at a time in one incident
+	evidence *collection            // diagnosis
+}
+
+// proof is a condition of recovery, judged by samples later than since only.
+type proof func(now clock.Instant, since time.Duration) expr.Truth
+
+// patientID names a rule's instance.
+type patientID struct{ rule, service, instance string }
+
+// patient is one firing alert.
+type patient struct {
+	live    *rule.Alert
+	key     incident.AlertKey
+	fired   clock.Stamp
+	due     time.Duration     // when to decide again at the latest; 0: when a fact changes
+	said    string            // the last decision's reason, so that a standing one is recorded once
+	refused map[string]string // remedies that the precheck refused, with the reason
+	would   string            // observe: the remedy that would have run
+	proof   proof             // the rule's clear, with the thresholds of the firing
+}
+
+func idOf(a *rule.Alert) patientID {
+	return patientID{rule: a.Rule.Name, service: serviceName(a), instance: a.Instance}
+}
+
+func serviceName(a *rule.Alert) string {
+	if a.Service == nil {
+		return ""
+	}
+	return a.Service.Name
+}
+
+// ordered are the patients in a fixed order, so that decisions never depend on a map.
+func (s *story) ordered() []*patient {
+	ids := slices.SortedFunc(maps.Keys(s.patients), func(a, b patientID) int {
+		return strings.Compare(a.rule+"\x00"+a.service+"\x00"+a.instance, b.rule+"\x00"+b.service+"\x00"+b.instance)
+	})
+	out := make([]*patient, len(ids))
+	for i, id := range ids {
+		out[i] = s.patients[id]
+	}
+	return out
+}
+
+// admit makes a firing alert part of its service's open incident, or opens one.
+func (e *Engine) admit(ev rule.Event) (*story, *patient) {
+	a := ev.Alert
+	if s := e.services[serviceName(a)]; s != nil {
+		if p := s.patients[idOf(a)]; p != nil { // it was restored after a restart of the agent
+			p.live = a
+			return s, p
+		}
+	}
+	at := clock.At(e.o.Clock, ev.At)
+	record := incident.Alert{
+		Key:  incident.AlertKey{Host: e.o.Journal.Host(), Stream: e.o.Journal.Stream(), N: e.o.Journal.NextEvent()},
+		Rule: a.Rule.Name, Service: serviceName(a), Instance: a.Instance, Severity: string(a.Rule.Severity),
+		Condition: a.Rule.When.Text(), Values: values(ev.Readings), Fired: at, Blind: a.Blind,
+	}
+	p := &patient{live: a, key: record.Key, fired: at, proof: proofOf(a, ev.At)}
+	s := e.services[record.Service]
+	text := fmt.Sprintf("%s fires for %s: %s", a.Rule.Name, subject(a), reads(record.Values, record.Condition))
+	if a.Blind {
+		text = fmt.Sprintf("%s cannot be known for %s: %s", a.Rule.Name, subject(a), reads(record.Values, record.Condition))
+	}
+	if s == nil {
+		s = e.openStory(incident.New("", record, fmt.Sprintf("%s on %s", a.Rule.Name, subject(a))))
+	} else if err := s.Join(record); err != nil {
+		e.log.Error("cannot join alert to incident", "rule", record.Rule, "error", err)
+	}
+	s.patients[idOf(a)] = p
+	e.note(s, incident.EvAlert, text, map[string]string{"rule": record.Rule, "instance": record.Instance,
+		"severity": record.Severity})
+	return s, p
+}
+
+// proofOf is the alert's condition of recovery, with the thresholds of the firing.
+func proofOf(a *rule.Alert, fired clock.Instant) proof {
+	if a.Clear == nil {
+		when := a.When.Freeze(fired)
+		return when.DenySince
+	}
+	return a.Clear.Freeze(fired).EvalSince
+}
+
+// openStory makes an incident record alive.
+func (e *Engine) openStory(rec *incident.Incident) *story {
+	s := &story{Incident: rec, patients: make(map[patientID]*patient)}
+	e.stories[rec.ID] = s
+	e.services[rec.Service] = s
+	return s
+}
+
+// subject is what an alert is about, as people name it.
+func subject(a *rule.Alert) string {
+	if a.Instance != "" {
+		return a.Instance
+	}
+	if a.Service != nil {
+		return a.Service.Name
+	}
+	return "this host"
+}
+
+func values(readings []expr.Reading) []incident.Value {
+	out := make([]incident.Value, len(readings))
+	for i, r := range readings {
+		out[i] = incident.Value{Signal: r.Signal, Value: r.Value, Known: r.Known, Text: r.Text}
+	}
+	return out
+}
+
+// reads is the condition with the figures behind it.
+func reads(vs []incident.Value, condition string) string {
+	parts := make([]string, len(vs))
+	for i, v := range vs {
+		parts[i] = v.Signal + " = " + v.Text
+	}
+	if len(parts) == 0 {
+		return condition
+	}
+	return fmt.Sprintf("%s (%s)", condition, strings.Join(parts, ", "))
+}
+
+// note appends to the timeline, tells those who watch, and journals the incident.
+func (e *Engine) note(s *story, typ incident.EventType, text string, fields map[string]string) {
+	ev := incident.Event{At: e.stamp(), Type: typ, Text: text, Fields: fields}
+	s.Append(ev)
+	e.watchers.publish(local.Event{Event: ev, Incident: s.ID, Service: s.Service, Opened: s.Opened})
+	e.log.Info("incident", "id", s.ID[:8], "service", s.Service, "event", string(typ), "text", text)
+	e.save(s)
+}
+
+// save journals the incident as it is. A journal that takes nothing is told by Healthy.
+func (e *Engine) save(s *story) {
+	if err := e.o.Journal.PutIncident(s.Incident); err != nil {
+		e.log.Error("cannot journal incident", "id", s.ID, "error", err)
+	}
+}
+
+// discharge takes a resolved alert out of its incident.
+func (e *Engine) discharge(ev rule.Event) {
+	s := e.services[serviceName(ev.Alert)]
+	if s == nil {
+		return
+	}
+	p := s.patients[idOf(ev.Alert)]
+	if p == nil {
+		return
+	}
+	delete(s.patients, idOf(ev.Alert))
+	if err := s.Clear(p.key, clock.At(e.o.Clock, ev.At)); err != nil {
+		e.log.Error("cannot clear alert", "rule", ev.Alert.Rule.Name, "error", err)
+	}
+	e.note(s, incident.EvAlert, fmt.Sprintf("%s no longer fires for %s", ev.Alert.Rule.Name, subject(ev.Alert)),
+		map[string]string{"rule": ev.Alert.Rule.Name, "instance": ev.Alert.Instance, "resolved": "true"})
+	e.closeIfQuiet(s)
+}
+
+// closeIfQuiet ends an incident without firing alerts and without attempts under way.
+func (e *Engine) closeIfQuiet(s *story) {
+	if len(s.patients) > 0 || s.run != nil || !s.Quiet() || s.State == incident.Resolved {
+		return
+	}
+	how := e.ending(s)
+	if err := s.Resolve(e.stamp(), "", how); err != nil {
+		e.log.Error("cannot resolve incident", "id", s.ID, "error", err)
+		return
+	}
+	e.note(s, incident.EvEnd, "resolved: "+how, nil)
+	delete(e.stories, s.ID)
+	delete(e.services, s.Service)
+	if bye := s.Farewell(); bye != nil {
+		e.o.Page.Send(*s.Incident, *bye)
+	}
+	e.unmute(s.Service)
+}
+
+// ending says in one sentence how an incident came to its end.
+func (e *Engine) ending(s *story) string {
+	for i := len(s.Attempts) - 1; i >= 0; i-- {
+		a := e.past.byID(s.Attempts[i])
+		if a != nil && a.Outcome == incident.Verified {
+			return fmt.Sprintf("%s healed it", a.Remedy)
+		}
+	}
+	switch {
+	case s.WouldHave != "":
+		return fmt.Sprintf("it cleared by itself; %s would have run", s.WouldHave)
+	case len(s.Attempts) > 0:
+		return "it cleared, though no remedy was seen to heal it"
+	}
+	return "it cleared by itself"
+}
+
+// autonomy is the stricter of the host's and the service's.
+func (e *Engine) autonomy(s *config.Service) config.Autonomy {
+	if e.cfg.Autonomy == config.Observe || s != nil && s.Autonomy == config.Observe {
+		return config.Observe
+	}
+	return config.Full
+}

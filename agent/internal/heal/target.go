@@ -1,0 +1,93 @@
+package heal
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/observe"
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/config"
+)
+
+const (
+	hurried     = time.Second            // a rule that waits less than this wants its figures fast
+	memoryEvery = 200 * time.Millisecond // period of memory figures for such a rule
+)
+
+// aim tells the observer what to watch: the services' units, probes and pools, and what rules read.
+func (e *Engine) aim(units []string) {
+	t := observe.Targets{}
+	for _, name := range units {
+		t.Units = append(t.Units, observe.UnitTarget{Name: name, Every: e.unitPeriod(name), Memory: e.memoryPeriod(name)})
+	}
+	for _, s := range e.cfg.Services {
+		t.Probes = append(t.Probes, probes(s)...)
+		for _, p := range s.Pools {
+			t.Pools = append(t.Pools, observe.PoolTarget{Service: s.Name, Name: p.Name, PgBouncer: p.PgBouncer,
+				Database: p.Database, User: p.User, PasswordFile: p.PasswordFile, Every: p.Every})
+		}
+	}
+	for _, n := range e.rules.Needs() {
+		t.Needs = append(t.Needs, n.Key)
+	}
+	e.o.Observe.SetTargets(t)
+	for _, name := range units {
+		if u, ok := e.o.Units.Unit(name); known(u, ok) {
+			e.track(u)
+		}
+	}
+}
+
+func probes(s *config.Service) []observe.ProbeTarget {
+	out := make([]observe.ProbeTarget, len(s.Probes))
+	for i, p := range s.Probes {
+		out[i] = observe.ProbeTarget{Service: s.Name, Name: p.Name, HTTP: p.HTTP, Status: p.Status, Body: p.Body, TCP: p.TCP,
+			Exec: p.Exec, Every: p.Every, Timeout: p.Timeout, Misses: p.Misses, Startup: s.Startup}
+	}
+	return out
+}
+
+// unitPeriod is how often a unit is sampled: as its service says.
+func (e *Engine) unitPeriod(unit string) time.Duration {
+	for _, s := range e.cfg.Services {
+		if s.Covers(unit) {
+			return s.Every
+		}
+	}
+	return 0
+}
+
+// memoryPeriod is how often a unit's memory is read: it is cheap, and where a rule acts on it at once, a
+// leak must not have a whole period's start.
+func (e *Engine) memoryPeriod(unit string) time.Duration {
+	for _, a := range e.rules.Every() {
+		if a.Unit != unit || a.Rule.For >= hurried {
+			continue
+		}
+		for _, ref := range a.Rule.When.Refs() {
+			if ref.Path.Family == "unit" && strings.HasPrefix(ref.Path.Field, "memory_") {
+				return memoryEvery
+			}
+		}
+	}
+	return 0
+}
+
+// track tells the observer which life of the unit to sample.
+func (e *Engine) track(u systemd.Unit) {
+	if u.Down() || u.ControlGroup == "" {
+		e.o.Observe.UnitGone(u.Name)
+		return
+	}
+	e.o.Observe.UnitStarted(u.Name, observe.UnitRun{ControlGroup: u.ControlGroup, InvocationID: u.InvocationID,
+		MainPID: u.MainPID})
+}
+
+// SetKeys says which mounts, devices or interfaces exist. It may be called from any goroutine.
+func (e *Engine) SetKeys(family string, keys []string) {
+	e.post(func() {
+		e.rules.SetKeys(family, slices.Clone(keys))
+		e.bindUnits()
+	})
+}

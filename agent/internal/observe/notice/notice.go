@@ -1,0 +1,236 @@
+// Package notice waits for what the kernel announces by itself: pressure, memory events of control
+// groups, OOM kills. One goroutine waits for all of them.
+package notice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Poller waits on any number of file descriptors and files. Its methods may be called from many
+// goroutines; a call-back runs in the goroutine of Run and must not block.
+type Poller struct {
+	epoll   *os.File
+	inotify int
+
+	mu      sync.Mutex
+	closed  bool
+	onReady map[int]func()   // by file descriptor
+	onWatch map[int32]func() // by inotify watch
+	owned   map[int]struct{} // file descriptors to close
+}
+
+// New makes a poller; Run makes it work, and closes it.
+func New() (*Poller, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create epoll: %w", err)
+	}
+	// An epoll descriptor can itself be waited for: the runtime's poller does, so no thread is bound.
+	if err := unix.SetNonblock(ep, true); err != nil {
+		_ = unix.Close(ep)
+		return nil, fmt.Errorf("prepare epoll: %w", err)
+	}
+	p := &Poller{
+		epoll:   os.NewFile(uintptr(ep), "epoll"),
+		onReady: map[int]func(){}, onWatch: map[int32]func(){}, owned: map[int]struct{}{},
+	}
+	if p.inotify, err = unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC); err != nil {
+		_ = p.epoll.Close()
+		return nil, fmt.Errorf("create inotify: %w", err)
+	}
+	if _, err := p.Add(p.inotify, unix.EPOLLIN, p.drain); err != nil {
+		_ = p.epoll.Close()
+		_ = unix.Close(p.inotify)
+		return nil, err
+	}
+	return p, nil
+}
+
+// Add calls fn whenever one of events (EPOLLIN, EPOLLPRI) is signalled on fd, which belongs to the
+// poller from now on: stop takes it out and closes it. When Add fails, fd still is the caller's.
+func (p *Poller) Add(fd int, events uint32, fn func()) (stop func(), err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, os.ErrClosed
+	}
+	err = p.control(func(ep int) error {
+		return unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("add to epoll: %w", err)
+	}
+	p.onReady[fd] = fn
+	p.owned[fd] = struct{}{}
+	return sync.OnceFunc(func() { p.remove(fd) }), nil
+}
+
+// remove closes a descriptor, which takes it out of the epoll set as well.
+func (p *Poller) remove(fd int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.owned[fd]; !ok {
+		return
+	}
+	delete(p.onReady, fd)
+	delete(p.owned, fd)
+	_ = unix.Close(fd)
+}
+
+// Modified calls fn whenever the kernel announces a change of the file's content, as it does for the
+// events files of control groups version 2.
+func (p *Poller) Modified(path string, fn func()) (stop func(), err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, os.ErrClosed
+	}
+	wd, err := unix.InotifyAddWatch(p.inotify, path, unix.IN_MODIFY)
+	if err != nil {
+		return nil, fmt.Errorf("watch %s: %w", path, err)
+	}
+	p.onWatch[int32(wd)] = fn
+	return sync.OnceFunc(func() { p.unwatch(wd) }), nil
+}
+
+func (p *Poller) unwatch(wd int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.onWatch, int32(wd))
+	if !p.closed {
+		_, _ = unix.InotifyRmWatch(p.inotify, uint32(wd)) // fails if the file is gone: then it is done
+	}
+}
+
+// Counted calls fn whenever the kernel signals the event counter of a file in a folder of control
+// groups version 1, such as memory.oom_control. It needs write access to cgroup.event_control.
+func (p *Poller) Counted(dir, file string, fn func()) (stop func(), err error) {
+	subject, err := os.Open(filepath.Join(dir, file))
+	if err != nil {
+		return nil, fmt.Errorf("open event file: %w", err)
+	}
+	defer subject.Close()
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create event counter: %w", err)
+	}
+	control, err := os.OpenFile(filepath.Join(dir, "cgroup.event_control"), os.O_WRONLY, 0)
+	if err == nil {
+		_, err = fmt.Fprintf(control, "%d %d", fd, subject.Fd())
+		err = errors.Join(err, control.Close())
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("register event counter: %w", err)
+	}
+	stop, err = p.Add(fd, unix.EPOLLIN, func() {
+		var count [8]byte
+		_, _ = unix.Read(fd, count[:]) // resets it; nothing to read means that somebody else did
+		// The removal of the group is signalled as well, and then for ever.
+		if _, err := os.Stat(dir); err == nil {
+			fn()
+		}
+	})
+	if err != nil {
+		_ = unix.Close(fd)
+	}
+	return stop, err
+}
+
+// Run waits and calls back until ctx ends, then closes everything.
+func (p *Poller) Run(ctx context.Context) error {
+	defer p.close()
+	// Closing the epoll file ends the wait below.
+	defer context.AfterFunc(ctx, func() { _ = p.epoll.Close() })()
+	conn, err := p.epoll.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("wait for kernel events: %w", err)
+	}
+	var events [32]unix.EpollEvent
+	n := 0
+	ready := func(fd uintptr) bool {
+		for {
+			var err error
+			if n, err = unix.EpollWait(int(fd), events[:], 0); err != unix.EINTR {
+				return n > 0
+			}
+		}
+	}
+	for {
+		err := conn.Read(ready)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("wait for kernel events: %w", err)
+		}
+		for _, e := range events[:n] {
+			p.call(e)
+		}
+	}
+}
+
+// call runs the call-back of a descriptor. One that only reports an error, as the pressure file of a
+// removed control group does, would do so for ever and is dropped.
+func (p *Poller) call(e unix.EpollEvent) {
+	p.mu.Lock()
+	fn := p.onReady[int(e.Fd)]
+	p.mu.Unlock()
+	if e.Events&(unix.EPOLLIN|unix.EPOLLPRI) == 0 {
+		p.remove(int(e.Fd))
+		return
+	}
+	if fn != nil {
+		fn()
+	}
+}
+
+// drain reads what inotify has to tell.
+func (p *Poller) drain() {
+	var buf [4096]byte
+	for {
+		n, err := unix.Read(p.inotify, buf[:])
+		if err != nil || n <= 0 {
+			return
+		}
+		for _, wd := range watches(buf[:n]) {
+			p.mu.Lock()
+			fn := p.onWatch[wd]
+			p.mu.Unlock()
+			if fn != nil {
+				fn()
+			}
+		}
+	}
+}
+
+func (p *Poller) close() {
+	_ = p.epoll.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for fd := range p.owned {
+		_ = unix.Close(fd)
+	}
+	clear(p.owned)
+	clear(p.onReady)
+	clear(p.onWatch)
+}
+
+// control runs fn with the epoll descriptor.
+func (p *Poller) control(fn func(ep int) error) error {
+	conn, err := p.epoll.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = conn.Control(func(fd uintptr) { failed = fn(int(fd)) })
+	return errors.Join(err, failed)
+}

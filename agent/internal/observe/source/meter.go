@@ -1,0 +1,58 @@
+package source
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats are the figures of one source about itself.
+type Stats struct {
+	Name     string
+	Runs     uint64        // how often it was asked
+	Failures uint64        // how often that failed
+	Last     time.Duration // how long the last time took
+	Busy     time.Duration // how long all of them took together
+	Err      string        // why it failed the last time; "" if it did not
+}
+
+// Meter keeps the Stats of a source. One goroutine writes, any may read. The zero value with a Name
+// is ready.
+type Meter struct {
+	Name string
+
+	runs, failures atomic.Uint64
+	last, busy     atomic.Int64
+	err            atomic.Pointer[error]
+}
+
+// Record notes one run. It reports whether the source began to fail or to work again with it: the
+// moment for one line in the log.
+func (m *Meter) Record(took time.Duration, err error) (changed bool) {
+	m.runs.Add(1)
+	m.last.Store(int64(took))
+	m.busy.Add(int64(took))
+	failing := m.err.Load() != nil
+	switch {
+	case err != nil:
+		m.failures.Add(1)
+		m.keep(err)
+	case failing:
+		m.err.Store(nil)
+	}
+	return failing != (err != nil)
+}
+
+// keep is apart from Record because taking the address of err moves it to the heap.
+func (m *Meter) keep(err error) { m.err.Store(&err) }
+
+// Stats reads the figures.
+func (m *Meter) Stats() Stats {
+	s := Stats{
+		Name: m.Name, Runs: m.runs.Load(), Failures: m.failures.Load(),
+		Last: time.Duration(m.last.Load()), Busy: time.Duration(m.busy.Load()),
+	}
+	if err := m.err.Load(); err != nil {
+		s.Err = (*err).Error()
+	}
+	return s
+}

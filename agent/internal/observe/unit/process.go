@@ -1,0 +1,300 @@
+package unit
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/salveops/salve/agent/internal/observe/procfile"
+)
+
+const (
+	// mostKept is how many processes of a unit have their files kept open. Those of the others are
+	// opened for each reading, so that a unit with a thousand processes does not take all descriptors.
+	mostKept = 32
+	// mostGroups bounds how many control groups below a unit are looked at.
+	mostGroups = 64
+	// walkEvery is how often control groups below a unit are looked for, if it has any.
+	walkEvery = 10 * time.Second
+)
+
+// processes are all processes of a unit, for what no controller tells.
+type processes struct {
+	root, dir string
+	groups    []group // of the unit and below
+	list      []*process
+	refreshed time.Duration
+	walked    time.Duration
+	links     uint64 // of dir: grows with each group right below it
+	dirFD     int
+	seen      bool
+	total     uint64 // CPU ticks of all processes, also of those that ended
+}
+
+// group is one control group that may hold processes.
+type group struct{ procs, threads *procfile.File }
+
+// process is one of them.
+type process struct {
+	pid         int
+	statm, stat *procfile.File
+	fds         fdFolder
+	last        uint64 // CPU ticks at the last reading
+	known       bool   // last is set
+}
+
+func newProcesses(root, dir string) *processes {
+	return &processes{root: root, dir: dir, dirFD: -1}
+}
+
+// refresh reads the list of processes, once for each moment.
+func (p *processes) refresh(now time.Duration, buf []byte) error {
+	if p.seen && now == p.refreshed {
+		return nil
+	}
+	if err := p.walk(now); err != nil {
+		return err
+	}
+	n := 0
+	for _, g := range p.groups {
+		text, err := g.procs.Read(buf)
+		if err == unix.EOPNOTSUPP { // a threaded group: its processes are listed above it
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for {
+			pid, rest, ok := procfile.Uint(text)
+			if !ok {
+				break
+			}
+			text = rest
+			p.at(n, int(pid))
+			n++
+		}
+	}
+	for _, gone := range p.list[n:] {
+		gone.close()
+	}
+	p.list = p.list[:n]
+	p.refreshed, p.seen = now, true
+	return nil
+}
+
+// at puts the process with that number at place i of the list. In the steady case it is there.
+func (p *processes) at(i, pid int) {
+	if i < len(p.list) && p.list[i].pid == pid {
+		return
+	}
+	for j := i + 1; j < len(p.list); j++ {
+		if p.list[j].pid == pid {
+			p.list[i], p.list[j] = p.list[j], p.list[i]
+			return
+		}
+	}
+	dir := filepath.Join(p.root, "proc", strconv.Itoa(pid))
+	p.list = slices.Insert(p.list, i, &process{
+		pid:   pid,
+		statm: procfile.New(filepath.Join(dir, "statm")), stat: procfile.New(filepath.Join(dir, "stat")),
+		fds: fdFolder{path: filepath.Join(dir, "fd"), fd: -1},
+	})
+}
+
+// walk finds the control groups of the unit. A folder's link count tells without opening anything
+// whether there are folders in it.
+func (p *processes) walk(now time.Duration) error {
+	if p.dirFD < 0 {
+		fd, err := unix.Open(p.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		p.dirFD = fd
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(p.dirFD, &st); err != nil {
+		return err
+	}
+	links := uint64(st.Nlink)
+	if p.groups != nil && links == p.links && (links <= 2 || now-p.walked < walkEvery) {
+		return nil
+	}
+	p.closeGroups()
+	p.links, p.walked = links, now
+	return filepath.WalkDir(p.dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil && path == p.dir:
+			return err
+		case err != nil || !d.IsDir():
+			return nil
+		case len(p.groups) == mostGroups:
+			return fs.SkipAll
+		}
+		threads := filepath.Join(path, "cgroup.threads")
+		if existing(threads) == "" {
+			threads = filepath.Join(path, "tasks")
+		}
+		p.groups = append(p.groups,
+			group{procs: procfile.New(filepath.Join(path, "cgroup.procs")), threads: procfile.New(threads)})
+		return nil
+	})
+}
+
+// resident is the memory of all processes. Pages that they share count once for each.
+func (p *processes) resident(now time.Duration, buf []byte) (uint64, error) {
+	if err := p.refresh(now, buf); err != nil {
+		return 0, err
+	}
+	var pages uint64
+	alive := 0
+	for i, proc := range p.list {
+		text, err := proc.statm.Read(buf)
+		if i >= mostKept {
+			proc.statm.Close()
+		}
+		if vanished(err) { // it ended a moment ago
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		v, _, ok := procfile.Uint(procfile.Skip(text, 1))
+		if !ok {
+			return 0, unix.EINVAL
+		}
+		pages += v
+		alive++
+	}
+	if alive == 0 {
+		return 0, errNone
+	}
+	return pages * uint64(os.Getpagesize()), nil
+}
+
+// errNone says that a unit has no process, or none that was still there when it was looked at. That
+// is not the same as using nothing, and its control group may be there all the same.
+const errNone = unix.EAGAIN
+
+// ticks is the CPU time that the processes have used since they are looked at.
+func (p *processes) ticks(now time.Duration, buf []byte) (uint64, error) {
+	before, alive := p.seen, 0
+	if err := p.refresh(now, buf); err != nil {
+		return 0, err
+	}
+	for i, proc := range p.list {
+		text, err := proc.stat.Read(buf)
+		if i >= mostKept {
+			proc.stat.Close()
+		}
+		if vanished(err) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		v, ok := parseTicks(text)
+		if !ok {
+			return 0, unix.EINVAL
+		}
+		// A process that came later has used all of its time since the last look.
+		if (proc.known || before) && v >= proc.last {
+			p.total += v - proc.last
+		}
+		proc.last, proc.known = v, true
+		alive++
+	}
+	if alive == 0 {
+		return 0, errNone
+	}
+	return p.total, nil
+}
+
+// parseTicks reads the user and system time of /proc/PID/stat. The program's name in parentheses may
+// hold anything, also parentheses and blanks.
+func parseTicks(b []byte) (uint64, bool) {
+	i := bytes.LastIndexByte(b, ')')
+	if i < 0 {
+		return 0, false
+	}
+	user, rest, ok := procfile.Uint(procfile.Skip(b[i+1:], 11))
+	system, _, valid := procfile.Uint(rest)
+	return user + system, ok && valid
+}
+
+// threads is the number of threads of all processes.
+func (p *processes) threads(now time.Duration, buf []byte) (int, error) {
+	if err := p.refresh(now, buf); err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, g := range p.groups {
+		text, err := g.threads.Read(buf)
+		if err != nil {
+			return 0, err
+		}
+		n += bytes.Count(text, newline)
+	}
+	return n, nil
+}
+
+var newline = []byte("\n")
+
+// files is the number of open files of all processes.
+func (p *processes) files(now time.Duration, buf []byte) (int, error) {
+	if err := p.refresh(now, buf); err != nil {
+		return 0, err
+	}
+	total, alive := 0, 0
+	for i, proc := range p.list {
+		n, err := proc.fds.count(buf)
+		if i >= mostKept {
+			proc.fds.close()
+		}
+		if vanished(err) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		total += n
+		alive++
+	}
+	if alive == 0 {
+		return 0, errNone
+	}
+	return total, nil
+}
+
+// close closes everything. It may be nil, and closed by each of the readers that share it.
+func (p *processes) close() {
+	if p == nil {
+		return
+	}
+	for _, proc := range p.list {
+		proc.close()
+	}
+	p.list, p.seen = nil, false
+	p.closeGroups()
+	if p.dirFD >= 0 {
+		_ = unix.Close(p.dirFD)
+		p.dirFD = -1
+	}
+}
+
+func (p *processes) closeGroups() {
+	for _, g := range p.groups {
+		closeAll(g.procs, g.threads)
+	}
+	p.groups = nil
+}
+
+func (p *process) close() {
+	closeAll(p.statm, p.stat)
+	p.fds.close()
+}

@@ -1,0 +1,218 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/diagnose"
+	"github.com/salveops/salve/agent/internal/heal"
+	"github.com/salveops/salve/agent/internal/journal"
+	"github.com/salveops/salve/agent/internal/local"
+	"github.com/salveops/salve/agent/internal/observe"
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/agent/internal/transaction"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// batchQueue is how many batches of samples may wait for the engine.
+const batchQueue = 64
+
+// connectTime is how long a start waits for systemd before it goes on without; what an earlier process
+// left is then settled as far as can be known.
+const connectTime = 10 * time.Second
+
+// plumbing are the agent's parts, and the channels between them.
+type plumbing struct {
+	journal  *journal.Journal
+	systemd  *systemd.Watcher
+	runner   *act.Runner
+	observer *observe.Observer
+	pager    heal.Pager
+	engine   *heal.Engine
+	server   *local.Server
+	events   chan systemd.Event
+	batches  chan *observe.Batch
+}
+
+// build makes the parts, in the order in which they need one another.
+func (a *agent) build(ctx context.Context) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	a.cfg, a.loaded = cfg, a.o.Clock.Now().Wall
+	for _, step := range []func(context.Context) error{
+		a.openJournal, a.connect, a.buildRunner, a.buildObserver, a.buildEngine, a.buildServer,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *agent) openJournal(context.Context) error {
+	j, report, err := journal.Open(a.cfg.Data, journal.Options{Clock: a.o.Clock, Log: a.log.Named("journal")})
+	if err != nil {
+		return fmt.Errorf("open journal: %w", err)
+	}
+	a.journal = j
+	a.onStop("journal", j.Close)
+	if report.SetAside != "" {
+		a.log.Error("the journal was damaged and has been set aside; attempts before now are not known, so remedies "+
+			"wait until their budgets would be free again", "file", report.SetAside, "reason", report.Reason)
+	}
+	return nil
+}
+
+// connect starts to follow systemd, and waits for its first answer so that open attempts can be settled
+// by evidence.
+func (a *agent) connect(ctx context.Context) error {
+	a.systemd = systemd.New(systemd.Options{Bus: a.o.Systemd, Clock: a.o.Clock, Log: a.log.Named("systemd")})
+	a.systemd.Watch(patterns(a.cfg))
+	a.events = make(chan systemd.Event, cap(a.systemd.Events()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := a.systemd.Run(ctx); err != nil {
+			a.log.Error("cannot follow systemd", "error", err)
+		}
+	}()
+	a.onStop("systemd", func() error {
+		cancel()
+		<-done
+		return nil
+	})
+	limit := time.NewTimer(connectTime)
+	defer limit.Stop()
+	for {
+		select {
+		case ev := <-a.systemd.Events():
+			a.events <- ev
+			if ev.Kind == systemd.Connected {
+				return nil
+			}
+		case <-limit.C:
+			a.log.Error("systemd does not answer; units are unknown until it does", "bus", a.o.Systemd)
+			return nil
+		}
+	}
+}
+
+// patterns are the units that the configuration is about.
+func patterns(cfg *config.Agent) []string {
+	var out []string
+	for _, s := range cfg.Services {
+		out = append(out, s.Unit)
+		for _, r := range s.Remedies {
+			out = append(out, r.Args.Unit)
+		}
+	}
+	for _, r := range cfg.Remedies {
+		out = append(out, r.Args.Unit)
+	}
+	for _, r := range cfg.Rules {
+		out = append(out, r.Unit)
+	}
+	return compact(out)
+}
+
+func (a *agent) buildRunner(context.Context) (err error) {
+	a.runner, err = act.New(act.Options{Allow: a.cfg.Allow, Systemd: a.systemd, Journal: a.journal, Clock: a.o.Clock,
+		Log: a.log.Named("act")})
+	return err
+}
+
+func (a *agent) buildObserver(context.Context) (err error) {
+	a.batches = make(chan *observe.Batch, batchQueue)
+	a.observer, err = observe.New(observe.Options{
+		Clock: a.o.Clock, Log: a.log.Named("observe"),
+		Deliver: func(b *observe.Batch) { a.batches <- b },
+		Keys:    func(family string, keys []string) { a.engine.SetKeys(family, keys) },
+		Exec: func(ctx context.Context, argv []string) (int, error) {
+			out, err := a.runner.Command(ctx, act.Cmd{Purpose: act.Probe, Argv: argv})
+			return out.Code, err
+		},
+	})
+	return err
+}
+
+func (a *agent) buildEngine(ctx context.Context) (err error) {
+	a.engine, err = heal.New(heal.Options{
+		Config: a.cfg, Clock: a.o.Clock, Log: a.log, Units: a.systemd, UnitEvents: a.events, Samples: a.batches,
+		Act: a.runner, Journal: a.journal, Page: nullPager{}, Observe: a.observer, Packages: transaction.New(""),
+		Diagnose: diagnose.New(diagnose.Options{Clock: a.o.Clock, Figures: a.observer, Commands: a.runner,
+			User: a.o.Systemd != "system"}),
+		Settled:       a.runner.Settle(ctx),
+		BudgetUnknown: a.journal.Lost(),
+	})
+	return err
+}
+
+func (a *agent) buildServer(context.Context) error {
+	a.server = local.New(backend{a.engine, a}, local.Options{Socket: a.cfg.Socket, Metrics: a.cfg.Metrics, Log: a.log})
+	return nil
+}
+
+// parts are what runs side by side. The engine comes down last: others report to it.
+func (a *agent) parts() map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"engine":    a.engine.Run,
+		"observer":  a.observer.Run,
+		"limits":    a.runner.Serve,
+		"local":     a.server.Run,
+		"relay":     a.relay,
+	}
+}
+
+// relay hands systemd's events to the engine.
+func (a *agent) relay(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case ev := <-a.systemd.Events():
+			select {
+			case a.events <- ev:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// warnings are the configuration's, one a line.
+func warnings(cfg *config.Agent) []string {
+	out := make([]string, len(cfg.Warnings))
+	for i, w := range cfg.Warnings {
+		out[i] = config.Line(w)
+	}
+	return out
+}
+
+// problems renders diagnostics for an error.
+func problems(diags hcl.Diagnostics) string {
+	var b strings.Builder
+	if err := config.Render(&b, diags, false); err != nil {
+		return errors.Join(diags, err).Error()
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+type nullPager struct{}
+
+func (nullPager) Send(incident.Incident, incident.Delivery) {}
+
+func (a *agent) swap(ctx context.Context, cfg *config.Agent) error {
+	a.runner.SetAllow(cfg.Allow)
+	a.systemd.Watch(patterns(cfg))
+	return a.engine.Swap(ctx, cfg)
+}

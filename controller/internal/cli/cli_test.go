@@ -1,0 +1,101 @@
+package cli_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/salveops/salve/controller/internal/cli"
+)
+
+// TestMain makes the test binary answer as `salve` within scripts.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"salve": func() {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		os.Exit(cli.Run(ctx, cli.Options{
+			Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv,
+		}))
+	}})
+}
+
+// TestScripts runs the transcripts of testdata/script against the API that a real agent serves, with
+// a made-up host behind it. The agent is a program of its own, because nothing here may link it.
+func TestScripts(t *testing.T) {
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := buildAgent(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE") != "",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("TZ", "UTC")
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each of a hundred runs waits a second under -race
+			e.Setenv("ME", me.Username)
+			e.Setenv("SALVE_AGENT_SOCKET", filepath.Join(e.WorkDir, "agent.sock"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"agent": func(ts *testscript.TestScript, _ bool, args []string) { startAgent(ts, fake, args) },
+			"exits": exits,
+		},
+	})
+}
+
+// buildAgent builds the agent with the made-up host.
+func buildAgent(t *testing.T) string {
+	bin := filepath.Join(t.TempDir(), "fakeagent")
+	const source = "github.com/salveops/salve/agent/internal/local/localtest/fakeagent"
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", bin, source)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the product is built, also when this test looks for races
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build fake agent: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// startAgent is `agent [FLAG…]`: it starts an agent on the script's socket and stops it at its end.
+func startAgent(ts *testscript.TestScript, bin string, args []string) {
+	cmd := exec.Command(bin, append([]string{"-socket", ts.Getenv("SALVE_AGENT_SOCKET")}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		// It may have ended; Wait says how.
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			fmt.Fprintln(os.Stderr, "fake agent:", err)
+		}
+	})
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		ts.Fatalf("agent does not get ready: %v", err)
+	}
+}
+
+// exits is `exits CODE PROGRAM [ARG…]`: it runs a program that has to end with that code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit, ok := err.(*exec.ExitError); ok {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got := fmt.Sprint(code); got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/packaging/lab/rig"
+)
+
+// The cast: one service a story, so that no story inherits the budgets and back-offs of another.
+const (
+	checkout = "checkout"
+	search   = "search"
+	basket   = "basket"
+	payment  = "payment"
+	reports  = "reports"
+	catalog  = "catalog"
+	shipping = "shipping"
+)
+
+var cast = []string{checkout, search, basket, payment, reports, catalog, shipping}
+
+// stage is everything that stands while the stories are played.
+type stage struct {
+	opts     Options
+	dir      string
+	manager  *agenttest.Systemd
+	patients map[string]*rig.Patient
+	pager    *pager
+	agent    *rig.Agent
+	tale     *tale
+	quota    bool // the CPU controller reaches the units
+	undo     []func() error
+}
+
+// newStage sets everything up and returns when the agent has seen every service well.
+func newStage(ctx context.Context, o Options) (*stage, error) {
+	s := &stage{opts: o, patients: map[string]*rig.Patient{}}
+	for _, step := range []func(context.Context) error{
+		s.openFolder, s.openManager, s.openPager, s.admit, s.startAgent, s.listen,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return s, nil
+}
+
+// onClose registers what takes a step back; the last one goes first.
+func (s *stage) onClose(f func() error) { s.undo = append(s.undo, f) }
+
+func (s *stage) close() error {
+	var errs []error
+	for i := len(s.undo) - 1; i >= 0; i-- {
+		errs = append(errs, s.undo[i]())
+	}
+	s.undo = nil
+	return errors.Join(errs...)
+}
+
+func (s *stage) openFolder(context.Context) (err error) {
+	if s.dir, err = os.MkdirTemp("", "salve-demo-"); err != nil {
+		return err
+	}
+	s.onClose(func() error { return os.RemoveAll(s.dir) })
+	return nil
+}
+
+func (s *stage) openManager(ctx context.Context) (err error) {
+	s.manager, err = agenttest.StartManager(ctx, agenttest.Options{Existing: !s.opts.Private})
+	if err != nil {
+		return err
+	}
+	s.onClose(s.manager.Stop)
+	return nil
+}
+
+func (s *stage) openPager(context.Context) (err error) {
+	key := rand.Text()
+	if err := os.WriteFile(s.file("pager.key"), []byte(key+"\n"), 0o600); err != nil {
+		return err
+	}
+	if s.pager, err = newPager(key); err != nil {
+		return err
+	}
+	s.onClose(s.pager.close)
+	return nil
+}
+
+// admit writes and starts the units of the cast.
+func (s *stage) admit(ctx context.Context) error {
+	ports, err := rig.FreePorts(len(cast))
+	if err != nil {
+		return err
+	}
+	s.onClose(s.forgetUnits)
+	for i, name := range cast {
+		p := rig.NewPatient(unitPrefix+name, ports[i])
+		s.patients[name] = p
+		u := rig.Unit{
+			Description: "Salve demo: " + name,
+			Exec: []string{s.opts.Service, "--listen", p.Addr,
+				"--config", s.file(name + ".conf"), "--cache", s.file(name + ".cache")},
+			// The weight makes systemd give the unit a place in the CPU controller, where there is one.
+			Lines: []string{"Type=notify", "CPUWeight=100", "Environment=GOMAXPROCS=2"},
+		}
+		if err := s.manager.WriteUnit(p.Unit(), u.String()); err != nil {
+			return err
+		}
+		if _, err := s.manager.Systemctl("start", p.Unit()); err != nil {
+			return err
+		}
+	}
+	pid := 0
+	for _, name := range cast {
+		a, err := s.patients[name].AwaitAny(ctx)
+		if err != nil {
+			return err
+		}
+		if name == reports {
+			pid = a.PID
+		}
+	}
+	s.quota = hasCPUController(pid, s.patients[reports].Unit())
+	return nil
+}
+
+// unitPrefix keeps the demo's units apart from what else a user's manager runs.
+const unitPrefix = "salve-demo-"
+
+// forgetUnits takes back what a manager remembers of units beyond their files: that they failed, and
+// limits set by a remedy. A private manager goes away with all that.
+func (s *stage) forgetUnits() error {
+	if s.manager.Private {
+		return nil
+	}
+	_, failed := s.manager.Systemctl("reset-failed", unitPrefix+"*")
+	_, limits := s.manager.Systemctl("revert", s.patients[reports].Unit())
+	return errors.Join(failed, limits)
+}
+
+// startAgent writes the agent's configuration and runs it.
+func (s *stage) startAgent(ctx context.Context) error {
+	ports, err := rig.FreePorts(1)
+	if err != nil {
+		return err
+	}
+	values := map[string]string{"DIR": s.dir, "METRICS": ports[0], "PAGER": s.pager.addr}
+	for name, p := range s.patients {
+		values[strings.ToUpper(name)] = p.Addr
+	}
+	if err := writeConfig(s.dir, values, s.quota); err != nil {
+		return err
+	}
+	s.agent, err = rig.StartAgent(ctx, rig.AgentOptions{
+		Binary: s.opts.Agent, Config: s.file("agent.hcl"), Systemd: s.manager.Address,
+		Socket: s.file("agent.sock"), Log: s.file("agent.log"),
+	})
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { s.agent.Stop(); return nil })
+	return nil
+}
+
+// listen opens the agent's event stream and waits until all that it observes is known.
+func (s *stage) listen(ctx context.Context) (err error) {
+	// Customers come all the time, but not too many: 50 requests a second.
+	stop := keepAsking(s.patients[payment], 20*time.Millisecond)
+	s.onClose(func() error { stop(); return nil })
+	if s.tale, err = openTale(ctx, s.agent.Socket, s.opts.Out); err != nil {
+		return err
+	}
+	s.onClose(s.tale.close)
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	if err := s.tale.awaitReady(ctx); err != nil {
+		return fmt.Errorf("%w\n%s", err, rig.LastLines(s.file("agent.log"), 15))
+	}
+	return nil
+}
+
+const readyTime = 20 * time.Second
+
+func (s *stage) file(name string) string { return filepath.Join(s.dir, name) }
+
+// describe says on what the stories are played.
+func (s *stage) describe() string {
+	manager := "a private systemd user manager"
+	if !s.manager.Private {
+		manager = "the running systemd user manager"
+	}
+	version, err := s.manager.Systemctl("show", "--value", "--property=Version")
+	if err != nil {
+		version = "unknown version"
+	}
+	return fmt.Sprintf("Seven services and the agent run on %s (%s). Times are since each fault.", manager, version)
+}
+
+// playground says how to go on by hand.
+func (s *stage) playground() string {
+	salve, err := rig.Sibling("salve")
+	if err != nil {
+		salve = "salve"
+	}
+	socket := "--socket " + s.agent.Socket
+	systemctl := "XDG_RUNTIME_DIR=" + s.manager.Runtime + " systemctl --user"
+	return fmt.Sprintf(`
+Everything is still running; Ctrl-C ends it. In another terminal:
+  %[1]s agent status %[2]s
+  %[1]s agent incidents %[2]s
+  %[1]s agent explain last %[2]s
+  %[1]s agent signals %[2]s
+  %[1]s agent pause service:checkout --for 1m %[2]s
+  %[3]s kill --signal=KILL %[4]s
+  %[3]s stop %[4]s        # yours, so Salve leaves it alone
+  curl -X POST '%[5]s'
+The configuration is in %[6]s, the agent's log in %[7]s.
+`, salve, socket, systemctl, s.patients[checkout].Unit(), s.patients[search].URL("/fault/hang"),
+		s.dir, s.file("agent.log"))
+}

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+func load(t *testing.T, src string) *Agent {
+	t.Helper()
+	s := layOut(t, src)
+	a, diags := LoadAgent(filepath.Join(s.dir, "agent.hcl"), s.opts)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	return a
+}
+
+// A unit has at most one service: a name before a glob, the first before the next, what people wrote
+// before what Salve made.
+func TestCovers(t *testing.T) {
+	a := load(t, `
+allow {
+  units   = ["*.service", "db.service", "app@9.service", "cache.service"]
+  actions = ["start"]
+}
+service "early" { unit = "*@1.service" }
+service "app" { unit = "app@*.service" }
+service "seven" { unit = "app@7.service" }
+service "cache" {}
+`)
+	for unit, want := range map[string]string{
+		"app@1.service": "early", "app@2.service": "app", "app@7.service": "seven", "app@9.service": "app",
+		"cache.service": "cache", "db.service": "db", "other.service": "*", "web@1.service": "early", "a.timer": "",
+	} {
+		var got []string
+		for _, s := range a.Services {
+			if s.Covers(unit) {
+				got = append(got, s.Name)
+			}
+		}
+		if len(got) > 1 || len(got) == 1 && got[0] != want || len(got) == 0 && want != "" {
+			t.Errorf("%s is covered by %v, want %q", unit, got, want)
+		}
+	}
+	rule := a.Rule(builtInRule)
+	for _, s := range a.Services {
+		if rule.About(s) != s.Implicit {
+			t.Errorf("the built-in rule is about %s: %v", s.Name, rule.About(s))
+		}
+	}
+}
+
+func TestAllows(t *testing.T) {
+	a := load(t, `
+allow {
+  units   = ["web.service", "worker@*.service"]
+  actions = ["start"]
+}
+allow {
+  units   = ["db.service"]
+  actions = ["stop"]
+}
+allow {
+  exec    = ["/usr/lib/hooks/*"]
+  actions = ["probe"]
+}
+allow {
+  pools   = ["web.service"]
+  actions = ["reset_pool"]
+}
+`)
+	for _, c := range []struct {
+		action string
+		on     remedy.Target
+		target string
+		want   bool
+	}{
+		{"start", remedy.OnUnit, "web.service", true},
+		{"start", remedy.OnUnit, "worker@7.service", true},
+		{"start", remedy.OnUnit, "db.service", false}, // blocks do not mix
+		{"stop", remedy.OnUnit, "web.service", false},
+		{"start", remedy.OnPool, "web.service", false},
+		{"reset_pool", remedy.OnPool, "web.service", true},
+		{"probe", remedy.OnExec, "/usr/lib/hooks/x", true},
+		{"exec", remedy.OnExec, "/usr/lib/hooks/x", false},
+		{"probe", remedy.OnExec, "/usr/lib/hooks/../x", false},
+		{"start", remedy.OnUnit, "", false},
+		{"", remedy.OnUnit, "web.service", false},
+		{"start", "", "web.service", false},
+	} {
+		if got := a.Allows(c.action, c.on, c.target); got != c.want {
+			t.Errorf("%s on %s %q: %v", c.action, c.on, c.target, got)
+		}
+	}
+	if (&Agent{}).Allows("start", remedy.OnUnit, "web.service") {
+		t.Error("nothing listed must mean nothing allowed")
+	}
+}
+
+const twoServices = `
+service "a" {
+  startup = "40s"
+  probe "health" { tcp = "localhost:1" }
+  remedy "restart" "restart" {}
+  remedy "start" "start" {
+    verify { when = probe.health.ok }
+  }
+  remedy "stop" "strict" {
+    verify {
+      within = "90s"
+      hold   = "1s"
+    }
+  }
+}
+service "b" {
+  remedy "restart" "restart" {}
+}
+rule "all" {
+  services = ["*"]
+  when     = avg(unit.cpu, "2m") > 90 * percent
+  clear    = unit.cpu < 50 * percent
+  try      = ["start", "restart", "strict"]
+}
+rule "long" {
+  services = ["a"]
+  when     = avg(unit.cpu, "2m") > 90 * percent
+  try      = ["restart"]
+}
+remedy "start" "of-host" { unit = "c.service" }
+rule "host" {
+  when = host.cpu.busy > 90 * percent
+  try  = ["of-host"]
+}
+`
+
+func TestCandidates(t *testing.T) {
+	a := load(t, twoServices)
+	names := func(rule string, s *Service) (list []string) {
+		for _, r := range a.Candidates(a.Rule(rule), s) {
+			list = append(list, r.Name)
+		}
+		return list
+	}
+	got := [][]string{names("all", a.Service("a")), names("all", a.Service("b")), names("host", nil), names("long", nil)}
+	want := [][]string{{"start", "restart", "strict"}, {"restart"}, {"of-host"}, nil}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestVerification(t *testing.T) {
+	a := load(t, twoServices)
+	type verdict struct {
+		When         string
+		Not          bool
+		Within, Hold time.Duration
+	}
+	for _, c := range []struct {
+		rule, remedy string
+		want         verdict
+	}{
+		{"all", "restart", verdict{"unit.cpu < 50 * percent", false, 45 * time.Second, 5 * time.Second}},
+		{"all", "start", verdict{"probe.health.ok", false, 45 * time.Second, 5 * time.Second}},
+		{"all", "strict", verdict{"unit.cpu < 50 * percent", false, 90 * time.Second, time.Second}},
+		{"long", "restart", verdict{`avg(unit.cpu, "2m") > 90 * percent`, true, 125 * time.Second, 5 * time.Second}},
+	} {
+		v := remedyNamed(a.Service("a").Remedies, c.remedy).Verification(a.Rule(c.rule))
+		got := verdict{v.When.Text(), v.Not, v.Within, v.Hold}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s for %s:\n%s", c.remedy, c.rule, diff)
+		}
+	}
+	host := a.Remedies[0].Verification(a.Rule("host"))
+	if host.Within != 35*time.Second || !host.Not {
+		t.Errorf("of the host: %+v", host)
+	}
+}
+
+func TestLookups(t *testing.T) {
+	a := load(t, twoServices+`
+notifier "journald" "log" {}
+escalation "default" {
+  step { notify = ["journald.log"] }
+}
+`)
+	if a.Service("a").Name != "a" || a.Service("c") != nil || a.Rule("c") != nil ||
+		a.Notifier("journald.log").Name != "log" || a.Notifier("log") != nil ||
+		a.Escalation("default").Name != "default" || a.Escalation("x") != nil {
+		t.Error("a look-up by name found the wrong thing")
+	}
+}
+
+func TestDigest(t *testing.T) {
+	const one, two = "-- agent.hcl --\n-- rules.d/a.hcl --\n#1\n", "-- agent.hcl --\n-- rules.d/a.hcl --\n#2\n"
+	s := layOut(t, one)
+	digest := func() string {
+		a, diags := LoadAgent(filepath.Join(s.dir, "agent.hcl"), s.opts)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		return a.Digest
+	}
+	first, again := digest(), digest()
+	write(t, filepath.Join(s.dir, "rules.d/a.hcl"), []byte("#2\n"))
+	if changed := digest(); first != again || changed == first || len(first) != 64 {
+		t.Errorf("digests %s, %s, %s after %q became %q", first, again, changed, one, two)
+	}
+}

@@ -1,0 +1,199 @@
+package remedy
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestSpecs(t *testing.T) {
+	seen := map[Kind]bool{}
+	for _, s := range Specs() {
+		if seen[s.Kind] || s.Summary == "" || s.Target == "" {
+			t.Errorf("%s: twice in the table, or without summary or target", s.Kind)
+		}
+		seen[s.Kind] = true
+		if (s.Target == OnUnit) != (len(s.Verbs) > 0) {
+			t.Errorf("%s: only what acts on units needs polkit, and all of it does: %v", s.Kind, s.Verbs)
+		}
+		if got, ok := Lookup(string(s.Kind)); !ok || got.Kind != s.Kind {
+			t.Errorf("Lookup(%q) = %v, %v", s.Kind, got.Kind, ok)
+		}
+		if _, soon := Later(string(s.Kind)); soon {
+			t.Errorf("%s exists and comes later", s.Kind)
+		}
+		for _, a := range s.Args {
+			if a.Help == "" || a.Type == "" || a.Type == Duration && a.Max <= a.Min {
+				t.Errorf("%s.%s lacks help, type or bounds", s.Kind, a.Name)
+			}
+		}
+	}
+	if _, ok := Lookup("rollback"); ok {
+		t.Error("rollback exists")
+	}
+	if what, soon := Later("rollback"); !soon || what == "" {
+		t.Error("rollback is not known to come later")
+	}
+	if _, soon := Later("nonsense"); soon || len(Names()) != len(seen) {
+		t.Errorf("Later knows nonsense, or Names is incomplete: %v", Names())
+	}
+}
+
+func spec(t *testing.T, k Kind) Spec {
+	t.Helper()
+	s, ok := Lookup(string(k))
+	if !ok {
+		t.Fatalf("no kind %s", k)
+	}
+	return s
+}
+
+func TestDecode(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		kind   Kind
+		values Values
+		want   Args
+	}{
+		{"nothing", Restart, nil, Args{}},
+		{"unit", Restart, Values{"unit": "a.service"}, Args{Unit: "a.service"}},
+		{"kill", Kill, nil, Args{Signal: "SIGKILL", Whom: "main"}},
+		{"kill all", Kill, Values{"signal": "SIGTERM", "whom": "all"}, Args{Signal: "SIGTERM", Whom: "all"}},
+		{"limit", SetProperty, Values{"properties": map[string]string{"CPUQuota": "20%"}, "for": time.Minute},
+			Args{Properties: map[string]string{"CPUQuota": "20%"}, Runtime: true, For: time.Minute}},
+		{"limit that lasts", SetProperty, Values{"properties": map[string]string{"CPUQuota": ""}, "runtime": false},
+			Args{Properties: map[string]string{"CPUQuota": ""}}},
+		{"exec", Exec, Values{"command": []string{"/bin/a", "b"}, "undo": []string{"/bin/c"}},
+			Args{Command: []string{"/bin/a", "b"}, UndoExec: []string{"/bin/c"}}},
+		{"pool", ResetPool, Values{"pool": "db"}, Args{Pool: "db", Mode: "reconnect"}},
+	} {
+		got, problems := spec(t, c.kind).Decode(c.values)
+		if diff := cmp.Diff(c.want, got); diff != "" || len(problems) > 0 {
+			t.Errorf("%s: %v\n%s", c.name, problems, diff)
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	long := strings.Repeat("x", maxWord+1)
+	for _, c := range []struct {
+		name   string
+		kind   Kind
+		values Values
+		arg    string // of the first problem
+		text   string // part of it
+	}{
+		{"no properties", SetProperty, nil, "", `needs "properties"`},
+		{"empty properties", SetProperty, Values{"properties": map[string]string{}}, "properties", "from 1 to 16"},
+		{"unknown property", SetProperty, Values{"properties": map[string]string{"Nice": "5"}}, "properties", "not know"},
+		{"wrong value", SetProperty, Values{"properties": map[string]string{"TasksMax": "many"}}, "properties", "a number"},
+		{"weight out of bounds", SetProperty, Values{"properties": map[string]string{"CPUWeight": "10001"}},
+			"properties", "1 to 10000"},
+		{"no command", Exec, nil, "", `needs "command"`},
+		{"empty command", Exec, Values{"command": []string{}}, "command", "empty"},
+		{"relative", Exec, Values{"command": []string{"bin/a"}}, "command", "absolute"},
+		{"not clean", Exec, Values{"command": []string{"/bin/../a"}}, "command", "/a"},
+		{"long word", Exec, Values{"command": []string{"/a", long}}, "command", "longer"},
+		{"zero byte", Exec, Values{"command": []string{"/a", "\x00"}}, "command", "zero"},
+		{"many words", Exec, Values{"command": append([]string{"/a"}, make([]string, maxWords)...)}, "command", "words"},
+		{"relative undo", Exec, Values{"command": []string{"/a"}, "undo": []string{"b"}}, "undo", "absolute"},
+		{"signal", Kill, Values{"signal": "SIGSTOP"}, "signal", "none of"},
+		{"whom", Kill, Values{"whom": "control"}, "whom", "none of"},
+		{"glob", Restart, Values{"unit": "a*.service"}, "unit", "glob"},
+		{"no unit", Restart, Values{"unit": ""}, "unit", "no name"},
+		{"no pool", ResetPool, nil, "", `needs "pool"`},
+		{"empty pool", ResetPool, Values{"pool": ""}, "pool", "no name"},
+		{"mode", ResetPool, Values{"pool": "a", "mode": "kill"}, "mode", "none of"},
+	} {
+		_, problems := spec(t, c.kind).Decode(c.values)
+		if len(problems) != 1 || problems[0].Arg != c.arg || !strings.Contains(problems[0].Text, c.text) {
+			t.Errorf("%s: %+v", c.name, problems)
+		}
+	}
+}
+
+func TestCheckUnitName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a.service": true, "a@1.service": true, `dev-disk-by\x2duuid.mount`: true, "-.slice": true,
+		"a": false, ".service": false, "a@.service": false, "a b.service": false, "a/b.service": false,
+		"é.service": false, "a*.service": false, strings.Repeat("a", 250) + ".service": false, "": false,
+	} {
+		if text := CheckUnitName(name, false); (text == "") != want {
+			t.Errorf("%q: %q", name, text)
+		}
+	}
+	for glob, want := range map[string]bool{
+		"a*.service": true, "*": true, "a@*": true, "a[bc].service": true, "a.service": true,
+		"a[.service": false, "a*": true, "a*b": false, "a@.service": false,
+	} {
+		if text := CheckUnitName(glob, true); (text == "") != want {
+			t.Errorf("glob %q: %q", glob, text)
+		}
+	}
+}
+
+// What only shifts capacity, or gives it back, is not disruptive; what nobody knows is.
+func TestRisk(t *testing.T) {
+	for _, c := range []struct {
+		kind       Kind
+		args       Args
+		disruptive bool
+	}{
+		{Start, Args{}, false},
+		{Reload, Args{}, false},
+		{ResetPool, Args{Mode: "reconnect"}, false},
+		{Restart, Args{}, true},
+		{Stop, Args{}, true},
+		{Kill, Args{}, true},
+		{Exec, Args{}, true},
+		{SetProperty, Args{Properties: map[string]string{"CPUWeight": "10"}}, false},
+		{SetProperty, Args{Properties: map[string]string{"CPUQuota": "20%"}}, true},
+		{SetProperty, Args{Properties: map[string]string{"CPUQuota": "", "MemoryMax": "infinity"}}, false},
+		{SetProperty, Args{Properties: map[string]string{"CPUWeight": "10", "MemoryMax": "1G"}}, true},
+		{SetProperty, Args{Properties: map[string]string{"Unheard": "1"}}, true},
+	} {
+		disruptive, shared := spec(t, c.kind).Risk(c.args)
+		if disruptive != c.disruptive || shared {
+			t.Errorf("%s %v: disruptive %v, shared %v", c.kind, c.args.Properties, disruptive, shared)
+		}
+	}
+}
+
+func TestCanUndo(t *testing.T) {
+	undoable := []Kind{Stop, SetProperty}
+	for _, s := range Specs() {
+		if got := s.CanUndo(Args{}); got != slices.Contains(undoable, s.Kind) {
+			t.Errorf("%s without arguments: %v", s.Kind, got)
+		}
+	}
+	if !spec(t, Exec).CanUndo(Args{UndoExec: []string{"/a"}}) {
+		t.Error("exec with an undo cannot be undone")
+	}
+}
+
+func TestPropertyForms(t *testing.T) {
+	for name, values := range map[string][]string{
+		"CPUQuota": {"20%", "150%", "12.5%", ""}, "CPUWeight": {"1", "10000", "idle"}, "AllowedCPUs": {"0-2,5", "1 3", ""},
+		"MemoryMax": {"512M", "1G", "20%", "infinity", "1048576"}, "TasksMax": {"100", "20%", "infinity"},
+		"IOWeight": {"100"},
+	} {
+		for _, v := range values {
+			if text := checkProperty(name, v); text != "" {
+				t.Errorf("%s=%s: %s", name, v, text)
+			}
+		}
+	}
+	for name, values := range map[string][]string{
+		"CPUQuota": {"20", "-5%", "%", "0%"}, "CPUWeight": {"0", "a"}, "MemoryMax": {"", "1X", "lots", "101%"},
+		"IOWeight": {"idle", ""},
+	} {
+		for _, v := range values {
+			if checkProperty(name, v) == "" {
+				t.Errorf("%s=%q is taken", name, v)
+			}
+		}
+	}
+}
