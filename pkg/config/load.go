@@ -138,7 +138,7 @@ func (l *loader) decodeAgent(b *block) {
 	a.Labels = b.dict("labels")
 	a.Autonomy = Autonomy(b.text("autonomy"))
 	a.Data = l.folder(b, "data", "STATE_DIRECTORY", "")
-	a.Socket = l.folder(b, "socket", "RUNTIME_DIRECTORY", "agent.sock")
+	a.Socket = l.folder(b, "socket", "RUNTIME_DIRECTORY", filepath.Base(defaults.Socket))
 	a.Metrics = b.checked("metrics", checkLoopback)
 	a.PerHour = b.integer("per_hour")
 	for _, nested := range b.blocks("allow") {
@@ -188,17 +188,22 @@ func (l *loader) hostName(b *block) string {
 	return name
 }
 
-// folder is a path that systemd may provide: what the file says, else $ENV/NAME, else the default.
-// Of several folders in the variable the first counts.
+// folder is a path that systemd may provide: what the file says, else what systemd says.
 func (l *loader) folder(b *block, name, env, file string) string {
 	if b.has(name) {
 		return b.checked(name, checkAbsolute)
 	}
-	if dirs := filepath.SplitList(l.opts.Getenv(env)); len(dirs) > 0 && filepath.IsAbs(dirs[0]) {
+	def := defaults.Socket
+	if name == "data" {
+		def = defaults.Data
+	}
+	return provided(l.opts.Getenv(env), file, def)
+}
+
+// provided is the file in the first of the folders that a variable of systemd lists, else the default.
+func provided(folders, file, def string) string {
+	if dirs := filepath.SplitList(folders); len(dirs) > 0 && filepath.IsAbs(dirs[0]) {
 		return filepath.Join(dirs[0], file)
 	}
-	if name == "data" {
-		return defaults.Data
-	}
-	return defaults.Socket
+	return def
 }

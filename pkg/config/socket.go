@@ -13,8 +13,5 @@ func SocketOf(path string) string {
 	if cfg, _ := LoadAgent(path, LoadOptions{Offline: true}); cfg != nil && cfg.Socket != "" {
 		return cfg.Socket
 	}
-	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
-		return filepath.Join(dir, filepath.Base(defaults.Socket))
-	}
-	return defaults.Socket
+	return provided(os.Getenv("RUNTIME_DIRECTORY"), filepath.Base(defaults.Socket), defaults.Socket)
 }

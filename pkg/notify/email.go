@@ -26,10 +26,11 @@ type email struct {
 	to     []*mail.Address
 	roots  *x509.CertPool
 	now    func() time.Time
+	local  func(net.Addr) bool // whether the server is on this host
 }
 
 func newEmail(n *config.Notifier, d Deps) (*email, error) {
-	e := &email{server: n.SMTP, roots: d.Roots, now: d.Now}
+	e := &email{server: n.SMTP, roots: d.Roots, now: d.Now, local: isLoopback}
 	var err error
 	if e.host, _, err = net.SplitHostPort(n.SMTP); err != nil {
 		return nil, fmt.Errorf("smtp: %w", err)
@@ -94,7 +95,7 @@ func (e *email) greet(c *smtp.Client, conn net.Conn) error {
 	if err := c.Hello(helloName(conn)); err != nil {
 		return refusal("greet", err)
 	}
-	loopback := isLoopback(conn.RemoteAddr())
+	loopback := e.local(conn.RemoteAddr())
 	if ok, _ := c.Extension("STARTTLS"); !ok {
 		if loopback {
 			return nil

@@ -23,8 +23,8 @@ type Heartbeat struct {
 	Log   hclog.Logger  // nil: silent
 }
 
-// Run pings by GET until ctx ends, at once and then every h.Every, but only while healthy returns nil. Changes
-// between reached and not reached are logged.
+// Run pings by GET until ctx ends, at once and then every h.Every, but only while healthy returns nil. It logs
+// when pings begin to arrive and when they begin to stay away.
 func (h Heartbeat) Run(ctx context.Context, healthy func() error) error {
 	if h.Every <= 0 {
 		h.Every = defaults.HeartbeatEvery
@@ -35,22 +35,18 @@ func (h Heartbeat) Run(ctx context.Context, healthy func() error) error {
 	client := httpClient(Deps{})
 	ticker := time.NewTicker(h.Every)
 	defer ticker.Stop()
-	for was := ""; ; {
-		now := "reached"
-		if err := h.beat(ctx, client, healthy); err != nil {
-			now = err.Error()
-		}
+	for first, arrived := true, false; ; first = false {
+		err := h.beat(ctx, client, healthy)
 		if ctx.Err() != nil {
 			return nil
 		}
 		switch {
-		case now == was:
-		case now == "reached":
-			h.Log.Info("heartbeat reached its switch")
-		default:
-			h.Log.Warn("heartbeat stays away", "reason", now)
+		case err == nil && (first || !arrived):
+			h.Log.Info("heartbeats arrive")
+		case err != nil && (first || arrived):
+			h.Log.Warn("heartbeats stay away", "error", err)
 		}
-		was = now
+		arrived = err == nil
 		select {
 		case <-ctx.Done():
 			return nil
@@ -63,7 +59,7 @@ func (h Heartbeat) beat(ctx context.Context, client *http.Client, healthy func()
 	if err := healthy(); err != nil {
 		return fmt.Errorf("agent is not healthy: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(heartbeatTimeout, h.Every))
+	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL, nil)
 	if err != nil {

@@ -23,7 +23,7 @@ func (e *email) compose(m Message) []byte {
 		{"Subject", encodeHeader(subject(m))},
 		{"Date", e.now().UTC().Format(time.RFC1123Z)},
 		{"Message-ID", fmt.Sprintf("<%s@%s>", token(m.Key), host)}, // the same for duplicates
-		{"In-Reply-To", root},                                      // nobody sent that one, but all mails of the incident hang on it
+		{"In-Reply-To", root},                                      // nobody sent that one; it is the thread
 		{"References", root},
 		{"Auto-Submitted", "auto-generated"}, // keeps holiday replies away
 		{"X-Salve-Kind", encodeHeader(string(m.Kind))},

@@ -13,8 +13,7 @@ import (
 type instance struct {
 	Alert
 	id      id
-	keys    []series.Key     // what its conditions read
-	reads   []*series.Series // the same
+	reads   []*series.Series // what its conditions read
 	vital   *vital           // of its unit; nil: the unit's state does not hold it back
 	startup time.Duration
 	window  time.Duration // longest window of its conditions

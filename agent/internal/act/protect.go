@@ -12,7 +12,7 @@ import (
 
 // protected are the units without which Salve can neither act nor be heard.
 var protected = []string{
-	"salve-*", "dbus.service", "dbus.socket", "dbus-broker.service", "polkit.service",
+	"salve-agent.*", "salve-agent@*", "salve-controller.*", "salve-helper*", "dbus.service", "dbus.socket", "dbus-broker.service", "polkit.service",
 	"systemd-journald*", "init.scope", "-.slice", "-.mount",
 }
 

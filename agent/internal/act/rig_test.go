@@ -272,3 +272,9 @@ func safeFolder(t *testing.T) string {
 	agenttest.Require(t, "a folder that others cannot write", err == nil, why)
 	return home
 }
+
+// newIdleWatcher is a watcher that never connects, for what has nothing to do with systemd.
+func newIdleWatcher(t *testing.T) *systemd.Watcher {
+	t.Helper()
+	return systemd.New(systemd.Options{Bus: "unix:path=/nonexistent", Clock: systemClock(t)})
+}

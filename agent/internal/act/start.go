@@ -115,7 +115,7 @@ func (k onUnit) replaced(ctx context.Context, a *incident.Attempt) (incident.Pha
 	switch {
 	case err != nil:
 		return incident.Unknown, err.Error()
-	case now.InvocationID != was.InvocationID:
+	case now.InvocationID != was.InvocationID && now.InvocationID != "": // "" once systemd has unloaded it
 		return incident.Acted, fmt.Sprintf("%s was started since (invocation %s)", a.Target, now.InvocationID)
 	case now.Active == was.Active && now.MainPID == was.MainPID:
 		return incident.NotDone, fmt.Sprintf("%s is the same as before (invocation %s)", a.Target, now.InvocationID)

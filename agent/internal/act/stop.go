@@ -40,8 +40,8 @@ type unitUndo struct {
 }
 
 // undo starts the unit again, unless somebody else started it or wants it down. An agent that was
-// started since finds the unit down and cannot know who stopped it; then the invocation ID tells that it
-// is still the life of the unit that Salve ended.
+// started since finds the unit down and cannot know who stopped it: then it is still Salve's stop, on
+// record here, unless the invocation ID tells of another life in between.
 func (k stopper) undo(ctx context.Context, a *incident.Attempt) error {
 	var was unitEvidence
 	if err := json.Unmarshal(a.Before, &was); err != nil {
@@ -55,7 +55,7 @@ func (k stopper) undo(ctx context.Context, a *incident.Attempt) error {
 		return nil
 	case u.Load == "masked":
 		return refuse("%s was masked meanwhile", u.Name)
-	case u.Stopped == systemd.Person && u.InvocationID != was.InvocationID:
+	case u.Stopped == systemd.Person && u.InvocationID != was.InvocationID && u.InvocationID != "":
 		return refuse("%s was started and stopped by a person meanwhile", u.Name)
 	}
 	return k.job(ctx, a.Target, func(c *systemd.Calls, name, mode string) (int, error) {
@@ -68,7 +68,7 @@ func (k stopper) settle(ctx context.Context, a *incident.Attempt) (incident.Phas
 	switch {
 	case err != nil:
 		return incident.Unknown, err.Error()
-	case now.InvocationID != was.InvocationID:
+	case now.InvocationID != was.InvocationID && now.InvocationID != "": // "" once systemd has unloaded it
 		return incident.Unknown, fmt.Sprintf("%s was started since; whether it was stopped before cannot be told", a.Target)
 	case now.Down():
 		return incident.Acted, fmt.Sprintf("%s is %s", a.Target, now.Active)

@@ -167,7 +167,7 @@ func (e *Engine) candidate(rem *config.Remedy, unit, ruleName string) healing.Ca
 
 // precondition is judged by what the host says now.
 func (e *Engine) precondition(rem *config.Remedy, unit string) expr.Truth {
-	return rem.Precondition.Bind(e.binder(rem.Service, unit)).Eval(e.o.Clock.Now())
+	return e.rules.Bind(rule.Subject{Service: rem.Service, Unit: unit}, rem.Precondition).Eval(e.o.Clock.Now())
 }
 
 // ownerOf names the service of a remedy, "" for one of the host.

@@ -58,16 +58,18 @@ func (e *Engine) reopen(rec *incident.Incident) {
 		if !a.Resolved.IsZero() {
 			continue
 		}
-		fired := e.instant(a.Fired)
-		live := e.rules.Restore(a.Rule, a.Service, a.Instance, fired)
+		if a.Blind { // it is told again if its condition stays unknown
+			a.Resolved = e.stamp()
+			continue
+		}
+		live := e.rules.Restore(a.Rule, a.Service, a.Instance, e.instant(a.Fired))
 		if live == nil {
 			a.Resolved = e.stamp()
 			e.note(s, incident.EvAlert, fmt.Sprintf("%s is not watched any more: the configuration changed", a.Rule),
 				map[string]string{"rule": a.Rule})
 			continue
 		}
-		s.patients[idOf(live)] = &patient{live: live, key: a.Key, fired: a.Fired, proof: proofOf(live, fired),
-			due: e.started.Boot + 1}
+		s.patients[idOf(live)] = &patient{live: live, key: a.Key, fired: a.Fired, due: e.started.Boot + 1}
 	}
 	s.evidence = &collection{volatile: make(chan struct{}), complete: true}
 	close(s.evidence.volatile)

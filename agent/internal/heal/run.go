@@ -12,6 +12,7 @@ import (
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/rule"
 )
 
 // run is one attempt from its decision to its end. Its goroutine does what takes time, the engine's
@@ -224,11 +225,18 @@ func (e *Engine) outcome(r *run, a incident.Attempt) {
 		map[string]string{"attempt": a.ID, "outcome": string(a.Outcome)})
 }
 
-// finish frees the incident for the next decision.
+// finish frees the incident for the next decision. Alerts whose recovery was just proved end now, so
+// that the next fault fires anew.
 func (e *Engine) finish(r *run) {
 	r.story.run = nil
 	close(r.ended)
 	e.save(r.story)
+	if r.attempt.Outcome == incident.Verified {
+		now := e.o.Clock.Now()
+		for _, p := range r.story.ordered() {
+			e.rules.Settle(p.live, now, func(ev rule.Event) { e.discharge(ev) })
+		}
+	}
 	for _, p := range r.story.patients {
 		p.said = ""
 		if p.due == 0 {

@@ -23,9 +23,6 @@ type story struct {
 	evidence *collection            // diagnosis
 }
 
-// proof is a condition of recovery, judged by samples later than since only.
-type proof func(now clock.Instant, since time.Duration) expr.Truth
-
 // patientID names a rule's instance.
 type patientID struct{ rule, service, instance string }
 
@@ -38,7 +35,6 @@ type patient struct {
 	said    string            // the last decision's reason, so that a standing one is recorded once
 	refused map[string]string // remedies that the precheck refused, with the reason
 	would   string            // observe: the remedy that would have run
-	proof   proof             // the rule's clear, with the thresholds of the firing
 }
 
 func idOf(a *rule.Alert) patientID {
@@ -79,7 +75,7 @@ func (e *Engine) admit(ev rule.Event) (*story, *patient) {
 		Rule: a.Rule.Name, Service: serviceName(a), Instance: a.Instance, Severity: string(a.Rule.Severity),
 		Condition: a.Rule.When.Text(), Values: values(ev.Readings), Fired: at, Blind: a.Blind,
 	}
-	p := &patient{live: a, key: record.Key, fired: at, proof: proofOf(a, ev.At)}
+	p := &patient{live: a, key: record.Key, fired: at}
 	s := e.services[record.Service]
 	text := fmt.Sprintf("%s fires for %s: %s", a.Rule.Name, subject(a), reads(record.Values, record.Condition))
 	if a.Blind {
@@ -94,15 +90,6 @@ func (e *Engine) admit(ev rule.Event) (*story, *patient) {
 	e.note(s, incident.EvAlert, text, map[string]string{"rule": record.Rule, "instance": record.Instance,
 		"severity": record.Severity})
 	return s, p
-}
-
-// proofOf is the alert's condition of recovery, with the thresholds of the firing.
-func proofOf(a *rule.Alert, fired clock.Instant) proof {
-	if a.Clear == nil {
-		when := a.When.Freeze(fired)
-		return when.DenySince
-	}
-	return a.Clear.Freeze(fired).EvalSince
 }
 
 // openStory makes an incident record alive.

@@ -21,6 +21,9 @@ type unitSeries struct {
 	active, failed, state, restarts, uptime *series.Series
 }
 
+// unitEvents are the signals that change with an event of systemd; the one that matters most goes first.
+var unitEvents = [...]string{"unit.failed", "unit.active", "unit.state", "unit.restarts", "unit.uptime"}
+
 // openUnit returns the unit's series, opening them at first sight.
 func (e *Engine) openUnit(name string) *unitSeries {
 	if u := e.units[name]; u != nil {
@@ -100,7 +103,9 @@ func (e *Engine) unitChanged(ctx context.Context, ev systemd.Event) {
 		return
 	}
 	now := e.o.Clock.Now()
-	e.rules.Touch(series.Key{Signal: "unit.failed", Of: name}, now, func(a rule.Event) { e.onAlert(ctx, a) })
+	for _, field := range unitEvents {
+		e.rules.Touch(series.Key{Signal: field, Of: name}, now, func(a rule.Event) { e.onAlert(ctx, a) })
+	}
 	if ev.Was == ev.Unit.Active {
 		return
 	}
@@ -210,40 +215,6 @@ func (e *Engine) tick(ctx context.Context) {
 	e.past.forget(e.stamp())
 	e.stats.tick(time.Since(began))
 }
-
-// binder ties a remedy's condition to the series of one unit of its service.
-type binder struct {
-	e       *Engine
-	service *config.Service
-	unit    string
-}
-
-func (e *Engine) binder(s *config.Service, unit string) expr.Binder {
-	return binder{e: e, service: s, unit: unit}
-}
-
-// Series finds the series that the path means here.
-func (b binder) Series(p signal.Path) *series.Series {
-	info, ok := signal.Lookup(p)
-	if !ok {
-		return nil
-	}
-	of := ""
-	switch {
-	case info.Scope == signal.Unit:
-		of = b.unit
-	case info.Scope == signal.Service && b.service != nil:
-		of = b.service.Name
-	}
-	return b.e.open(p, of, 0)
-}
-
-func (b binder) Label(name string) (string, bool) {
-	v, ok := b.e.cfg.Labels[name]
-	return v, ok
-}
-
-func (b binder) Intern(word string) float64 { return b.e.store.Intern(word) }
 
 // unitOf is the unit that an alert is about, "" for one that is about none.
 func unitOf(a *rule.Alert) string { return a.Unit }

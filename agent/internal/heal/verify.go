@@ -11,6 +11,7 @@ import (
 	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
+	"github.com/salveops/salve/pkg/rule"
 	"github.com/salveops/salve/pkg/series"
 )
 
@@ -33,9 +34,8 @@ func (e *Engine) verify(r *run) {
 	for id := range r.story.patients {
 		r.before.firing[id] = true
 	}
-	within, hold := verifyTimes(r.remedy)
-	r.judge = healing.NewJudge(acted, within, hold)
-	r.truth = e.proof(r, acted)
+	ask, within, hold := e.proof(r, acted)
+	r.truth, r.judge = ask, healing.NewJudge(acted, within, hold)
 	if a.Error != "" && !r.uncertain() {
 		e.sentence(r, verdict{incident.Ineffective, "the action itself failed: " + a.Error})
 		return
@@ -46,18 +46,6 @@ func (e *Engine) verify(r *run) {
 // uncertain reports whether the action may have worked although it reported an error.
 func (r *run) uncertain() bool { return r.attempt.Phase == incident.Unknown }
 
-func verifyTimes(r *config.Remedy) (within, hold time.Duration) {
-	hold = defaults.VerifyHold
-	if r.Verify != nil && r.Verify.Hold > 0 {
-		hold = r.Verify.Hold
-	}
-	within = max(defaults.VerifyWithin, startupOf(r.Service)+hold)
-	if r.Verify != nil && r.Verify.Within > 0 {
-		within = r.Verify.Within
-	}
-	return within, hold
-}
-
 // startupOf is how long a unit of the service takes to start; of no service, the default.
 func startupOf(s *config.Service) time.Duration {
 	if s == nil {
@@ -66,22 +54,33 @@ func startupOf(s *config.Service) time.Duration {
 	return s.Startup
 }
 
-// proof is the condition of recovery over samples from after the action.
-func (e *Engine) proof(r *run, acted clock.Instant) func(clock.Instant) expr.Truth {
-	if r.remedy.Verify != nil && r.remedy.Verify.When != nil {
-		bound := r.remedy.Verify.When.Bind(e.binder(r.remedy.Service, r.request.Unit)).Freeze(acted)
-		return func(now clock.Instant) expr.Truth { return bound.EvalSince(now, acted.Boot) }
+// proof is the condition of recovery over samples from after the action, and the times that it is given.
+func (e *Engine) proof(r *run, acted clock.Instant) (ask func(clock.Instant) expr.Truth, within, hold time.Duration) {
+	if r.patient != nil {
+		v := r.remedy.Verification(r.patient.live.Rule)
+		p := e.rules.Proof(r.patient.live, v)
+		return func(now clock.Instant) expr.Truth { return p.Eval(now, acted.Boot) }, v.Within, v.Hold
 	}
-	if r.patient != nil && r.patient.proof != nil {
-		return func(now clock.Instant) expr.Truth { return r.patient.proof(now, acted.Boot) }
+	hold, within = defaults.VerifyHold, startupOf(r.remedy.Service)+defaults.VerifyHold
+	if v := r.remedy.Verify; v != nil {
+		hold, within = v.Hold, max(v.Within, within)
+		if v.When != nil {
+			b := e.rules.Bind(rule.Subject{Service: r.remedy.Service, Unit: r.request.Unit}, v.When).Freeze(acted)
+			return func(now clock.Instant) expr.Truth { return b.EvalSince(now, acted.Boot) }, within, hold
+		}
 	}
-	// Asked for by a person, without a condition of its own: the unit is up, by samples from afterwards.
-	unit := e.units[r.request.Unit]
-	return func(now clock.Instant) expr.Truth {
-		if unit == nil || !unit.active.Evident(acted.Boot) {
+	return e.isUp(r.request.Unit, acted), max(within, defaults.VerifyWithin), hold
+}
+
+// isUp is what a remedy is judged by that a person asked for and that has no condition of its own: the
+// unit is up, by samples from afterwards.
+func (e *Engine) isUp(unit string, acted clock.Instant) func(clock.Instant) expr.Truth {
+	u := e.units[unit]
+	return func(clock.Instant) expr.Truth {
+		if u == nil || !u.active.Evident(acted.Boot) {
 			return expr.Unknown
 		}
-		if v, _, known := unit.active.Last(); known {
+		if v, _, known := u.active.Last(); known {
 			return expr.Of(v == 1)
 		}
 		return expr.Unknown

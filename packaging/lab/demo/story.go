@@ -66,7 +66,7 @@ func (s *stage) play(ctx context.Context, st story) result {
 		r.err = fmt.Errorf("inflict: %w", err)
 		return r
 	}
-	in, err := s.tale.end(ctx, st.want.state)
+	in, err := s.tale.end(ctx)
 	if in != nil {
 		r.times(fault, in)
 		r.end = in.GetSummary().GetState()
@@ -80,21 +80,15 @@ func (s *stage) play(ctx context.Context, st story) result {
 	return r
 }
 
-// end waits until the story's incident comes to that state and returns its record. With an error it
-// returns what there is.
-func (t *tale) end(ctx context.Context, state string) (*localpb.Incident, error) {
-	sign := "end"
-	if state == "escalated" {
-		sign = "escalate"
-	}
-	e, err := t.await(ctx, "end of the story", func(e *localpb.TimelineEvent) bool { return e.GetType() == sign })
+// end waits until the story's incident ends or is handed to people, and returns its record. With an
+// error it returns what there is.
+func (t *tale) end(ctx context.Context) (*localpb.Incident, error) {
+	e, err := t.await(ctx, "end of the story", func(e *localpb.TimelineEvent) bool {
+		return e.GetType() == "end" || e.GetType() == "escalate"
+	})
 	id := e.GetIncident()
 	if err != nil {
-		t.mu.Lock()
-		for _, e := range t.events {
-			id = e.GetIncident()
-		}
-		t.mu.Unlock()
+		id = t.lastIncident()
 	}
 	if id == "" {
 		return nil, err

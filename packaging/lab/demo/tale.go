@@ -113,6 +113,16 @@ func (t *tale) await(ctx context.Context, what string, ok func(*localpb.Timeline
 	}
 }
 
+// lastIncident is the one that the story's last event belongs to, "" if there was none.
+func (t *tale) lastIncident() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.events) == 0 {
+		return ""
+	}
+	return t.events[len(t.events)-1].GetIncident()
+}
+
 // incident fetches the whole record.
 func (t *tale) incident(ctx context.Context, id string) (*localpb.Incident, error) {
 	r, err := t.client.Incident(ctx, &localpb.IncidentRequest{Id: id})

@@ -77,7 +77,7 @@ func TestTaleTellsOneStory(t *testing.T) {
 	f.events <- event("b", "end", "another story", start)
 	f.events <- event("a", "alert", "it fires\nbadly", start.Add(12*time.Millisecond))
 	f.events <- event("a", "end", "resolved", start.Add(1500*time.Millisecond))
-	in, err := tl.end(t.Context(), "resolved")
+	in, err := tl.end(t.Context())
 	if err != nil || in.GetSummary().GetId() != "id-a" {
 		t.Errorf("got %v, %v", in, err)
 	}
@@ -94,7 +94,7 @@ func TestTaleEndsWithTheAgent(t *testing.T) {
 	tl, _ := follow(t, f)
 	f.events <- event("a", "alert", "it fires", tl.begin("a"))
 	close(f.events)
-	in, err := tl.end(t.Context(), "resolved")
+	in, err := tl.end(t.Context())
 	if err == nil || in.GetSummary().GetId() != "id-a" {
 		t.Errorf("got %v, %v; want what there is, and an error", in, err)
 	}
@@ -105,7 +105,7 @@ func TestTaleGivesUp(t *testing.T) {
 	tl.begin("a")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if in, err := tl.end(ctx, "resolved"); in != nil || !errors.Is(err, context.DeadlineExceeded) {
+	if in, err := tl.end(ctx); in != nil || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, %v", in, err)
 	}
 }

@@ -49,11 +49,12 @@ type state struct {
 	misses  int           // in a row, of trials with a single attempt
 	usual   time.Duration // smoothed latency of good answers; 0: none yet
 
-	trial  int  // its number: answers that belong to an earlier one no longer count
-	single bool // the trial is a single attempt
-	begun  int  // attempts of the trial
-	open   int  // of these, not answered yet
-	lost   int  // of these, missed
+	trial  int           // its number: answers that belong to an earlier one no longer count
+	single bool          // the trial is a single attempt
+	begun  int           // attempts of the trial
+	open   int           // of these, not answered yet
+	lost   int           // of these, missed
+	last   time.Duration // when the last of them began
 
 	eager time.Duration // until when the kick holds; 0: it does not
 	due   time.Duration // the next attempt; never while answers have to come first
@@ -74,6 +75,7 @@ func (s *state) begin(now time.Duration) attempt {
 	a := attempt{trial: s.trial, began: now, fresh: s.begun > 0 || s.eager > now}
 	s.begun++
 	s.open++
+	s.last = now
 	switch {
 	case s.single || s.begun >= s.needed:
 		s.due = never
@@ -119,7 +121,7 @@ func (s *state) answer(a attempt, now time.Duration, ok bool) (counts, settled b
 		return true, true
 	}
 	if s.open == 0 {
-		s.due = max(now, a.began+again)
+		s.due = max(now, s.last+again)
 	}
 	return true, false
 }

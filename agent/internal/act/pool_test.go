@@ -1,0 +1,188 @@
+package act
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// poolRig is a runner that needs no manager, with a real pool.
+type poolRig struct {
+	*Runner
+	*agenttest.Pool
+	t       *testing.T
+	service *config.Service
+}
+
+func newPoolRig(t *testing.T) *poolRig {
+	t.Helper()
+	p := agenttest.PgBouncer(t)
+	r, err := New(Options{Systemd: newIdleWatcher(t), Journal: openJournal(t, t.TempDir()), Clock: systemClock(t),
+		Allow: []config.Allow{{Pools: []string{"db"}, Actions: []string{"reset_pool"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &poolRig{Runner: r, Pool: p, t: t, service: &config.Service{Pools: []*config.Pool{
+		{Name: "db", PgBouncer: p.Socket, Database: p.Database, User: p.Admin},
+	}}}
+}
+
+func (g *poolRig) request() Request {
+	q := ask(remedy.ResetPool, "", func(a *remedy.Args) { a.Pool = "db" })
+	q.Remedy.Service = g.service
+	return q
+}
+
+func (g *poolRig) run() (incident.Attempt, error) {
+	p, err := g.Prepare(g.t.Context(), g.request())
+	if err != nil {
+		return incident.Attempt{}, err
+	}
+	return g.Run(g.t.Context(), p)
+}
+
+// query asks the database through the pool, on a connection of its own.
+func (g *poolRig) query(sql string) string {
+	g.t.Helper()
+	c, err := g.Connect(g.t.Context(), g.User, g.Database)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer c.Close(g.t.Context())
+	results, err := c.Exec(g.t.Context(), sql).ReadAll()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return string(results[0].Rows[0][0])
+}
+
+func (g *poolRig) console(command string) {
+	g.t.Helper()
+	c, err := g.Connect(g.t.Context(), g.Admin, "pgbouncer")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer c.Close(g.t.Context())
+	if err := c.Exec(g.t.Context(), command).Close(); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func TestResetPool(t *testing.T) {
+	g := newPoolRig(t)
+	const whoami = "SELECT pg_backend_pid()"
+	old := g.query(whoami)
+	if again := g.query(whoami); again != old {
+		t.Fatalf("the pool does not keep its connection: %s, then %s", old, again)
+	}
+	busy, err := g.Connect(t.Context(), g.User, g.Database) // a client in the middle of its work
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close(t.Context())
+	if err := busy.Exec(t.Context(), "BEGIN").Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	a, err := g.run()
+	if err != nil || a.Error != "" || a.Target != "db" {
+		t.Fatalf("reset: %+v, %v", a, err)
+	}
+	if err := busy.Exec(t.Context(), "SELECT 1; COMMIT").Close(); err != nil {
+		t.Errorf("a client was cut: %v", err)
+	}
+	busy.Close(t.Context())
+	if now := g.query(whoami); now == old {
+		t.Errorf("the connection to the database is still %s", old)
+	}
+	var before, after poolEvidence
+	if json.Unmarshal(a.Before, &before) != nil || json.Unmarshal(a.After, &after) != nil {
+		t.Fatalf("evidence %s, %s", a.Before, a.After)
+	}
+	if before.Servers != 1 || before.Closing != 0 || after.Servers != after.Closing {
+		t.Errorf("connections before %+v, after %+v", before, after)
+	}
+	if strings.Contains(string(a.Before), "password\":\"") {
+		t.Error("a secret is in the evidence")
+	}
+}
+
+func TestPoolIsSettledByItsConnections(t *testing.T) {
+	g := newPoolRig(t)
+	g.query("SELECT 1")
+	s, kind, err := g.check(t.Context(), g.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := g.intent(s)
+	if phase, why := kind.settle(t.Context(), &a); phase != incident.NotDone {
+		t.Errorf("before it ran: %s, %s", phase, why)
+	}
+	if err := kind.act(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if phase, why := kind.settle(t.Context(), &a); phase != incident.Acted {
+		t.Errorf("after it ran: %s, %s", phase, why)
+	}
+	g.Stop()
+	if phase, why := kind.settle(t.Context(), &a); phase != incident.Unknown {
+		t.Errorf("without a pool: %s, %s", phase, why)
+	}
+}
+
+func TestPoolThatMustNotBeReset(t *testing.T) {
+	g := newPoolRig(t)
+	expect := func(want string) {
+		t.Helper()
+		if _, err := g.run(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("reset: %v, want %q", err, want)
+		}
+	}
+	g.console("PAUSE app")
+	expect("is paused: a person")
+	g.console("RESUME app")
+	g.console("DISABLE app")
+	expect("is disabled: a person")
+	g.console("ENABLE app")
+	pool := g.service.Pools[0]
+	pool.Database = `x"; SHUTDOWN; --`
+	expect("has no database")
+	pool.Database, pool.User = g.Database, g.Stats
+	if a, err := g.run(); err == nil && a.Error == "" {
+		t.Error("a user without the right reset the pool")
+	}
+	pool.User, pool.PasswordFile = g.Admin, "/nonexistent"
+	expect("read password")
+	pool.PasswordFile, pool.PgBouncer = "", "/nonexistent/.s.PGSQL.6432"
+	expect("cannot be known now")
+	pool.PgBouncer = "/nonexistent/socket"
+	expect("not named .s.PGSQL.PORT")
+	g.service.Pools = nil
+	expect(`has no pool "db"`)
+	g.SetAllow(nil)
+	expect("has no pool")
+}
+
+func TestPoolThatHangs(t *testing.T) {
+	g := newPoolRig(t)
+	s, kind, err := g.check(t.Context(), g.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = g.Thaw() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := kind.act(ctx, s); err == nil {
+		t.Error("a frozen pool was reset")
+	}
+}

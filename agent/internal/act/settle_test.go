@@ -1,0 +1,213 @@
+package act
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// doomed is an agent that is killed while it acts: what it does, and at which point it stands still.
+type doomed struct {
+	Bus, Journal string
+	Kind         remedy.Kind
+	Properties   map[string]string
+	Command      []string
+	At           string // "before intent", "after intent", "before result", "after result", "" never
+}
+
+const doomedEnv = "ACT_TEST_DOOMED"
+
+// TestDoomed is no test: it is the process that TestDiesInTheMiddle kills.
+func TestDoomed(t *testing.T) {
+	var d doomed
+	text := os.Getenv(doomedEnv)
+	if text == "" {
+		return
+	}
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		t.Fatal(err)
+	}
+	g := &rig{t: t, watcher: watch(t, d.Bus, "a.service"), journal: openJournal(t, d.Journal)}
+	g.runner = g.newRunner(everything())
+	stand := func(word string) func(*incident.Attempt) error {
+		return func(a *incident.Attempt) error {
+			at := map[incident.Phase]string{incident.Intended: "intent", incident.Acted: "result"}[a.Phase]
+			if d.At == word+" "+at {
+				os.Stdout.WriteString("HERE\n")
+				select {}
+			}
+			return nil
+		}
+	}
+	g.journal.before, g.journal.after = stand("before"), stand("after")
+	q := ask(d.Kind, "a.service", func(a *remedy.Args) {
+		a.Properties, a.Command, a.Runtime = d.Properties, d.Command, true
+	})
+	if _, err := g.run(q); err != nil {
+		t.Fatal(err)
+	}
+	os.Stdout.WriteString("HERE\n")
+	select {}
+}
+
+// dies runs d in a process of its own and kills that with SIGKILL when it stands still, or when
+// ready says so.
+func (d doomed) dies(t *testing.T, ready func()) {
+	t.Helper()
+	text, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestDoomed$")
+	cmd.Env = append(os.Environ(), doomedEnv+"="+string(text))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if ready != nil {
+		ready()
+	} else {
+		lines := bufio.NewScanner(out)
+		for lines.Scan() && lines.Text() != "HERE" {
+			t.Log(lines.Text())
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+}
+
+// TestDiesInTheMiddle has the name of what happened elsewhere: the executor died, and the action stayed
+// "running" for ever. Here the agent is killed at every step of an attempt, and the next one must say
+// what became of it by what it finds, without ever doing it again.
+func TestDiesInTheMiddle(t *testing.T) {
+	for _, kind := range []remedy.Kind{remedy.Restart, remedy.Stop, remedy.Kill, remedy.Reload, remedy.SetProperty,
+		remedy.Exec} {
+		for _, at := range []string{"before intent", "after intent", "before result", "after result"} {
+			t.Run(string(kind)+" "+at, func(t *testing.T) { diesAt(t, kind, at) })
+		}
+	}
+}
+
+func diesAt(t *testing.T, kind remedy.Kind, at string) {
+	g, u := running(t, sleeper+"ExecReload=/bin/true\n")
+	requireController(t, g, u, "TasksMax")
+	mark := script(t, "#!/bin/sh\n: > \"$0.ran\"\n")
+	d := doomed{Bus: g.Address, Journal: t.TempDir(), Kind: kind, At: at,
+		Properties: map[string]string{"TasksMax": "31"}, Command: []string{mark}}
+	d.dies(t, nil)
+
+	g.journal = openJournal(t, d.Journal)
+	settled := g.newRunner(everything()).Settle(t.Context())
+	if at == "before intent" {
+		if now, _ := g.watcher.Unit("a.service"); len(settled) != 0 || now.InvocationID != u.InvocationID {
+			t.Errorf("without an intent: %+v, and the unit is %+v", settled, now)
+		}
+		return
+	}
+	// What evidence can tell, it must tell; what leaves no trace must not be guessed.
+	var want incident.Phase
+	switch {
+	case at == "after result":
+		want = incident.Acted
+	case kind == remedy.Reload || kind == remedy.Exec || kind == remedy.Kill && at == "after intent":
+		want = incident.Unknown
+	case at == "after intent":
+		want = incident.NotDone
+	default:
+		want = incident.Acted
+	}
+	if len(settled) != 1 || settled[0].Phase != want || at != "after result" && settled[0].Reason == "" {
+		t.Fatalf("settled as %+v, want %s with a reason", settled, want)
+	}
+	if onDisk, err := g.journal.Attempt(settled[0].ID); err != nil || onDisk.Phase != want {
+		t.Errorf("on disk: %+v, %v", onDisk, err)
+	}
+	if at == "after intent" { // it never began, and settling is not doing
+		now, _ := g.watcher.Unit("a.service")
+		tasks, _ := g.Property("a.service", "TasksMax")
+		_, err := os.Stat(mark + ".ran")
+		if now.InvocationID != u.InvocationID || now.MainPID != u.MainPID || tasks == "31" || err == nil {
+			t.Errorf("settling did what was left undone: %+v, TasksMax %s, program ran %v", now, tasks, err == nil)
+		}
+	}
+}
+
+// TestDiesDuringTheJob: systemd goes on with a job whose asker is dead; the next agent waits for its end.
+func TestDiesDuringTheJob(t *testing.T) {
+	g, u := running(t, serviceOf(`trap "sleep 0.7; exit" TERM; while :; do sleep 0.02; done`, "", ""))
+	d := doomed{Bus: g.Address, Journal: t.TempDir(), Kind: remedy.Restart}
+	d.dies(t, func() {
+		g.becomes("a.service", "on its way down", func(u systemd.Unit) bool { return u.Active == "deactivating" })
+	})
+	g.journal = openJournal(t, d.Journal)
+	settled := g.newRunner(everything()).Settle(t.Context())
+	if len(settled) != 1 || settled[0].Phase != incident.Acted || !strings.Contains(settled[0].Reason, "was started since") {
+		t.Errorf("settled as %+v", settled)
+	}
+	g.becomes("a.service", "up again", func(n systemd.Unit) bool {
+		return n.Active == "active" && n.InvocationID != u.InvocationID
+	})
+}
+
+func TestSettleOfUndo(t *testing.T) {
+	g, u := running(t, sleeper)
+	requireController(t, g, u, "TasksMax")
+	a := g.must(setProperty("a.service", map[string]string{"TasksMax": "33"}))
+	a.Phase = incident.Undoing
+	if err := g.journal.PutAttempt(&a); err != nil {
+		t.Fatal(err)
+	}
+	hook := incident.Attempt{ID: "hook", Kind: string(remedy.Exec), Phase: incident.Undoing, Undo: []byte(`{}`)}
+	if err := g.journal.PutAttempt(&hook); err != nil {
+		t.Fatal(err)
+	}
+	r := g.newRunner(everything())
+	phases := map[string]incident.Phase{}
+	for _, s := range r.Settle(t.Context()) {
+		phases[s.ID] = s.Phase
+	}
+	if phases[a.ID] != incident.Undoing || phases["hook"] != incident.Unknown {
+		t.Errorf("settled as %v: old limits may be put back twice, a program must not run twice", phases)
+	}
+	if undone, err := r.Undo(t.Context(), a.ID); err != nil || undone.Phase != incident.Undone {
+		t.Errorf("undo goes on: %+v, %v", undone, err)
+	}
+}
+
+func TestSettleWithoutSystemd(t *testing.T) {
+	m := agenttest.Manager(t)
+	proxy := agenttest.NewProxy(t, m.Address)
+	g := newRigOn(t, m, proxy.Address(), "a.service", sleeper)
+	g.up("a.service")
+	lost := incident.Attempt{ID: "lost", Kind: string(remedy.Restart), Target: "a.service", Phase: incident.Intended,
+		Before: raw(unitEvidence{Active: "active"})}
+	odd := incident.Attempt{ID: "odd", Kind: "reboot", Phase: incident.Intended}
+	for _, a := range []*incident.Attempt{&lost, &odd} {
+		if err := g.journal.PutAttempt(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proxy.Cut()
+	agenttest.Eventually(t, settleWait, func() bool { return !g.watcher.Connected() }, "disconnected")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	for _, a := range g.runner.Settle(ctx) {
+		if a.Phase != incident.Unknown || a.Reason == "" {
+			t.Errorf("%s is %s because %q, want unknown", a.ID, a.Phase, a.Reason)
+		}
+	}
+}
