@@ -64,6 +64,10 @@ func checkOwner(path string, info fs.FileInfo) error {
 	if owner.Uid != 0 && int(owner.Uid) != os.Geteuid() {
 		return fmt.Errorf("%s belongs to user %d, who could change it", path, owner.Uid)
 	}
+	// In a sticky folder such as /tmp others may add files, but not replace those of somebody else.
+	if info.IsDir() && info.Mode()&fs.ModeSticky != 0 {
+		return nil
+	}
 	if info.Mode()&fs.ModeSymlink == 0 && info.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("%s may be changed by others than its owner (mode %04o)", path, info.Mode().Perm())
 	}

@@ -141,7 +141,7 @@ func (l limits) took(ctx context.Context, name string, want value) (string, erro
 	ctx, cancel := context.WithTimeout(ctx, effectWait)
 	defer cancel()
 	var text, file string
-	if eventually(ctx, func() bool {
+	if eventually(ctx, 2*time.Millisecond, func() bool {
 		var v1 bool
 		text, file, v1, err = l.kernel(set)
 		return err == nil && set.agrees(text, want, v1)

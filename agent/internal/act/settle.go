@@ -60,8 +60,8 @@ func (r *Runner) settle(ctx context.Context, a *incident.Attempt) {
 }
 
 // eventually polls ask until it says true; false when ctx ended first.
-func eventually(ctx context.Context, ask func() bool) bool {
-	tick := time.NewTicker(2 * time.Millisecond)
+func eventually(ctx context.Context, every time.Duration, ask func() bool) bool {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for !ask() {
 		select {

@@ -104,7 +104,7 @@ func (k onUnit) settled(ctx context.Context, a *incident.Attempt) (was unitEvide
 	if err := json.Unmarshal(a.Before, &was); err != nil {
 		return was, now, fmt.Errorf("there is no evidence from before: %w", err)
 	}
-	idle := eventually(ctx, func() bool {
+	idle := eventually(ctx, 20*time.Millisecond, func() bool {
 		now, err = k.o.Systemd.Read(ctx, a.Target)
 		return err == nil && now.Job == 0
 	})

@@ -86,7 +86,7 @@ func (e *Engine) decide(ctx context.Context, s *story, p *patient) {
 
 // record writes a decision into the timeline, once while it stands.
 func (e *Engine) record(s *story, p *patient, d healing.Decision) {
-	key := string(d.Verdict) + string(d.Guard) + d.Remedy
+	key := string(d.Guard) + d.Remedy // after the hand-over the same guard holds, which is no news
 	if p.said == key || d.Verdict == healing.Nothing {
 		return
 	}

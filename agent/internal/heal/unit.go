@@ -9,7 +9,6 @@ import (
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/remedy"
 	"github.com/salveops/salve/pkg/rule"
 	"github.com/salveops/salve/pkg/series"

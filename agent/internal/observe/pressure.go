@@ -7,11 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/internal/observe/psi"
-	"github.com/salveops/salve/agent/internal/observe/schedule"
 )
 
 // rushEvery is the period of the host's pressure figures where the kernel does not announce pressure.
-const rushEvery = schedule.Slot
+const rushEvery = 250 * time.Millisecond
 
 // pressureWatch is how sudden pressure on the host is noticed between two samples: announced by the
 // kernel, or else by reading more often. Neither is done for pressure that no rule reads.

@@ -93,7 +93,7 @@ func (t *tale) end(ctx context.Context) (*localpb.Incident, error) {
 	if id == "" {
 		return nil, err
 	}
-	in, asked := t.incident(context.WithoutCancel(ctx), id)
+	in, asked := t.settled(context.WithoutCancel(ctx), id)
 	return in, errors.Join(err, asked)
 }
 

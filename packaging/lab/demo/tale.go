@@ -125,8 +125,26 @@ func (t *tale) lastIncident() string {
 
 // incident fetches the whole record.
 func (t *tale) incident(ctx context.Context, id string) (*localpb.Incident, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
 	r, err := t.client.Incident(ctx, &localpb.IncidentRequest{Id: id})
 	return r.GetIncident(), err
+}
+
+const askTime = 5 * time.Second
+
+// settled fetches the record once it is over; its last events are told a moment before it is stored.
+func (t *tale) settled(ctx context.Context, id string) (*localpb.Incident, error) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 20 {
+		in, err := t.incident(ctx, id)
+		if state := in.GetSummary().GetState(); err != nil || state == "resolved" || state == "escalated" {
+			return in, err
+		}
+		<-tick.C
+	}
+	return t.incident(ctx, id)
 }
 
 // awaitReady waits until every probe answers and every figure of a unit is known: before that the

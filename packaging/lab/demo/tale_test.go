@@ -43,7 +43,7 @@ func (f *fakeAgent) Signals(context.Context, *localpb.SignalsRequest) (*localpb.
 }
 
 func (f *fakeAgent) Incident(_ context.Context, r *localpb.IncidentRequest) (*localpb.IncidentResponse, error) {
-	return &localpb.IncidentResponse{Incident: &localpb.Incident{Summary: &localpb.IncidentSummary{Id: r.GetId()}}}, nil
+	return &localpb.IncidentResponse{Incident: &localpb.Incident{Summary: &localpb.IncidentSummary{Id: r.GetId(), State: "resolved"}}}, nil
 }
 
 func follow(t *testing.T, f *fakeAgent) (*tale, *strings.Builder) {

@@ -90,7 +90,7 @@ func BenchmarkProbeHTTP(b *testing.B) {
 				return err
 			}
 			defer res.Body.Close()
-			_, err = discard{}.ReadFrom(res.Body)
+			_, err = io.Copy(io.Discard, res.Body)
 			return err
 		},
 	}

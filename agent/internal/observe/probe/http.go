@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -122,7 +121,7 @@ func (h *httpAsker) exchange(c *conn, start, deadline time.Time) (a answer, stal
 	if err != nil {
 		return answer{err: fmt.Errorf("read answer: %w", err)}, false
 	}
-	found, whole, err := h.body(res.Body)
+	found, whole, err := h.body(c, res.Body)
 	if err != nil {
 		return answer{err: fmt.Errorf("read answer: %w", err)}, false
 	}
@@ -151,9 +150,9 @@ func (h *httpAsker) head(c *conn) (*http.Response, error) {
 // body reads at most bodyLimit of the body. It reports whether the expected text is there, and
 // whether this was the whole body. The body is not closed, because closing reads on to its end: a
 // connection with an unread rest is dropped instead.
-func (h *httpAsker) body(r io.Reader) (found, whole bool, err error) {
+func (h *httpAsker) body(c *conn, r io.Reader) (found, whole bool, err error) {
 	if h.target.Body == "" {
-		n, err := io.Copy(discard{}, io.LimitReader(r, bodyLimit+1))
+		n, err := c.skip(r)
 		return true, n <= bodyLimit, err
 	}
 	text, err := io.ReadAll(io.LimitReader(r, bodyLimit+1))
@@ -233,51 +232,4 @@ func (h *httpAsker) close() {
 func timedOut(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
-}
-
-// discard drops what it gets through a small buffer: io.Discard takes one of 8 KiB for itself.
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
-func (discard) ReadFrom(r io.Reader) (n int64, err error) {
-	var buf [512]byte
-	for {
-		m, err := r.Read(buf[:])
-		n += int64(m)
-		if err == io.EOF {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-	}
-}
-
-// conn is a connection with its reader.
-type conn struct {
-	net.Conn          // the socket, or TLS over it
-	socket   net.Conn // the socket
-	limit    *io.LimitedReader
-	in       *bufio.Reader
-}
-
-// readBuffer is enough for the head of a usual answer.
-const readBuffer = 1 << 10
-
-func newConn(socket net.Conn) *conn {
-	c := &conn{Conn: socket, socket: socket, limit: &io.LimitedReader{R: socket}}
-	c.in = bufio.NewReaderSize(c.limit, readBuffer)
-	return c
-}
-
-// secure does the TLS handshake.
-func (c *conn) secure(cfg *tls.Config, deadline time.Time) error {
-	t := tls.Client(c.socket, cfg)
-	_ = t.SetDeadline(deadline)
-	if err := t.Handshake(); err != nil {
-		return err
-	}
-	c.Conn, c.limit.R = t, t
-	return nil
 }

@@ -200,8 +200,8 @@ func TestHundredProbesInFewBatches(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if n := b.batches - before; n != 40 {
-			t.Errorf("%d batches in ten seconds, want 40", n)
+		if n := b.batches - before; n != 20 {
+			t.Errorf("%d batches in ten seconds, want 20", n)
 		}
 		if n := len(b.got); n < 2*1000 {
 			t.Errorf("%d samples", n)

@@ -14,7 +14,7 @@ func TestNextIsTheFirstMomentAfterNow(t *testing.T) {
 		{0, time.Second, 0, 30 * time.Millisecond},
 		{30 * time.Millisecond, time.Second, 0, 1030 * time.Millisecond},
 		{29 * time.Millisecond, time.Second, 0, 30 * time.Millisecond},
-		{5 * time.Second, time.Second, Slot, 5280 * time.Millisecond},
+		{5 * time.Second, time.Second, Slot, 5530 * time.Millisecond},
 		{time.Minute + 1, 100 * time.Millisecond, 0, time.Minute + 30*time.Millisecond},
 	}
 	for _, tt := range tests {
@@ -50,7 +50,7 @@ func TestOffsetSpreadsOverTheSlots(t *testing.T) {
 	var g Grid
 	got := map[time.Duration]int{}
 	for i := range 400 {
-		got[g.Offset(fmt.Sprintf("service-%d/health", i), time.Second)]++
+		got[g.Offset(fmt.Sprintf("service-%d/health", i), 2*time.Second)]++
 	}
 	if len(got) != 4 {
 		t.Fatalf("offsets %v, want all four slots", got)
