@@ -47,7 +47,9 @@ func (b backend) Run(ctx context.Context, r local.RunRequest, send func(local.Ev
 }
 
 // Reload reads the configuration again.
-func (b backend) Reload(ctx context.Context, by string) (local.Reloaded, error) { return b.agent.Reload(ctx, by) }
+func (b backend) Reload(ctx context.Context, by string) (local.Reloaded, error) {
+	return b.agent.Reload(ctx, by)
+}
 
 // compact sorts names and drops empty and repeated ones.
 func compact(names []string) []string {

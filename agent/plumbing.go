@@ -11,6 +11,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/diagnose"
+	"github.com/salveops/salve/agent/internal/escalate"
 	"github.com/salveops/salve/agent/internal/heal"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/local"
@@ -18,7 +19,7 @@ import (
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/agent/internal/transaction"
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/notify"
 )
 
 // batchQueue is how many batches of samples may wait for the engine.
@@ -34,7 +35,7 @@ type plumbing struct {
 	systemd  *systemd.Watcher
 	runner   *act.Runner
 	observer *observe.Observer
-	pager    heal.Pager
+	courier  *escalate.Courier
 	engine   *heal.Engine
 	server   *local.Server
 	events   chan systemd.Event
@@ -49,7 +50,7 @@ func (a *agent) build(ctx context.Context) error {
 	}
 	a.cfg, a.loaded = cfg, a.o.Clock.Now().Wall
 	for _, step := range []func(context.Context) error{
-		a.openJournal, a.connect, a.buildRunner, a.buildObserver, a.buildEngine, a.buildServer,
+		a.openJournal, a.connect, a.buildRunner, a.buildObserver, a.buildCourier, a.buildEngine, a.buildServer,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -145,10 +146,101 @@ func (a *agent) buildObserver(context.Context) (err error) {
 	return err
 }
 
+func (a *agent) buildCourier(context.Context) error {
+	senders, err := a.senders(a.cfg)
+	if err != nil {
+		return err
+	}
+	a.courier, err = escalate.New(escalate.Options{
+		Store: a.journal.Space("courier"), Senders: senders, Clock: a.o.Clock, Host: a.cfg.Host, Log: a.log.Named("courier"),
+		Report: func(r escalate.Result) { a.engine.Delivered(r) }, Incident: a.journal.Incident,
+	})
+	return err
+}
+
+// senders are the ways to people that the configuration names.
+func (a *agent) senders(cfg *config.Agent) (map[string]notify.Sender, error) {
+	deps := notify.Deps{Host: cfg.Host, Exec: a.tell}
+	out := make(map[string]notify.Sender, len(cfg.Notifiers))
+	for _, n := range cfg.Notifiers {
+		s, err := notify.New(n, deps)
+		if err != nil {
+			return nil, err
+		}
+		out[n.ID()] = s
+	}
+	return out, nil
+}
+
+// tell runs the program of an exec notifier.
+func (a *agent) tell(ctx context.Context, argv []string, stdin []byte) error {
+	out, err := a.runner.Command(ctx, act.Cmd{Purpose: act.Notify, Argv: argv, Stdin: stdin})
+	if err != nil {
+		return err
+	}
+	if out.Code != 0 {
+		return exitError{code: out.Code, text: strings.TrimSpace(string(out.Stderr))}
+	}
+	return nil
+}
+
+// heartbeat pings the outside dead man's switch while the agent can do its work.
+func (a *agent) heartbeat(ctx context.Context) error {
+	hb := a.cfg.Heartbeat
+	if hb == nil {
+		return nil
+	}
+	beat := notify.Heartbeat{URL: hb.URL, Every: hb.Every, Log: a.log.Named("heartbeat")}
+	return beat.Run(ctx, func() error {
+		ask, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		return errors.Join(a.engine.Alive(ask), a.journal.Healthy())
+	})
+}
+
+// swap gives a new configuration to every part. What can refuse it comes first.
+func (a *agent) swap(ctx context.Context, cfg *config.Agent) error {
+	if err := a.fixed(cfg); err != nil {
+		return err
+	}
+	senders, err := a.senders(cfg)
+	if err != nil {
+		return err
+	}
+	a.runner.SetAllow(cfg.Allow)
+	a.systemd.Watch(patterns(cfg))
+	a.courier.SetSenders(senders)
+	return a.engine.Swap(ctx, cfg)
+}
+
+// fixed refuses changes of what is opened once, at the start.
+func (a *agent) fixed(cfg *config.Agent) error {
+	old := a.config()
+	for name, change := range map[string][2]string{
+		"data": {old.Data, cfg.Data}, "socket": {old.Socket, cfg.Socket}, "metrics": {old.Metrics, cfg.Metrics},
+		"host": {old.Host, cfg.Host},
+	} {
+		if change[0] != change[1] {
+			return fmt.Errorf("%s changed from %q to %q: that takes a restart of the agent", name, change[0], change[1])
+		}
+	}
+	if fmt.Sprint(heartbeatOf(old)) != fmt.Sprint(heartbeatOf(cfg)) {
+		return errors.New("the heartbeat block changed: that takes a restart of the agent")
+	}
+	return nil
+}
+
+func heartbeatOf(cfg *config.Agent) notify.Heartbeat {
+	if cfg.Heartbeat == nil {
+		return notify.Heartbeat{}
+	}
+	return notify.Heartbeat{URL: cfg.Heartbeat.URL, Every: cfg.Heartbeat.Every}
+}
+
 func (a *agent) buildEngine(ctx context.Context) (err error) {
 	a.engine, err = heal.New(heal.Options{
 		Config: a.cfg, Clock: a.o.Clock, Log: a.log, Units: a.systemd, UnitEvents: a.events, Samples: a.batches,
-		Act: a.runner, Journal: a.journal, Page: nullPager{}, Observe: a.observer, Packages: transaction.New(""),
+		Act: a.runner, Journal: a.journal, Page: a.courier, Observe: a.observer, Packages: transaction.New(""),
 		Diagnose: diagnose.New(diagnose.Options{Clock: a.o.Clock, Figures: a.observer, Commands: a.runner,
 			User: a.o.Systemd != "system"}),
 		Settled:       a.runner.Settle(ctx),
@@ -168,7 +260,9 @@ func (a *agent) parts() map[string]func(context.Context) error {
 		"engine":    a.engine.Run,
 		"observer":  a.observer.Run,
 		"limits":    a.runner.Serve,
+		"courier":   a.courier.Run,
 		"local":     a.server.Run,
+		"heartbeat": a.heartbeat,
 		"relay":     a.relay,
 	}
 }
@@ -207,12 +301,13 @@ func problems(diags hcl.Diagnostics) string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-type nullPager struct{}
-
-func (nullPager) Send(incident.Incident, incident.Delivery) {}
-
-func (a *agent) swap(ctx context.Context, cfg *config.Agent) error {
-	a.runner.SetAllow(cfg.Allow)
-	a.systemd.Watch(patterns(cfg))
-	return a.engine.Swap(ctx, cfg)
+// exitError is how a program ended that was not well.
+type exitError struct {
+	code int
+	text string
 }
+
+func (e exitError) Error() string { return fmt.Sprintf("exit status %d: %s", e.code, e.text) }
+
+// ExitCode is what a program notifier is judged by.
+func (e exitError) ExitCode() int { return e.code }

@@ -240,6 +240,13 @@ func serviceOf(script, unit, service string) string {
 	return "[Unit]\nStartLimitIntervalSec=0\n" + unit + "\n[Service]\nExecStart=/bin/sh -c '" + script + "'\n" + service + "\n"
 }
 
+// trapping is a service that does this when it is asked to stop. It counts as started only when its trap
+// is set, so that no stop comes too early.
+func trapping(do, service string) string {
+	return serviceOf(`trap "`+do+`" TERM; systemd-notify --ready; while :; do sleep 0.02; done`, "",
+		"Type=notify\nNotifyAccess=all\n"+service)
+}
+
 // script writes a program into a folder that only its owner can write.
 func script(t *testing.T, text string) string {
 	t.Helper()

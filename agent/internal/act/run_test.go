@@ -150,7 +150,7 @@ func TestNoIntentNoAction(t *testing.T) {
 }
 
 func TestOneAtATimePerTarget(t *testing.T) {
-	g := newRig(t, "a.service", serviceOf(`trap "sleep 0.5; exit" TERM; while :; do sleep 0.02; done`, "", ""),
+	g := newRig(t, "a.service", trapping("sleep 0.5; exit", ""),
 		"b.service", sleeper)
 	g.up("a.service")
 	g.up("b.service")
@@ -180,7 +180,7 @@ func TestOneAtATimePerTarget(t *testing.T) {
 }
 
 func TestActionTimeOut(t *testing.T) {
-	g := newRig(t, "a.service", serviceOf(`trap "" TERM; while :; do sleep 0.02; done`, "", "TimeoutStopSec=2s"))
+	g := newRig(t, "a.service", trapping("", "TimeoutStopSec=2s"))
 	g.up("a.service")
 	q := ask(remedy.Restart, "a.service")
 	q.Remedy.Timeout = 200 * time.Millisecond
@@ -194,7 +194,7 @@ func TestBusGone(t *testing.T) {
 	m := agenttest.Manager(t)
 	proxy := agenttest.NewProxy(t, m.Address)
 	g := newRigOn(t, m, proxy.Address(), "a.service",
-		serviceOf(`trap "sleep 0.5; exit" TERM; while :; do sleep 0.02; done`, "", ""))
+		trapping("sleep 0.5; exit", ""))
 	g.up("a.service")
 	proxy.Cut()
 	agenttest.Eventually(t, 5*time.Second, func() bool { return !g.watcher.Connected() }, "disconnected")

@@ -141,7 +141,7 @@ func TestHumanWins(t *testing.T) {
 }
 
 func TestJobInTheQueueIsLeftAlone(t *testing.T) {
-	g := newRig(t, "a.service", serviceOf(`trap "sleep 1; exit" TERM; while :; do sleep 0.02; done`, "", ""))
+	g := newRig(t, "a.service", trapping("sleep 1; exit", ""))
 	g.up("a.service")
 	q := ask(remedy.Restart, "a.service")
 	p, err := g.runner.Prepare(t.Context(), q)

@@ -71,6 +71,7 @@ type Courier struct {
 	waiting int
 	seq     uint64
 	results []Result
+	spent   []string // messages that nobody needs any more
 
 	wake chan struct{}
 }
@@ -220,17 +221,22 @@ func (c *Courier) farewell(f *file, m notify.Message, told []string, now clock.S
 	c.save(f)
 }
 
-// end settles a job, and forgets its message when no other job needs it.
+// end settles a job. When no other job needs its message, the next save forgets it.
 func (c *Courier) end(f *file, j *job, s state) {
 	j.State, j.text = s, notify.Message{}
 	c.waiting--
 	if !f.waits(j.Key) {
-		c.try("forget message", c.o.Store.DeleteSoon(messagePrefix+j.Key))
+		c.spent = append(c.spent, messagePrefix+j.Key)
 	}
 }
 
+// save writes the file, and only then forgets messages: a job that still waits on disk finds its message there.
 func (c *Courier) save(f *file) {
 	c.try("journal deliveries", c.o.Store.PutSoon(filePrefix+f.Incident, f))
+	for _, key := range c.spent {
+		c.try("forget message", c.o.Store.DeleteSoon(key))
+	}
+	c.spent = nil
 }
 
 // try logs a failure of the store. People are told all the same: a full disk is no reason for silence.

@@ -160,17 +160,19 @@ func TestRefusal(t *testing.T) {
 
 // What the end of an incident finds on its way or waiting, by what becomes of it.
 func TestResolveMeetsATrigger(t *testing.T) {
+	const both = "trigger 0a/0/0, resolve 0a/resolved"
+	lost := &notify.Error{Reached: true, Err: errDown}
 	for name, c := range map[string]struct {
 		answer error         // to the trigger
 		takes  time.Duration // how long it is on its way
 		want   string
 	}{
 		"waiting for a retry":        {answer: errDown, want: ""},
-		"may have arrived":           {answer: &notify.Error{Reached: true, Err: errDown}, want: "trigger 0a/0/0, resolve 0a/resolved"},
-		"on its way, arrives":        {takes: time.Minute, want: "trigger 0a/0/0, resolve 0a/resolved"},
+		"may have arrived":           {answer: lost, want: both},
+		"on its way, arrives":        {takes: time.Minute, want: both},
 		"on its way, fails":          {answer: errDown, takes: time.Minute, want: ""},
 		"on its way, refused":        {answer: errRefused, takes: time.Minute, want: ""},
-		"on its way, may be arrived": {&notify.Error{Reached: true, Err: errDown}, time.Minute, "trigger 0a/0/0, resolve 0a/resolved"},
+		"on its way, may be arrived": {lost, time.Minute, both},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -229,7 +231,8 @@ func TestNobodyBlocksTheOthers(t *testing.T) {
 func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := func(context.Context, int, notify.Message) error { return errDown }
-		r := start(t, newDisk(), map[string]notify.Sender{"a": &mailbox{answer: down}}, func(o *Options) { o.Limits.Waiting = 3 })
+		senders := map[string]notify.Sender{"a": &mailbox{answer: down}}
+		r := start(t, newDisk(), senders, func(o *Options) { o.Limits.Waiting = 3 })
 		defer r.stop()
 		for i := range 5 {
 			r.Send(story(incident.Escalated), trigger(i, "a"))
@@ -269,8 +272,8 @@ func TestReload(t *testing.T) {
 		time.Sleep(time.Hour)
 		r.SetSenders(map[string]notify.Sender{"a": repaired})
 		synctest.Wait()
-		said := r.reports.texts()
-		if repaired.received() != "trigger 0a/0/0" || !strings.Contains(strings.Join(said, ";"), "b 0a/0/0 "+ErrUnknown.Error()) {
+		said := strings.Join(r.reports.texts(), "; ")
+		if repaired.received() != "trigger 0a/0/0" || !strings.Contains(said, "b 0a/0/0 "+ErrUnknown.Error()) {
 			t.Errorf("a got %q; reports %q", repaired.received(), said)
 		}
 	})
@@ -356,10 +359,12 @@ func TestRender(t *testing.T) {
 		inc.Escalate.Reason = "candidates are spent"
 		inc.Attempts = []string{"a1", "a2"}
 		inc.Alerts = []incident.Alert{{
-			Rule: "down", Instance: "checkout.service", Condition: "unit.failed", Values: []incident.Value{{Signal: "unit.failed", Text: "true"}},
+			Rule: "down", Instance: "checkout.service", Condition: "unit.failed",
+			Values: []incident.Value{{Signal: "unit.failed", Text: "true"}},
 		}}
 		for i := range 300 {
-			inc.Timeline = append(inc.Timeline, incident.Event{At: clock.Now(bubble{}), Type: incident.EvAct, Text: fmt.Sprintf("event %d.", i)})
+			ev := incident.Event{At: clock.Now(bubble{}), Type: incident.EvAct, Text: fmt.Sprintf("event %d.", i)}
+			inc.Timeline = append(inc.Timeline, ev)
 		}
 		inc.Evidence = []incident.Evidence{{Title: "journal", Text: strings.Repeat("panic: nil\n", 10000)}}
 		time.Sleep(90 * time.Second)
@@ -373,7 +378,9 @@ func TestRender(t *testing.T) {
 				t.Errorf("summary lacks %q:\n%s", want, m.Summary)
 			}
 		}
-		for _, want := range []string{"event 0.", "event 19.", "… 200 events left out …", "event 220.", "event 299.", "=== journal", "panic: nil"} {
+		for _, want := range []string{
+			"event 0.", "event 19.", "… 200 events left out …", "event 220.", "event 299.", "=== journal", "panic: nil",
+		} {
 			if !strings.Contains(m.Details, want) {
 				t.Errorf("details lack %q", want)
 			}

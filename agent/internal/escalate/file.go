@@ -123,7 +123,7 @@ func load(s Store) (map[string]*file, error) {
 				f.tell(j.Notifier)
 			}
 			text, ok := messages[j.Key]
-			if !ok { // cannot be: both are written in one transaction
+			if !ok { // cannot be: a message is written before the file that needs it, and removed after it
 				j.State = dropped
 			}
 			j.text = text

@@ -207,7 +207,9 @@ func start(t *testing.T, d *disk, senders map[string]notify.Sender, change func(
 
 func story(state incident.State) incident.Incident {
 	now := clock.Now(bubble{})
-	return incident.Incident{ID: "0a", Title: "checkout is down", State: state, Severity: "critical", Opened: now, Ended: now}
+	return incident.Incident{
+		ID: "0a", Title: "checkout is down", State: state, Severity: "critical", Opened: now, Ended: now,
+	}
 }
 
 func trigger(step int, notifiers ...string) incident.Delivery {

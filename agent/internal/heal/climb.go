@@ -1,9 +1,11 @@
 package heal
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/salveops/salve/agent/internal/escalate"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 )
@@ -74,22 +76,13 @@ func (e *Engine) climb(s *story) {
 	if due.Repeat > 0 {
 		text += fmt.Sprintf(" again (%d of %d)", due.Repeat, esc.Steps[due.Step].Repeat)
 	}
+	e.o.Page.Send(*s.Incident, *due) // before the journal says that they were told: a crash in between loses nothing
 	e.note(s, incident.EvEscalate, text, map[string]string{"key": due.Key})
-	e.o.Page.Send(*s.Incident, *due)
 	e.wakeAt(e.o.Clock.Now().Boot)
 }
 
-// Delivery is what became of one message to one notifier.
-type Delivery struct {
-	Incident string
-	Notifier string
-	Key      string
-	Err      error // nil: delivered
-	Final    bool  // with Err: refused for good, not tried again
-}
-
 // Delivered records what became of a message. It may be called from any goroutine.
-func (e *Engine) Delivered(d Delivery) {
+func (e *Engine) Delivered(d escalate.Result) {
 	e.post(func() {
 		e.stats.delivery(d)
 		s := e.stories[d.Incident]
@@ -98,6 +91,8 @@ func (e *Engine) Delivered(d Delivery) {
 		}
 		text := fmt.Sprintf("%s was told", d.Notifier)
 		switch {
+		case errors.Is(d.Err, escalate.ErrNobody):
+			text = d.Err.Error()
 		case d.Err != nil && d.Final:
 			text = fmt.Sprintf("%s refused the message: %v", d.Notifier, d.Err)
 		case d.Err != nil:

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/escalate"
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/pkg/incident"
 )
@@ -23,7 +24,7 @@ func (s *stats) attempt(a incident.Attempt) {
 	s.attempts[local.AttemptClass{Kind: a.Kind, Outcome: string(a.Outcome)}]++
 }
 
-func (s *stats) delivery(d Delivery) {
+func (s *stats) delivery(d escalate.Result) {
 	result := "delivered"
 	switch {
 	case d.Err != nil && d.Final:

@@ -176,12 +176,12 @@ func (e *Engine) closeIfQuiet(s *story) {
 		e.log.Error("cannot resolve incident", "id", s.ID, "error", err)
 		return
 	}
-	e.note(s, incident.EvEnd, "resolved: "+how, nil)
-	delete(e.stories, s.ID)
-	delete(e.services, s.Service)
 	if bye := s.Farewell(); bye != nil {
 		e.o.Page.Send(*s.Incident, *bye)
 	}
+	e.note(s, incident.EvEnd, "resolved: "+how, nil)
+	delete(e.stories, s.ID)
+	delete(e.services, s.Service)
 	e.unmute(s.Service)
 }
 

@@ -134,7 +134,8 @@ func TestWhoStoppedIt(t *testing.T) {
 	write(t, m, "bound.service", "[Unit]\nBindsTo=base.service\nAfter=base.service\n"+sleeper[7:])
 	write(t, m, "part.service", "[Unit]\nPartOf=base.service\n"+sleeper[7:])
 	// It ends badly when asked to stop, as programs do that do not handle SIGTERM well.
-	write(t, m, "rude.service", "[Service]\nExecStart=/bin/sh -c 'trap \"exit 9\" TERM; while :; do sleep 0.01; done'\n")
+	write(t, m, "rude.service", "[Service]\nType=notify\nNotifyAccess=all\n"+
+		"ExecStart=/bin/sh -c 'trap \"exit 9\" TERM; systemd-notify --ready; while :; do sleep 0.01; done'\n")
 	write(t, m, "broken.service", "[Service]\nType=notify\nExecStart=/bin/false\n")
 	write(t, m, "again.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=60\n")
 	write(t, m, "brief.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")

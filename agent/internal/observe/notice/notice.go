@@ -4,6 +4,7 @@ package notice
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -15,42 +16,62 @@ import (
 
 // Poller waits on any number of file descriptors and files. Its methods may be called from many
 // goroutines; a call-back runs in the goroutine of Run and must not block.
+//
+// It waits in the kernel, with a thread of its own, and not through the runtime's poller: that would
+// ask whether our epoll descriptor is ready, and to find out the kernel asks the pressure files, which
+// forget their event when they are asked.
 type Poller struct {
-	epoll   *os.File
-	inotify int
+	epoll, inotify int
+	wake           int // an event counter that ends the wait
 
 	mu      sync.Mutex
 	closed  bool
 	onReady map[int]func()   // by file descriptor
 	onWatch map[int32]func() // by inotify watch
-	owned   map[int]struct{} // file descriptors to close
 }
 
 // New makes a poller; Run makes it work, and closes it.
 func New() (*Poller, error) {
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("create epoll: %w", err)
-	}
-	// An epoll descriptor can itself be waited for: the runtime's poller does, so no thread is bound.
-	if err := unix.SetNonblock(ep, true); err != nil {
-		_ = unix.Close(ep)
-		return nil, fmt.Errorf("prepare epoll: %w", err)
-	}
-	p := &Poller{
-		epoll:   os.NewFile(uintptr(ep), "epoll"),
-		onReady: map[int]func(){}, onWatch: map[int32]func(){}, owned: map[int]struct{}{},
-	}
-	if p.inotify, err = unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC); err != nil {
-		_ = p.epoll.Close()
-		return nil, fmt.Errorf("create inotify: %w", err)
-	}
-	if _, err := p.Add(p.inotify, unix.EPOLLIN, p.drain); err != nil {
-		_ = p.epoll.Close()
-		_ = unix.Close(p.inotify)
+	p := &Poller{epoll: -1, inotify: -1, wake: -1, onReady: map[int]func(){}, onWatch: map[int32]func(){}}
+	if err := p.open(); err != nil {
+		closeAll(p.epoll, p.inotify, p.wake)
 		return nil, err
 	}
 	return p, nil
+}
+
+func (p *Poller) open() (err error) {
+	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("create epoll: %w", err)
+	}
+	if p.inotify, err = unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC); err != nil {
+		return fmt.Errorf("create inotify: %w", err)
+	}
+	if p.wake, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return fmt.Errorf("create event counter: %w", err)
+	}
+	if err := p.wait(p.wake, unix.EPOLLIN, func() {}); err != nil {
+		return err
+	}
+	return p.wait(p.inotify, unix.EPOLLIN, p.drain)
+}
+
+func closeAll(fds ...int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+// wait puts a descriptor into the epoll set.
+func (p *Poller) wait(fd int, events uint32, fn func()) error {
+	err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+	if err != nil {
+		return fmt.Errorf("add to epoll: %w", err)
+	}
+	p.onReady[fd] = fn
+	return nil
 }
 
 // Add calls fn whenever one of events (EPOLLIN, EPOLLPRI) is signalled on fd, which belongs to the
@@ -61,14 +82,9 @@ func (p *Poller) Add(fd int, events uint32, fn func()) (stop func(), err error) 
 	if p.closed {
 		return nil, os.ErrClosed
 	}
-	err = p.control(func(ep int) error {
-		return unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("add to epoll: %w", err)
+	if err := p.wait(fd, events, fn); err != nil {
+		return nil, err
 	}
-	p.onReady[fd] = fn
-	p.owned[fd] = struct{}{}
 	return sync.OnceFunc(func() { p.remove(fd) }), nil
 }
 
@@ -76,12 +92,10 @@ func (p *Poller) Add(fd int, events uint32, fn func()) (stop func(), err error) 
 func (p *Poller) remove(fd int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.owned[fd]; !ok {
-		return
+	if p.onReady[fd] != nil {
+		delete(p.onReady, fd)
+		_ = unix.Close(fd)
 	}
-	delete(p.onReady, fd)
-	delete(p.owned, fd)
-	_ = unix.Close(fd)
 }
 
 // Modified calls fn whenever the kernel announces a change of the file's content, as it does for the
@@ -147,33 +161,30 @@ func (p *Poller) Counted(dir, file string, fn func()) (stop func(), err error) {
 // Run waits and calls back until ctx ends, then closes everything.
 func (p *Poller) Run(ctx context.Context) error {
 	defer p.close()
-	// Closing the epoll file ends the wait below.
-	defer context.AfterFunc(ctx, func() { _ = p.epoll.Close() })()
-	conn, err := p.epoll.SyscallConn()
-	if err != nil {
-		return fmt.Errorf("wait for kernel events: %w", err)
-	}
+	defer context.AfterFunc(ctx, p.interrupt)()
 	var events [32]unix.EpollEvent
-	n := 0
-	ready := func(fd uintptr) bool {
-		for {
-			var err error
-			if n, err = unix.EpollWait(int(fd), events[:], 0); err != unix.EINTR {
-				return n > 0
-			}
-		}
-	}
 	for {
-		err := conn.Read(ready)
-		if ctx.Err() != nil {
+		n, err := unix.EpollWait(p.epoll, events[:], -1)
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err != nil {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
 			return fmt.Errorf("wait for kernel events: %w", err)
 		}
 		for _, e := range events[:n] {
 			p.call(e)
 		}
+	}
+}
+
+// interrupt ends the wait.
+func (p *Poller) interrupt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		_, _ = unix.Write(p.wake, binary.NativeEndian.AppendUint64(nil, 1))
 	}
 }
 
@@ -212,25 +223,13 @@ func (p *Poller) drain() {
 }
 
 func (p *Poller) close() {
-	_ = p.epoll.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	for fd := range p.owned {
+	for fd := range p.onReady {
 		_ = unix.Close(fd)
 	}
-	clear(p.owned)
+	_ = unix.Close(p.epoll)
 	clear(p.onReady)
 	clear(p.onWatch)
-}
-
-// control runs fn with the epoll descriptor.
-func (p *Poller) control(fn func(ep int) error) error {
-	conn, err := p.epoll.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = conn.Control(func(fd uintptr) { failed = fn(int(fd)) })
-	return errors.Join(err, failed)
 }

@@ -1,0 +1,69 @@
+package source
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/pkg/series"
+)
+
+func TestSameKeySameHandle(t *testing.T) {
+	k := NewBook()
+	a, b := k.Handle("unit.cpu", "x.service"), k.Handle("unit.cpu", "x.service")
+	if a != b || a == k.Handle("unit.cpu", "y.service") {
+		t.Error("handles and keys are not one to one")
+	}
+	k.Forget(func(key series.Key) bool { return key.Of == "x.service" })
+	if k.Handle("unit.cpu", "x.service") == a {
+		t.Error("a forgotten handle came back")
+	}
+}
+
+func TestBatchesAreUsedAgain(t *testing.T) {
+	k := NewBook()
+	h := k.Handle("host.cpu.busy", "")
+	b := k.Batch()
+	for range 1000 {
+		b.Set(h, time.Second, 1)
+	}
+	b.Release()
+	if n := testing.AllocsPerRun(100, func() {
+		b := k.Batch()
+		for range 300 {
+			b.Set(h, time.Second, .5)
+			b.Unknown(h, time.Second)
+			b.Maybe(h, time.Second, 0, true)
+		}
+		b.Release()
+	}); n != 0 {
+		t.Errorf("a batch costs %v allocations", n)
+	}
+	if b := k.Batch(); len(b.Samples) != 0 || b.Samples[:1][0].Handle != nil {
+		t.Error("a released batch still has its samples")
+	}
+}
+
+func TestMeterTellsChangesOnly(t *testing.T) {
+	m := Meter{Name: "x"}
+	failure := errors.New("broken")
+	steps := []struct {
+		err     error
+		changed bool
+	}{{nil, false}, {failure, true}, {failure, false}, {errors.New("worse"), false}, {nil, true}, {nil, false}}
+	for i, s := range steps {
+		if got := m.Record(time.Millisecond, s.err); got != s.changed {
+			t.Errorf("step %d: changed %v", i, got)
+		}
+		if got := m.Stats(); (got.Err != "") != (s.err != nil) || s.err != nil && got.Err != s.err.Error() {
+			t.Errorf("step %d: %+v", i, got)
+		}
+	}
+	want := Stats{Name: "x", Runs: 6, Failures: 3, Last: time.Millisecond, Busy: 6 * time.Millisecond}
+	if got := m.Stats(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if n := testing.AllocsPerRun(100, func() { m.Record(1, nil) }); n != 0 {
+		t.Errorf("a run without a failure allocates %v times", n)
+	}
+}
