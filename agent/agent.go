@@ -64,6 +64,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	a.stopping = ctx.Done()
 	for name, run := range a.parts() {
 		group.Go(func() error {
 			if err := run(ctx); err != nil && ctx.Err() == nil {

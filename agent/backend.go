@@ -30,6 +30,9 @@ func (b backend) Status(ctx context.Context) (local.Status, error) {
 	s.Config = local.Config{Files: a.cfg.Files, Digest: a.cfg.Digest, Loaded: a.loaded, Warnings: warnings(a.cfg),
 		Refused: a.refused, Refusals: a.refusals}
 	a.mu.Unlock()
+	if s.Config.Refused != "" {
+		s.Problems = append(s.Problems, "the last reload was refused, the old configuration holds: "+s.Config.Refused)
+	}
 	s.Version = version.Get().Version
 	for _, st := range a.observer.Stats() {
 		src := local.Source{Name: st.Name, Duration: st.Last, Age: -1, Successes: st.Runs - st.Failures, Failures: st.Failures}

@@ -27,7 +27,10 @@ const batchQueue = 64
 
 // connectTime is how long a start waits for systemd before it goes on without; what an earlier process
 // left is then settled as far as can be known.
-const connectTime = 10 * time.Second
+const (
+	connectTime = 10 * time.Second
+	connectLook = 2 * time.Millisecond
+)
 
 // plumbing are the agent's parts, and the channels between them.
 type plumbing struct {
@@ -38,7 +41,7 @@ type plumbing struct {
 	courier  *escalate.Courier
 	engine   *heal.Engine
 	server   *local.Server
-	events   chan systemd.Event
+	stopping <-chan struct{} // closed when the agent stops
 	batches  chan *observe.Batch
 }
 
@@ -78,12 +81,11 @@ func (a *agent) openJournal(context.Context) error {
 func (a *agent) connect(ctx context.Context) error {
 	a.systemd = systemd.New(systemd.Options{Bus: a.o.Systemd, Clock: a.o.Clock, Log: a.log.Named("systemd")})
 	a.systemd.Watch(patterns(a.cfg))
-	a.events = make(chan systemd.Event, cap(a.systemd.Events()))
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	follow, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := a.systemd.Run(ctx); err != nil {
+		if err := a.systemd.Run(follow); err != nil {
 			a.log.Error("cannot follow systemd", "error", err)
 		}
 	}()
@@ -94,18 +96,19 @@ func (a *agent) connect(ctx context.Context) error {
 	})
 	limit := time.NewTimer(connectTime)
 	defer limit.Stop()
-	for {
+	look := time.NewTicker(connectLook)
+	defer look.Stop()
+	for a.systemd.SystemState() == "" {
 		select {
-		case ev := <-a.systemd.Events():
-			a.events <- ev
-			if ev.Kind == systemd.Connected {
-				return nil
-			}
+		case <-look.C:
 		case <-limit.C:
 			a.log.Error("systemd does not answer; units are unknown until it does", "bus", a.o.Systemd)
 			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 // patterns are the units that the configuration is about.
@@ -136,8 +139,14 @@ func (a *agent) buildObserver(context.Context) (err error) {
 	a.batches = make(chan *observe.Batch, batchQueue)
 	a.observer, err = observe.New(observe.Options{
 		Clock: a.o.Clock, Log: a.log.Named("observe"),
-		Deliver: func(b *observe.Batch) { a.batches <- b },
-		Keys:    func(family string, keys []string) { a.engine.SetKeys(family, keys) },
+		Deliver: func(b *observe.Batch) {
+			select {
+			case a.batches <- b:
+			case <-a.stopping:
+				b.Release()
+			}
+		},
+		Keys: func(family string, keys []string) { a.engine.SetKeys(family, keys) },
 		Exec: func(ctx context.Context, argv []string) (int, error) {
 			out, err := a.runner.Command(ctx, act.Cmd{Purpose: act.Probe, Argv: argv})
 			return out.Code, err
@@ -239,7 +248,7 @@ func heartbeatOf(cfg *config.Agent) notify.Heartbeat {
 
 func (a *agent) buildEngine(ctx context.Context) (err error) {
 	a.engine, err = heal.New(heal.Options{
-		Config: a.cfg, Clock: a.o.Clock, Log: a.log, Units: a.systemd, UnitEvents: a.events, Samples: a.batches,
+		Config: a.cfg, Clock: a.o.Clock, Log: a.log, Units: a.systemd, UnitEvents: a.systemd.Events(), Samples: a.batches,
 		Act: a.runner, Journal: a.journal, Page: a.courier, Observe: a.observer, Packages: transaction.New(""),
 		Diagnose: diagnose.New(diagnose.Options{Clock: a.o.Clock, Figures: a.observer, Commands: a.runner,
 			User: a.o.Systemd != "system"}),
@@ -263,23 +272,6 @@ func (a *agent) parts() map[string]func(context.Context) error {
 		"courier":   a.courier.Run,
 		"local":     a.server.Run,
 		"heartbeat": a.heartbeat,
-		"relay":     a.relay,
-	}
-}
-
-// relay hands systemd's events to the engine.
-func (a *agent) relay(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case ev := <-a.systemd.Events():
-			select {
-			case a.events <- ev:
-			case <-ctx.Done():
-				return nil
-			}
-		}
 	}
 }
 

@@ -37,6 +37,7 @@ type Alert struct {
 	Instance      string        // unit, mount, device, pool
 	Firing        bool          // false: it resolved, and nothing is done about what is well
 	Clearing      bool          // its clear condition holds, only not yet for long enough
+	Unknown       bool          // its condition cannot be known at the moment
 	Flapping      bool          // told to people, not acted on
 	Blind         bool          // its condition cannot be known; told to people, never acted on
 	Fired         clock.Stamp   // when it fired

@@ -11,7 +11,7 @@ import (
 
 // alertGuards hold whatever the remedy is, in the order in which they are asked.
 var alertGuards = []func(clock.Stamp, *Facts) finding{
-	recovered, busy, blind, acknowledged, dependency, paused, system, ownUnit, flapping, unsettled, amnesia,
+	recovered, busy, blind, unknowable, acknowledged, dependency, paused, system, ownUnit, flapping, unsettled, amnesia,
 }
 
 // hostGuards are those of them that also bind a person who asks for a remedy.
@@ -77,6 +77,16 @@ func blind(_ clock.Stamp, f *Facts) finding {
 	return finding{Unknowable, Escalate, 0, fmt.Sprintf(
 		"the condition of %s cannot be known for %s; people are told, nothing is done blindly",
 		f.Alert.Rule, f.Alert.thing())}
+}
+
+// unknowable: what is not known to be ill now is not treated, whatever was seen before.
+func unknowable(_ clock.Stamp, f *Facts) finding {
+	if !f.Alert.Unknown {
+		return finding{}
+	}
+	return finding{Unknowable, Hold, 0, fmt.Sprintf(
+		"the condition of %s cannot be known for %s at the moment; nothing is done until it can", f.Alert.Rule,
+		f.Alert.thing())}
 }
 
 func acknowledged(_ clock.Stamp, f *Facts) finding {

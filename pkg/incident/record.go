@@ -72,8 +72,9 @@ type Alert struct {
 	Service   string      `json:"service"`  // "" for host rules
 	Instance  string      `json:"instance"` // unit, mount, device, pool
 	Severity  string      `json:"severity"`
-	Condition string      `json:"condition"` // the rule's text
-	Values    []Value     `json:"values"`    // the signals in it when it fired
+	Condition string      `json:"condition"`      // the rule's text
+	Values    []Value     `json:"values"`         // the signals in it when it fired
+	Began     clock.Stamp `json:"began,omitzero"` // since when the trouble is known to have been there
 	Fired     clock.Stamp `json:"fired"`
 	Resolved  clock.Stamp `json:"resolved,omitzero"`
 	Muted     string      `json:"muted,omitempty"` // the service whose incident mutes this one

@@ -64,6 +64,7 @@ type Alert struct {
 	Flapping bool          // it fires and resolves too often
 	Blind    bool          // its condition has been unknown for defaults.BlindAfter
 	Gone     bool          // the instance or the rule no longer exists; this is the end of the alert
+	Holds    expr.Truth    // what the condition said at the last look
 	When     *expr.Bound
 	Clear    *expr.Bound // nil: not When
 }

@@ -36,6 +36,7 @@ func (in *instance) step(now clock.Instant, emit func(Event)) {
 		}
 	}
 	when := in.When.Eval(now)
+	in.Holds = when
 	clear := when.Not()
 	if in.Clear != nil {
 		clear = in.Clear.Eval(now)

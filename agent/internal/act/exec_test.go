@@ -96,6 +96,16 @@ func TestProgramsThatOthersCanChange(t *testing.T) {
 	if err := os.Chmod(open, 0o777); err != nil {
 		t.Fatal(err)
 	}
+	sticky := filepath.Join(folder, "sticky")
+	if err := os.Mkdir(sticky, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(sticky, "program"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(sticky, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
 	link := filepath.Join(folder, "link")
 	if err := os.Symlink(filepath.Join(open, "program"), link); err != nil {
 		t.Fatal(err)
@@ -109,18 +119,19 @@ func TestProgramsThatOthersCanChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		good:                           "",
-		fine:                           "",
-		make("group", 0o775):           "may be changed by others",
-		make("world", 0o757):           "may be changed by others",
-		make("plain", 0o644):           "not executable",
-		filepath.Join(open, "program"): "may be changed by others",
-		link:                           "may be changed by others",
-		open:                           "no regular file",
-		fifo:                           "no regular file",
-		filepath.Join(folder, "none"):  "cannot be found",
-		"program":                      "absolute path",
-		folder + "/../x":               "absolute path",
+		good:                             "",
+		filepath.Join(sticky, "program"): "",
+		fine:                             "",
+		make("group", 0o775):             "may be changed by others",
+		make("world", 0o757):             "may be changed by others",
+		make("plain", 0o644):             "not executable",
+		filepath.Join(open, "program"):   "may be changed by others",
+		link:                             "may be changed by others",
+		open:                             "no regular file",
+		fifo:                             "no regular file",
+		filepath.Join(folder, "none"):    "cannot be found",
+		"program":                        "absolute path",
+		folder + "/../x":                 "absolute path",
 	} {
 		err := checkProgram(path)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -10,10 +10,11 @@ import (
 
 // checkProgram refuses a program that somebody other than root or the agent's own user could have
 // changed: it must be a regular file and executable, and neither it nor any folder on the way to it
-// may be writable by others, on the path as written and on the path behind symbolic links.
+// may be writable by others, on the path as written and on the path behind symbolic links. Sticky
+// folders may, since what lies in them is replaced by its owner only.
 //
 // It runs right before the program does. Between the two, only root and the agent's own user can put
-// another file in its place, because nobody else may write into any of those folders; that is why the
+// another file in its place, because nobody else may replace anything in those folders; that is why the
 // program can be run by its path, which scripts need to find what lies beside them.
 func checkProgram(path string) error {
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path {

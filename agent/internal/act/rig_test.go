@@ -32,7 +32,7 @@ type rig struct {
 // everything allows all kinds on the test's own units and programs.
 func everything() []config.Allow {
 	return []config.Allow{{
-		Units: []string{"a.service", "b.service", "worker@*.service"}, Pools: []string{"db"}, Exec: []string{"/*/*", "/*/*/*", "/*/*/*/*"},
+		Units: []string{"a.service", "b.service", "worker@*.service"}, Exec: []string{"/*/*/*", "/*/*/*/*", "/*/*/*/*/*", "/*/*/*/*/*/*"},
 		Actions: append(remedy.Names(), config.ActionProbe, config.ActionNotify),
 	}}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/notify"
@@ -36,6 +37,8 @@ type Store interface {
 	Each(f func(key string, decode func(v any) error) error) error
 	Flush(ctx context.Context) error
 }
+
+var _ Store = (*journal.Space)(nil)
 
 // Options of New. Store and Clock are mandatory.
 type Options struct {

@@ -115,6 +115,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		defer r.stop()
 		r.Send(story(incident.Escalated), trigger(0, "a"))
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if gap := a.tried[1].Sub(a.tried[0]); gap != 10*time.Minute {
 			t.Errorf("tried again after %v", gap)
 		}

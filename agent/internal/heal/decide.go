@@ -115,6 +115,9 @@ func candidates(choices []healing.Choice) string {
 
 // confirm asks again just before acting, on the facts of that moment.
 func (e *Engine) confirm(r *run) healing.Decision {
+	if e.stopping {
+		return healing.Decision{Verdict: healing.Hold, Guard: healing.Shutdown, Reason: "the agent is stopping"}
+	}
 	if r.patient == nil {
 		return healing.Request(e.stamp(), e.requestFacts(r.remedy, r.request.Unit, r.story), r.remedy.Name)
 	}

@@ -76,6 +76,7 @@ type Engine struct {
 	rules    *rule.Engine
 	units    map[string]*unitSeries
 	revived  bool              // what an earlier process left has been taken over
+	stopping bool              // no step begins any more
 	stories  map[string]*story // open incidents by ID
 	services map[string]*story // the open incident of each service; "" is the host
 	past     attempts
@@ -153,6 +154,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // result is in the journal.
 func (e *Engine) drain(stop context.CancelFunc) {
 	idle := make(chan struct{})
+	e.stopping = true
 	for _, s := range e.stories {
 		if s.run != nil {
 			close(s.run.left)
@@ -174,6 +176,9 @@ func (e *Engine) drain(stop context.CancelFunc) {
 			return
 		case f := <-e.inbox:
 			f()
+		case <-e.o.UnitEvents: // the actions wait for systemd, which must not be held up
+		case b := <-e.o.Samples:
+			b.Release()
 		}
 	}
 }

@@ -33,7 +33,8 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 		Alert: healing.Alert{
 			Rule: a.Rule.Name, Service: serviceName(a), Instance: a.Instance,
 			Firing: true, Clearing: a.State == rule.Clearing, Flapping: a.Flapping, Blind: a.Blind,
-			Fired: p.fired, EscalateAfter: a.Rule.Escalate.After,
+			Unknown: a.Holds == expr.Unknown,
+			Fired:   p.fired, EscalateAfter: a.Rule.Escalate.After,
 		},
 		Incident: tale(s),
 		Host:     e.hostFacts(),

@@ -24,6 +24,9 @@ const remindEvery = 24 * time.Hour
 func (e *Engine) Pause(
 	ctx context.Context, scope string, d time.Duration, reason, by string,
 ) (incident.Pause, error) {
+	if err := e.pausable(ctx, scope); err != nil {
+		return incident.Pause{}, err
+	}
 	var id [4]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return incident.Pause{}, err
@@ -40,6 +43,26 @@ func (e *Engine) Pause(
 		e.announce(fmt.Sprintf("%s paused %s%s: %s", by, scope, forText(d), reason), "")
 	})
 	return p, err
+}
+
+// pausable refuses a scope that means nothing here: a typing error must not look like safety.
+func (e *Engine) pausable(ctx context.Context, scope string) error {
+	kind, name, _ := strings.Cut(scope, ":")
+	found := scope == "all"
+	if err := e.call(ctx, func() {
+		for _, s := range e.cfg.Services {
+			found = found || kind == "service" && s.Name == name || kind == "unit" && s.Covers(name)
+		}
+		for _, r := range e.cfg.Rules {
+			found = found || kind == "unit" && r.Unit == name
+		}
+	}); err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("%s %q %w in the configuration", kind, name, local.ErrNotFound)
+	}
+	return nil
 }
 
 func forText(d time.Duration) string {

@@ -74,6 +74,7 @@ func (e *Engine) admit(ev rule.Event) (*story, *patient) {
 		Key:  incident.AlertKey{Host: e.o.Journal.Host(), Stream: e.o.Journal.Stream(), N: e.o.Journal.NextEvent()},
 		Rule: a.Rule.Name, Service: serviceName(a), Instance: a.Instance, Severity: string(a.Rule.Severity),
 		Condition: a.Rule.When.Text(), Values: values(ev.Readings), Fired: at, Blind: a.Blind,
+		Began: e.began(ev),
 	}
 	p := &patient{live: a, key: record.Key, fired: at}
 	s := e.services[record.Service]
@@ -90,6 +91,16 @@ func (e *Engine) admit(ev rule.Event) (*story, *patient) {
 	e.note(s, incident.EvAlert, text, map[string]string{"rule": record.Rule, "instance": record.Instance,
 		"severity": record.Severity})
 	return s, p
+}
+
+// began is since when the trouble is known to have been there: systemd says when a unit failed, and a
+// rule fires when its condition held for long enough.
+func (e *Engine) began(ev rule.Event) clock.Stamp {
+	at := ev.At
+	if u, ok := e.o.Units.Unit(unitOf(ev.Alert)); ok && u.Active == "failed" && u.Changed > 0 && u.Changed < at.Boot {
+		return e.stampAt(at.Add(u.Changed - at.Boot))
+	}
+	return e.stampAt(at.Add(-ev.Alert.Rule.For))
 }
 
 // openStory makes an incident record alive.

@@ -183,6 +183,9 @@ func (e *Engine) Incident(_ context.Context, id string) (local.Story, error) {
 // storyOf adds the attempts, and when the trouble began.
 func (e *Engine) storyOf(rec *incident.Incident) local.Story {
 	out := local.Story{Incident: *rec}
+	if len(rec.Alerts) > 0 {
+		out.Began = rec.Alerts[0].Began
+	}
 	for _, id := range rec.Attempts {
 		if a, err := e.o.Journal.Attempt(id); err == nil {
 			out.Runs = append(out.Runs, *a)

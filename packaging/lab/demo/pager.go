@@ -11,8 +11,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/salveops/salve/pkg/notify"
 )
 
 // pager is the person at the other end: it takes the agent's webhook messages on loopback, and checks
@@ -56,7 +60,7 @@ func (p *pager) take(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	m := p.read(r.Header.Get("Salve-Signature"), body)
+	m := p.read(r.Header.Get(notify.SignatureHeader), body, time.Now())
 	p.mu.Lock()
 	p.messages = append(p.messages, m)
 	p.mu.Unlock()
@@ -69,31 +73,46 @@ func (p *pager) take(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// read checks the signature and that the message holds what a person needs.
-func (p *pager) read(signature string, body []byte) message {
+// read does what any receiver should: it checks the signature and its age, and only then believes the
+// body. It also wants in it what a person needs: the timeline and the evidence.
+func (p *pager) read(signature string, body []byte, now time.Time) message {
 	m := message{size: len(body)}
-	mac := hmac.New(sha256.New, p.key)
-	mac.Write(body)
-	if want := "sha256=" + hex.EncodeToString(mac.Sum(nil)); !hmac.Equal([]byte(want), []byte(signature)) {
-		m.problem = fmt.Errorf("signature %q does not fit", signature)
+	if m.problem = p.verify(signature, body, now); m.problem != nil {
 		return m
 	}
-	var told struct {
-		Incident struct {
-			Service  string
-			Evidence []json.RawMessage
-			Timeline []json.RawMessage
-		}
-	}
+	var told notify.Payload
 	if err := json.Unmarshal(body, &told); err != nil {
 		m.problem = fmt.Errorf("read message: %w", err)
 		return m
 	}
-	m.service, m.evidence = told.Incident.Service, len(told.Incident.Evidence)
-	if m.evidence == 0 || len(told.Incident.Timeline) == 0 {
-		m.problem = errors.New("the message comes without evidence or timeline")
+	m.service, m.evidence = told.Service, strings.Count(told.Details, "\n=== ")
+	if m.evidence == 0 || !strings.Contains(told.Details, "  escalate  ") {
+		m.problem = errors.New("the message comes without evidence or without timeline")
 	}
 	return m
+}
+
+// oldest is how long after its making a signed message is taken.
+const oldest = 5 * time.Minute
+
+// verify takes "t=UNIX,v1=HEX", where HEX is the HMAC-SHA256 of UNIX, a dot, and the body.
+func (p *pager) verify(signature string, body []byte, now time.Time) error {
+	stamp, rest, _ := strings.Cut(strings.TrimPrefix(signature, "t="), ",")
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return fmt.Errorf("the message is not signed: %q", signature)
+	}
+	mac := hmac.New(sha256.New, p.key)
+	mac.Write([]byte(stamp + "."))
+	mac.Write(body)
+	got, err := hex.DecodeString(strings.TrimPrefix(rest, "v1="))
+	if err != nil || !hmac.Equal(mac.Sum(nil), got) {
+		return errors.New("the signature does not fit: it was made with another key, or for another message")
+	}
+	if age := now.Sub(time.Unix(seconds, 0)); age.Abs() > oldest {
+		return fmt.Errorf("the signature is %v old", age)
+	}
+	return nil
 }
 
 // await waits for the first message about a service, or one that is not right.

@@ -2,25 +2,21 @@ package main
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/salveops/salve/pkg/notify"
 )
 
-const told = `{"incident": {"service": "a", "evidence": [{}, {}], "timeline": [{}]}}`
-
-func sign(key, body string) string {
-	mac := hmac.New(sha256.New, []byte(key))
-	mac.Write([]byte(body))
-	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
-}
+// told is a message with a timeline and two pieces of evidence.
+const told = `{"version": 1, "service": "a", "details": "12:00  escalate  handed over\n\n=== unit\nfailed\n\n=== top\n"}`
 
 func TestPager(t *testing.T) {
+	now := time.Now()
+	sign := func(key, body string) string { return notify.Sign([]byte(key), now, []byte(body)) }
 	for name, tc := range map[string]struct {
 		body, signature string
 		status          int
@@ -28,9 +24,12 @@ func TestPager(t *testing.T) {
 	}{
 		"good":        {told, sign("key", told), 200, ""},
 		"other key":   {told, sign("other", told), 403, "does not fit"},
-		"unsigned":    {told, "", 403, "does not fit"},
+		"other body":  {told, sign("key", told+" "), 403, "does not fit"},
+		"unsigned":    {told, "", 403, "not signed"},
+		"no hash":     {told, "t=1", 403, "does not fit"},
+		"old":         {told, notify.Sign([]byte("key"), now.Add(-time.Hour), []byte(told)), 403, "old"},
 		"no JSON":     {"hello", sign("key", "hello"), 403, "read message"},
-		"no evidence": {`{"incident": {}}`, sign("key", `{"incident": {}}`), 403, "without evidence"},
+		"no evidence": {`{"service": "a"}`, sign("key", `{"service": "a"}`), 403, "without evidence"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := newPager("key")
@@ -39,7 +38,7 @@ func TestPager(t *testing.T) {
 			}
 			defer func() { _ = p.close() }()
 			req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://"+p.addr+"/page", strings.NewReader(tc.body))
-			req.Header.Set("Salve-Signature", tc.signature)
+			req.Header.Set(notify.SignatureHeader, tc.signature)
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil {
 				t.Fatal(err)
