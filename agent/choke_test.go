@@ -235,7 +235,8 @@ func TestImportDirection(t *testing.T) {
 		from, reason string
 		never        []string
 	}{
-		{"proto", "proto is the bottom: it is generated and knows nobody", []string{"pkg", "agent", "controller", "packaging"}},
+		{"proto", "proto is the bottom: it is generated and knows nobody",
+			[]string{"pkg", "agent", "controller", "packaging"}},
 		{"pkg", "pkg lies below both programs", []string{"agent", "controller", "packaging"}},
 		{"agent", "agent and controller meet on the wire only", []string{"controller", "packaging"}},
 		{"controller", "agent and controller meet on the wire only", []string{"agent", "packaging"}},

@@ -32,7 +32,8 @@ func TestTwoManagersAtOnce(t *testing.T) {
 
 func TestStopLeavesNothing(t *testing.T) {
 	m := Manager(t)
-	if err := m.WriteUnit("stubborn.service", "[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; sleep 1000 & wait; wait'\n"); err != nil {
+	const stubborn = "[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; sleep 1000 & wait; wait'\n"
+	if err := m.WriteUnit("stubborn.service", stubborn); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Systemctl("start", "stubborn.service"); err != nil {

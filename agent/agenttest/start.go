@@ -74,7 +74,11 @@ func takeLock(dir string) (*os.File, error) {
 const enter = `set -e
 for c in $CGROUPS; do echo $$ > $c/cgroup.procs; done
 mount --make-rprivate /
-[ -d /run/systemd/system ] || { [ -d /run/systemd ] || mkdir /run/systemd; mount -t tmpfs -o mode=755 tmpfs /run/systemd; mkdir /run/systemd/system; }
+if [ ! -d /run/systemd/system ]; then
+	[ -d /run/systemd ] || mkdir /run/systemd
+	mount -t tmpfs -o mode=755 tmpfs /run/systemd
+	mkdir /run/systemd/system
+fi
 unset CGROUPS
 exec "$0" --user --unit=base.target`
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -19,7 +20,7 @@ const (
 // Allows reports whether some allow block permits the action on the target. It is the local last
 // word; who acts asks it again with the primary name of what it is about to touch.
 func (a *Agent) Allows(action string, on remedy.Target, target string) bool {
-	return allows(a.Allow, action, on, func(pattern string) bool { return match(pattern, target) })
+	return allows(a.Allow, action, on, func(pattern string) bool { return glob.Match(pattern, target) })
 }
 
 func allows(blocks []Allow, action string, on remedy.Target, meets func(pattern string) bool) bool {
@@ -123,7 +124,7 @@ func (b *block) globs(name string, check func(string) string) []word {
 	var list []word
 	for _, w := range b.texts(name) {
 		wrong := check(w.text)
-		if wrong == "" && badGlob(w.text) {
+		if wrong == "" && !glob.Valid(w.text) {
 			wrong = "it is a broken glob"
 		}
 		if wrong != "" {
@@ -141,7 +142,7 @@ func checkProgramGlob(s string) string {
 	if wrong := checkAbsolute(s); wrong != "" {
 		return wrong
 	}
-	if isGlob(path.Dir(s)) {
+	if glob.Is(path.Dir(s)) {
 		return "the folder of a program must be named, only its file may be a glob"
 	}
 	return ""

@@ -5,6 +5,7 @@ import (
 
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/glob"
 )
 
 // Answers that a checked specification gives, so that everyone who asks gets the same one.
@@ -12,11 +13,11 @@ import (
 // Covers reports whether the service looks after the unit: its name or glob matches and no other
 // service has a better claim. A unit has at most one service.
 func (s *Service) Covers(unit string) bool {
-	if !match(s.Unit, unit) {
+	if !glob.Match(s.Unit, unit) {
 		return false
 	}
 	for _, pattern := range s.Except {
-		if match(pattern, unit) {
+		if glob.Match(pattern, unit) {
 			return false
 		}
 	}
@@ -26,7 +27,7 @@ func (s *Service) Covers(unit string) bool {
 // About reports whether the rule is about the service. A rule without services is about the host.
 func (r *Rule) About(s *Service) bool {
 	for _, pattern := range r.Services {
-		if match(pattern, s.Name) {
+		if glob.Match(pattern, s.Name) {
 			return true
 		}
 	}

@@ -1,36 +1,11 @@
 package config
 
-import (
-	"path"
-	"strings"
-)
-
-// match is the glob of unit names, service names and paths: *, ? and [a-z], none of which crosses a
-// slash. A backslash is an ordinary letter, as in systemd's own globs, because escaped unit names
-// are full of them. Patterns are checked when loaded; a bad one matches nothing.
-func match(pattern, name string) bool {
-	if pattern == name {
-		return true
-	}
-	ok, err := path.Match(plainBackslash(pattern), name)
-	return err == nil && ok
-}
-
-// isGlob reports whether the pattern can match anything but itself.
-func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?[") }
-
-// badGlob reports whether the pattern cannot be read.
-func badGlob(pattern string) bool {
-	_, err := path.Match(plainBackslash(pattern), "")
-	return err != nil
-}
+import "strings"
 
 // literally is a glob that matches exactly the text.
 func literally(text string) string {
 	return strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace(text)
 }
-
-func plainBackslash(pattern string) string { return strings.ReplaceAll(pattern, `\`, `\\`) }
 
 // overlap reports whether some name can match both patterns. A class such as [a-z] counts as "any
 // one letter", so the answer may be yes where the truth is no, never the other way round.

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -55,7 +56,7 @@ func (l *loader) revival(unit string) (remedy.Kind, bool) {
 // the pattern can mean.
 func (l *loader) covered(pattern string) bool {
 	return slices.ContainsFunc(l.agent.Services, func(s *Service) bool {
-		return s.Unit == pattern || !s.Implicit && !isGlob(pattern) && s.Covers(pattern)
+		return s.Unit == pattern || !s.Implicit && !glob.Is(pattern) && s.Covers(pattern)
 	})
 }
 
@@ -73,7 +74,7 @@ func (l *loader) implicit(u word, kind remedy.Kind) *Service {
 	for _, other := range l.agent.Services {
 		switch {
 		case !overlap(s.Unit, other.Unit):
-		case isGlob(s.Unit):
+		case glob.Is(s.Unit):
 			s.Except = append(s.Except, other.Unit)
 		case other.Implicit: // the name has it before the glob
 			other.Except = append(other.Except, s.Unit)

@@ -5,13 +5,14 @@ import (
 
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
 // checkGlobs warns about globs of services that match none.
 func (l *loader) checkGlobs(d *ruleDraft) {
 	for _, w := range d.services {
-		if slices.ContainsFunc(l.agent.Services, func(s *Service) bool { return match(w.text, s.Name) }) {
+		if slices.ContainsFunc(l.agent.Services, func(s *Service) bool { return glob.Match(w.text, s.Name) }) {
 			continue
 		}
 		l.warn(w.at, "No service", "No service matches %q, so this rule is about fewer than it says.%s", w.text,
@@ -116,10 +117,10 @@ func (l *loader) checkUse() {
 		}
 	}
 	for _, w := range l.agent.Windows {
-		for _, glob := range w.Services {
-			if !slices.ContainsFunc(l.agent.Services, func(s *Service) bool { return match(glob, s.Name) }) {
-				l.warn(w.Range, "No service", "No service matches %q of the window %q.%s", glob, w.Name,
-					meant(glob, l.serviceNames()))
+		for _, pattern := range w.Services {
+			if !slices.ContainsFunc(l.agent.Services, func(s *Service) bool { return glob.Match(pattern, s.Name) }) {
+				l.warn(w.Range, "No service", "No service matches %q of the window %q.%s", pattern, w.Name,
+					meant(pattern, l.serviceNames()))
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"strings"
+
+	"github.com/salveops/salve/pkg/glob"
 )
 
 // linkServices settles which service has which unit, what depends on what, and who may act alone.
@@ -34,13 +36,13 @@ func (l *loader) shareUnits(d *serviceDraft, before []*serviceDraft) {
 	for _, other := range before {
 		switch {
 		case !overlap(d.Unit, other.Unit):
-		case isGlob(d.Unit):
+		case glob.Is(d.Unit):
 			d.Except = append(d.Except, other.Unit)
-			if isGlob(other.Unit) {
+			if glob.Is(other.Unit) {
 				l.warn(d.unitAt.at, "Overlapping units", "Units that match both %q and %q belong to the service %q, "+
 					"which was declared first.", d.Unit, other.Unit, other.Name)
 			}
-		case isGlob(other.Unit):
+		case glob.Is(other.Unit):
 			other.Except = append(other.Except, d.Unit)
 		default:
 			l.fail(d.unitAt.at, "Duplicate unit", "%s belongs to the service %q already, declared at %s.",

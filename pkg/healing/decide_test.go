@@ -142,38 +142,9 @@ func TestPauses(t *testing.T) {
 	})
 }
 
-func TestWindowLeft(t *testing.T) {
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	night := config.Window{Name: "night", Days: []time.Weekday{time.Saturday}, From: "22:00", To: "02:00", Zone: berlin}
-	tests := []struct {
-		wall string
-		left time.Duration
-	}{
-		{"2026-11-21T21:59:59", 0},
-		{"2026-11-21T22:00:00", 4 * time.Hour},
-		{"2026-11-22T01:30:00", 30 * time.Minute}, // Sunday, but the window began on Saturday
-		{"2026-11-22T02:00:00", 0},
-		{"2026-11-22T23:00:00", 0}, // Sunday night
-	}
-	for _, tt := range tests {
-		wall, err := time.ParseInLocation("2006-01-02T15:04:05", tt.wall, berlin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		left, open := WindowLeft(&night, wall.UTC())
-		if open != (tt.left > 0) || open && left != tt.left {
-			t.Errorf("%s: left %v, open %v; want %v", tt.wall, left, open, tt.left)
-		}
-	}
-	always := config.Window{From: "00:00", To: "00:00"}
-	if _, open := WindowLeft(&always, at(0).Wall); !open {
-		t.Error("a window from midnight to midnight is the whole day")
-	}
+func TestOpenWindow(t *testing.T) {
 	f := dead()
-	f.Windows = []config.Window{{Name: "w", Services: []string{"check*"}, From: "00:00", To: "00:00", Reason: "batch"}}
+	f.Windows = []config.Window{{Name: "w", Services: []string{"check*"}, From: "00:00", To: "00:00", Zone: time.UTC, Reason: "batch"}}
 	if d := Decide(at(0), f); d.Guard != Paused || !strings.Contains(d.Reason, "window w is open") {
 		t.Errorf("got %s/%q: %s", d.Verdict, d.Guard, d.Reason)
 	}

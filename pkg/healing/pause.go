@@ -2,13 +2,13 @@ package healing
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/incident"
 )
 
@@ -25,7 +25,7 @@ func stopped(now clock.Stamp, f *Facts, unit string) finding {
 	}
 	for i := range f.Windows {
 		w := &f.Windows[i]
-		left, on := WindowLeft(w, now.Wall)
+		left, on := w.Left(now.Wall)
 		if on && about(w, f.Alert.Service) {
 			return finding{Paused, Hold, left, fmt.Sprintf("window %s is open%s%s", w.Name, until(left),
 				because(w.Reason))}
@@ -75,47 +75,5 @@ func about(w *config.Window, service string) bool {
 	if len(w.Services) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(w.Services, func(glob string) bool {
-		ok, err := path.Match(glob, service)
-		return err == nil && ok && service != ""
-	})
-}
-
-// WindowLeft reports whether the window is open at wall, and for how long. It is a matter of the
-// time of day, so the wall clock decides. A window that spans midnight belongs to the day on which
-// it begins; From equal to To is the whole day.
-func WindowLeft(w *config.Window, wall time.Time) (time.Duration, bool) {
-	if w.Zone != nil {
-		wall = wall.In(w.Zone)
-	}
-	from, okFrom := minutes(w.From)
-	to, okTo := minutes(w.To)
-	if !okFrom || !okTo {
-		return 0, false
-	}
-	if to <= from {
-		to += 24 * 60
-	}
-	for _, ago := range []int{0, 1} {
-		day := wall.AddDate(0, 0, -ago)
-		begin, end := clockAt(day, from), clockAt(day, to)
-		if onDay(w, day.Weekday()) && !wall.Before(begin) && wall.Before(end) {
-			return end.Sub(wall), true
-		}
-	}
-	return 0, false
-}
-
-func onDay(w *config.Window, day time.Weekday) bool {
-	return len(w.Days) == 0 || slices.Contains(w.Days, day)
-}
-
-// clockAt is so many minutes of the wall clock after midnight of day, also when clocks change.
-func clockAt(day time.Time, minute int) time.Time {
-	return time.Date(day.Year(), day.Month(), day.Day(), 0, minute, 0, 0, day.Location())
-}
-
-func minutes(hhmm string) (int, bool) {
-	t, err := time.Parse("15:04", hhmm)
-	return t.Hour()*60 + t.Minute(), err == nil
+	return slices.ContainsFunc(w.Services, func(pattern string) bool { return glob.Match(pattern, service) })
 }

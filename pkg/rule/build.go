@@ -8,6 +8,7 @@ import (
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/series"
 	"github.com/salveops/salve/pkg/signal"
 )
@@ -159,7 +160,7 @@ func (e *Engine) remedies(s *config.Service) []*config.Remedy {
 func (e *Engine) openRemedies() {
 	for _, s := range e.cfg.Services {
 		units := []string{s.Unit}
-		if isGlob(s.Unit) {
+		if glob.Is(s.Unit) {
 			units = e.existing(s.Covers)
 		}
 		for _, rem := range s.Remedies {

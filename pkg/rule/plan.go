@@ -2,12 +2,11 @@ package rule
 
 import (
 	"cmp"
-	"path"
 	"slices"
-	"strings"
 
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/signal"
 )
 
@@ -62,13 +61,13 @@ func (e *Engine) subjects(r *config.Rule) []Subject {
 // a whole.
 func (e *Engine) unitsOf(r *config.Rule, s *config.Service) []string {
 	switch {
-	case r.Unit != "" && !isGlob(r.Unit):
+	case r.Unit != "" && !glob.Is(r.Unit):
 		return []string{r.Unit}
 	case r.Unit != "":
-		return e.existing(func(unit string) bool { return match(r.Unit, unit) && !e.foreign(unit, s) })
+		return e.existing(func(unit string) bool { return glob.Match(r.Unit, unit) && !e.foreign(unit, s) })
 	case s == nil:
 		return []string{""}
-	case !isGlob(s.Unit):
+	case !glob.Is(s.Unit):
 		return []string{s.Unit}
 	case readsUnit(r.When) || readsUnit(r.Clear):
 		return e.existing(s.Covers)
@@ -139,7 +138,7 @@ func names(s *config.Service, of func(*config.Service) []string) []string {
 
 // name is the instance's name for people.
 func name(r *config.Rule, s Subject) string {
-	several := isGlob(r.Unit) || r.Unit == "" && s.Service != nil && isGlob(s.Service.Unit)
+	several := glob.Is(r.Unit) || r.Unit == "" && s.Service != nil && glob.Is(s.Service.Unit)
 	switch {
 	case s.Key != "" && several && s.Unit != "":
 		return s.Unit + " " + s.Key
@@ -153,14 +152,6 @@ func name(r *config.Rule, s Subject) string {
 
 func readsUnit(p *expr.Program) bool {
 	return p != nil && slices.ContainsFunc(p.Refs(), func(r expr.Ref) bool { return r.Info.Scope == signal.Unit })
-}
-
-func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?[") }
-
-// match is the glob of unit names; a backslash is an ordinary letter, as in systemd's own globs.
-func match(pattern, unit string) bool {
-	ok, err := path.Match(strings.ReplaceAll(pattern, `\`, `\\`), unit)
-	return err == nil && ok
 }
 
 func (i id) compare(o id) int {

@@ -118,8 +118,8 @@ func (l limits) works(s setting) error {
 		case err != nil:
 			return unknown("where the processes sit in the "+s.controller+" hierarchy", err)
 		case !l.reachable(at):
-			return refuse("the processes sit at %s in the %s hierarchy, out of systemd's reach: %s would say yes and do nothing",
-				at, s.controller, s.name)
+			return refuse("the processes sit at %s in the %s hierarchy, out of systemd's reach: "+
+				"%s would say yes and do nothing", at, s.controller, s.name)
 		}
 		return nil
 	}
@@ -176,7 +176,7 @@ func (l limits) kernel(s setting) (text, file string, v1 bool, err error) {
 	files := s.v1
 	if !v1 {
 		t, files = l.trees[""], s.v2
-	} else if at, err := l.sits(v1Name(s.controller)); err != nil || at != l.group && !strings.HasPrefix(at, l.group+"/") {
+	} else if at, err := l.sits(v1Name(s.controller)); err != nil || !inside(at, l.group) {
 		return "", "", true, fmt.Errorf("its processes sit in %s of the %s hierarchy", at, s.controller)
 	}
 	for _, name := range files {

@@ -19,20 +19,20 @@ func (k onUnit) alone(ctx context.Context, s *step, u systemd.Unit, kind remedy.
 	if err != nil {
 		return unknown("what depends on "+s.target, err)
 	}
-	d := drag{onUnit: k, ctx: ctx, step: s, seen: map[string]bool{u.Name: true}}
+	d := drag{onUnit: k, step: s, seen: map[string]bool{u.Name: true}}
 	switch kind {
 	case remedy.Start:
-		return d.starts(u)
+		return d.starts(ctx, u)
 	case remedy.Reload:
 		return d.reloads(u)
 	}
 	if !u.Down() {
-		if err := d.stops(u, kind); err != nil {
+		if err := d.stops(ctx, u, kind); err != nil {
 			return err
 		}
 	}
 	if kind == remedy.Restart {
-		return d.starts(u)
+		return d.starts(ctx, u)
 	}
 	return nil
 }
@@ -40,13 +40,12 @@ func (k onUnit) alone(ctx context.Context, s *step, u systemd.Unit, kind remedy.
 // drag walks the units that one job would touch.
 type drag struct {
 	onUnit
-	ctx  context.Context // of this one check
 	step *step
 	seen map[string]bool
 }
 
 // stops follows what a stop or restart of u takes along; only what is up is touched.
-func (d drag) stops(u systemd.Unit, kind remedy.Kind) error {
+func (d drag) stops(ctx context.Context, u systemd.Unit, kind remedy.Kind) error {
 	for _, name := range slices.Concat(u.RequiredBy, u.BoundBy, u.ConsistsOf, u.PropagatesStopTo) {
 		if d.seen[name] || !d.isUp(name) {
 			continue
@@ -55,14 +54,14 @@ func (d drag) stops(u systemd.Unit, kind remedy.Kind) error {
 		if !Allowed(d.blocks(), kind, name) {
 			return refuse("%s on %s would take %s along, on which no allow block permits it", kind, u.Name, name)
 		}
-		next, err := d.o.Systemd.Current(d.ctx, name)
+		next, err := d.o.Systemd.Current(ctx, name)
 		if err != nil {
 			return unknown("what depends on "+name, err)
 		}
-		if err := d.unprotected(d.ctx, next); err != nil {
+		if err := d.unprotected(ctx, next); err != nil {
 			return err
 		}
-		if err := d.stops(next, kind); err != nil {
+		if err := d.stops(ctx, next, kind); err != nil {
 			return err
 		}
 	}
@@ -71,21 +70,27 @@ func (d drag) stops(u systemd.Unit, kind remedy.Kind) error {
 
 // starts follows what a start of u brings up or puts down. Slices, targets, devices and sockets are
 // systemd's own furniture: nothing runs in them.
-func (d drag) starts(u systemd.Unit) error {
+func (d drag) starts(ctx context.Context, u systemd.Unit) error {
 	for _, name := range slices.Concat(u.Conflicts, u.ConflictedBy) {
 		if d.isUp(name) && !d.seen[name] && !Allowed(d.blocks(), remedy.Stop, name) {
 			return refuse("a start of %s would stop %s, with which it conflicts", u.Name, name)
 		}
 	}
 	for _, name := range slices.Concat(u.Requires, u.BindsTo) {
-		if d.seen[name] || d.isUp(name) || !runs(name) {
+		if d.seen[name] || !runs(name) {
+			continue
+		}
+		if d.o.Systemd.Queued(name) || d.o.Systemd.Active(name) == "deactivating" {
+			return postpone("%s needs %s, which is starting or stopping", u.Name, name)
+		}
+		if d.isUp(name) {
 			continue
 		}
 		d.seen[name] = true
 		if !Allowed(d.blocks(), remedy.Start, name) {
 			return refuse("%s needs %s, which is down, and no allow block permits to start that", u.Name, name)
 		}
-		next, err := d.look(d.ctx, name)
+		next, err := d.look(ctx, name)
 		switch {
 		case err != nil:
 			return err
@@ -94,7 +99,7 @@ func (d drag) starts(u systemd.Unit) error {
 		case next.Stopped == systemd.Person && !d.step.ByPerson:
 			return refuse("%s needs %s, which was stopped by a person and stays stopped", u.Name, name)
 		}
-		if err := d.starts(next); err != nil {
+		if err := d.starts(ctx, next); err != nil {
 			return err
 		}
 	}

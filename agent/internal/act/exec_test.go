@@ -34,7 +34,8 @@ func alone(t *testing.T, folder string, actions ...string) *Runner {
 
 func TestExec(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "mark")
-	program := script(t, "#!/bin/sh\necho \"$1 $SALVE_UNIT $SALVE_ATTEMPT $HOME\" > "+mark+"\necho said; echo meant >&2\nexit $2\n")
+	program := script(t, "#!/bin/sh\necho \"$1 $SALVE_UNIT $SALVE_ATTEMPT $HOME\" > "+mark+
+		"\necho said; echo meant >&2\nexit $2\n")
 	back := script(t, "#!/bin/sh\necho back > "+mark+"\n")
 	r := alone(t, filepath.Dir(program), "exec")
 	r.SetAllow(append(r.blocks(), config.Allow{Exec: []string{back}, Actions: []string{"exec"}}))
@@ -201,7 +202,8 @@ func TestCommandIsBounded(t *testing.T) {
 	}
 
 	children := filepath.Join(t.TempDir(), "children")
-	hang := script(t, "#!/bin/sh\ntrap '' TERM\nsleep 1000 &\necho $! $$ > "+children+"\nread word; echo $word; sleep 1000\n")
+	hang := script(t, "#!/bin/sh\ntrap '' TERM\nsleep 1000 &\necho $! $$ > "+children+
+		"\nread word; echo $word; sleep 1000\n")
 	r = alone(t, filepath.Dir(hang), "probe")
 	out, err = r.Command(t.Context(), Cmd{Purpose: Probe, Argv: []string{hang}, Stdin: []byte("heard\n"),
 		Timeout: 300 * time.Millisecond})

@@ -143,7 +143,7 @@ func TestLimitWithoutEffect(t *testing.T) {
 }
 
 func TestLimitsNeedProcesses(t *testing.T) {
-	g := newRig(t, "a.service", sleeper, "b.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n")
+	g := newRig(t, "a.service", sleeper, "b.service", lasting)
 	g.up("b.service")
 	g.refused(setProperty("b.service", map[string]string{"TasksMax": "9"}), "", false)
 	g.refused(setProperty("a.service", map[string]string{"TasksMax": "9"}), "stopped by a person", false)

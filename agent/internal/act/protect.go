@@ -8,11 +8,13 @@ import (
 	"strings"
 
 	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/glob"
 )
 
 // protected are the units without which Salve can neither act nor be heard.
 var protected = []string{
-	"salve-agent.*", "salve-agent@*", "salve-controller.*", "salve-helper*", "dbus.service", "dbus.socket", "dbus-broker.service", "polkit.service",
+	"salve-agent.*", "salve-agent@*", "salve-controller.*", "salve-helper*",
+	"dbus.service", "dbus.socket", "dbus-broker.service", "polkit.service",
 	"systemd-journald*", "init.scope", "-.slice", "-.mount",
 }
 
@@ -20,8 +22,8 @@ var protected = []string{
 // it runs in itself.
 func (r *Runner) unprotected(ctx context.Context, u systemd.Unit) error {
 	for _, list := range [][]string{protected, r.o.Protected} {
-		for _, glob := range list {
-			if ok, _ := path.Match(glob, u.Name); ok {
+		for _, pattern := range list {
+			if glob.Match(pattern, u.Name) {
 				return refuse("%s is protected: Salve needs it itself", u.Name)
 			}
 		}

@@ -32,7 +32,8 @@ type rig struct {
 // everything allows all kinds on the test's own units and programs.
 func everything() []config.Allow {
 	return []config.Allow{{
-		Units: []string{"a.service", "b.service", "worker@*.service"}, Exec: []string{"/*/*/*", "/*/*/*/*", "/*/*/*/*/*", "/*/*/*/*/*/*"},
+		Units:   []string{"a.service", "b.service", "worker@*.service"},
+		Exec:    []string{"/*/*/*", "/*/*/*/*", "/*/*/*/*/*", "/*/*/*/*/*/*"},
 		Actions: append(remedy.Names(), config.ActionProbe, config.ActionNotify),
 	}}
 }
@@ -81,7 +82,7 @@ func systemClock(t testing.TB) clock.Clock {
 	return c
 }
 
-func watch(t *testing.T, bus string, names ...string) *systemd.Watcher {
+func watch(t testing.TB, bus string, names ...string) *systemd.Watcher {
 	t.Helper()
 	w := systemd.New(systemd.Options{Bus: bus, Clock: systemClock(t)})
 	w.Watch(names)
@@ -233,11 +234,15 @@ func (g *rig) down(unit string) systemd.Unit {
 	return g.becomes(unit, "down", func(u systemd.Unit) bool { return u.Down() && u.Job == 0 })
 }
 
+// lasting is active without having any process.
+const lasting = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
+
 const sleeper = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep 1000\n"
 
 // unitOf is a service that runs the shell script, with more lines for its [Unit] and [Service] sections.
 func serviceOf(script, unit, service string) string {
-	return "[Unit]\nStartLimitIntervalSec=0\n" + unit + "\n[Service]\nExecStart=/bin/sh -c '" + script + "'\n" + service + "\n"
+	return "[Unit]\nStartLimitIntervalSec=0\n" + unit +
+		"\n[Service]\nExecStart=/bin/sh -c '" + script + "'\n" + service + "\n"
 }
 
 // trapping is a service that does this when it is asked to stop. It counts as started only when its trap

@@ -50,8 +50,11 @@ func TestAllowed(t *testing.T) {
 func TestEmptyMeansAll(t *testing.T) {
 	g := newRig(t, "a.service", sleeper)
 	was := g.up("a.service")
-	for _, unit := range []string{"", "*", "*.service", "a*.service", "a.service b.service", "worker@.service", "a"} {
-		g.refused(ask(remedy.Restart, unit), "", false)
+	for unit, why := range map[string]string{
+		"": "has no name", "*": "is a glob", "*.service": "is a glob", "a*.service": "is a glob",
+		"a.service b.service": "is no unit name", "worker@.service": "is a template", "a": "what type of unit",
+	} {
+		g.refused(ask(remedy.Restart, unit), why, false)
 	}
 	g.refused(ask(remedy.Exec, "a.service"), "the command is empty", false)
 	g.refused(ask(remedy.ResetPool, "a.service"), "names no pool", false)
@@ -59,7 +62,9 @@ func TestEmptyMeansAll(t *testing.T) {
 	g.refused(Request{Remedy: &config.Remedy{Kind: "reboot"}}, "no remedy of the kind", false)
 	g.runner.SetAllow(nil)
 	g.refused(ask(remedy.Restart, "a.service"), "no allow block", false)
-	g.runner.SetAllow([]config.Allow{{Actions: remedy.Names()}, {Units: []string{"*"}}, {Units: []string{""}, Actions: remedy.Names()}})
+	g.runner.SetAllow([]config.Allow{
+		{Actions: remedy.Names()}, {Units: []string{"*"}}, {Units: []string{""}, Actions: remedy.Names()},
+	})
 	g.refused(ask(remedy.Restart, "a.service"), "no allow block", false)
 	if u, _ := g.watcher.Unit("a.service"); u.InvocationID != was.InvocationID {
 		t.Error("something was restarted")

@@ -155,7 +155,8 @@ func TestDiesDuringTheJob(t *testing.T) {
 	})
 	g.journal = openJournal(t, d.Journal)
 	settled := g.newRunner(everything()).Settle(t.Context())
-	if len(settled) != 1 || settled[0].Phase != incident.Acted || !strings.Contains(settled[0].Reason, "was started since") {
+	if len(settled) != 1 || settled[0].Phase != incident.Acted ||
+		!strings.Contains(settled[0].Reason, "was started since") {
 		t.Errorf("settled as %+v", settled)
 	}
 	g.becomes("a.service", "up again", func(n systemd.Unit) bool {

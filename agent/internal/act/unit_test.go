@@ -2,10 +2,13 @@ package act
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
@@ -71,7 +74,8 @@ func TestStopAndUndo(t *testing.T) {
 	g.do("start", "a.service")
 	g.do("stop", "a.service")
 	g.becomes("a.service", "stopped by hand", func(u systemd.Unit) bool { return u.Stopped == systemd.Person })
-	if _, err := g.runner.Undo(t.Context(), a.ID); err == nil || !strings.Contains(err.Error(), "by a person meanwhile") {
+	_, err := g.runner.Undo(t.Context(), a.ID)
+	if err == nil || !strings.Contains(err.Error(), "by a person meanwhile") {
 		t.Errorf("undo against a person: %v", err)
 	}
 }
@@ -91,7 +95,7 @@ func TestReload(t *testing.T) {
 }
 
 func TestKill(t *testing.T) {
-	g := newRig(t, "a.service", sleeper, "b.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n")
+	g := newRig(t, "a.service", sleeper, "b.service", lasting)
 	was := g.up("a.service")
 	a := g.must(ask(remedy.Kill, "a.service"))
 	if !strings.Contains(string(a.Before), strconv.Itoa(was.MainPID)) {
@@ -225,11 +229,18 @@ func TestNeverStartsWhatAPersonStopped(t *testing.T) {
 	if u := g.down("a.service"); u.Stopped != systemd.Dependency {
 		t.Errorf("a.service is stopped by %q, want dependency", u.Stopped)
 	}
+	// While b.service is on its way down the request is put off, never carried out.
+	agenttest.Eventually(t, 5*time.Second, func() bool {
+		_, err := g.runner.Prepare(t.Context(), ask(remedy.Start, "a.service"))
+		var refusal *Refusal
+		return errors.As(err, &refusal) && !refusal.Temporary
+	}, "a refusal for good")
 	g.refused(ask(remedy.Start, "a.service"), "needs b.service, which was stopped by a person", false)
 }
 
 func TestStartLimitHit(t *testing.T) {
-	g := newRig(t, "a.service", "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n[Service]\nExecStart=/bin/sleep 1000\n")
+	g := newRig(t, "a.service", "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n"+
+		"[Service]\nExecStart=/bin/sleep 1000\n")
 	crash := func() {
 		g.do("kill", "-s", "KILL", "a.service")
 		g.down("a.service")

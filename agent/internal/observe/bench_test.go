@@ -56,8 +56,8 @@ func start(b *testing.B, cmd *exec.Cmd) *bufio.Reader {
 	return bufio.NewReader(out)
 }
 
-// group puts a process into a control group of its own and returns its path.
-func group(b *testing.B, n, pid int) string {
+// group makes a control group, which has to be empty again when the test ends, and returns its path.
+func group(b *testing.B, n int) string {
 	path := fmt.Sprintf("/salve-observe-bench-%d-%d", os.Getpid(), n)
 	for _, h := range []string{"unified", "systemd"} {
 		dir := filepath.Join("/sys/fs/cgroup", h, path)
@@ -67,11 +67,18 @@ func group(b *testing.B, n, pid int) string {
 		b.Cleanup(func() {
 			agenttest.Eventually(b, 5*time.Second, func() bool { return syscall.Rmdir(dir) == nil }, dir+" can be removed")
 		})
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+	}
+	return path
+}
+
+// enter puts a process into a control group.
+func enter(b *testing.B, path string, pid int) {
+	for _, h := range []string{"unified", "systemd"} {
+		procs := filepath.Join("/sys/fs/cgroup", h, path, "cgroup.procs")
+		if err := os.WriteFile(procs, []byte(strconv.Itoa(pid)), 0); err != nil {
 			b.Fatal(err)
 		}
 	}
-	return path
 }
 
 // BenchmarkAtRest100 is an observer with a hundred units and a hundred HTTP probes at one sample a second,
@@ -97,10 +104,10 @@ func BenchmarkAtRest100(b *testing.B) {
 	}
 	o.SetTargets(targets)
 	for i := range 100 {
-		cmd := exec.Command("sleep", "1000")
+		path, cmd := group(b, i), exec.Command("sleep", "1000")
 		start(b, cmd)
-		run := UnitRun{ControlGroup: group(b, i, cmd.Process.Pid), MainPID: cmd.Process.Pid}
-		o.UnitStarted(fmt.Sprintf("s%d.service", i), run)
+		enter(b, path, cmd.Process.Pid)
+		o.UnitStarted(fmt.Sprintf("s%d.service", i), UnitRun{ControlGroup: path, MainPID: cmd.Process.Pid})
 	}
 	pass := func(seconds int) time.Duration {
 		before := cpuTime(b)

@@ -64,6 +64,15 @@ func (t *table) jobRemoved(id uint32, unit, result string, now time.Duration) []
 	return t.event(u, was, now)
 }
 
+func (t *table) queued(unit string) bool {
+	for _, j := range t.jobs {
+		if j.unit == unit && j.removed == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // judge says who brought u down, when it just went down.
 //
 // A stop job, a restart job's first half, systemd's own restart and a failing start all end in the
@@ -73,6 +82,8 @@ func (t *table) judge(u *Unit, was Unit) {
 	switch {
 	case !u.Down():
 		u.Stopped = ""
+	case down(was.Active) && u.InvocationID != was.InvocationID && u.InvocationID != "":
+		u.Stopped = Itself // it ran and ended between two signals
 	case down(was.Active) && (was.Active == u.Active || u.Active == "inactive"):
 		// unchanged, reset, or unloaded: nobody stopped it anew
 	case u.Job == 0, down(was.Active):

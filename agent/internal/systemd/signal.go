@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/salveops/salve/pkg/glob"
 )
 
 // todo is what a signal asks the watcher to read, since the signal itself does not say it.
@@ -132,7 +134,7 @@ func (t *table) unitRemoved(p dbus.ObjectPath, now time.Duration) []Event {
 		return nil
 	}
 	for _, pattern := range t.patterns {
-		if !isGlob(pattern) && t.names[pattern] == p {
+		if !glob.Is(pattern) && t.names[pattern] == p {
 			was := *u
 			u.Active, u.Sub, u.MainPID, u.Job = "inactive", "dead", 0, 0
 			t.judge(u, was)

@@ -1,12 +1,12 @@
 package systemd
 
 import (
-	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/salveops/salve/pkg/glob"
 )
 
 // table is everything known of one systemd: plain data, changed by signals and by what was read,
@@ -41,16 +41,9 @@ func newTable(patterns []string) *table {
 	}
 }
 
-// isGlob reports whether a pattern can match several units.
-func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?[") }
-
-// matches reports whether name is asked for by any of the patterns. An empty pattern matches nothing. A
-// backslash is an ordinary letter, since escaped unit names are full of them.
+// matches reports whether name is asked for by any of the patterns.
 func matches(patterns []string, name string) bool {
-	return name != "" && slices.ContainsFunc(patterns, func(p string) bool {
-		ok, err := path.Match(strings.ReplaceAll(p, `\`, `\\`), name)
-		return ok && err == nil
-	})
+	return slices.ContainsFunc(patterns, func(p string) bool { return glob.Match(p, name) })
 }
 
 // wanted are the names to read so that every pattern is covered: exact names as they stand, and the
@@ -58,7 +51,7 @@ func matches(patterns []string, name string) bool {
 func (t *table) wanted() []string {
 	var names []string
 	for _, p := range t.patterns {
-		if !isGlob(p) && p != "" {
+		if !glob.Is(p) && p != "" {
 			names = append(names, p)
 		}
 	}
@@ -97,8 +90,10 @@ func (t *table) active(name string) string {
 func (t *table) install(asked string, read Unit, now time.Duration) []Event {
 	p := unitPath(read.Name)
 	old := t.watched[p]
-	if old == nil && t.loaded[p] == nil && !slices.Contains(t.patterns, asked) {
-		return nil // an instance that went away while it was read; the question itself loaded it once more
+	if old == nil && !slices.Contains(t.patterns, asked) && (t.loaded[p] == nil || !matches(t.patterns, read.Name)) {
+		// Nobody asks for it any more, or it is an instance that went away while it was read: then the
+		// question itself loaded it once more.
+		return nil
 	}
 	t.names[asked], t.names[read.Name] = p, p
 	if old == nil {

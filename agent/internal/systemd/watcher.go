@@ -196,6 +196,13 @@ func (w *Watcher) Active(name string) string {
 	return w.t.active(name)
 }
 
+// Queued reports whether any unit, watched or not, has a job that did not end yet.
+func (w *Watcher) Queued(name string) bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.t.queued(name)
+}
+
 // SystemState is systemd's word for the whole: initializing, starting, running, degraded, maintenance,
 // stopping; "" while disconnected.
 func (w *Watcher) SystemState() string {

@@ -15,7 +15,8 @@ import (
 type fixture struct {
 	*agenttest.Systemd
 	*Watcher
-	t *testing.T
+	t     *testing.T
+	since time.Duration // events from before do not count
 }
 
 func start(t *testing.T, m *agenttest.Systemd, bus string, patterns ...string) *fixture {
@@ -46,7 +47,7 @@ func (f *fixture) await(what string, want func(Event) bool) Event {
 	for {
 		select {
 		case e := <-f.Events():
-			if want(e) {
+			if e.At >= f.since && want(e) {
 				return e
 			}
 		case <-deadline:
@@ -70,16 +71,8 @@ func (f *fixture) awaitActive(unit string) Unit {
 	}).Unit
 }
 
-// drain forgets the events that are there.
-func (f *fixture) drain() {
-	for {
-		select {
-		case <-f.Events():
-		default:
-			return
-		}
-	}
-}
+// fresh forgets everything that happened so far.
+func (f *fixture) fresh() { f.since = f.Watcher.o.Clock.Now().Boot }
 
 func (f *fixture) do(args ...string) {
 	f.t.Helper()
@@ -137,7 +130,8 @@ func TestWhoStoppedIt(t *testing.T) {
 	write(t, m, "rude.service", "[Service]\nType=notify\nNotifyAccess=all\n"+
 		"ExecStart=/bin/sh -c 'trap \"exit 9\" TERM; systemd-notify --ready; while :; do sleep 0.01; done'\n")
 	write(t, m, "broken.service", "[Service]\nType=notify\nExecStart=/bin/false\n")
-	write(t, m, "again.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=60\n")
+	write(t, m, "again.service", "[Unit]\nStartLimitIntervalSec=0\n"+
+		"[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=60\n")
 	write(t, m, "brief.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
 
 	units := []string{"base.service", "need.service", "bound.service", "part.service", "rude.service",
@@ -189,6 +183,7 @@ func TestWhoStoppedIt(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f.t = t
+			f.fresh()
 			for _, u := range c.up {
 				f.do("start", u)
 				f.awaitActive(u)
@@ -203,7 +198,6 @@ func TestWhoStoppedIt(t *testing.T) {
 			agenttest.Eventually(t, 5*time.Second, func() bool {
 				return !slices.ContainsFunc(f.Watcher.Units(), func(u Unit) bool { return u.Active != "inactive" || u.Job != 0 })
 			}, "everything inactive")
-			f.drain()
 		})
 	}
 }
@@ -305,7 +299,7 @@ func TestGlobsMatchWhatExists(t *testing.T) {
 		t.Errorf("no instance exists, matched %v", got)
 	}
 	f.do("start", "worker@1.service", "worker@2.service")
-	f.awaitActive("worker@1.service")
+	agenttest.Eventually(t, 5*time.Second, func() bool { return len(f.Watcher.Units()) == 2 }, "both instances watched")
 	agenttest.Eventually(t, 5*time.Second, func() bool {
 		return slices.Equal(f.Match("worker@*.service"), []string{"worker@1.service", "worker@2.service"})
 	}, "both instances matched")
@@ -391,7 +385,8 @@ func TestSystemState(t *testing.T) {
 	if s := f.Active("base.target"); s != "active" {
 		t.Errorf("base.target is %q, want active", s)
 	}
-	write(t, m, "late.service", "[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\nTimeoutStopSec=3\n")
+	write(t, m, "late.service", "[Service]\nTimeoutStopSec=3\n"+
+		"ExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n")
 	f.do("start", "late.service")
 	f.do("--no-block", "exit")
 	f.await("stopping", func(e Event) bool { return e.Kind == System && f.SystemState() == "stopping" })

@@ -80,7 +80,6 @@ func (d *Demo) Run(ctx context.Context) (err error) {
 	if d.opts.Keep {
 		d.printf("%s", s.playground())
 		<-ctx.Done()
-		return nil
 	}
 	if slices.ContainsFunc(results, func(r result) bool { return r.err != nil }) {
 		return errFailed

@@ -141,9 +141,10 @@ func (s *stage) forgetUnits() error {
 	if s.manager.Private {
 		return nil
 	}
-	_, failed := s.manager.Systemctl("reset-failed", unitPrefix+"*")
-	_, limits := s.manager.Systemctl("revert", s.patients[reports].Unit())
-	return errors.Join(failed, limits)
+	_, err := s.manager.Systemctl("reset-failed", unitPrefix+"*")
+	// This is where systemd keeps properties that were set until the next boot.
+	limits := filepath.Join(s.manager.Runtime, "systemd/user.control", s.patients[reports].Unit()+".d")
+	return errors.Join(err, os.RemoveAll(limits))
 }
 
 // startAgent writes the agent's configuration and runs it.
@@ -218,7 +219,7 @@ Everything is still running; Ctrl-C ends it. In another terminal:
   %[1]s agent incidents %[2]s
   %[1]s agent explain last %[2]s
   %[1]s agent signals %[2]s
-  %[1]s agent pause service:checkout --for 1m %[2]s
+  %[1]s agent pause service:checkout --for 1m --reason "I am playing" %[2]s
   %[3]s kill --signal=KILL %[4]s
   %[3]s stop %[4]s        # yours, so Salve leaves it alone
   curl -X POST '%[5]s'
