@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -31,6 +32,9 @@ type Options struct {
 	Systemd    string       // "system", "user" or "unix:path=…"; default "system"
 	Log        hclog.Logger // required
 	Clock      clock.Clock  // default: the kernel's
+
+	step   func(name string)             // tests: told of each step of an attempt before it begins
+	memory func(*journal.Journal) memory // tests: what stands between the agent and its journal
 }
 
 func (o *Options) validate() error {
@@ -49,6 +53,9 @@ func (o *Options) validate() error {
 			return fmt.Errorf("read clock: %w", err)
 		}
 		o.Clock = c
+	}
+	if o.memory == nil {
+		o.memory = func(j *journal.Journal) memory { return j }
 	}
 	return nil
 }
@@ -75,11 +82,22 @@ func Run(ctx context.Context, o Options) error {
 	}
 	group.Go(func() error { return a.reloadOnHangup(ctx) })
 	group.Go(func() error { return a.watchdog(ctx) })
-	a.notify(daemon.SdNotifyReady)
-	a.log.Info("agent runs", "host", a.config().Host, "autonomy", a.config().Autonomy, "services", len(a.config().Services))
-	err := group.Wait()
+	group.Go(func() error { return a.greet(ctx) })
+	return group.Wait()
+}
+
+// greet tells systemd when the agent can be asked, and when it begins to stop.
+func (a *agent) greet(ctx context.Context) error {
+	select {
+	case <-a.server.Ready():
+		a.notify(daemon.SdNotifyReady)
+		cfg := a.config()
+		a.log.Info("agent runs", "host", cfg.Host, "autonomy", cfg.Autonomy, "services", len(cfg.Services))
+	case <-ctx.Done():
+	}
+	<-ctx.Done()
 	a.notify(daemon.SdNotifyStopping)
-	return err
+	return nil
 }
 
 // agent is one running agent.

@@ -32,9 +32,18 @@ const (
 	connectLook = 2 * time.Millisecond
 )
 
+// memory is what the parts that act and decide keep in the journal.
+type memory interface {
+	act.Journal
+	heal.Journal
+}
+
+var _ memory = (*journal.Journal)(nil)
+
 // plumbing are the agent's parts, and the channels between them.
 type plumbing struct {
 	journal  *journal.Journal
+	memory   memory // the same journal
 	systemd  *systemd.Watcher
 	runner   *act.Runner
 	observer *observe.Observer
@@ -67,7 +76,7 @@ func (a *agent) openJournal(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}
-	a.journal = j
+	a.journal, a.memory = j, a.o.memory(j)
 	a.onStop("journal", j.Close)
 	if report.SetAside != "" {
 		a.log.Error("the journal was damaged and has been set aside; attempts before now are not known, so remedies "+
@@ -130,7 +139,7 @@ func patterns(cfg *config.Agent) []string {
 }
 
 func (a *agent) buildRunner(context.Context) (err error) {
-	a.runner, err = act.New(act.Options{Allow: a.cfg.Allow, Systemd: a.systemd, Journal: a.journal, Clock: a.o.Clock,
+	a.runner, err = act.New(act.Options{Allow: a.cfg.Allow, Systemd: a.systemd, Journal: a.memory, Clock: a.o.Clock,
 		Log: a.log.Named("act")})
 	return err
 }
@@ -249,11 +258,12 @@ func heartbeatOf(cfg *config.Agent) notify.Heartbeat {
 func (a *agent) buildEngine(ctx context.Context) (err error) {
 	a.engine, err = heal.New(heal.Options{
 		Config: a.cfg, Clock: a.o.Clock, Log: a.log, Units: a.systemd, UnitEvents: a.systemd.Events(), Samples: a.batches,
-		Act: a.runner, Journal: a.journal, Page: a.courier, Observe: a.observer, Packages: transaction.New(""),
+		Act: a.runner, Journal: a.memory, Page: a.courier, Observe: a.observer, Packages: transaction.New(""),
 		Diagnose: diagnose.New(diagnose.Options{Clock: a.o.Clock, Figures: a.observer, Commands: a.runner,
 			User: a.o.Systemd != "system"}),
 		Settled:       a.runner.Settle(ctx),
 		BudgetUnknown: a.journal.Lost(),
+		Step:          a.o.step,
 	})
 	return err
 }

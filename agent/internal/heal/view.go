@@ -94,9 +94,9 @@ func (e *Engine) Signals(ctx context.Context) ([]local.Signal, error) {
 				info, _ := signal.Lookup(p)
 				row.Help, row.Source = info.Help, info.Source
 			}
-			if v, at, ok := s.Last(); ok {
+			if _, at, ok := s.Last(); ok {
 				row.Age = now - at
-				if v, ok = s.Value(now); ok {
+				if v, ok := s.Value(now); ok {
 					row.Value, row.Known, row.Text = v, true, s.Format(v)
 				}
 			}

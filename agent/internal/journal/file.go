@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Names in the state folder.
@@ -134,7 +135,7 @@ func openBolt(path string, limits Limits) (db *bbolt.DB, err error) {
 		})
 		return err
 	})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%w: another program holds %s", ErrLocked, path)
 	}
 	if err != nil {

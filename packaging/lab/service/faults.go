@@ -205,7 +205,8 @@ func (f *faults) burnCPU(cpus int) {
 				select {
 				case <-stop:
 					return
-				default:
+				default: // on and on: CPU is to be burnt
+					continue
 				}
 			}
 		}()

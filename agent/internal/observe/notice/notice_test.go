@@ -154,7 +154,8 @@ func TestPressureIsAnnounced(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				default:
+				default: // on and on: CPU is to be burnt
+					continue
 				}
 			}
 		}()

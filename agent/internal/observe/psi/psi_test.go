@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/salveops/salve/agent/agenttest"
 )
 
 func TestParse(t *testing.T) {
@@ -71,9 +73,8 @@ func TestGauge(t *testing.T) {
 }
 
 func TestGaugeReadsThisHost(t *testing.T) {
-	if _, err := os.Stat("/proc/pressure/cpu"); err != nil {
-		t.Skip("this kernel has no pressure information")
-	}
+	_, err := os.Stat("/proc/pressure/cpu")
+	agenttest.Require(t, "pressure information", err == nil, "a kernel that was booted with psi=1")
 	g := NewGauge("/proc/pressure/cpu")
 	defer g.Close()
 	buf := make([]byte, 1024)

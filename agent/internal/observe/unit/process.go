@@ -20,7 +20,10 @@ const (
 	mostKept = 32
 	// mostGroups bounds how many control groups below a unit are looked at.
 	mostGroups = 64
-	// walkEvery is how often control groups below a unit are looked for, if it has any.
+	// listEvery is how long the list of a unit's processes is used: reading it costs several times what
+	// reading a process's memory does.
+	listEvery = time.Second - Least/2
+	// walkEvery is how often control groups below a unit are looked for.
 	walkEvery = 10 * time.Second
 )
 
@@ -53,9 +56,10 @@ func newProcesses(root, dir string) *processes {
 	return &processes{root: root, dir: dir, dirFD: -1}
 }
 
-// refresh reads the list of processes, once for each moment.
+// refresh reads the list of processes, unless it is fresh: what is sampled more often than once a
+// second sees a new process a little later than the growth of one that it knows.
 func (p *processes) refresh(now time.Duration, buf []byte) error {
-	if p.seen && now == p.refreshed {
+	if p.seen && now-p.refreshed < listEvery {
 		return nil
 	}
 	if err := p.walk(now); err != nil {
@@ -85,6 +89,9 @@ func (p *processes) refresh(now time.Duration, buf []byte) error {
 	}
 	p.list = p.list[:n]
 	p.refreshed, p.seen = now, true
+	if n == 0 { // they may have moved to groups that are new
+		p.walked = now - walkEvery
+	}
 	return nil
 }
 
@@ -110,6 +117,9 @@ func (p *processes) at(i, pid int) {
 // walk finds the control groups of the unit. A folder's link count tells without opening anything
 // whether there are folders in it.
 func (p *processes) walk(now time.Duration) error {
+	if p.groups != nil && now-p.walked < walkEvery {
+		return nil
+	}
 	if p.dirFD < 0 {
 		fd, err := unix.Open(p.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -121,12 +131,12 @@ func (p *processes) walk(now time.Duration) error {
 	if err := unix.Fstat(p.dirFD, &st); err != nil {
 		return err
 	}
-	links := uint64(st.Nlink)
-	if p.groups != nil && links == p.links && (links <= 2 || now-p.walked < walkEvery) {
+	before, links := p.links, uint64(st.Nlink)
+	p.links, p.walked = links, now
+	if p.groups != nil && before == links && links <= 2 {
 		return nil
 	}
 	p.closeGroups()
-	p.links, p.walked = links, now
 	return filepath.WalkDir(p.dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil && path == p.dir:

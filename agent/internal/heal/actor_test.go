@@ -1,0 +1,290 @@
+package heal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/journal"
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// hands does what act.Runner does, on the machine of the test: the same checks, the same order of
+// intent, action and result, the same refusals.
+type hands struct {
+	*machine
+	p     *process
+	allow []config.Allow
+
+	lock  sync.Mutex
+	plans map[string]act.Request // by the text of the plan
+	busy  map[string]bool        // targets
+	n     int
+}
+
+var _ Actor = (*hands)(nil)
+
+// evidence is what settles an attempt after a crash.
+type evidence struct{ Invocation string }
+
+var errKilled = errors.New("this process is dead")
+
+func refuseNow(later bool, format string, args ...any) error {
+	return &act.Refusal{Reason: fmt.Sprintf(format, args...), Temporary: later}
+}
+
+// Prepare implements Actor.
+func (h *hands) Prepare(_ context.Context, q act.Request) (act.Plan, error) {
+	target, err := h.check(q)
+	if err != nil {
+		return act.Plan{}, err
+	}
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	h.n++
+	p := act.Plan{Kind: q.Remedy.Kind, Target: target, Text: fmt.Sprintf("%s %s (plan %d)", q.Remedy.Kind, target, h.n)}
+	h.plans[p.Text] = q
+	return p, nil
+}
+
+func (h *hands) check(q act.Request) (string, error) {
+	if h.p.dead.Load() {
+		return "", errKilled
+	}
+	target := targetOf(q.Remedy, q.Unit)
+	if target == "" {
+		return "", refuseNow(false, "no target is named")
+	}
+	if !act.Allowed(h.allow, q.Remedy.Kind, target) {
+		return "", refuseNow(false, "no allow block of this host permits %s on %s", q.Remedy.Kind, target)
+	}
+	if !isUnitKind(q.Remedy.Kind) {
+		return target, nil
+	}
+	u, ok := h.Unit(target)
+	switch {
+	case !ok:
+		return "", refuseNow(true, "the state of %s cannot be known now", target)
+	case u.Load != "loaded":
+		return "", refuseNow(false, "%s is %s", target, u.Load)
+	case h.SystemState() == "stopping":
+		return "", refuseNow(false, "the system is shutting down")
+	case u.Stopped == systemd.Person && u.Down() && !q.ByPerson:
+		return "", refuseNow(false, "%s was stopped by a person and stays stopped", target)
+	case u.AutoRestart(), u.Active != "active" && !u.Down(), u.Job != 0:
+		return "", refuseNow(true, "%s is %s", target, u.Active)
+	case q.Remedy.Kind == remedy.Start && !u.Down():
+		return "", refuseNow(false, "%s is %s already", target, u.Active)
+	}
+	return target, nil
+}
+
+// Run implements Actor.
+func (h *hands) Run(ctx context.Context, p act.Plan) (incident.Attempt, error) {
+	h.lock.Lock()
+	q, known := h.plans[p.Text]
+	taken := h.busy[p.Target]
+	h.busy[p.Target] = true
+	h.lock.Unlock()
+	switch {
+	case !known || q.Attempt.ID == "":
+		h.flaw("a plan that was never made: %+v", p)
+		return incident.Attempt{}, refuseNow(false, "the attempt has no ID")
+	case taken:
+		h.flaw("two attempts at once on %s", p.Target)
+		return incident.Attempt{}, refuseNow(true, "another remedy is at work on %s", p.Target)
+	}
+	defer h.free(p.Target)
+	if old, err := h.p.disk.Attempt(q.Attempt.ID); err == nil {
+		return incident.Attempt{}, refuseNow(false, "attempt %s ran already and is %s", old.ID, old.Phase)
+	} else if !errors.Is(err, journal.ErrNotFound) {
+		return incident.Attempt{}, err
+	}
+	if _, err := h.check(q); err != nil {
+		return incident.Attempt{}, err
+	}
+	a := h.intent(q, p.Target)
+	if err := h.p.disk.PutAttempt(&a); err != nil {
+		return incident.Attempt{}, fmt.Errorf("write intent, nothing was done: %w", err)
+	}
+	if err := h.do(ctx, q.Remedy, &a); err != nil {
+		a.Error = err.Error()
+	}
+	h.p.point("acted")
+	a.Phase, a.Acted = incident.Acted, clock.Now(h.clock)
+	if err := h.p.disk.PutAttempt(&a); err != nil && !h.p.dead.Load() {
+		h.p.log.Error("result of action is not on disk", "error", err)
+	}
+	return a, nil
+}
+
+func (h *hands) intent(q act.Request, target string) incident.Attempt {
+	a := q.Attempt
+	a.Phase, a.Intended = incident.Intended, clock.Now(h.clock)
+	a.Kind, a.Remedy, a.Target = string(q.Remedy.Kind), q.Remedy.Name, target
+	u, _ := h.Unit(target)
+	a.Before = encode(evidence{u.InvocationID})
+	if q.Remedy.Kind == remedy.SetProperty || len(q.Remedy.Args.UndoExec) > 0 {
+		a.Undo = encode(h.properties(target))
+	}
+	return a
+}
+
+func (h *hands) free(target string) {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	delete(h.busy, target)
+}
+
+// do changes the machine. A process that is dead changes nothing any more.
+func (h *hands) do(ctx context.Context, rem *config.Remedy, a *incident.Attempt) error {
+	h.p.point("acting")
+	if h.p.dead.Load() {
+		return errKilled
+	}
+	h.watch(a)
+	h.did(a.ID, string(rem.Kind)+" "+a.Target)
+	switch rem.Kind {
+	case remedy.Start:
+		return h.life(a.Target)
+	case remedy.Restart:
+		return h.restart(a.Target)
+	case remedy.Stop:
+		h.change(a.Target, func(u *systemd.Unit) {
+			u.Active, u.Sub, u.MainPID, u.Stopped = "inactive", "dead", 0, systemd.Salve
+		})
+	case remedy.SetProperty:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for k, v := range rem.Args.Properties {
+			h.props[a.Target+" "+k] = v
+		}
+	}
+	select {
+	case <-time.After(5 * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// watch is the witness of the promises that hold for every action.
+func (h *hands) watch(a *incident.Attempt) {
+	old, err := h.p.disk.Attempt(a.ID)
+	if err != nil || old.Phase != incident.Intended {
+		h.flaw("attempt %s acts without an intent on disk", a.ID)
+	}
+	pauses, _ := h.p.disk.Pauses()
+	for _, p := range pauses {
+		if p.For == 0 || p.From.Age(clock.Now(h.clock)) < p.For {
+			h.flaw("attempt %s acts while %s is paused", a.ID, p.Scope)
+		}
+	}
+	if u, _ := h.Unit(a.Target); u.Stopped == systemd.Person && u.Down() && a.By == incident.ByRule {
+		h.flaw("attempt %s acts on %s, which a person stopped", a.ID, a.Target)
+	}
+}
+
+func (h *hands) properties(unit string) map[string]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.props)
+}
+
+// Undo implements Actor.
+func (h *hands) Undo(_ context.Context, id string) (incident.Attempt, error) {
+	a, err := h.p.disk.Attempt(id)
+	switch {
+	case err != nil:
+		return incident.Attempt{}, err
+	case a.Phase == incident.Undone:
+		return *a, nil
+	case len(a.Undo) == 0:
+		return *a, refuseNow(false, "%s cannot be taken back", a.Remedy)
+	}
+	a.Phase = incident.Undoing
+	if err := h.p.disk.PutAttempt(a); err != nil {
+		return *a, fmt.Errorf("write intent of undo, nothing was done: %w", err)
+	}
+	h.p.point("undoing")
+	if h.p.dead.Load() {
+		return *a, errKilled
+	}
+	if why := h.stuck(); why != nil {
+		return *a, why
+	}
+	h.mu.Lock()
+	h.acts = append(h.acts, "undo "+a.Remedy+" "+a.Target)
+	h.props = map[string]string{}
+	if err := json.Unmarshal(a.Undo, &h.props); err != nil {
+		h.flaws = append(h.flaws, err.Error())
+	}
+	h.mu.Unlock()
+	a.Phase, a.Undone = incident.Undone, clock.Now(h.clock)
+	if err := h.p.disk.PutAttempt(a); err != nil && !h.p.dead.Load() {
+		h.p.log.Error("undo is not on disk", "error", err)
+	}
+	return *a, nil
+}
+
+func (h *hands) stuck() error {
+	if h.p.undoFails.Load() {
+		return errors.New("systemd refused")
+	}
+	return nil
+}
+
+// Settle says by evidence what became of the attempts that an earlier process left open.
+func (h *hands) Settle() []incident.Attempt {
+	open := slices.DeleteFunc(h.p.disk.attempts(), func(a *incident.Attempt) bool { return !a.Open() })
+	out := make([]incident.Attempt, 0, len(open))
+	for _, a := range open {
+		if a.Phase == incident.Intended {
+			a.Phase, a.Reason = h.evident(a)
+			if a.Phase == incident.Acted {
+				a.Acted = clock.Now(h.clock)
+			}
+			if err := h.p.disk.PutAttempt(a); err != nil {
+				h.p.log.Error("settlement is not on disk", "error", err)
+			}
+		}
+		out = append(out, *a)
+	}
+	return out
+}
+
+func (h *hands) evident(a *incident.Attempt) (incident.Phase, string) {
+	var was evidence
+	if remedy.Kind(a.Kind) == remedy.SetProperty { // the properties themselves tell
+		var before map[string]string
+		decode(a.Undo, &before)
+		if maps.Equal(before, h.properties(a.Target)) {
+			return incident.NotDone, "the properties are as before"
+		}
+		return incident.Acted, "the properties were set"
+	}
+	if !isUnitKind(remedy.Kind(a.Kind)) {
+		return incident.Unknown, "nothing tells whether the program ran"
+	}
+	decode(a.Before, &was)
+	for { // systemd finishes its job whether or not the agent lives
+		u, _ := h.Unit(a.Target)
+		if u.Job == 0 {
+			if u.InvocationID != was.Invocation {
+				return incident.Acted, "it was started since"
+			}
+			return incident.NotDone, "it is the same as before"
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
