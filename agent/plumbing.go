@@ -282,6 +282,7 @@ func (a *agent) parts() map[string]func(context.Context) error {
 		"courier":   a.courier.Run,
 		"local":     a.server.Run,
 		"heartbeat": a.heartbeat,
+		"slim":      a.slim,
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	retryRefused   = time.Second // until a refused remedy's alert is decided about again
-	holdsAtLeast   = 250 * time.Millisecond
-	patientRecheck = 5 * time.Second // a standing decision is looked at again so often, whatever the facts
+	retryRefused   = time.Second      // until a refused remedy's alert is decided about again; doubles each time
+	retryLongest   = 30 * time.Second // but is never longer
+	patientRecheck = 5 * time.Second  // a standing decision is looked at again so often, whatever the facts
 )
 
 // onAlert takes what the rule engine says.
@@ -134,13 +134,20 @@ func (e *Engine) confirm(r *run) healing.Decision {
 
 // refuse remembers that the precheck said no for good; it is asked again when the unit changes.
 func (p *patient) refuse(remedy string, why *act.Refusal) {
-	if why.Temporary {
-		return
-	}
 	if p.refused == nil {
 		p.refused = make(map[string]string)
 	}
 	p.refused[remedy] = why.Reason
+}
+
+// forgive lets what was refused be asked again: the facts changed.
+func (p *patient) forgive() { p.refused, p.wait = nil, 0 }
+
+// retry is how long until a remedy that could not begin is tried again: longer each time, so that an
+// unwritable journal is not asked for ever at the same pace.
+func (p *patient) retry() time.Duration {
+	p.wait = min(max(2*p.wait, retryRefused), retryLongest)
+	return p.wait
 }
 
 // judgeDue decides about the alerts whose time has come.
@@ -172,7 +179,7 @@ func (e *Engine) reconsider(ctx context.Context, unit string) {
 	for _, s := range e.openStories() {
 		for _, p := range s.ordered() {
 			if unitOf(p.live) == unit {
-				p.refused = nil
+				p.forgive()
 				e.decide(ctx, s, p)
 			}
 		}

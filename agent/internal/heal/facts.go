@@ -160,10 +160,20 @@ func (e *Engine) candidate(rem *config.Remedy, unit, ruleName string) healing.Ca
 		c.Precondition = e.precondition(rem, unit)
 	}
 	if c.Target != unit && isUnitKind(rem.Kind) {
-		c.Unit = e.unitFacts(c.Target, nil)
+		c.Unit = e.unitFacts(c.Target, e.keeper(c.Target))
 	}
 	c.Verified, c.Failed = e.past.record(rem, ruleName)
 	return c
+}
+
+// keeper is the service that looks after the unit, and knows how long it takes to start; nil: none does.
+func (e *Engine) keeper(unit string) *config.Service {
+	for _, s := range e.cfg.Services {
+		if s.Covers(unit) {
+			return s
+		}
+	}
+	return nil
 }
 
 // precondition is judged by what the host says now.
@@ -204,6 +214,11 @@ func (h *attempts) put(a *incident.Attempt) {
 		}
 	}
 	h.all = append(h.all, a)
+}
+
+// drop forgets an attempt that never began.
+func (h *attempts) drop(id string) {
+	h.all = slices.DeleteFunc(h.all, func(a *incident.Attempt) bool { return a.ID == id })
 }
 
 // forget drops what is too old for any decision.

@@ -59,6 +59,7 @@ type trait struct {
 	broken bool          // it does not come up
 	dies   time.Duration // so long after it came up; 0: never
 	echo   bool          // its restart shows as failed for a moment
+	cures  func()        // what its coming up sets right
 }
 
 func newMachine(units ...string) *machine {
@@ -167,6 +168,9 @@ func (m *machine) life(name string) error {
 		return fmt.Errorf("systemd's job for %s ended as %q", name, "failed")
 	}
 	m.up(name)
+	if t.cures != nil {
+		t.cures()
+	}
 	if t.dies > 0 {
 		life := m.invocation(name)
 		time.AfterFunc(t.dies, func() {

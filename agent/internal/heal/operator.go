@@ -38,7 +38,7 @@ func (e *Engine) Pause(
 	if err := e.o.Journal.PutPause(&p); err != nil {
 		return incident.Pause{}, fmt.Errorf("journal pause: %w", err)
 	}
-	err := e.call(ctx, func() {
+	err := e.call(context.WithoutCancel(ctx), func() { // it is on disk: who asked may be gone, the pause holds
 		e.pauses = append(e.pauses, p)
 		e.announce(fmt.Sprintf("%s paused %s%s: %s", by, scope, forText(d), reason), "")
 	})
@@ -98,7 +98,7 @@ func (e *Engine) Resume(ctx context.Context, what, by string) ([]incident.Pause,
 			return nil, fmt.Errorf("journal end of pause: %w", err)
 		}
 	}
-	err := e.call(ctx, func() {
+	err := e.call(context.WithoutCancel(ctx), func() {
 		for _, gone := range ended {
 			e.endPause(gone.ID)
 			e.announce(fmt.Sprintf("%s resumed %s", by, gone.Scope), "")
@@ -157,6 +157,7 @@ func (e *Engine) Acknowledge(ctx context.Context, id string, keep bool, comment,
 			text += ": " + comment
 		}
 		e.note(s, incident.EvPerson, text, map[string]string{"by": by})
+		e.closeIfQuiet(s)
 		return nil
 	})
 }
@@ -169,9 +170,11 @@ func (e *Engine) Release(ctx context.Context, id, by string) (local.Story, error
 		}
 		e.note(s, incident.EvPerson, by+" handed the incident back to Salve", map[string]string{"by": by})
 		for _, p := range s.patients {
-			p.due, p.said, p.refused = e.o.Clock.Now().Boot, "", nil
+			p.due, p.said = e.o.Clock.Now().Boot, ""
+			p.forgive()
 		}
 		e.wakeAt(e.o.Clock.Now().Boot)
+		e.closeIfQuiet(s)
 		return nil
 	})
 }
@@ -216,6 +219,10 @@ func (e *Engine) RunByHand(
 	var d healing.Decision
 	var events chan local.Event
 	if err := e.call(ctx, func() {
+		if e.stopping {
+			d.Reason = ErrStopped.Error()
+			return
+		}
 		d = healing.Request(e.stamp(), e.requestFacts(rem, unit, e.services[ownerOf(rem)]), rem.Name)
 		if d.Verdict == healing.Act {
 			_, events = e.watchers.subscribe(0)
@@ -257,6 +264,8 @@ func (e *Engine) follow(
 		select {
 		case <-ctx.Done():
 			return local.RunResult{}, fmt.Errorf("no longer following; the run goes on: %w", ctx.Err())
+		case <-e.done:
+			return local.RunResult{}, fmt.Errorf("the run ends when the agent is back: %w", ErrStopped)
 		case ev, open := <-events:
 			if !open {
 				return local.RunResult{}, errSlow

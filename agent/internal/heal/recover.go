@@ -8,6 +8,7 @@ import (
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 // recover takes over what an earlier process left: attempts, pauses, open incidents.
@@ -53,6 +54,11 @@ func (e *Engine) revive(ctx context.Context) {
 // rules see that they clear; no data is no recovery.
 func (e *Engine) reopen(rec *incident.Incident) {
 	s := e.openStory(rec)
+	for _, a := range e.past.all { // the record may be older than its newest attempt
+		if a.Incident == rec.ID && !contains(rec.Attempts, a.ID) {
+			rec.Attempts = append(rec.Attempts, a.ID)
+		}
+	}
 	for i := range rec.Alerts {
 		a := &rec.Alerts[i]
 		if !a.Resolved.IsZero() {
@@ -135,8 +141,11 @@ func (e *Engine) orphan(a incident.Attempt) *story {
 // rejoin continues an attempt at the step after the one that is on disk.
 func (e *Engine) rejoin(ctx context.Context, s *story, a incident.Attempt) {
 	rem := e.remedyOf(a.Service, a.Remedy)
+	if rem == nil && a.Phase == incident.Undoing { // the journal has all that it takes
+		rem = &config.Remedy{Name: a.Remedy, Kind: remedy.Kind(a.Kind)}
+	}
 	if s.run != nil || rem == nil {
-		e.handOver(s, fmt.Sprintf("%s ran on %s, but is not configured any more: nobody can verify it", a.Remedy, a.Target))
+		e.abandon(s, a)
 		return
 	}
 	r := &run{story: s, remedy: rem, attempt: &a, judged: make(chan verdict, 1),
@@ -153,7 +162,7 @@ func (e *Engine) rejoin(ctx context.Context, s *story, a incident.Attempt) {
 	go func() {
 		defer e.work.Done()
 		if own.Phase == incident.Undoing {
-			e.undo(ctx, r, own.ID)
+			e.undo(ctx, r, own)
 			return
 		}
 		e.conclude(ctx, r, &own)
@@ -161,6 +170,17 @@ func (e *Engine) rejoin(ctx context.Context, s *story, a incident.Attempt) {
 	if a.Phase == incident.Acted {
 		e.verify(r)
 	}
+}
+
+// abandon settles an attempt that nobody can verify any more.
+func (e *Engine) abandon(s *story, a incident.Attempt) {
+	a.Phase = incident.Unknown
+	a.Reason = fmt.Sprintf("%s ran on %s, but is not configured any more: nobody can verify it", a.Remedy, a.Target)
+	if err := e.o.Journal.PutAttempt(&a); err != nil {
+		e.log.Error("cannot journal that an attempt was given up", "attempt", a.ID, "error", err)
+	}
+	e.past.put(&a)
+	e.handOver(s, a.Reason)
 }
 
 func (e *Engine) remedyOf(service, name string) *config.Remedy {

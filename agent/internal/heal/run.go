@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act"
@@ -41,6 +44,12 @@ type verdict struct {
 	reason  string
 }
 
+// Undo is tried so often, with a pause in between.
+const (
+	undoTries = 3
+	undoPause = 5 * time.Second
+)
+
 // errNoLonger says that the facts changed between the decision and the act.
 type errNoLonger struct{ reason string }
 
@@ -58,7 +67,7 @@ func (e *Engine) prepareRun(s *story, p *patient, rem *config.Remedy, d healing.
 		left: make(chan struct{}), ended: make(chan struct{}),
 	}
 	r.attempt = &incident.Attempt{
-		ID: fmt.Sprintf("%s-%d", s.ID, len(s.Attempts)+1), Incident: s.ID, Remedy: rem.Name, Kind: string(rem.Kind),
+		ID: e.number(s), Incident: s.ID, Remedy: rem.Name, Kind: string(rem.Kind),
 		Service: s.Service, By: by, Phase: incident.Intended, Intended: e.stamp(),
 	}
 	r.request = act.Request{Remedy: rem, ResetFailed: d.ResetFailed, ByPerson: by != incident.ByRule}
@@ -68,6 +77,15 @@ func (e *Engine) prepareRun(s *story, p *patient, rem *config.Remedy, d healing.
 	}
 	r.attempt.Target = targetOf(rem, r.request.Unit)
 	return r
+}
+
+// number is the ID of the incident's next attempt. None is ever given twice.
+func (e *Engine) number(s *story) string {
+	for s.begun = max(s.begun, len(s.Attempts)) + 1; ; s.begun++ {
+		if id := fmt.Sprintf("%s-%d", s.ID, s.begun); e.past.byID(id) == nil {
+			return id
+		}
+	}
 }
 
 // start lets the attempt begin.
@@ -113,7 +131,12 @@ func (e *Engine) act(ctx context.Context, r *run) (*incident.Attempt, error) {
 		r.story.evidence.await(ctx)
 	}
 	var again healing.Decision
-	if err := e.call(ctx, func() { again = e.confirm(r) }); err != nil {
+	if err := e.call(ctx, func() {
+		if again = e.confirm(r); again.Verdict == healing.Act {
+			e.note(r.story, incident.EvIntent, fmt.Sprintf("%s begins: %s", r.remedy.Name, plan.Text),
+				map[string]string{"attempt": r.attempt.ID, "disruptive": strconv.FormatBool(plan.Disruptive)})
+		}
+	}); err != nil {
 		return nil, err
 	}
 	if again.Verdict != healing.Act {
@@ -150,56 +173,97 @@ func (e *Engine) conclude(ctx context.Context, r *run, a *incident.Attempt) {
 	judged := *a
 	e.post(func() { e.outcome(r, judged) })
 	if undo {
-		e.undo(ctx, r, a.ID)
+		e.undo(ctx, r, judged)
 		return
 	}
 	e.post(func() { e.finish(r) })
 }
 
-// undo takes the attempt back. It is exempt from budgets, pauses and autonomy.
-func (e *Engine) undo(ctx context.Context, r *run, id string) {
+// undo takes the attempt back. It is exempt from budgets, pauses and autonomy. What cannot be taken back
+// is unknown and goes to a person.
+func (e *Engine) undo(ctx context.Context, r *run, a incident.Attempt) {
 	e.o.Step("undo")
-	undone, err := e.o.Act.Undo(ctx, id)
-	e.post(func() {
-		text := fmt.Sprintf("%s was taken back", r.remedy.Name)
-		if err != nil {
-			text = fmt.Sprintf("%s could not be taken back: %v", r.remedy.Name, err)
-		} else {
-			e.past.put(&undone)
-			r.attempt = &undone
+	undone, err := e.takeBack(ctx, r, a.ID)
+	if errors.Is(err, ErrStopped) {
+		return // the next start goes on with it
+	}
+	text := fmt.Sprintf("%s was taken back", r.remedy.Name)
+	if err != nil {
+		text = fmt.Sprintf("%s could not be taken back: %v", r.remedy.Name, err)
+		undone = a
+		undone.Phase, undone.Reason = incident.Unknown, strings.TrimPrefix(a.Reason+"; "+text, "; ")
+		if err := e.o.Journal.PutAttempt(&undone); err != nil {
+			e.log.Error("cannot journal that an undo failed", "attempt", a.ID, "error", err)
 		}
-		e.note(r.story, incident.EvUndo, text, map[string]string{"attempt": id})
-		e.finish(r)
+	}
+	e.post(func() {
+		e.past.put(&undone)
+		r.attempt = &undone
+		e.note(r.story, incident.EvUndo, text, map[string]string{"attempt": a.ID})
 		if err != nil {
 			e.handOver(r.story, text)
 		}
+		e.finish(r)
 	})
 }
 
-// refuse ends an attempt that did not begin.
+// takeBack tries a few times: systemd may just be coming back.
+func (e *Engine) takeBack(ctx context.Context, r *run, id string) (incident.Attempt, error) {
+	for try := 1; ; try++ {
+		undone, err := e.o.Act.Undo(ctx, id)
+		var refusal *act.Refusal
+		if err == nil || try == undoTries || errors.As(err, &refusal) && !refusal.Temporary {
+			return undone, err
+		}
+		e.log.Warn("cannot take an attempt back yet", "attempt", id, "try", try, "error", err)
+		pause := time.NewTimer(undoPause)
+		select {
+		case <-pause.C:
+		case <-r.left:
+			pause.Stop()
+			return undone, ErrStopped
+		}
+	}
+}
+
+// refuse ends an attempt that did not begin. Nothing of it is on disk, so nothing of it is kept.
 func (e *Engine) refuse(r *run, err error) {
-	reason := err.Error()
 	a := *r.attempt
-	a.Phase, a.Reason = incident.Refused, reason
+	a.Phase, a.Reason = incident.Refused, err.Error()
+	r.attempt = &a
+	e.past.drop(a.ID)
+	r.story.Attempts = slices.DeleteFunc(r.story.Attempts, func(id string) bool { return id == a.ID })
 	var refusal *act.Refusal
 	var changed errNoLonger
 	switch {
 	case errors.As(err, &changed):
 	case errors.As(err, &refusal):
-		if r.patient != nil {
+		if r.patient != nil && !refusal.Temporary {
 			r.patient.refuse(r.remedy.Name, refusal)
 		}
 	default: // no intent on disk, or systemd unreachable: nothing ran, and nothing says that it must not
 		e.log.Error("attempt could not begin", "attempt", a.ID, "error", err)
 	}
-	e.past.put(&a)
-	r.attempt = &a
-	e.note(r.story, incident.EvDecide, fmt.Sprintf("%s does not run: %s", r.remedy.Name, reason),
-		map[string]string{"remedy": r.remedy.Name, "attempt": a.ID})
+	text := fmt.Sprintf("%s does not run: %s", r.remedy.Name, a.Reason)
+	if p := r.patient; p == nil || p.unable != text {
+		e.note(r.story, incident.EvDecide, text, map[string]string{"remedy": r.remedy.Name, "attempt": a.ID})
+	}
 	if r.patient != nil {
-		r.patient.due = e.o.Clock.Now().Boot + retryRefused
+		e.putOff(r, text)
 	}
 	e.finish(r)
+}
+
+// putOff lets the alert of a refused attempt be decided about again later, and tells people when that
+// has gone on for too long: a decision that is always to act would never hand over.
+func (e *Engine) putOff(r *run, why string) {
+	p := r.patient
+	p.unable, p.due = why, e.o.Clock.Now().Boot+p.retry()
+	e.wakeAt(p.due)
+	s := r.story
+	if fires := p.fired.Age(e.stamp()); s.Escalate.Since.IsZero() && s.AckBy == "" && fires >= p.live.Rule.Escalate.After {
+		e.handOver(s, fmt.Sprintf("%s still fires after %s: %s", p.live.Rule.Name, fires.Round(time.Second), why))
+	}
 }
 
 // acted takes over the result of the action and begins to verify it.
@@ -230,6 +294,9 @@ func (e *Engine) outcome(r *run, a incident.Attempt) {
 func (e *Engine) finish(r *run) {
 	r.story.run = nil
 	close(r.ended)
+	if a := e.residue(r.story); a != nil {
+		e.handOver(r.story, fmt.Sprintf("what %s left behind on %s is unknown: %s", a.Remedy, a.Target, a.Reason))
+	}
 	e.save(r.story)
 	if r.attempt.Outcome == incident.Verified {
 		now := e.o.Clock.Now()
@@ -238,7 +305,9 @@ func (e *Engine) finish(r *run) {
 		}
 	}
 	for _, p := range r.story.patients {
-		p.said = ""
+		if r.attempt.Phase != incident.Refused {
+			p.said, p.unable, p.wait = "", "", 0
+		}
 		if p.due == 0 {
 			p.due = e.o.Clock.Now().Boot
 		}

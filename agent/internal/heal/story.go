@@ -20,6 +20,7 @@ type story struct {
 	*incident.Incident
 	patients map[patientID]*patient // alerts that fire
 	run      *run                   // the attempt under way; one at a time in one incident
+	begun    int                    // number of the newest attempt; those that were refused count, too
 	evidence *collection            // diagnosis
 }
 
@@ -34,6 +35,8 @@ type patient struct {
 	due     time.Duration     // when to decide again at the latest; 0: when a fact changes
 	said    string            // the last decision's reason, so that a standing one is recorded once
 	refused map[string]string // remedies that the precheck refused, with the reason
+	unable  string            // why the last attempt could not begin, so that it is recorded once
+	wait    time.Duration     // between the last two attempts that could not begin
 	would   string            // observe: the remedy that would have run
 }
 
@@ -179,7 +182,7 @@ func (e *Engine) discharge(ev rule.Event) {
 
 // closeIfQuiet ends an incident without firing alerts and without attempts under way.
 func (e *Engine) closeIfQuiet(s *story) {
-	if len(s.patients) > 0 || s.run != nil || !s.Quiet() || s.State == incident.Resolved {
+	if len(s.patients) > 0 || s.run != nil || !s.Quiet() || s.State == incident.Resolved || e.residue(s) != nil {
 		return
 	}
 	how := e.ending(s)
@@ -196,6 +199,21 @@ func (e *Engine) closeIfQuiet(s *story) {
 	e.unmute(s.Service)
 }
 
+// residue is an attempt of which nobody knows what it left behind, and which no alert would tell of: it
+// could not be taken back, or nothing ever fired. The incident then waits for a person.
+func (e *Engine) residue(s *story) *incident.Attempt {
+	if s.AckBy != "" || !s.Released.IsZero() {
+		return nil // somebody has seen it
+	}
+	for _, id := range s.Attempts {
+		a := e.past.byID(id)
+		if a != nil && a.Phase == incident.Unknown && (len(s.Alerts) == 0 || a.Outcome != "" && len(a.Undo) > 0) {
+			return a
+		}
+	}
+	return nil
+}
+
 // ending says in one sentence how an incident came to its end.
 func (e *Engine) ending(s *story) string {
 	for i := len(s.Attempts) - 1; i >= 0; i-- {
@@ -205,6 +223,8 @@ func (e *Engine) ending(s *story) string {
 		}
 	}
 	switch {
+	case s.AckBy != "" && len(s.Alerts) == 0:
+		return s.AckBy + " has it"
 	case s.WouldHave != "":
 		return fmt.Sprintf("it cleared by itself; %s would have run", s.WouldHave)
 	case len(s.Attempts) > 0:

@@ -77,6 +77,8 @@ func (e *Engine) Watch(ctx context.Context, replay int, send func(local.Event) e
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-e.done:
+			return ErrStopped
 		case ev, open := <-ch:
 			if !open {
 				return errSlow

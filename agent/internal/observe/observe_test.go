@@ -54,7 +54,7 @@ func (r *receiver) known(signal string) bool {
 	return r.newest[signal].Known
 }
 
-// told reports whether the newest sample of the signal says that it is unknown.
+// toldUnknown reports whether the newest sample of the signal says that it is unknown.
 func (r *receiver) toldUnknown(signal string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,8 +135,12 @@ func TestObserver(t *testing.T) {
 	} {
 		agenttest.Eventually(t, 10*time.Second, func() bool { return r.known(signal) }, signal+" is known")
 	}
-	agenttest.Eventually(t, 10*time.Second, func() bool { return r.toldUnknown("pool.db.active{x}") }, "the pool is unknown")
-	agenttest.Eventually(t, 10*time.Second, func() bool { return r.toldUnknown("host.cpu.busy") }, "a missing file is unknown")
+	eventually := func(signal string) {
+		t.Helper()
+		agenttest.Eventually(t, 10*time.Second, func() bool { return r.toldUnknown(signal) }, signal+" is unknown")
+	}
+	eventually("pool.db.active{x}")
+	eventually("host.cpu.busy") // its file is missing
 
 	// An OOM kill is announced by the kernel when the file changes, not only at the next sample.
 	events := filepath.Join(root, "sys/fs/cgroup/system.slice/x.service/memory.events")
@@ -150,10 +154,10 @@ func TestObserver(t *testing.T) {
 	}, "the OOM kills are counted")
 
 	o.UnitGone("x.service")
-	agenttest.Eventually(t, 10*time.Second, func() bool { return r.toldUnknown("unit.cpu{x.service}") }, "the unit is unknown")
+	eventually("unit.cpu{x.service}")
 
 	o.SetTargets(Targets{})
-	agenttest.Eventually(t, 10*time.Second, func() bool { return r.toldUnknown("probe.port.ok{x}") }, "the probe is unknown")
+	eventually("probe.port.ok{x}")
 	var names []string
 	for _, s := range o.Stats() {
 		names = append(names, s.Name)
@@ -180,7 +184,8 @@ func TestLeanObserverSamplesWhatIsNeeded(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name := range maps.Keys(r.newest) {
-		if !strings.HasPrefix(name, "host.memory.") && !strings.HasPrefix(name, "host.disk") && name != "unit.tasks{x.service}" {
+		host := strings.HasPrefix(name, "host.memory.") || strings.HasPrefix(name, "host.disk")
+		if !host && name != "unit.tasks{x.service}" {
 			t.Errorf("%s is sampled", name)
 		}
 	}

@@ -307,9 +307,9 @@ func TestGlobsMatchWhatExists(t *testing.T) {
 	f.await("the stopped instance is gone", func(e Event) bool {
 		return e.Kind == Removed && e.Unit.Name == "worker@1.service"
 	})
-	if got := f.Match("worker@*.service"); !slices.Equal(got, []string{"worker@2.service"}) {
-		t.Errorf("matched %v, want worker@2.service", got)
-	}
+	agenttest.Eventually(t, 5*time.Second, func() bool { // a question under way may load it for a moment
+		return slices.Equal(f.Match("worker@*.service"), []string{"worker@2.service"})
+	}, "only worker@2.service matched")
 	for _, nothing := range []string{"", "[", "x*"} {
 		if got := f.Match(nothing); len(got) != 0 {
 			t.Errorf("pattern %q matched %v", nothing, got)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,9 +34,8 @@ func TestDisksAreThoseThatCanFillUp(t *testing.T) {
 	book := source.NewBook()
 	var keys []string
 	d := NewDisks(Options{
-		Root: "testdata/root", Book: book, Keys: func(_ string, k []string) { keys = k },
+		Root: fixture(t), Book: book, Keys: func(_ string, k []string) { keys = k },
 	}, testClock{time.Now()})
-	d.opt.Root = fixture(t)
 	d.statfs = half
 	b := book.Batch()
 	if err := d.round(t.Context(), b); err != nil {
@@ -61,11 +61,12 @@ func TestHangingDiskIsUnknownAndAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := source.NewBook()
 		var failing error
-		d := NewDisks(Options{Root: root, Book: book, Changed: func(_ string, err error) { failing = err }}, testClock{time.Now()})
-		release, asked := make(chan struct{}), 0
+		changed := func(_ string, err error) { failing = err }
+		d := NewDisks(Options{Root: root, Book: book, Changed: changed}, testClock{time.Now()})
+		release, asked := make(chan struct{}), atomic.Int32{}
 		d.statfs = func(path string, st *unix.Statfs_t) error {
 			if strings.HasSuffix(path, "/mnt/share") {
-				asked++
+				asked.Add(1)
 				<-release
 			}
 			return half(path, st)
@@ -87,8 +88,8 @@ func TestHangingDiskIsUnknownAndAskedOnce(t *testing.T) {
 		if took := time.Since(start); took != 2*diskEvery+diskTimeout {
 			t.Errorf("three rounds took %v", took)
 		}
-		if asked != 1 || !errors.Is(failing, context.DeadlineExceeded) {
-			t.Errorf("asked %d times, error %v", asked, failing)
+		if asked.Load() != 1 || !errors.Is(failing, context.DeadlineExceeded) {
+			t.Errorf("asked %d times, error %v", asked.Load(), failing)
 		}
 		close(release)
 		if got := <-rounds; got[`host.disk["/mnt/share"].used_ratio`] != .5 {

@@ -116,7 +116,8 @@ func TestFailingFileIsUnknown(t *testing.T) {
 	}{
 		{"proc/stat", "cpu x", []string{"host.cpu.busy", "host.load.per_cpu"}, "host.cpu"},
 		{"proc/loadavg", "", []string{"host.load.per_cpu", "host.pids.used_ratio"}, "host.pids"},
-		{"proc/meminfo", "MemTotal: 1 kB\n", []string{"host.memory.available_ratio", "host.memory.swap_ratio"}, "host.memory"},
+		{"proc/meminfo", "MemTotal: 1 kB\n", []string{"host.memory.available_ratio", "host.memory.swap_ratio"},
+			"host.memory"},
 		{"proc/pressure/memory", "", []string{"host.psi.memory.some", "host.psi.memory.full"}, "host.psi.memory"},
 		{"proc/vmstat", "nr_free_pages 1\n", []string{"host.memory.oom_kills"}, ""}, // an old kernel: no failure
 		{"proc/net/snmp", "Tcp: RtoMin\nTcp: 1\n", []string{"host.tcp.retransmits"}, "host.tcp.snmp"},

@@ -82,7 +82,8 @@ func (w *watched) until(what string, ok func(round) bool) {
 func TestRealPool(t *testing.T) {
 	p := agenttest.PgBouncer(t)
 	w := watch(t, Target{
-		Service: "shop", Name: "db", PgBouncer: p.Socket, Database: p.Database, User: p.Stats, Every: 50 * time.Millisecond,
+		Service: "shop", Name: "db", PgBouncer: p.Socket, Database: p.Database, User: p.Stats,
+		Every: 50 * time.Millisecond,
 	})
 	w.until("an idle pool", func(r round) bool { return r["pool.db.used_ratio{shop}"] == 0 && len(r) == 5 })
 

@@ -59,7 +59,12 @@ func text(s string) func(net.Conn) {
 }
 
 func TestHTTPAnswers(t *testing.T) {
-	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nfit"
+	const (
+		open = "HTTP/1.1 200 OK\r\n\r\n" // ends with the connection
+		ok   = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nfit"
+		no   = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+		away = "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"
+	)
 	long := strings.Repeat("x", bodyLimit)
 	tests := []struct {
 		name   string
@@ -71,17 +76,18 @@ func TestHTTPAnswers(t *testing.T) {
 		{"good", text(ok), Target{}, 200, ""},
 		{"expected text", text(ok), Target{Body: "fit"}, 200, ""},
 		{"expected text missing", text(ok), Target{Body: "fat"}, 200, "expected text"},
-		{"expected text beyond the limit", text("HTTP/1.1 200 OK\r\n\r\n" + long + "fit"), Target{Body: "fit"}, 200, "expected text"},
-		{"expected text at the limit", text("HTTP/1.1 200 OK\r\n\r\n" + long[3:] + "fit"), Target{Body: "fit"}, 200, ""},
-		{"server error", text("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), Target{}, 503, "status 503"},
-		{"error that is accepted", text("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), Target{Status: []int{200, 503}}, 503, ""},
+		{"expected text beyond the limit", text(open + long + "fit"), Target{Body: "fit"}, 200, "expected text"},
+		{"expected text at the limit", text(open + long[3:] + "fit"), Target{Body: "fit"}, 200, ""},
+		{"server error", text(no), Target{}, 503, "status 503"},
+		{"error that is accepted", text(no), Target{Status: []int{200, 503}}, 503, ""},
 		{"good that is not accepted", text(ok), Target{Status: []int{204}}, 200, "status 200"},
-		{"redirect", text("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"), Target{}, 302, "status 302"},
-		{"redirect that is accepted", text("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"),
-			Target{Status: []int{302}}, 302, ""},
+		{"redirect", text(away), Target{}, 302, "status 302"},
+		{"redirect that is accepted", text(away), Target{Status: []int{302}}, 302, ""},
 		{"after an informational one", text("HTTP/1.1 103 Early Hints\r\n\r\n" + ok), Target{}, 200, ""},
-		{"informational ones for ever", text(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 50)), Target{}, 0, "informational"},
-		{"chunks", text("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfit\r\n0\r\n\r\n"), Target{Body: "fit"}, 200, ""},
+		{"informational ones for ever", text(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 50)),
+			Target{}, 0, "informational"},
+		{"chunks", text("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfit\r\n0\r\n\r\n"),
+			Target{Body: "fit"}, 200, ""},
 		{"garbage", text("\x00\x01\x02 not HTTP at all\r\n\r\n"), Target{}, 0, "malformed"},
 		{"nothing", text(""), Target{}, 0, "EOF"},
 		{"half a head", text("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"), Target{}, 0, "EOF"},
@@ -107,7 +113,7 @@ func TestHTTPAnswers(t *testing.T) {
 			if a.status != tt.status || a.answered != (tt.status != 0) || a.hasStatus != a.answered {
 				t.Errorf("status %d (answered: %v), want %d; error %v", a.status, a.answered, tt.status, a.err)
 			}
-			if tt.err == "" && a.err != nil || tt.err != "" && (a.err == nil || !strings.Contains(a.err.Error(), tt.err)) {
+			if (a.err == nil) != (tt.err == "") || a.err != nil && !strings.Contains(a.err.Error(), tt.err) {
 				t.Errorf("error %v, want %q", a.err, tt.err)
 			}
 		})

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -83,6 +84,8 @@ func newBench(t *testing.T) *bench {
 	b.Scheduler = New(Options{Clock: c, Log: hclog.NewNullLogger(), Book: source.NewBook(), Deliver: b.deliver})
 	b.newAsker = func(target Target, _ ExecFunc) (asker, error) {
 		f := &fakeService{clock: c, takes: 2 * ms, closed: make(chan struct{})}
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		b.services[target.Service] = f
 		return f, nil
 	}
@@ -109,6 +112,12 @@ func (b *bench) deliver(batch *source.Batch) {
 	batch.Release()
 }
 
+func (b *bench) service(name string) *fakeService {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.services[name]
+}
+
 // of takes the samples of one signal that came since it was asked last.
 func (b *bench) of(signal string) []observed {
 	b.mu.Lock()
@@ -130,7 +139,7 @@ func TestSchedulerDeliversSamples(t *testing.T) {
 		b := newBench(t)
 		b.SetTargets([]Target{{Service: "shop", Name: "health", TCP: "x"}})
 		time.Sleep(1900 * ms)
-		first := b.services["shop"].times()
+		first := b.service("shop").times()
 		if len(first) != 2 || first[1]-first[0] != time.Second {
 			t.Fatalf("asked at %v", first)
 		}
@@ -154,7 +163,7 @@ func TestHangAndRecovery(t *testing.T) {
 		b := newBench(t)
 		b.SetTargets([]Target{{Service: "shop", Name: "health", TCP: "x"}})
 		time.Sleep(1900 * ms)
-		shop := b.services["shop"]
+		shop := b.service("shop")
 		shop.set(500*ms, errors.New("timed out"))
 		b.of("probe.health.ok{shop}")
 		hung := shop.times()[1] + time.Second
@@ -190,7 +199,7 @@ func TestHundredProbesInFewBatches(t *testing.T) {
 		b := newBench(t)
 		var targets []Target
 		for i := range 100 {
-			targets = append(targets, Target{Service: string(rune('A'+i/26)) + string(rune('a'+i%26)), Name: "health", TCP: "x"})
+			targets = append(targets, Target{Service: fmt.Sprint("service-", i), Name: "health", TCP: "x"})
 		}
 		b.SetTargets(targets)
 		time.Sleep(2 * time.Second)
@@ -215,11 +224,11 @@ func TestReloadKeepsWhatStays(t *testing.T) {
 		stay, change := Target{Service: "stay", Name: "p", TCP: "x"}, Target{Service: "change", Name: "p", TCP: "x"}
 		b.SetTargets([]Target{stay, change, {Service: "go", Name: "p", TCP: "x"}})
 		time.Sleep(1500 * ms)
-		kept, replaced, gone := b.services["stay"], b.services["change"], b.services["go"]
+		kept, replaced, gone := b.service("stay"), b.service("change"), b.service("go")
 		change.TCP = "y"
 		b.SetTargets([]Target{change, stay})
 		time.Sleep(10 * ms)
-		if b.services["stay"] != kept || b.services["change"] == replaced {
+		if b.service("stay") != kept || b.service("change") == replaced {
 			t.Error("the unchanged probe was replaced, or the changed one kept")
 		}
 		<-gone.closed

@@ -37,7 +37,8 @@ func TestFixed(t *testing.T) {
 		want float64
 		ok   bool
 	}{
-		{"0.17 0.20", 0.17, true}, {"12", 12, true}, {"3.005", 3.005, true}, {"x", 0, false}, {"1.x", 0, false}, {".5", 0, false},
+		{"0.17 0.20", 0.17, true}, {"12", 12, true}, {"3.005", 3.005, true},
+		{"x", 0, false}, {"1.x", 0, false}, {".5", 0, false},
 	}
 	for _, tt := range tests {
 		v, _, ok := Fixed([]byte(tt.in))

@@ -1,6 +1,6 @@
 // Package schedule says when something periodic is due. What is due at the same moment costs one
 // wake-up of the process together, and on an idle host wake-ups are what costs: a hundred requests a
-// second that start at a hundred moments take six times the CPU of the same hundred in two groups.
+// second that start at a hundred moments take several times the CPU of the same hundred in two groups.
 package schedule
 
 import (

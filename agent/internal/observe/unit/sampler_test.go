@@ -40,8 +40,8 @@ func TestVersion2(t *testing.T) {
 	s := h.sampler(Options{Needed: func(signal, _ string) bool { return signal != "unit.fds" }})
 	s.Started(name, firstRun)
 	want := map[string]float64{
-		"unit.cpu": unknown, "unit.throttled": unknown, "unit.memory_bytes": 300000, "unit.memory_ratio": 300000. / 1024000,
-		"unit.tasks": 7, "unit.oom_kills": 2,
+		"unit.cpu": unknown, "unit.throttled": unknown,
+		"unit.memory_bytes": 300000, "unit.memory_ratio": 300000. / 1024000, "unit.tasks": 7, "unit.oom_kills": 2,
 		"unit.psi.cpu.some": unknown, "unit.psi.cpu.full": unknown, "unit.psi.memory.some": unknown,
 		"unit.psi.memory.full": unknown, "unit.psi.io.some": unknown, "unit.psi.io.full": unknown,
 	}
@@ -146,7 +146,8 @@ func TestForeignControllerDoesNotCount(t *testing.T) {
 	h.files("sys/fs/cgroup/unified/system.slice/x.service", "cpu.stat: usage_usec 1000500")
 	bytes := 30 * float64(os.Getpagesize())
 	want := map[string]float64{
-		"unit.cpu": 1, "unit.throttled": 0, "unit.memory_bytes": bytes, "unit.memory_ratio": bytes / 1024000, "unit.tasks": 3,
+		"unit.cpu": 1, "unit.throttled": 0, "unit.tasks": 3,
+		"unit.memory_bytes": bytes, "unit.memory_ratio": bytes / 1024000,
 	}
 	if diff := cmp.Diff(want, s.at(2*time.Second), approx); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
