@@ -2,8 +2,10 @@ package agent
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -136,5 +138,55 @@ func (h *host) checkWalk(in *localpb.Incident) {
 	}
 	if s := h.ctl("show", "--value", "--property=ActiveState", "web.service", "noisy.service"); s != "active\n\nactive" {
 		h.t.Errorf("the units are %q", s)
+	}
+}
+
+// What nobody can tell is not guessed and not repeated: an attempt with a program, during which the agent
+// died, is handed to people, whether the program ran or not.
+func TestUnknownIsNeverRepeated(t *testing.T) {
+	t.Parallel()
+	for name, ran := range map[string]int{"after intended of hook is on disk": 0, "before acted of hook is on disk": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			h.install("web.service", h.counted("web"))
+			hook := h.write("hook", fmt.Sprintf("#!/bin/sh\necho ran >> %s\n", h.file("hook.ran")), 0o755)
+			h.configure(fmt.Sprintf(`
+allow {
+  exec    = [%q]
+  actions = ["exec"]
+}
+service "web" {
+  unit    = "web.service"
+  startup = "100ms"
+  remedy "exec" "hook" {
+    command = [%q]
+  }
+}
+rule "web-down" {
+  services = ["web"]
+  when     = unit.failed
+  try      = ["hook"]
+}
+`, hook, hook))
+			p := h.spawn(dieAt + "=" + name)
+			h.crash("web.service")
+			p.awaitDeath(t)
+
+			a := h.start(nil)
+			e := a.await(event{typ: "escalate", service: "web"})
+			in := a.incident(e.GetIncident())
+			if s := in.GetSummary().GetState(); s != "escalated" {
+				t.Errorf("the incident is %s, want escalated", s)
+			}
+			if at := in.GetAttempts(); len(at) != 1 || at[0].GetPhase() != "unknown" {
+				t.Errorf("the attempts are %v, want one that is unknown", at)
+			}
+			a.await(event{typ: "decide", service: "web", fields: map[string]string{"guard": "unsettled"}})
+			a.stop()
+			if text, _ := os.ReadFile(h.file("hook.ran")); strings.Count(string(text), "ran") != ran {
+				t.Errorf("the program ran %d times, want %d", strings.Count(string(text), "ran"), ran)
+			}
+		})
 	}
 }

@@ -23,7 +23,7 @@ import (
 const (
 	configFile = "SALVE_TEST_CONFIG"
 	systemdBus = "SALVE_TEST_SYSTEMD"
-	dieAt      = "SALVE_TEST_DIE_AT" // number of the point at which it kills itself; unset: never
+	dieAt      = "SALVE_TEST_DIE_AT" // number or name of the point at which it kills itself; unset: never
 )
 
 // beAgent is the main function of that process.
@@ -33,9 +33,9 @@ func beAgent() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	o := Options{ConfigFile: os.Getenv(configFile), Systemd: os.Getenv(systemdBus), Log: hclog.New(&hclog.LoggerOptions{Level: hclog.Debug})}
-	if n, err := strconv.Atoi(os.Getenv(dieAt)); err == nil {
-		seam := points{at: func(i int, name string) {
-			if i == n {
+	if end := os.Getenv(dieAt); end != "" {
+		seam := points{at: func(n int, name string) {
+			if name == end || strconv.Itoa(n) == end {
 				fmt.Fprintln(os.Stderr, "killed at:", name)
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 				select {}

@@ -97,7 +97,7 @@ var stories = []struct {
 		h.Tells(health, 0)
 		h.Advance(4 * time.Second)
 		h.Silent(health)
-	}, incident.Escalated, 2 * time.Minute},
+	}, incident.Escalated, 7 * time.Minute},
 }
 
 // TestKilledAtEveryStep walks all points at which the agent can die: before each step, before and after

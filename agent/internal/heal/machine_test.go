@@ -47,6 +47,7 @@ type machine struct {
 	traits map[string]trait
 	serial int
 	acts   []string          // every action that began, "restart checkout.service"
+	times  []time.Duration   // and when, since the test began
 	ran    map[string]int    // how often each attempt acted
 	props  map[string]string // unit properties that were set
 	flaws  []string          // what no agent may ever do
@@ -214,10 +215,28 @@ func (m *machine) flaw(format string, args ...any) {
 func (m *machine) did(attempt, what string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.acts = append(m.acts, what)
+	m.acts, m.times = append(m.acts, what), append(m.times, m.clock.Now().Boot-boot)
 	if m.ran[attempt]++; m.ran[attempt] > 1 {
 		m.flaws = append(m.flaws, fmt.Sprintf("attempt %s ran %d times", attempt, m.ran[attempt]))
 	}
+}
+
+// gaps are the times between all actions so far.
+func (m *machine) gaps() []time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []time.Duration
+	for i := 1; i < len(m.times); i++ {
+		out = append(out, m.times[i]-m.times[i-1])
+	}
+	return out
+}
+
+// count is how many actions began so far.
+func (m *machine) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.times)
 }
 
 // taken returns the acts since the last call, one a line.

@@ -44,6 +44,7 @@ type rig struct {
 	sampled map[string]*float64 // what sources tell each second: "probe.health.ok{checkout}"; nil is unknown
 	locked  atomic.Pointer[string]
 	slow    atomic.Int64 // how long diagnosis takes
+	lost    clock.Stamp  // when the journal was lost
 	pages   []string     // "trigger web" or "resolve web", with step
 	deaf    map[string]bool
 	pageMu  sync.Mutex
@@ -130,7 +131,7 @@ func (r *rig) Start() {
 	settled := acts.Settle()
 	e, err := New(Options{Config: r.cfg, Clock: r.clock, Log: p.log, Units: r.machine, UnitEvents: p.events,
 		Samples: p.batches, Act: acts, Journal: p.disk, Page: p, Diagnose: p, Packages: p, Observe: p,
-		Settled: settled, Step: func(step string) { p.point("step " + step) }})
+		Settled: settled, BudgetUnknown: r.lost, Step: func(step string) { p.point("step " + step) }})
 	if err != nil {
 		r.t.Fatal(err)
 	}

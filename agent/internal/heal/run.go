@@ -294,8 +294,11 @@ func (e *Engine) outcome(r *run, a incident.Attempt) {
 func (e *Engine) finish(r *run) {
 	r.story.run = nil
 	close(r.ended)
-	if a := e.residue(r.story); a != nil {
+	switch a := e.residue(r.story); {
+	case a != nil:
 		e.handOver(r.story, fmt.Sprintf("what %s left behind on %s is unknown: %s", a.Remedy, a.Target, a.Reason))
+	case r.attempt.Outcome == incident.Inconclusive && len(r.story.patients) > 0:
+		e.handOver(r.story, fmt.Sprintf("whether %s helped cannot be told: %s", r.remedy.Name, r.attempt.Reason))
 	}
 	e.save(r.story)
 	if r.attempt.Outcome == incident.Verified {

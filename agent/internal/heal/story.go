@@ -149,9 +149,9 @@ func reads(vs []incident.Value, condition string) string {
 func (e *Engine) note(s *story, typ incident.EventType, text string, fields map[string]string) {
 	ev := incident.Event{At: e.stamp(), Type: typ, Text: text, Fields: fields}
 	s.Append(ev)
+	e.save(s) // first, so that who is told can ask for the story and finds it in it
 	e.watchers.publish(local.Event{Event: ev, Incident: s.ID, Service: s.Service, Opened: s.Opened})
 	e.log.Info("incident", "id", s.ID[:8], "service", s.Service, "event", string(typ), "text", text)
-	e.save(s)
 }
 
 // save journals the incident as it is. A journal that takes nothing is told by Healthy.

@@ -106,4 +106,4 @@ func (o *Observer) unitNeeded(signal, name string) bool {
 
 // UnitFigures are the control group files of one life of a unit as they stand, for the evidence of an
 // incident.
-func (o *Observer) UnitFigures(run UnitRun) ([]unit.Figure, error) { return o.layout.Figures(run) }
+func (o *Observer) UnitFigures(run UnitRun) ([]UnitFigure, error) { return o.layout.Figures(run) }

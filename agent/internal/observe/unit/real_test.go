@@ -182,7 +182,8 @@ func TestRealUnit(t *testing.T) {
 			u.tell("files", 50)
 			u.tell("burn", 300)
 			after := s.at(time.Since(start))
-			if grown := after["unit.memory_bytes"] - before["unit.memory_bytes"]; grown < 60<<20 || grown > 110<<20 { // the runtime grows, too
+			grown := after["unit.memory_bytes"] - before["unit.memory_bytes"]
+			if grown < 60<<20 || grown > 110<<20 { // the runtime grows, too
 				t.Errorf("memory grew by %v MiB, want 64", grown/(1<<20))
 			}
 			if grown := after["unit.fds"] - before["unit.fds"]; grown < 50 || grown > 55 { // some are the runtime's own

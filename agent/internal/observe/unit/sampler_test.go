@@ -290,8 +290,8 @@ func TestSetTargetsKeepsWhatStays(t *testing.T) {
 }
 
 type fakeWatcher struct {
-	modified, counted map[string]func()
-	stopped           int
+	modified map[string]func()
+	stopped  int
 }
 
 func (w *fakeWatcher) Modified(path string, fn func()) (func(), error) {

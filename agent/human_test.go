@@ -1,0 +1,158 @@
+package agent
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// up is the service web with a rule that also fires for a unit that was stopped.
+var up = strings.Replace(web, "when      = unit.failed", "when      = !unit.active", 1)
+
+// guard is a decision that something held back.
+func guard(name string) event {
+	return event{typ: "decide", service: "web", fields: map[string]string{"guard": name}}
+}
+
+// What a person does to a unit beats the automation: it stays as it is, and the record says why. What the
+// person gives back is looked after again.
+func TestHumanWins(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name  string
+		by    func(h *host)
+		why   string
+		again func(h *host) // gives the unit back
+	}{
+		{"stopped", func(h *host) { h.ctl("stop", "web.service") }, "stopped by a person",
+			func(h *host) { h.ctl("start", "web.service") }},
+		{"masked", func(h *host) {
+			h.ctl("mask", "web.service")
+			h.crash("web.service")
+		}, "is masked", func(h *host) { h.ctl("unmask", "web.service") }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := newWeb(t)
+			h.configure(up)
+			a := h.start(nil)
+			c.by(h)
+			if e := a.await(guard("human_wins")); !strings.Contains(e.GetText(), c.why) {
+				t.Errorf("the reason is %q, want one with %q", e.GetText(), c.why)
+			}
+			if n := len(h.starts("web")); n != 1 {
+				t.Errorf("the unit was started %d times, want 1", n)
+			}
+			a.never(event{typ: "intent"})
+			c.again(h)
+			a.ended("web")
+			h.crash("web.service")
+			a.await(event{typ: "verify", service: "web", fields: map[string]string{"outcome": "verified"}})
+		})
+	}
+}
+
+// A unit that is down when the agent comes was stopped by a person; also when it was up as the agent left.
+func TestStoppedWhileAgentWasDown(t *testing.T) {
+	t.Parallel()
+	h := newWeb(t)
+	h.configure(up)
+	h.start(nil).stop()
+	h.ctl("stop", "web.service")
+	a := h.start(nil)
+	a.await(guard("human_wins"))
+	if n := len(h.starts("web")); n != 1 {
+		t.Errorf("the unit was started %d times, want 1", n)
+	}
+}
+
+// lockstep: systemd's own restart is waited for, and not run against.
+func TestSystemdRestartsItself(t *testing.T) {
+	t.Parallel()
+	h := newWeb(t, "Restart=on-failure", "RestartSec=1500ms")
+	h.configure(strings.Replace(up, "!unit.active", `unit.state == "activating" || !unit.active`, 1))
+	a := h.start(nil)
+	h.crash("web.service")
+	agentMustSee(a, "web")
+	in := a.ended("web")
+	if n := len(in.GetAttempts()); n != 0 || in.GetSummary().GetEnd() != "it cleared by itself" {
+		t.Errorf("%d attempts, end %q; want none, by itself", n, in.GetSummary().GetEnd())
+	}
+	if n := len(h.starts("web")); n != 2 {
+		t.Errorf("the unit was started %d times, want 2", n)
+	}
+}
+
+// agentMustSee waits for the wait that systemd's own restart causes.
+func agentMustSee(a *running, service string) {
+	a.t.Helper()
+	a.await(guard("moving"))
+}
+
+// A slow starter is judged by nobody before its time to start is over; after that it is.
+func TestSlowStarter(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.install("web.service", h.counted("web"))
+	var healthy atomic.Bool
+	healthy.Store(true)
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !healthy.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer target.Close()
+	h.configure(strings.NewReplacer("URL", target.URL).Replace(`
+allow {
+  units   = ["web.service"]
+  actions = ["restart"]
+}
+service "web" {
+  unit    = "web.service"
+  startup = "2s"
+  probe "health" {
+    http    = "URL"
+    every   = "200ms"
+    timeout = "200ms"
+  }
+  remedy "restart" "again" {
+    verify {
+      within = "10s"
+      hold   = "100ms"
+    }
+  }
+}
+rule "web-ill" {
+  services = ["web"]
+  when     = !probe.health.ok
+  for      = "0s"
+  try      = ["again"]
+}
+`))
+	a := h.start(nil)
+	a.reads("probe.health.ok", "web", 1)
+
+	h.ctl("restart", "web.service")
+	healthy.Store(false)
+	a.reads("probe.health.ok", "web", 0)
+	healthy.Store(true)
+	a.reads("probe.health.ok", "web", 1)
+	a.never(event{service: "web"})
+
+	began := time.Now()
+	h.ctl("restart", "web.service")
+	healthy.Store(false)
+	fired := a.await(event{typ: "alert", service: "web"}).GetAt().AsTime()
+	if fired.Sub(began) < 2*time.Second {
+		t.Errorf("it fired %v after the start, want 2s at least", fired.Sub(began))
+	}
+	a.await(event{typ: "intent", service: "web"})
+	healthy.Store(true)
+	if in := a.ended("web"); in.GetSummary().GetEnd() != "again healed it" {
+		t.Errorf("the end is %q", in.GetSummary().GetEnd())
+	}
+}
