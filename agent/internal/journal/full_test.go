@@ -100,8 +100,12 @@ func fillUp(dir string, makeRoom func() error) error {
 	if err := makeRoom(); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(10 * time.Second); j.Healthy() != nil; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	look, late := time.NewTicker(time.Millisecond), time.After(10*time.Second)
+	defer look.Stop()
+	for j.Healthy() != nil {
+		select {
+		case <-look.C:
+		case <-late:
 			return fmt.Errorf("still: %w", j.Healthy())
 		}
 	}

@@ -102,7 +102,6 @@ func (s *salve) rules() string {
 		fmt.Fprintf(&b, `service "%[1]s" {
   unit    = "%[2]s"
   startup = "1s"
-  every   = "250ms"
 
   probe "health" {
     http    = "%[3]s"

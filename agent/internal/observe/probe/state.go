@@ -9,7 +9,7 @@ import (
 
 const (
 	// lateLeast is the shortest time after which an unanswered attempt counts as late.
-	lateLeast = 100 * time.Millisecond
+	lateLeast = 50 * time.Millisecond
 	// aside is the gap between attempts that run side by side because the first is late.
 	aside = 100 * time.Millisecond
 	// again is the gap between attempts after one that failed fast.
