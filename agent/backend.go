@@ -34,8 +34,12 @@ func (b backend) Status(ctx context.Context) (local.Status, error) {
 		s.Problems = append(s.Problems, "the last reload was refused, the old configuration holds: "+s.Config.Refused)
 	}
 	s.Version = version.Get().Version
+	now := a.o.Clock.Now().Boot
 	for _, st := range a.observer.Stats() {
 		src := local.Source{Name: st.Name, Duration: st.Last, Age: -1, Successes: st.Runs - st.Failures, Failures: st.Failures}
+		if st.Success > 0 {
+			src.Age = now - st.Success
+		}
 		if st.Err != "" {
 			src.Err = errors.New(st.Err)
 		}

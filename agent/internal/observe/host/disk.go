@@ -72,7 +72,7 @@ func (d *Disks) Run(ctx context.Context, deliver func(*source.Batch)) {
 			b.Release()
 			return
 		}
-		if d.meter.Record(time.Since(start), err) {
+		if d.meter.Record(d.clock.Now().Boot, time.Since(start), err) {
 			d.opt.changed(d.meter.Name, err)
 		}
 		deliver(b)

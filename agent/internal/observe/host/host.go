@@ -112,7 +112,7 @@ func (s *Sampler) sample(p *part, now time.Duration, b *source.Batch) {
 	if absent(err) {
 		err = nil
 	}
-	if p.meter.Record(time.Since(start), err) {
+	if p.meter.Record(now, time.Since(start), err) {
 		s.opt.changed(p.meter.Name, err)
 	}
 }

@@ -176,7 +176,7 @@ func (p *pool) once(ctx context.Context) time.Duration {
 	if ctx.Err() != nil {
 		return 0
 	}
-	if p.meter.Record(time.Since(start), err) {
+	if p.meter.Record(p.opt.Clock.Now().Boot, time.Since(start), err) {
 		p.tell(err)
 	}
 	if err != nil {

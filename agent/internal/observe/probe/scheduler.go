@@ -198,7 +198,7 @@ func (s *Scheduler) settle(r result) {
 	if p.gone {
 		return
 	}
-	p.meter.Record(r.latency, r.err)
+	p.meter.Record(now, r.latency, r.err)
 	counts, settled := p.answer(r.attempt, now, r.err == nil)
 	if !counts {
 		return

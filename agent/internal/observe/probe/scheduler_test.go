@@ -167,12 +167,12 @@ func TestHangAndRecovery(t *testing.T) {
 		shop.set(500*ms, errors.New("timed out"))
 		b.of("probe.health.ok{shop}")
 		hung := shop.times()[1] + time.Second
-		time.Sleep(hung + 649*ms - b.opt.Clock.Now().Boot)
+		time.Sleep(hung + 599*ms - b.opt.Clock.Now().Boot)
 		if got := b.of("probe.health.ok{shop}"); got != nil {
 			t.Fatalf("judged before all three missed: %v", got)
 		}
 		time.Sleep(2 * ms)
-		want := []observed{{"probe.health.ok{shop}", hung + 650*ms, 0, true}}
+		want := []observed{{"probe.health.ok{shop}", hung + 600*ms, 0, true}}
 		if diff := cmp.Diff(want, b.of("probe.health.ok{shop}")); diff != "" {
 			t.Fatalf("-want +got:\n%s", diff)
 		}

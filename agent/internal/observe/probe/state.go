@@ -11,7 +11,7 @@ const (
 	// lateLeast is the shortest time after which an unanswered attempt counts as late.
 	lateLeast = 50 * time.Millisecond
 	// aside is the gap between attempts that run side by side because the first is late.
-	aside = 100 * time.Millisecond
+	aside = 50 * time.Millisecond
 	// again is the gap between attempts after one that failed fast.
 	again = 200 * time.Millisecond
 	// kickGap is the gap between attempts after a kick.

@@ -11,6 +11,7 @@ type Stats struct {
 	Runs     uint64        // how often it was asked
 	Failures uint64        // how often that failed
 	Last     time.Duration // how long the last time took
+	Success  time.Duration // when it last went well, as clock.Instant.Boot; 0: never yet
 	Busy     time.Duration // how long all of them took together
 	Err      string        // why it failed the last time; "" if it did not
 }
@@ -21,17 +22,20 @@ type Meter struct {
 	Name string
 
 	runs, failures atomic.Uint64
-	last, busy     atomic.Int64
+	last, busy, ok atomic.Int64
 	err            atomic.Pointer[error]
 }
 
-// Record notes one run. It reports whether the source began to fail or to work again with it: the
+// Record notes one run that ended at the moment at (a Boot time). It reports whether the source began to fail or to work again with it: the
 // moment for one line in the log.
-func (m *Meter) Record(took time.Duration, err error) (changed bool) {
+func (m *Meter) Record(at, took time.Duration, err error) (changed bool) {
 	m.runs.Add(1)
 	m.last.Store(int64(took))
 	m.busy.Add(int64(took))
 	failing := m.err.Load() != nil
+	if err == nil {
+		m.ok.Store(int64(at))
+	}
 	switch {
 	case err != nil:
 		m.failures.Add(1)
@@ -49,7 +53,7 @@ func (m *Meter) keep(err error) { m.err.Store(&err) }
 func (m *Meter) Stats() Stats {
 	s := Stats{
 		Name: m.Name, Runs: m.runs.Load(), Failures: m.failures.Load(),
-		Last: time.Duration(m.last.Load()), Busy: time.Duration(m.busy.Load()),
+		Last: time.Duration(m.last.Load()), Busy: time.Duration(m.busy.Load()), Success: time.Duration(m.ok.Load()),
 	}
 	if err := m.err.Load(); err != nil {
 		s.Err = (*err).Error()

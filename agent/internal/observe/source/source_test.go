@@ -52,18 +52,19 @@ func TestMeterTellsChangesOnly(t *testing.T) {
 		changed bool
 	}{{nil, false}, {failure, true}, {failure, false}, {errors.New("worse"), false}, {nil, true}, {nil, false}}
 	for i, s := range steps {
-		if got := m.Record(time.Millisecond, s.err); got != s.changed {
+		if got := m.Record(time.Duration(i+1)*time.Second, time.Millisecond, s.err); got != s.changed {
 			t.Errorf("step %d: changed %v", i, got)
 		}
 		if got := m.Stats(); (got.Err != "") != (s.err != nil) || s.err != nil && got.Err != s.err.Error() {
 			t.Errorf("step %d: %+v", i, got)
 		}
 	}
-	want := Stats{Name: "x", Runs: 6, Failures: 3, Last: time.Millisecond, Busy: 6 * time.Millisecond}
+	want := Stats{Name: "x", Runs: 6, Failures: 3, Last: time.Millisecond, Busy: 6 * time.Millisecond,
+		Success: 6 * time.Second}
 	if got := m.Stats(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if n := testing.AllocsPerRun(100, func() { m.Record(1, nil) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { m.Record(1, 1, nil) }); n != 0 {
 		t.Errorf("a run without a failure allocates %v times", n)
 	}
 }

@@ -133,7 +133,7 @@ func (s *Sampler) Sample(now time.Duration, b *source.Batch) {
 		u.plan(s.opt.Grid, now)
 	}
 	if did {
-		s.meter.Record(time.Since(start), failed)
+		s.meter.Record(now, time.Since(start), failed)
 	}
 }
 
