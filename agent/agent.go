@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/local"
@@ -218,7 +219,7 @@ func (a *agent) load() (*config.Agent, error) {
 }
 
 // AskReload asks the running agent of the same configuration file to read it again, and fails with
-// the reason when the agent refuses it. The socket is that of the file, or of the default path when
+// the reason when the agent refuses it. The socket is the one that the file names, or the default when
 // the file is too broken to say.
 func AskReload(ctx context.Context, o Options) error {
 	if err := o.validate(); err != nil {
@@ -232,7 +233,7 @@ func AskReload(ctx context.Context, o Options) error {
 	defer conn.Close()
 	answer, err := localpb.NewAgentClient(conn).Reload(ctx, &localpb.ReloadRequest{})
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", socket, err)
+		return fmt.Errorf("ask %s: %s", socket, status.Convert(err).Message())
 	}
 	fmt.Println(strings.TrimSpace("configuration loaded, digest " + answer.GetDigest()))
 	return nil

@@ -15,6 +15,7 @@ func TestSocketOf(t *testing.T) {
 		{`socket = "/srv/a.sock"`, "/run/user/1/salve", "/srv/a.sock"},
 		{`socket = (`, "/run/user/1/salve", "/run/user/1/salve/agent.sock"},
 		{`socket = (`, "", defaults.Socket},
+		{"socket = \"/srv/a.sock\"\nnonsense = 1", "", "/srv/a.sock"},
 	} {
 		t.Setenv("RUNTIME_DIRECTORY", c.runtime)
 		write(t, path, []byte(c.src+"\n"))
