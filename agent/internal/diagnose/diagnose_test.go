@@ -1,0 +1,112 @@
+package diagnose
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/observe"
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/clock"
+)
+
+type figures struct {
+	list []observe.UnitFigure
+	err  error
+}
+
+func (f figures) UnitFigures(observe.UnitRun) ([]observe.UnitFigure, error) { return f.list, f.err }
+
+type commands struct {
+	argv []string
+	out  act.Output
+	err  error
+}
+
+func (c *commands) Command(_ context.Context, cmd act.Cmd) (act.Output, error) {
+	if cmd.Purpose != act.Diagnose {
+		return act.Output{}, errors.New("diagnosis runs a program that is not there to look")
+	}
+	c.argv = cmd.Argv
+	return c.out, c.err
+}
+
+func newDoctor(t *testing.T, f figures, c *commands, user bool) *Doctor {
+	t.Helper()
+	system, err := clock.System()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(Options{Clock: system, Figures: f, Commands: c, User: user})
+}
+
+var ill = systemd.Unit{Name: "web.service", Active: "active", Sub: "running", Result: "success", MainPID: 7,
+	ControlGroup: "/system.slice/web.service", InvocationID: "abc"}
+
+func TestVolatile(t *testing.T) {
+	d := newDoctor(t, figures{list: []observe.UnitFigure{{File: "memory.current", Text: "4096"}}}, &commands{}, false)
+	found := d.Volatile(t.Context(), ill)
+	if len(found) != 3 {
+		t.Fatalf("%d pieces of evidence", len(found))
+	}
+	if e := found[0]; e.Title != "unit web.service" || !strings.Contains(e.Text, "memory.current: 4096") ||
+		!strings.Contains(e.Text, "main process 7") {
+		t.Errorf("unit: %q\n%s", e.Title, e.Text)
+	}
+	if e := found[1]; e.Title != "top processes" || !strings.Contains(e.Text, "by memory:") {
+		t.Errorf("processes: %q\n%s", e.Title, e.Text)
+	}
+	for _, e := range found {
+		if e.At.IsZero() || strings.TrimSpace(e.Text) == "" {
+			t.Errorf("%s has no time or no text", e.Title)
+		}
+	}
+}
+
+// What could not be had is said: silence would look like "nothing there".
+func TestWhatIsMissingIsSaid(t *testing.T) {
+	d := newDoctor(t, figures{err: errors.New("no such group")}, &commands{err: errors.New("journalctl: not found")}, false)
+	if e := d.Volatile(t.Context(), ill)[0]; !strings.Contains(e.Text, "could not be had: no such group") {
+		t.Errorf("unit: %s", e.Text)
+	}
+	if e := d.Durable(t.Context(), ill)[0]; !strings.Contains(e.Text, "could not be had: journalctl: not found") {
+		t.Errorf("journal: %s", e.Text)
+	}
+	d = newDoctor(t, figures{}, &commands{out: act.Output{Code: 1, Stderr: []byte("No journal files were found.\n")}}, false)
+	if e := d.Durable(t.Context(), ill)[0]; !strings.Contains(e.Text, "No journal files were found.") {
+		t.Errorf("journal: %s", e.Text)
+	}
+}
+
+func TestJournalOfTheRightManager(t *testing.T) {
+	for user, option := range map[bool]string{false: "--unit", true: "--user-unit"} {
+		c := &commands{out: act.Output{Stdout: []byte("line\n")}}
+		d := newDoctor(t, figures{}, c, user)
+		e := d.Durable(t.Context(), ill)[0]
+		if i := slices.Index(c.argv, option); i < 0 || c.argv[i+1] != "web.service" || e.Text != "line\n" {
+			t.Errorf("user %v: %v: %q", user, c.argv, e.Text)
+		}
+	}
+}
+
+func TestEvidenceIsBounded(t *testing.T) {
+	c := &commands{out: act.Output{Stdout: []byte(strings.Repeat("ä", maxText))}}
+	e := newDoctor(t, figures{}, c, false).Durable(t.Context(), ill)[0]
+	if len(e.Text) > maxText+100 || !strings.HasSuffix(e.Text, "(cut)\n") || strings.ContainsRune(e.Text, '�') {
+		t.Errorf("%d bytes, end %q", len(e.Text), e.Text[len(e.Text)-20:])
+	}
+}
+
+func TestWithoutAUnit(t *testing.T) {
+	c := &commands{}
+	d := newDoctor(t, figures{}, c, false)
+	if n := len(d.Volatile(t.Context(), systemd.Unit{})); n != 2 {
+		t.Errorf("%d pieces about the host", n)
+	}
+	if d.Durable(t.Context(), systemd.Unit{}); c.argv != nil {
+		t.Errorf("a journal of no unit was asked for: %v", c.argv)
+	}
+}
