@@ -158,13 +158,18 @@ func (h *host) start(change func(*Options)) *running {
 	return r
 }
 
+// logTo makes an agent log there.
+func logTo(log *logText) func(*Options) {
+	return func(o *Options) { o.Log = hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Debug}) }
+}
+
 // launch runs an agent and does not wait for anything.
 func (h *host) launch(change func(*Options)) *running {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{cancel: cancel, done: make(chan struct{})}
-	log := newLog(h.t)
-	o := Options{ConfigFile: h.file("agent.hcl"), Systemd: h.bus, Log: hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Debug})}
+	o := Options{ConfigFile: h.file("agent.hcl"), Systemd: h.bus}
+	logTo(newLog(h.t))(&o)
 	if change != nil {
 		change(&o)
 	}

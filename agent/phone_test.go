@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -124,7 +125,7 @@ func (p *phone) told() string {
 	return b.String()
 }
 
-// saw fails the test if an event like that came.
+// never fails the test if an event like that came.
 func (p *phone) never(w event) {
 	p.t.Helper()
 	p.mu.Lock()
@@ -187,7 +188,7 @@ func (p *phone) reads(name, of string, value float64) {
 	}, name+" of "+of+" is as it must be")
 }
 
-// log keeps what an agent logs and shows it if the test fails.
+// logText keeps what an agent logs and shows it if the test fails.
 type logText struct {
 	mu  sync.Mutex
 	buf strings.Builder
@@ -213,4 +214,15 @@ func (l *logText) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
+}
+
+// finds waits until the doctor says something with that text.
+func (p *phone) finds(text string) {
+	p.t.Helper()
+	agenttest.Eventually(p.t, patience, func() bool {
+		r, err := p.Doctor(p.t.Context(), &localpb.DoctorRequest{})
+		return err == nil && slices.ContainsFunc(r.GetFindings(), func(f *localpb.Finding) bool {
+			return strings.Contains(f.GetText(), text)
+		})
+	}, "the doctor says: "+text)
 }

@@ -164,17 +164,21 @@ func (h *hands) do(ctx context.Context, rem *config.Remedy, a *incident.Attempt)
 			u.Active, u.Sub, u.MainPID, u.Stopped = "inactive", "dead", 0, systemd.Salve
 		})
 	case remedy.SetProperty:
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		for k, v := range rem.Args.Properties {
-			h.props[a.Target+" "+k] = v
-		}
+		h.setProperties(a.Target, rem.Args.Properties)
 	}
 	select {
 	case <-time.After(5 * time.Millisecond):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+func (h *hands) setProperties(unit string, props map[string]string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, v := range props {
+		h.props[unit+" "+k] = v
 	}
 }
 

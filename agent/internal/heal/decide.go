@@ -50,6 +50,7 @@ func (e *Engine) flap(ctx context.Context, ev rule.Event) {
 	if p := s.patients[idOf(ev.Alert)]; p != nil {
 		e.decide(ctx, s, p)
 	}
+	e.closeIfQuiet(s)
 }
 
 // decide asks the pure function about one alert and does what it says.
@@ -68,6 +69,7 @@ func (e *Engine) decide(ctx context.Context, s *story, p *patient) {
 		e.wakeAt(p.due)
 		switch d.Verdict {
 		case healing.Act:
+			p.due = 0 // its end decides anew, and at once
 			e.begin(ctx, s, p, e.remedyOf(s.Service, d.Remedy), d)
 			return
 		case healing.Observe:
@@ -87,7 +89,10 @@ func (e *Engine) decide(ctx context.Context, s *story, p *patient) {
 // record writes a decision into the timeline, once while it stands.
 func (e *Engine) record(s *story, p *patient, d healing.Decision) {
 	key := string(d.Guard) + d.Remedy // after the hand-over the same guard holds, which is no news
-	if p.said == key || d.Verdict == healing.Nothing {
+	if d.Verdict == healing.Wait {
+		key += " for now" // when the same guard comes to hold for longer, that is news
+	}
+	if d.Verdict == healing.Nothing || p.said == key && d.Verdict != healing.Act {
 		return
 	}
 	p.said = key
@@ -119,7 +124,7 @@ func (e *Engine) confirm(r *run) healing.Decision {
 		return healing.Decision{Verdict: healing.Hold, Guard: healing.Shutdown, Reason: "the agent is stopping"}
 	}
 	if r.patient == nil {
-		return healing.Request(e.stamp(), e.requestFacts(r.remedy, r.request.Unit, r.story), r.remedy.Name)
+		return healing.Request(e.stamp(), e.requestFacts(r.remedy, r.request.Unit, r.story, r.attempt.ID), r.remedy.Name)
 	}
 	p := r.story.patients[idOf(r.patient.live)]
 	if p == nil {
@@ -184,6 +189,18 @@ func (e *Engine) reconsider(ctx context.Context, unit string) {
 			}
 		}
 	}
+}
+
+// rethink decides anew about every alert: a person changed what decisions look at.
+func (e *Engine) rethink() {
+	now := e.o.Clock.Now().Boot
+	for _, s := range e.stories {
+		for _, p := range s.patients {
+			p.due = now
+			p.forgive()
+		}
+	}
+	e.wakeAt(now)
 }
 
 // unmute decides anew about the services that waited for the dependency.

@@ -177,7 +177,7 @@ func (e *Engine) checks() []check {
 		}
 		for _, rem := range s.Remedies {
 			for _, unit := range units {
-				f := e.requestFacts(rem, unit, nil)
+				f := e.requestFacts(rem, unit, nil, "")
 				f.Candidates[0].Conditional = f.Candidates[0].Conditional && f.Candidates[0].Precondition == expr.Unknown
 				out = append(out, check{rem: rem, unit: unit, decision: healing.Request(e.stamp(), f, rem.Name)})
 			}

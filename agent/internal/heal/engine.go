@@ -213,7 +213,10 @@ func (e *Engine) call(ctx context.Context, f func()) error {
 
 // Swap makes cfg the configuration that holds.
 func (e *Engine) Swap(ctx context.Context, cfg *config.Agent) error {
-	return e.call(ctx, func() { e.use(cfg) })
+	return e.call(ctx, func() {
+		e.use(cfg)
+		e.rethink()
+	})
 }
 
 // Alive returns when the engine's goroutine has answered.

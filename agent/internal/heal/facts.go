@@ -56,8 +56,9 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 	return f
 }
 
-// requestFacts are the facts of a remedy that a person asks for without an alert.
-func (e *Engine) requestFacts(rem *config.Remedy, unit string, s *story) healing.Facts {
+// requestFacts are the facts of a remedy that a person asks for without an alert. own is the attempt that
+// is made of it already, "" if none is.
+func (e *Engine) requestFacts(rem *config.Remedy, unit string, s *story, own string) healing.Facts {
 	f := healing.Facts{
 		Alert:  healing.Alert{Rule: "a person's request", Service: ownerOf(rem), Instance: unit, Firing: true},
 		Host:   e.hostFacts(),
@@ -66,10 +67,8 @@ func (e *Engine) requestFacts(rem *config.Remedy, unit string, s *story) healing
 	}
 	if s != nil {
 		f.Incident = tale(s)
-		if s.run != nil {
-			f.History = slices.DeleteFunc(f.History, func(a incident.Attempt) bool { return a.ID == s.run.attempt.ID })
-		}
 	}
+	f.History = slices.DeleteFunc(f.History, func(a incident.Attempt) bool { return a.ID == own })
 	if unit != "" {
 		f.Unit = e.unitFacts(unit, rem.Service)
 	}

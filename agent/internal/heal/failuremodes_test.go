@@ -278,6 +278,19 @@ func TestDoubleRun(t *testing.T) {
 	})
 }
 
+// The first run is over, and whether it helped is being watched.
+func TestDoubleRunWhileVerifying(t *testing.T) {
+	heals(t, one, func(h *rig) {
+		h.Fails("checkout.service")
+		h.Advance(2 * time.Second)
+		res, err := h.p.RunByHand(h.ctx(), local.RunRequest{Remedy: "restart", By: "eve"}, nothing)
+		if err != nil || res.Verdict != "refused" || res.Reason != "restart is being verified on checkout.service" {
+			t.Errorf("a second run beside the first: %+v, %v", res, err)
+		}
+		h.WantActs("restart checkout.service")
+	})
+}
+
 // The agent dies while systemd works on its job.
 func TestDiesInTheMiddle(t *testing.T) {
 	heals(t, one, func(h *rig) {
@@ -317,7 +330,32 @@ func TestOnePassResets(t *testing.T) {
 			t.Errorf("%d and %d attempts in nineteen minutes", limits, restarts)
 		}
 		h.WantState("checkout", incident.Escalated)
-		h.WantSaid("checkout", "is flapping")
+		h.WantSaid("checkout", "people are told instead of acting")
+		if n := len(h.told()); n > 6 {
+			t.Errorf("people were told %d times in nineteen minutes: %q", n, h.told())
+		}
+		h.Advance(20 * time.Minute)
+		h.WantState("checkout", incident.Resolved)
+	})
+}
+
+// It is well for a while between two faults, so that each is an incident of its own; what was tried in
+// those before counts.
+func TestOnePassResetsAcrossIncidents(t *testing.T) {
+	heals(t, two, func(h *rig) {
+		for range 20 {
+			h.Tells(health, 0)
+			h.Advance(2 * time.Minute)
+			h.Tells(health, 1)
+			h.Advance(30 * time.Second)
+		}
+		tries := map[string]int{}
+		for _, a := range h.disk.attempts() {
+			tries[a.Remedy]++
+		}
+		if tries["limit"] != 3 || tries["restart"] != 3 {
+			t.Errorf("in fifty minutes: %v", tries)
+		}
 	})
 }
 

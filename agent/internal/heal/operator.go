@@ -110,13 +110,7 @@ func (e *Engine) Resume(ctx context.Context, what, by string) ([]incident.Pause,
 // endPause drops a pause and decides anew about everything.
 func (e *Engine) endPause(id string) {
 	e.pauses = slices.DeleteFunc(e.pauses, func(p incident.Pause) bool { return p.ID == id })
-	now := e.o.Clock.Now().Boot
-	for _, s := range e.stories {
-		for _, p := range s.patients {
-			p.due = now
-		}
-	}
-	e.wakeAt(now)
+	e.rethink()
 }
 
 // remind says daily that a pause without an end still holds, and drops those that are over.
@@ -219,11 +213,7 @@ func (e *Engine) RunByHand(
 	var d healing.Decision
 	var events chan local.Event
 	if err := e.call(ctx, func() {
-		if e.stopping {
-			d.Reason = ErrStopped.Error()
-			return
-		}
-		d = healing.Request(e.stamp(), e.requestFacts(rem, unit, e.services[ownerOf(rem)]), rem.Name)
+		d = e.asked(rem, unit)
 		if d.Verdict == healing.Act {
 			_, events = e.watchers.subscribe(0)
 			r = e.beginByHand(ctx, rem, unit, d, req.By)
@@ -236,6 +226,20 @@ func (e *Engine) RunByHand(
 	}
 	defer e.post(func() { e.watchers.unsubscribe(events) })
 	return e.follow(ctx, r, events, send)
+}
+
+// asked decides whether a remedy may run now because a person wants it.
+func (e *Engine) asked(rem *config.Remedy, unit string) healing.Decision {
+	s := e.services[ownerOf(rem)]
+	d := healing.Request(e.stamp(), e.requestFacts(rem, unit, s, ""), rem.Name)
+	switch {
+	case e.stopping:
+		d = healing.Decision{Verdict: healing.Hold, Guard: healing.Shutdown, Reason: ErrStopped.Error()}
+	case d.Verdict == healing.Act && s != nil && s.run != nil: // an attempt is over but for its last words
+		d = healing.Decision{Verdict: healing.Hold, Guard: healing.Busy,
+			Reason: fmt.Sprintf("%s has not ended on %s", s.run.remedy.Name, s.run.attempt.Target)}
+	}
+	return d
 }
 
 // beginByHand joins the service's open incident, or opens one for the run.
@@ -305,7 +309,7 @@ func (e *Engine) result(ctx context.Context, r *run) (local.RunResult, error) {
 func (e *Engine) dryRun(ctx context.Context, rem *config.Remedy, unit string) (local.RunResult, error) {
 	var d healing.Decision
 	if err := e.call(ctx, func() {
-		d = healing.Request(e.stamp(), e.requestFacts(rem, unit, e.services[ownerOf(rem)]), rem.Name)
+		d = e.asked(rem, unit)
 	}); err != nil {
 		return local.RunResult{}, err
 	}

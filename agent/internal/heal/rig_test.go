@@ -36,9 +36,10 @@ type rig struct {
 	t       testing.TB
 	disk    *disk
 	cfg     *config.Agent
-	p       *process // the agent that runs
-	killAt  int      // the agent is killed at the point of this number, counted from 1; 0: at none
-	passed  []string // every point that was passed
+	p       *process          // the agent that runs
+	killAt  int               // the agent is killed at the point of this number, counted from 1; 0: at none
+	passed  []string          // every point that was passed
+	at      map[string]func() // what happens at a point, once
 	pointMu sync.Mutex
 
 	sampled map[string]*float64 // what sources tell each second: "probe.health.ok{checkout}"; nil is unknown
@@ -78,7 +79,7 @@ func heals(t *testing.T, conf string, test func(*rig)) {
 func newRig(t testing.TB, conf string) *rig {
 	t.Helper()
 	r := &rig{t: t, machine: newMachine("checkout.service", "postgres.service", "worker@1.service", "worker@2.service"),
-		sampled: map[string]*float64{}, deaf: map[string]bool{}}
+		sampled: map[string]*float64{}, deaf: map[string]bool{}, at: map[string]func(){}}
 	none := ""
 	r.locked.Store(&none)
 	r.disk = newDisk(r.clock)
@@ -202,6 +203,12 @@ func (p *process) point(name string) {
 	if len(r.passed) == r.killAt {
 		p.dead.Store(true)
 	}
+	if at := r.at[name]; at != nil {
+		delete(r.at, name)
+		r.pointMu.Unlock()
+		defer r.pointMu.Lock()
+		at()
+	}
 }
 
 func (p *process) hear(ev systemd.Event) {
@@ -216,16 +223,16 @@ func (p *process) hear(ev systemd.Event) {
 
 // sample delivers what sources see, each second, half a second beside the engine's tick.
 func (p *process) sample(ctx context.Context) {
-	time.Sleep(500 * time.Millisecond)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
+	next := time.NewTimer(500 * time.Millisecond)
+	defer next.Stop()
 	for {
-		p.deliver(ctx)
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-next.C:
 		}
+		next.Reset(time.Second)
+		p.deliver(ctx)
 	}
 }
 
@@ -311,6 +318,44 @@ func (r *rig) Until(what string, most time.Duration, done func() bool) {
 func (r *rig) Fails(unit string) {
 	r.fail(unit, "exit-code")
 	synctest.Wait()
+}
+
+// Pauses pauses; d 0 is until Resumes.
+func (r *rig) Pauses(scope string, d time.Duration) {
+	r.t.Helper()
+	if _, err := r.p.Pause(r.ctx(), scope, d, "maintenance", "eve"); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// pauseAt pauses everything when the agent passes the point.
+func (r *rig) pauseAt(point string) {
+	r.at[point] = func() { r.Pauses("all", 0) }
+}
+
+// Resumes ends all pauses.
+func (r *rig) Resumes() {
+	r.t.Helper()
+	if _, err := r.p.Resume(r.ctx(), r.p.paused(), "eve"); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// paused is the scope of the first pause.
+func (p *process) paused() string {
+	list, err := p.Engine.Pauses(context.Background())
+	if err != nil || len(list) == 0 {
+		p.t.Fatalf("nothing is paused: %v", err)
+	}
+	return list[0].Scope
+}
+
+// Locks makes a package manager hold its lock; "" ends that.
+func (r *rig) Locks(file string) { r.locked.Store(&file) }
+
+// packaged makes the checkout a package's unit.
+func (r *rig) packaged() {
+	r.change("checkout.service", func(u *systemd.Unit) { u.FragmentPath = "/usr/lib/systemd/system/checkout.service" })
 }
 
 // Tells makes a source tell a value from now on.
@@ -422,7 +467,7 @@ func (r *rig) timeline(service string) string {
 func (r *rig) Story() string {
 	var b strings.Builder
 	found, _ := r.p.disk.Incidents(journal.Filter{})
-	for _, i := range found {
+	for _, i := range found[:min(3, len(found))] {
 		fmt.Fprintf(&b, "%s %s, %s: %s (%s)\n", i.ID[:8], i.Service, i.State, i.Title, i.End)
 		for _, ev := range i.Timeline {
 			fmt.Fprintf(&b, "  %8v %-9s %s\n", (ev.At.Boot - boot).Round(time.Millisecond), ev.Type, ev.Text)

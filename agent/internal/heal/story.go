@@ -182,7 +182,10 @@ func (e *Engine) discharge(ev rule.Event) {
 
 // closeIfQuiet ends an incident without firing alerts and without attempts under way.
 func (e *Engine) closeIfQuiet(s *story) {
-	if len(s.patients) > 0 || s.run != nil || !s.Quiet() || s.State == incident.Resolved || e.residue(s) != nil {
+	if len(s.patients) > 0 || s.run != nil || !s.Quiet() || s.State == incident.Resolved {
+		return
+	}
+	if e.residue(s) != nil || e.flaps(s) {
 		return
 	}
 	how := e.ending(s)
@@ -212,6 +215,14 @@ func (e *Engine) residue(s *story) *incident.Attempt {
 		}
 	}
 	return nil
+}
+
+// flaps reports whether an alert of the incident's service comes and goes. Its incident lasts until that
+// ends, so that people are told once and not each time.
+func (e *Engine) flaps(s *story) bool {
+	return slices.ContainsFunc(e.rules.Alerts(), func(a *rule.Alert) bool {
+		return a.Flapping && serviceName(a) == s.Service
+	})
 }
 
 // ending says in one sentence how an incident came to its end.

@@ -26,8 +26,8 @@ type healthBefore struct {
 func (e *Engine) verify(r *run) {
 	a := r.attempt
 	acted := clock.Instant{Boot: a.Acted.Boot, Wall: a.Acted.Wall}
-	if a.Acted.BootID != e.o.Clock.BootID() { // resumed after a reboot: only what is fresh counts
-		acted = e.o.Clock.Now()
+	if a.Acted.BootID != e.o.Clock.BootID() || acted.Boot < e.started.Boot {
+		acted = e.o.Clock.Now() // resumed: what an earlier process saw is lost, and it gets the time to see it again
 	}
 	// What began to fire while the action ran is its own echo.
 	r.before.gravest, r.before.firing = r.story.Severity, make(map[patientID]bool)

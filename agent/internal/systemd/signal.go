@@ -109,6 +109,12 @@ func (t *table) propertiesChanged(s *dbus.Signal, now time.Duration) (events []E
 		*u = was
 		return nil, do
 	}
+	if u.Active == "failed" && was.Active != "failed" && u.Restart != "" && u.Restart != "no" {
+		// For a moment systemd calls a unit failed that it is about to restart by itself. When it answers
+		// the next question it has made up its mind.
+		*u = was
+		return nil, todo{units: []string{u.Name}, system: do.system}
+	}
 	t.judge(u, was)
 	if u.ControlGroup == "" && !u.Down() && strings.HasSuffix(u.Name, ".service") {
 		do.units = []string{u.Name} // it runs for the first time: no signal carries its cgroup

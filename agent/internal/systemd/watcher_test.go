@@ -90,6 +90,32 @@ func write(t *testing.T, m *agenttest.Systemd, name, text string) {
 
 const sleeper = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep 1000\n"
 
+// TestNeverFailedWhileSystemdRestarts: the moment in which systemd calls a unit failed that it restarts by
+// itself is not told; that it gave up is.
+func TestNeverFailedWhileSystemdRestarts(t *testing.T) {
+	m := agenttest.Manager(t)
+	write(t, m, "a.service", "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n"+
+		"[Service]\nExecStart=/bin/sleep 1000\nRestart=on-failure\nRestartSec=100ms\n")
+	f := start(t, m, m.Address, "a.service")
+	f.do("start", "a.service")
+	u := f.awaitActive("a.service")
+	if err := syscall.Kill(u.MainPID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	e := f.await("down", func(e Event) bool { return e.Unit.Active != "active" })
+	if !e.Unit.AutoRestart() || e.Unit.Stopped != "" {
+		t.Errorf("after a crash it is %s (%s), stopped by %q; want auto-restart", e.Unit.Active, e.Unit.Sub, e.Unit.Stopped)
+	}
+	u = f.awaitActive("a.service")
+	if err := syscall.Kill(u.MainPID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	u = f.await("failed", func(e Event) bool { return e.Unit.Active == "failed" }).Unit
+	if u.Stopped != Itself {
+		t.Errorf("after the last restart it was stopped by %q; want itself", u.Stopped)
+	}
+}
+
 func TestCrashIsToldAtOnce(t *testing.T) {
 	m := agenttest.Manager(t)
 	write(t, m, "a.service", sleeper)
