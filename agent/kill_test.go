@@ -7,8 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
+	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/proto/localpb"
 )
@@ -105,6 +107,41 @@ func TestDiesInTheMiddle(t *testing.T) {
 
 			a := h.start(nil)
 			in := a.ended("web")
+			a.stop()
+			h.checkWalk(in)
+		})
+	}
+}
+
+// The same holds for an agent that is killed in each of several lives, so that it also dies while it makes
+// up for an earlier death.
+func TestDiesAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	const lives = 4
+	for n := 1; n <= 8; n++ {
+		t.Run(fmt.Sprintf("at point %d", n), func(t *testing.T) {
+			t.Parallel()
+			h := newWalk(t)
+			p := h.spawn(dieAt + "=" + strconv.Itoa(n))
+			h.crash("web.service")
+			p.awaitDeath(t)
+			for range lives - 1 {
+				p := h.fork(dieAt + "=" + strconv.Itoa(n))
+				agenttest.Eventually(t, patience, func() bool {
+					select {
+					case <-p.done:
+						return true
+					default: // a life with fewer points than that brings the story to its end
+						return strings.Contains(p.log.String(), "resolved: again healed it")
+					}
+				}, "the agent has killed itself, or healed the unit")
+				p.signal(syscall.SIGKILL)
+			}
+			a := h.start(nil)
+			agenttest.Eventually(t, patience, func() bool {
+				return a.incident("last").GetSummary().GetState() == "resolved"
+			}, "the incident is resolved")
+			in := a.incident("last")
 			a.stop()
 			h.checkWalk(in)
 		})

@@ -204,7 +204,7 @@ func (a *agent) tell(ctx context.Context, argv []string, stdin []byte) error {
 
 // heartbeat pings the outside dead man's switch while the agent can do its work.
 func (a *agent) heartbeat(ctx context.Context) error {
-	hb := a.cfg.Heartbeat
+	hb := a.config().Heartbeat
 	if hb == nil {
 		return nil
 	}

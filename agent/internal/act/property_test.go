@@ -32,19 +32,35 @@ func running(t *testing.T, text string) (*rig, systemd.Unit) {
 // requireController skips where systemd cannot use the controller.
 func requireController(t *testing.T, g *rig, u systemd.Unit, property string) {
 	t.Helper()
-	l, err := limitsOf(u.Name, u.ControlGroup, g.watcher.ControlGroup())
-	if err != nil {
-		t.Fatal(err)
-	}
 	set, err := lookupSetting(property)
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Right after its start a process is still on its way from the manager's control group to the unit's.
+	look, late := time.NewTicker(5*time.Millisecond), time.After(3*time.Second)
+	defer look.Stop()
+	for err = g.works(u, set); err != nil; err = g.works(u, set) {
+		select {
+		case <-look.C:
+			continue
+		case <-late:
+		}
+		break
+	}
 	why := ""
-	if err = l.works(set); err != nil {
+	if err != nil {
 		why = err.Error()
 	}
 	agenttest.Require(t, "the "+set.controller+" controller", err == nil, why)
+}
+
+// works reports whether a limit has an effect on the unit as it is now.
+func (g *rig) works(u systemd.Unit, set setting) error {
+	l, err := limitsOf(u.Name, u.ControlGroup, g.watcher.ControlGroup())
+	if err != nil {
+		return err
+	}
+	return l.works(set)
 }
 
 // cpuTime is how long the process has run on a CPU, in clock ticks.

@@ -61,11 +61,8 @@ func (m *memory) PutIncident(i *incident.Incident) error {
 	defer m.p.point("after incident")
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch {
-	case m.p.dead.Load():
+	if m.p.dead.Load() {
 		return journal.ErrClosed
-	case m.full: // the real one queues; what it cannot keep it refuses
-		return journal.ErrFull
 	}
 	var c incident.Incident
 	decode(raw, &c)
@@ -75,6 +72,9 @@ func (m *memory) PutIncident(i *incident.Incident) error {
 
 // flush writes what is queued. The caller holds mu.
 func (m *memory) flush() {
+	if m.full {
+		return // the queue waits
+	}
 	for i := range m.queued {
 		id := m.queued[i].ID
 		if m.incident[id] == nil {
@@ -110,6 +110,7 @@ func (m *memory) durable(write func()) error {
 }
 
 func (m *memory) PutPause(p *incident.Pause) error {
+	m.p.point("before pause")
 	return m.durable(func() { m.pause[p.ID] = encode(p) })
 }
 

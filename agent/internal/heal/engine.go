@@ -84,7 +84,9 @@ type Engine struct {
 	watchers *watchers
 	stats    stats
 	started  clock.Instant
-	holder   holder // the package transaction under way
+	holder   holder   // the package transaction under way
+	owed     []string // attempts whose end the journal did not take; written when it can be again
+	paying   bool     // a goroutine is writing them
 	next     time.Duration
 }
 

@@ -32,7 +32,7 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 	f := healing.Facts{
 		Alert: healing.Alert{
 			Rule: a.Rule.Name, Service: serviceName(a), Instance: a.Instance,
-			Firing: true, Clearing: a.State == rule.Clearing, Flapping: a.Flapping, Blind: a.Blind,
+			Firing: true, Clearing: recovering(a), Flapping: a.Flapping, Blind: a.Blind,
 			Unknown: a.Holds == expr.Unknown,
 			Fired:   p.fired, EscalateAfter: a.Rule.Escalate.After,
 		},
@@ -54,6 +54,12 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 		f.Candidates = append(f.Candidates, c)
 	}
 	return f
+}
+
+// recovering reports whether the alert is seen to clear. What cannot be seen any more is not recovering,
+// and people must hear of it.
+func recovering(a *rule.Alert) bool {
+	return a.State == rule.Clearing && !a.Blind && a.Holds != expr.Unknown
 }
 
 // requestFacts are the facts of a remedy that a person asks for without an alert. own is the attempt that

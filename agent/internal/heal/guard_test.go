@@ -249,6 +249,20 @@ func TestBlind(t *testing.T) {
 	})
 }
 
+// It had begun to recover when its probe fell silent: that is neither recovery nor a reason to say nothing.
+func TestRecoveringUnseen(t *testing.T) {
+	heals(t, two, func(h *rig) {
+		h.Tells(health, 0)
+		h.Advance(50 * time.Second)
+		h.Tells(health, 1)
+		h.Advance(1500 * time.Millisecond)
+		h.Silent(health)
+		h.Advance(10 * time.Minute)
+		h.WantState("checkout", incident.Escalated)
+		h.WantPages("trigger checkout: journald.log")
+	})
+}
+
 // A pause, at whichever step it comes: what is under way reaches its end, nothing new begins.
 func TestPausedAtEachStep(t *testing.T) {
 	for _, c := range []struct {

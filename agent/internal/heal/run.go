@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act"
@@ -43,12 +42,6 @@ type verdict struct {
 	outcome incident.Outcome
 	reason  string
 }
-
-// Undo is tried so often, with a pause in between.
-const (
-	undoTries = 3
-	undoPause = 5 * time.Second
-)
 
 // errNoLonger says that the facts changed between the decision and the act.
 type errNoLonger struct{ reason string }
@@ -167,63 +160,14 @@ func (e *Engine) conclude(ctx context.Context, r *run, a *incident.Attempt) {
 	if undo {
 		a.Phase = incident.Undoing
 	}
-	if err := e.o.Journal.PutAttempt(a); err != nil {
-		e.log.Error("cannot journal outcome", "attempt", a.ID, "error", err)
-	}
 	judged := *a
+	e.end(judged)
 	e.post(func() { e.outcome(r, judged) })
 	if undo {
 		e.undo(ctx, r, judged)
 		return
 	}
 	e.post(func() { e.finish(r) })
-}
-
-// undo takes the attempt back. It is exempt from budgets, pauses and autonomy. What cannot be taken back
-// is unknown and goes to a person.
-func (e *Engine) undo(ctx context.Context, r *run, a incident.Attempt) {
-	e.o.Step("undo")
-	undone, err := e.takeBack(ctx, r, a.ID)
-	if errors.Is(err, ErrStopped) {
-		return // the next start goes on with it
-	}
-	text := fmt.Sprintf("%s was taken back", r.remedy.Name)
-	if err != nil {
-		text = fmt.Sprintf("%s could not be taken back: %v", r.remedy.Name, err)
-		undone = a
-		undone.Phase, undone.Reason = incident.Unknown, strings.TrimPrefix(a.Reason+"; "+text, "; ")
-		if err := e.o.Journal.PutAttempt(&undone); err != nil {
-			e.log.Error("cannot journal that an undo failed", "attempt", a.ID, "error", err)
-		}
-	}
-	e.post(func() {
-		e.past.put(&undone)
-		r.attempt = &undone
-		e.note(r.story, incident.EvUndo, text, map[string]string{"attempt": a.ID})
-		if err != nil {
-			e.handOver(r.story, text)
-		}
-		e.finish(r)
-	})
-}
-
-// takeBack tries a few times: systemd may just be coming back.
-func (e *Engine) takeBack(ctx context.Context, r *run, id string) (incident.Attempt, error) {
-	for try := 1; ; try++ {
-		undone, err := e.o.Act.Undo(ctx, id)
-		var refusal *act.Refusal
-		if err == nil || try == undoTries || errors.As(err, &refusal) && !refusal.Temporary {
-			return undone, err
-		}
-		e.log.Warn("cannot take an attempt back yet", "attempt", id, "try", try, "error", err)
-		pause := time.NewTimer(undoPause)
-		select {
-		case <-pause.C:
-		case <-r.left:
-			pause.Stop()
-			return undone, ErrStopped
-		}
-	}
 }
 
 // refuse ends an attempt that did not begin. Nothing of it is on disk, so nothing of it is kept.

@@ -212,6 +212,7 @@ func (e *Engine) tick(ctx context.Context) {
 	e.judgeDue(ctx)
 	e.remind()
 	e.past.forget(e.stamp())
+	e.repay()
 	e.stats.tick(time.Since(began))
 }
 

@@ -1,0 +1,43 @@
+package heal
+
+import (
+	"slices"
+
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// end writes down how an attempt ended. If the journal does not take it, it is written later: an attempt
+// that stays open on disk would be taken up again at the next start.
+func (e *Engine) end(a incident.Attempt) {
+	if err := e.o.Journal.PutAttempt(&a); err != nil {
+		e.log.Error("cannot journal how an attempt ended, trying on", "attempt", a.ID, "error", err)
+		e.post(func() { e.owed = append(e.owed, a.ID) })
+	}
+}
+
+// repay writes how attempts ended that the journal did not take, in a goroutine because it waits for the
+// disk. An attempt under way is left to its own run, which writes what is newer.
+func (e *Engine) repay() {
+	if len(e.owed) == 0 || e.paying || e.o.Journal.Healthy() != nil {
+		return
+	}
+	var now []incident.Attempt
+	e.owed = slices.DeleteFunc(e.owed, func(id string) bool {
+		a := e.past.byID(id)
+		if a == nil {
+			return true
+		}
+		if s := e.stories[a.Incident]; s != nil && s.run != nil && s.run.attempt.ID == id {
+			return false
+		}
+		now = append(now, *a)
+		return true
+	})
+	e.paying = true
+	go func() {
+		for _, a := range now {
+			e.end(a)
+		}
+		e.post(func() { e.paying = false })
+	}()
+}
