@@ -82,7 +82,8 @@ func (e *Engine) examineHost() []local.Finding {
 
 func (e *Engine) examinePeople() []local.Finding {
 	if len(e.cfg.Notifiers) == 0 {
-		return []local.Finding{{About: "notifiers", Verdict: warning, Text: "none: nobody would be told of what cannot be healed",
+		return []local.Finding{{About: "notifiers", Verdict: warning,
+			Text: "none: nobody would be told of what cannot be healed",
 			Hint: `add a notifier and an escalation "default" to agent.hcl`}}
 	}
 	if e.escalation(defaultEscalation) == nil {

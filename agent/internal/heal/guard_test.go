@@ -32,9 +32,11 @@ func TestGuards(t *testing.T) {
 			after: time.Minute},
 		{name: "paused while it is prepared", on: func(h *rig) { h.pauseAt("step prepare") }, says: "paused by eve",
 			off: (*rig).Resumes},
-		{name: "window", conf: strings.Replace(one, "---\n", "---\n"+window, 1), says: "window night is open", after: time.Hour},
-		{name: "system starting", on: func(h *rig) { h.say(systemd.System, "starting") }, says: "the system is still starting",
-			off: func(h *rig) { h.say(systemd.System, "running") }},
+		{name: "window", conf: strings.Replace(one, "---\n", "---\n"+window, 1), says: "window night is open",
+			after: time.Hour},
+		{name: "system starting", on: func(h *rig) { h.say(systemd.System, "starting") },
+			says: "the system is still starting",
+			off:  func(h *rig) { h.say(systemd.System, "running") }},
 		{name: "system stopping", on: func(h *rig) { h.say(systemd.System, "stopping") }, says: "the system is shutting down",
 			off: func(h *rig) { h.say(systemd.System, "running") }},
 		{name: "maintenance", on: func(h *rig) { h.say(systemd.System, "maintenance") }, says: "maintenance",
@@ -72,7 +74,10 @@ func TestGuards(t *testing.T) {
 		{name: "depends", conf: depends, on: func(h *rig) {
 			h.fail("postgres.service", "exit-code")
 			h.Advance(time.Second)
-		}, says: "muted: checkout depends on postgres", off: func(h *rig) { h.up("postgres.service"); h.Advance(time.Minute) }},
+		}, says: "muted: checkout depends on postgres", off: func(h *rig) {
+			h.up("postgres.service")
+			h.Advance(time.Minute)
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conf := c.conf
@@ -156,7 +161,7 @@ rule "down" {
 // A unit that a person stops is no symptom at all.
 func TestPersonsStopIsNoFault(t *testing.T) {
 	heals(t, one, func(h *rig) {
-		h.change(unit, func(u *systemd.Unit) { u.Active, u.Sub, u.MainPID, u.Stopped = "inactive", "dead", 0, systemd.Person })
+		h.stoppedByPerson()
 		h.Advance(10 * time.Minute)
 		h.WantActs()
 		h.WantState("checkout", "")

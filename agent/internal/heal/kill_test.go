@@ -182,7 +182,9 @@ func (h *rig) wantEnded(where string, ends incident.State) {
 			h.t.Errorf("%s: nobody was told that attempt %s is unknown\n%s", where, a.ID, h.Story())
 		}
 	}
-	unknown := slices.ContainsFunc(h.disk.attempts(), func(a *incident.Attempt) bool { return a.Phase == incident.Unknown })
+	unknown := slices.ContainsFunc(h.disk.attempts(), func(a *incident.Attempt) bool {
+		return a.Phase == incident.Unknown
+	})
 	if len(found) == 0 || found[0].State != ends && !unknown {
 		h.t.Errorf("%s: the story did not end as %s\n%s", where, ends, h.Story())
 	}

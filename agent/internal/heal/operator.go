@@ -75,7 +75,8 @@ func forText(d time.Duration) string {
 // announce tells those who watch what belongs to no incident.
 func (e *Engine) announce(text, service string) {
 	e.log.Info("person", "text", text)
-	e.watchers.publish(local.Event{Event: incident.Event{At: e.stamp(), Type: incident.EvPerson, Text: text}, Service: service})
+	ev := incident.Event{At: e.stamp(), Type: incident.EvPerson, Text: text}
+	e.watchers.publish(local.Event{Event: ev, Service: service})
 }
 
 // Resume ends the pause of that ID, or all of that scope.

@@ -22,7 +22,8 @@ func TestRunByHand(t *testing.T) {
 		var said []string
 		done := make(chan local.RunResult)
 		go func() {
-			res, err := h.p.RunByHand(h.ctx(), local.RunRequest{Remedy: "checkout/restart", By: "eve"}, func(ev local.Event) error {
+			req := local.RunRequest{Remedy: "checkout/restart", By: "eve"}
+			res, err := h.p.RunByHand(h.ctx(), req, func(ev local.Event) error {
 				said = append(said, string(ev.Type))
 				return nil
 			})
@@ -47,7 +48,7 @@ func TestRunByHand(t *testing.T) {
 // A person may start what a person stopped, and does not wait for budgets.
 func TestRunByHandOnWhatAPersonStopped(t *testing.T) {
 	heals(t, one, func(h *rig) {
-		h.change(unit, func(u *systemd.Unit) { u.Active, u.Sub, u.MainPID, u.Stopped = "inactive", "dead", 0, systemd.Person })
+		h.stoppedByPerson()
 		h.asks("restart")
 		h.Advance(time.Minute)
 		h.WantActs("restart " + unit)
@@ -65,7 +66,8 @@ func TestRunIsRefused(t *testing.T) {
 		{"paused", func(h *rig) { h.Pauses("all", 0) }, local.RunRequest{Remedy: "restart"}, "everything is paused"},
 		{"masked", func(h *rig) { h.change(unit, func(u *systemd.Unit) { u.Load = "masked" }) },
 			local.RunRequest{Remedy: "restart"}, "masked"},
-		{"dry", func(h *rig) { h.Pauses("unit:"+unit, time.Hour) }, local.RunRequest{Remedy: "restart", DryRun: true}, "is paused"},
+		{"dry", func(h *rig) { h.Pauses("unit:"+unit, time.Hour) }, local.RunRequest{Remedy: "restart", DryRun: true},
+			"is paused"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			heals(t, one, func(h *rig) {
@@ -238,7 +240,8 @@ func TestDoctor(t *testing.T) {
 		{"paused", one, func(h *rig) { h.Pauses("all", 0) }, "pause", "warning: all is paused by eve"},
 		{"masked", one, func(h *rig) { h.change(unit, func(u *systemd.Unit) { u.Load = "masked" }) }, "service checkout",
 			"warning: checkout.service is masked"},
-		{"locked", one, func(h *rig) { h.Locks("/var/lib/dpkg/lock") }, "packages", "warning: /var/lib/dpkg/lock has been locked"},
+		{"locked", one, func(h *rig) { h.Locks("/var/lib/dpkg/lock") }, "packages",
+			"warning: /var/lib/dpkg/lock has been locked"},
 		{"observe", strings.Replace(one, `"full"`, `"observe"`, 1), func(*rig) {}, "autonomy", "warning: observe"},
 		{"silent", two, func(h *rig) { h.Silent(health) }, "rule ill for " + unit, "warning: not known now: probe.health.ok"},
 	} {

@@ -20,7 +20,8 @@ func TestAnyHistory(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		events := rapid.SliceOfN(rapid.SampledFrom([]string{
 			"fail", "recover", "hang", "unhang", "silence", "pause", "resume", "kill", "stop agent", "person stops",
-			"broken", "sound", "dies soon", "disk full", "disk free", "bus gone", "bus back", "wall", "advance", "advance", "wait",
+			"broken", "sound", "dies soon", "disk full", "disk free", "bus gone", "bus back", "wall", "advance", "advance",
+			"wait",
 		}), 1, 30).Draw(rt, "events")
 		waits := rapid.SliceOfN(rapid.IntRange(1, 90), len(events), len(events)).Draw(rt, "seconds")
 		var failed []string
@@ -91,9 +92,7 @@ func (h *rig) happens(ev string, seconds int) {
 		h.Stop()
 		h.Start()
 	case "person stops":
-		h.change(unit, func(u *systemd.Unit) {
-			u.Active, u.Sub, u.MainPID, u.Stopped, u.Job = "inactive", "dead", 0, systemd.Person, 0
-		})
+		h.stoppedByPerson()
 	case "broken":
 		h.Trait(unit, trait{broken: true})
 	case "sound":

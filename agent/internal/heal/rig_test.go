@@ -358,6 +358,13 @@ func (r *rig) packaged() {
 	r.change("checkout.service", func(u *systemd.Unit) { u.FragmentPath = "/usr/lib/systemd/system/checkout.service" })
 }
 
+// stoppedByPerson stops the checkout as systemctl stop does.
+func (r *rig) stoppedByPerson() {
+	r.change("checkout.service", func(u *systemd.Unit) {
+		u.Active, u.Sub, u.MainPID, u.Stopped, u.Job = "inactive", "dead", 0, systemd.Person, 0
+	})
+}
+
 // Tells makes a source tell a value from now on.
 func (r *rig) Tells(name string, v float64) {
 	r.mu.Lock()

@@ -89,7 +89,8 @@ func (e *Engine) Signals(ctx context.Context) ([]local.Signal, error) {
 	err := e.call(ctx, func() {
 		now := e.o.Clock.Now().Boot
 		for k, s := range e.store.All() {
-			row := local.Signal{Name: k.Signal, Of: k.Of, Dimension: s.Dim().String(), Every: s.Every(), Text: "unknown", Age: -1}
+			row := local.Signal{Name: k.Signal, Of: k.Of, Dimension: s.Dim().String(), Every: s.Every(),
+				Text: "unknown", Age: -1}
 			if p, err := signal.ParsePath(k.Signal); err == nil {
 				info, _ := signal.Lookup(p)
 				row.Help, row.Source = info.Help, info.Source
@@ -117,7 +118,8 @@ func (e *Engine) Alerts(ctx context.Context, service string) ([]local.Alert, err
 			}
 			row := local.Alert{State: a.State.String(), Since: e.stampAt(a.Since), Flapping: a.Flapping}
 			row.Alert = incident.Alert{Rule: a.Rule.Name, Service: serviceName(a), Instance: a.Instance,
-				Severity: string(a.Rule.Severity), Condition: a.Rule.When.Text(), Values: values(a.When.Readings(now)), Blind: a.Blind}
+				Severity: string(a.Rule.Severity), Condition: a.Rule.When.Text(), Values: values(a.When.Readings(now)),
+				Blind: a.Blind}
 			if a.State.Active() {
 				row.Fired = e.stampAt(a.Fired)
 			}
@@ -191,7 +193,9 @@ func (e *Engine) storyOf(rec *incident.Incident) local.Story {
 			out.Runs = append(out.Runs, *a)
 		}
 	}
-	slices.SortStableFunc(out.Runs, func(a, b incident.Attempt) int { return cmp.Compare(a.Intended.Boot, b.Intended.Boot) })
+	slices.SortStableFunc(out.Runs, func(a, b incident.Attempt) int {
+		return cmp.Compare(a.Intended.Boot, b.Intended.Boot)
+	})
 	return out
 }
 
