@@ -36,7 +36,8 @@ func (b backend) Status(ctx context.Context) (local.Status, error) {
 	s.Version = version.Get().Version
 	now := a.o.Clock.Now().Boot
 	for _, st := range a.observer.Stats() {
-		src := local.Source{Name: st.Name, Duration: st.Last, Age: -1, Successes: st.Runs - st.Failures, Failures: st.Failures}
+		src := local.Source{Name: st.Name, Duration: st.Last, Age: -1,
+			Successes: st.Runs - st.Failures, Failures: st.Failures}
 		if st.Success > 0 {
 			src.Age = now - st.Success
 		}

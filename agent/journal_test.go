@@ -44,8 +44,8 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("before: %d %s", code, text)
 	}
 
-	var was unix.Rlimit
-	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 0, Max: unix.RLIM_INFINITY}, &was); err != nil {
+	was, none := unix.Rlimit{}, unix.Rlimit{Cur: 0, Max: unix.RLIM_INFINITY}
+	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, &none, &was); err != nil {
 		t.Fatal(err)
 	}
 	h.crash("web.service")

@@ -139,7 +139,8 @@ func TestDiesAgainAndAgain(t *testing.T) {
 			}
 			a := h.start(nil)
 			agenttest.Eventually(t, patience, func() bool {
-				return a.incident("last").GetSummary().GetState() == "resolved"
+				r, err := a.Incident(t.Context(), &localpb.IncidentRequest{Id: "last"})
+				return err == nil && r.GetIncident().GetSummary().GetState() == "resolved"
 			}, "the incident is resolved")
 			in := a.incident("last")
 			a.stop()

@@ -32,8 +32,9 @@ func newDesk(t testing.TB) *desk {
 		}
 		signature := r.Header.Get(notify.SignatureHeader)
 		stamp, _, _ := strings.Cut(strings.TrimPrefix(signature, "t="), ",")
-		at, err := strconv.ParseInt(stamp, 10, 64)
-		if err != nil || signature != notify.Sign([]byte(d.key), time.Unix(at, 0), body) || time.Since(time.Unix(at, 0)) > time.Minute {
+		seconds, err := strconv.ParseInt(stamp, 10, 64)
+		at := time.Unix(seconds, 0)
+		if err != nil || signature != notify.Sign([]byte(d.key), at, body) || time.Since(at) > time.Minute {
 			t.Errorf("the signature %q is not that of the message", signature)
 		}
 		var p notify.Payload

@@ -32,7 +32,9 @@ func TestHostileProbeTargets(t *testing.T) {
 				}
 			}
 		}),
-		"circle":  serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }),
+		"circle": serve(t, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path+"x", http.StatusFound)
+		}),
 		"garbage": nonsense(t, asked),
 	}
 	t.Cleanup(func() { close(never) })

@@ -32,7 +32,10 @@ func beAgent() int {
 	signal.Ignore(syscall.SIGXFSZ)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	o := Options{ConfigFile: os.Getenv(configFile), Systemd: os.Getenv(systemdBus), Log: hclog.New(&hclog.LoggerOptions{Level: hclog.Debug})}
+	o := Options{
+		ConfigFile: os.Getenv(configFile), Systemd: os.Getenv(systemdBus),
+		Log: hclog.New(&hclog.LoggerOptions{Level: hclog.Debug}),
+	}
 	if end := os.Getenv(dieAt); end != "" {
 		seam := points{at: func(n int, name string) {
 			if name == end || strconv.Itoa(n) == end {

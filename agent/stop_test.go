@@ -38,7 +38,10 @@ func TestStopDuringAction(t *testing.T) {
 	}
 	all := h.attempts()
 	if len(all) != 1 || all[0].Phase != incident.Acted || all[0].Error != "" {
-		t.Fatalf("the journal has %d attempts, the first is %+v; want one that acted", len(all), all[0])
+		for _, a := range all {
+			t.Logf("%s is %s: %s", a.ID, a.Phase, a.Error)
+		}
+		t.Fatal("want one attempt in the journal, one that acted")
 	}
 	if state, _ := h.Property("web.service", "ActiveState"); state != "active" {
 		t.Errorf("the unit is %s after the stop, want active", state)

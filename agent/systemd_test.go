@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/salveops/salve/agent/agenttest"
@@ -45,22 +46,53 @@ func TestSystemdGoneAndBack(t *testing.T) {
 	}
 }
 
+// What becomes of an action whose answer is lost with the connection is not guessed: the unit itself tells,
+// and nothing is done twice.
+func TestSystemdGoneDuringAction(t *testing.T) {
+	t.Parallel()
+	h := newWeb(t, "ExecStartPre=/bin/sleep 1")
+	proxy := agenttest.NewProxy(t, h.Address)
+	h.bus = proxy.Address()
+	a := h.start(nil)
+	h.crash("web.service")
+	agenttest.Eventually(t, patience, func() bool { return len(h.starts("web")) == 2 }, "the agent starts the unit")
+	proxy.Cut()
+	a.await(event{typ: "act", service: "web", text: "the connection was lost before the answer came"})
+	if err := proxy.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	in := a.ended("web")
+	if at := in.GetAttempts(); len(at) != 1 || at[0].GetOutcome() != "verified" {
+		t.Errorf("the attempts are %v, want one that was verified", at)
+	}
+	if n := len(h.starts("web")); n != 2 {
+		t.Errorf("the unit was started %d times, want 2", n)
+	}
+}
+
 // A unit whose file vanishes while it is being healed is left alone, and healed when the file is back.
 func TestUnitFileRemovedWhileHealing(t *testing.T) {
 	t.Parallel()
 	h := newWeb(t)
-	removed := false
+	preparing, removed := make(chan struct{}), make(chan struct{})
+	var once sync.Once
 	a := h.start(func(o *Options) {
 		o.step = func(name string) {
-			if name == "prepare" && !removed {
-				removed = true
-				if err := h.RemoveUnit("web.service"); err != nil {
-					t.Error(err)
-				}
+			if name == "prepare" {
+				once.Do(func() {
+					close(preparing)
+					<-removed
+				})
 			}
 		}
 	})
 	h.crash("web.service")
+	<-preparing
+	if err := h.RemoveUnit("web.service"); err != nil {
+		t.Fatal(err)
+	}
+	a.finds("its unit file is gone")
+	close(removed)
 	a.await(event{typ: "decide", service: "web", text: "its unit file is gone"})
 	if n := len(h.starts("web")); n != 1 {
 		t.Errorf("the unit was started %d times, want 1", n)

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	volatileTime = 80 * time.Millisecond // what an action may have to wait for evidence that it destroys
+	volatileTime = 50 * time.Millisecond // what an action may have to wait for evidence that it destroys
 	durableTime  = 3 * time.Second
 	figuresSpan  = time.Minute
 )

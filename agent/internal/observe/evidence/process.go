@@ -21,7 +21,7 @@ const (
 	// mostProcesses bounds how many processes are looked at.
 	mostProcesses = 4096
 	// span is over how long the CPU use of processes is measured.
-	span = 40 * time.Millisecond // an action may be waiting for the answer
+	span = 20 * time.Millisecond // an action may be waiting for the answer
 	// hertz is the number of ticks that the kernel shows programs for a second.
 	hertz = 100
 )
