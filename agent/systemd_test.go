@@ -91,7 +91,10 @@ func TestUnitFileRemovedWhileHealing(t *testing.T) {
 	if err := h.RemoveUnit("web.service"); err != nil {
 		t.Fatal(err)
 	}
-	a.finds("its unit file is gone")
+	agenttest.Eventually(t, patience, func() bool {
+		units := a.status().GetServices()[0].GetUnits()
+		return len(units) == 0 || units[0].GetState() == "missing"
+	}, "the agent knows it")
 	close(removed)
 	a.await(event{typ: "decide", service: "web", text: "its unit file is gone"})
 	if n := len(h.starts("web")); n != 1 {
