@@ -105,14 +105,13 @@ func (e *Engine) unitChanged(ctx context.Context, ev systemd.Event) {
 	for _, field := range unitEvents {
 		e.rules.Touch(series.Key{Signal: field, Of: name}, now, func(a rule.Event) { e.onAlert(ctx, a) })
 	}
-	if ev.Was == ev.Unit.Active {
-		return
+	if ev.Was != ev.Unit.Active {
+		e.step(now)
+		if ev.Unit.Active == "active" {
+			e.kick(name)
+		}
 	}
-	e.step(now)
-	if ev.Unit.Active == "active" {
-		e.kick(name)
-	}
-	e.reconsider(ctx, name)
+	e.reconsider(ctx, name) // also when only its file changed: what was refused because of that may run now
 }
 
 // kick makes the probes of the unit's services look at once: it has just come up.
