@@ -152,6 +152,17 @@ func (c *conn) ownerChanged(s *dbus.Signal) bool {
 	return len(s.Body) > 0 && s.Body[0] == service
 }
 
+// list asks for all units that systemd has in memory.
+func (c *conn) list(ctx context.Context) ([]sd.UnitStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	units, err := c.ListUnitsContext(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list units: %w", err)
+	}
+	return units, nil
+}
+
 // property asks for one property of the manager that is a text.
 func (c *conn) property(ctx context.Context, name string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

@@ -42,9 +42,9 @@ const (
 
 // begin reads everything afresh. Signals that arrive meanwhile wait in the connection's queue.
 func (s *session) begin(ctx context.Context) ([]Event, error) {
-	list, err := s.c.ListUnitsContext(ctx)
+	list, err := s.c.list(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list units: %w", err)
+		return nil, err
 	}
 	state, err := s.c.property(ctx, "SystemState")
 	if err != nil {
@@ -201,12 +201,10 @@ func (s *session) next(ctx context.Context) {
 }
 
 func (s *session) query(ctx context.Context, name string) (a answer) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	switch name {
 	case markList:
 		a.kind = askList
-		a.list, a.err = s.c.ListUnitsContext(ctx)
+		a.list, a.err = s.c.list(ctx)
 	case markSystem:
 		a.kind = askSystem
 		a.text, a.err = s.c.property(ctx, "SystemState")
