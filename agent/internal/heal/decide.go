@@ -3,6 +3,7 @@ package heal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -207,7 +208,7 @@ func (e *Engine) rethink() {
 func (e *Engine) unmute(dependency string) {
 	for _, s := range e.openStories() {
 		for _, p := range s.ordered() {
-			if p.live.Service != nil && contains(p.live.Service.DependsOn, dependency) {
+			if p.live.Service != nil && slices.Contains(p.live.Service.DependsOn, dependency) {
 				p.due = e.o.Clock.Now().Boot
 				e.wakeAt(p.due)
 			}

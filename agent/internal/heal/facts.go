@@ -203,8 +203,6 @@ func (e *Engine) openStories() []*story {
 	return out
 }
 
-func contains(list []string, s string) bool { return slices.Contains(list, s) }
-
 // attempts is the memory of what ran on this host, of the last day, oldest first.
 type attempts struct {
 	all []*incident.Attempt

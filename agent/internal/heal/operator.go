@@ -370,7 +370,7 @@ func (e *Engine) instanceOf(rem *config.Remedy, wanted string) (string, error) {
 	}
 	units := e.unitsOf(rem.Service)
 	switch {
-	case wanted != "" && contains(units, wanted):
+	case wanted != "" && slices.Contains(units, wanted):
 		return wanted, nil
 	case wanted != "":
 		return "", fmt.Errorf("unit %q %w among those of %s", wanted, local.ErrNotFound, ownerOf(rem))

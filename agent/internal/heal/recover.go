@@ -3,6 +3,7 @@ package heal
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/pkg/clock"
@@ -55,7 +56,7 @@ func (e *Engine) revive(ctx context.Context) {
 func (e *Engine) reopen(rec *incident.Incident) {
 	s := e.openStory(rec)
 	for _, a := range e.past.all { // the record may be older than its newest attempt
-		if a.Incident == rec.ID && !contains(rec.Attempts, a.ID) {
+		if a.Incident == rec.ID && !slices.Contains(rec.Attempts, a.ID) {
 			rec.Attempts = append(rec.Attempts, a.ID)
 		}
 	}
@@ -97,7 +98,7 @@ func (e *Engine) resume(ctx context.Context) {
 		if s == nil {
 			s = e.orphan(a)
 		}
-		if !contains(s.Attempts, a.ID) {
+		if !slices.Contains(s.Attempts, a.ID) {
 			s.Attempts = append(s.Attempts, a.ID)
 		}
 		e.note(s, incident.EvAct, fmt.Sprintf("the agent was restarted while %s was under way: %s", a.Remedy, settled(a)),
