@@ -66,6 +66,10 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	// Before anything else: until then a SIGHUP would end the process.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	a := &agent{o: o, log: o.Log, started: time.Now()}
 	defer a.cleanUp()
 	if err := a.build(ctx); err != nil {
@@ -81,7 +85,7 @@ func Run(ctx context.Context, o Options) error {
 			return nil
 		})
 	}
-	group.Go(func() error { return a.reloadOnHangup(ctx) })
+	group.Go(func() error { return a.reloadOn(ctx, hangup) })
 	group.Go(func() error { return a.watchdog(ctx) })
 	group.Go(func() error { return a.greet(ctx) })
 	return group.Wait()
@@ -168,11 +172,8 @@ func (a *agent) watchdog(ctx context.Context) error {
 	}
 }
 
-// reloadOnHangup reads the configuration again at each SIGHUP.
-func (a *agent) reloadOnHangup(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+// reloadOn reads the configuration again at each SIGHUP.
+func (a *agent) reloadOn(ctx context.Context, hangup <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():

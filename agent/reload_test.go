@@ -97,6 +97,23 @@ func TestHangup(t *testing.T) {
 	}
 }
 
+// A SIGHUP before the agent is ready is a reload that comes later, and not its end.
+func TestHangupWhileStarting(t *testing.T) {
+	t.Parallel()
+	h := newWeb(t)
+	p := h.fork()
+	agenttest.Eventually(t, patience, func() bool { return p.log.String() != "" }, "the agent reads its configuration")
+	p.signal(syscall.SIGHUP)
+	h.awaitSocket(p.done, p.log.String)
+	p.phone = h.call()
+	agenttest.Eventually(t, patience, func() bool {
+		return strings.Contains(p.log.String(), "configuration loaded")
+	}, "the hangup is a reload")
+	if code := p.signal(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+}
+
 // refused expects an error with these parts.
 func refused(t *testing.T, err error, parts ...string) {
 	t.Helper()
