@@ -1,0 +1,163 @@
+package state
+
+import (
+	"github.com/salveops/salve/proto/logpb"
+)
+
+// derived are the indices that make judging a request cost what its own services cost, and not the whole
+// fleet. They follow from the tables; rebuild proves it in tests.
+type derived struct {
+	present  map[string]bool                          // hosts not removed
+	services map[string]map[string]*logpb.HostService // service → host → facts, of hosts not removed
+	targets  map[target]*logpb.Permit                 // what unsettled permits take away
+	acting   map[string]int                           // host → targets of unsettled permits on it
+	held     map[string]int                           // host → unsettled permits that it holds
+	alone    map[string]bool                          // lost hosts that may act alone on some service
+	open     map[remedyKey]int                        // unsettled permits, undo left out
+	firing   map[ruleKey]map[string]int64             // host → since when the rule fires there, log time
+	config   map[string]*logpb.Service
+	checked  check
+}
+
+// check is the hash of the state at one entry.
+type check struct {
+	index uint64
+	hash  []byte
+}
+
+// target is a service on a host, or a resource.
+type target struct{ service, host, resource string }
+
+func targetOf(t *logpb.Target) target { return target{t.GetService(), t.GetHost(), t.GetResource()} }
+
+func newDerived() derived {
+	return derived{
+		present:  map[string]bool{},
+		services: map[string]map[string]*logpb.HostService{}, targets: map[target]*logpb.Permit{},
+		acting: map[string]int{}, held: map[string]int{}, alone: map[string]bool{}, open: map[remedyKey]int{},
+		firing: map[ruleKey]map[string]int64{}, config: map[string]*logpb.Service{},
+	}
+}
+
+// rebuild computes the indices from the tables.
+func (s *State) rebuild() {
+	d := newDerived()
+	d.checked = s.derived.checked
+	d.configure(s.config)
+	s.derived = d
+	for _, h := range s.hosts {
+		s.derived.refresh(s, h)
+	}
+	for _, p := range s.permits {
+		s.derived.add(p)
+	}
+	for _, a := range s.alerts {
+		s.derived.fire(a)
+	}
+}
+
+func (d *derived) configure(c *logpb.Config) {
+	d.config = make(map[string]*logpb.Service, len(c.GetServices()))
+	for _, svc := range c.GetServices() {
+		d.config[svc.GetName()] = svc
+	}
+}
+
+// refresh takes over what is known of a host's services.
+func (d *derived) refresh(s *State, h *logpb.Host) {
+	for _, hosts := range d.services {
+		delete(hosts, h.GetId())
+	}
+	delete(d.alone, h.GetId())
+	delete(d.present, h.GetId())
+	if h.GetRemoved() {
+		return
+	}
+	d.present[h.GetId()] = true
+	for _, hs := range h.GetServices() {
+		hosts := d.services[hs.GetService()]
+		if hosts == nil {
+			hosts = map[string]*logpb.HostService{}
+			d.services[hs.GetService()] = hosts
+		}
+		hosts[h.GetId()] = hs
+		if h.GetLost() && s.mayActAlone(hs) {
+			d.alone[h.GetId()] = true
+		}
+	}
+}
+
+func widthKey(p interface {
+	GetService() string
+	GetRule() string
+	GetDigest() []byte
+}) remedyKey {
+	return remedyKey{p.GetService(), p.GetRule(), string(p.GetDigest())}
+}
+
+func (d *derived) add(p *logpb.Permit) {
+	d.held[p.GetHost()]++
+	for _, t := range p.GetTargets() {
+		d.targets[targetOf(t)] = p
+		if t.GetHost() != "" {
+			d.acting[t.GetHost()]++
+		}
+	}
+	if !p.GetUndo() {
+		d.open[widthKey(p)]++
+	}
+}
+
+func (d *derived) remove(p *logpb.Permit) {
+	if d.held[p.GetHost()]--; d.held[p.GetHost()] == 0 {
+		delete(d.held, p.GetHost())
+	}
+	for _, t := range p.GetTargets() {
+		delete(d.targets, targetOf(t))
+		if t.GetHost() == "" {
+			continue
+		}
+		if d.acting[t.GetHost()]--; d.acting[t.GetHost()] == 0 {
+			delete(d.acting, t.GetHost())
+		}
+	}
+	if p.GetUndo() {
+		return
+	}
+	if d.open[widthKey(p)]--; d.open[widthKey(p)] == 0 {
+		delete(d.open, widthKey(p))
+	}
+}
+
+// fire counts a firing alert for the breakers. A host counts from its oldest firing.
+func (d *derived) fire(a *logpb.Alert) {
+	if a.GetResolved() != 0 || a.GetBlind() {
+		return
+	}
+	key := ruleKey{a.GetService(), a.GetRule()}
+	hosts := d.firing[key]
+	if hosts == nil {
+		hosts = map[string]int64{}
+		d.firing[key] = hosts
+	}
+	fired := a.GetFired()
+	if a.GetSeen() {
+		fired = 0
+	}
+	if since, ok := hosts[a.GetKey().GetHost()]; !ok || fired < since {
+		hosts[a.GetKey().GetHost()] = fired
+	}
+}
+
+// calm takes back what fire counted of a rule on a host, and counts again what still fires there.
+func (d *derived) calm(s *State, key ruleKey, host string) {
+	delete(d.firing[key], host)
+	if len(d.firing[key]) == 0 {
+		delete(d.firing, key)
+	}
+	for k, a := range s.alerts {
+		if k.host == host && a.GetService() == key.service && a.GetRule() == key.rule {
+			d.fire(a)
+		}
+	}
+}
