@@ -392,11 +392,16 @@ func (*ConnectResponse_TurnedAway) isConnectResponse_What() {}
 
 func (*ConnectResponse_Busy) isConnectResponse_What() {}
 
-// Ping is a heartbeat; it never goes through Raft.
+// Ping is a heartbeat; it never goes through Raft. Agents send one every two seconds, and at once when a
+// pong urges them.
 type Ping struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Echoed, so that the agent knows which round trip it was.
-	N             uint64 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	// Echoed, so that the agent knows which round trip it was. It counts from 1 in each session. A round trip
+	// counts from when its ping was sent, and one that took longer than the lost time (10 s) counts for nothing.
+	N uint64 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	// Serial of the last pong that came in this session, 0: none yet. The node counts a round trip only by
+	// this, from when it sent that pong: a link that carries one way only is a lost host.
+	Heard         uint64 `protobuf:"varint,2,opt,name=heard,proto3" json:"heard,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -438,10 +443,21 @@ func (x *Ping) GetN() uint64 {
 	return 0
 }
 
+func (x *Ping) GetHeard() uint64 {
+	if x != nil {
+		return x.Heard
+	}
+	return 0
+}
+
 // Pong answers a ping.
 type Pong struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	N             uint64                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	N     uint64                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	// The node's own count of its pongs in this session, from 1.
+	Serial uint64 `protobuf:"varint,2,opt,name=serial,proto3" json:"serial,omitempty"`
+	// The node wonders whether this process still lives: ping at once. n is that of the last ping, again.
+	Urge          bool `protobuf:"varint,3,opt,name=urge,proto3" json:"urge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -481,6 +497,20 @@ func (x *Pong) GetN() uint64 {
 		return x.N
 	}
 	return 0
+}
+
+func (x *Pong) GetSerial() uint64 {
+	if x != nil {
+		return x.Serial
+	}
+	return 0
+}
+
+func (x *Pong) GetUrge() bool {
+	if x != nil {
+		return x.Urge
+	}
+	return false
 }
 
 // Mark acknowledges events.
@@ -1312,11 +1342,14 @@ const file_agentpb_line_proto_rawDesc = "" +
 	"\vturned_away\x18\b \x01(\v2\x1a.salve.agent.v1.TurnedAwayH\x00R\n" +
 	"turnedAway\x12*\n" +
 	"\x04busy\x18\t \x01(\v2\x14.salve.agent.v1.BusyH\x00R\x04busyB\x06\n" +
-	"\x04what\"\x14\n" +
+	"\x04what\"*\n" +
 	"\x04Ping\x12\f\n" +
-	"\x01n\x18\x01 \x01(\x04R\x01n\"\x14\n" +
+	"\x01n\x18\x01 \x01(\x04R\x01n\x12\x14\n" +
+	"\x05heard\x18\x02 \x01(\x04R\x05heard\"@\n" +
 	"\x04Pong\x12\f\n" +
-	"\x01n\x18\x01 \x01(\x04R\x01n\",\n" +
+	"\x01n\x18\x01 \x01(\x04R\x01n\x12\x16\n" +
+	"\x06serial\x18\x02 \x01(\x04R\x06serial\x12\x12\n" +
+	"\x04urge\x18\x03 \x01(\bR\x04urge\",\n" +
 	"\x04Mark\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\f\n" +
 	"\x01n\x18\x02 \x01(\x04R\x01n\"\xde\x01\n" +

@@ -127,6 +127,7 @@ type Command struct {
 	//	*Command_Tick
 	//	*Command_Check
 	//	*Command_CloseBreaker
+	//	*Command_QuorumPage
 	What          isCommand_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -394,6 +395,15 @@ func (x *Command) GetCloseBreaker() *CloseBreaker {
 	return nil
 }
 
+func (x *Command) GetQuorumPage() *QuorumPage {
+	if x != nil {
+		if x, ok := x.What.(*Command_QuorumPage); ok {
+			return x.QuorumPage
+		}
+	}
+	return nil
+}
+
 type isCommand_What interface {
 	isCommand_What()
 }
@@ -498,6 +508,10 @@ type Command_CloseBreaker struct {
 	CloseBreaker *CloseBreaker `protobuf:"bytes,25,opt,name=close_breaker,json=closeBreaker,proto3,oneof"`
 }
 
+type Command_QuorumPage struct {
+	QuorumPage *QuorumPage `protobuf:"bytes,26,opt,name=quorum_page,json=quorumPage,proto3,oneof"`
+}
+
 func (*Command_NewGeneration) isCommand_What() {}
 
 func (*Command_SetFormat) isCommand_What() {}
@@ -547,6 +561,8 @@ func (*Command_Tick) isCommand_What() {}
 func (*Command_Check) isCommand_What() {}
 
 func (*Command_CloseBreaker) isCommand_What() {}
+
+func (*Command_QuorumPage) isCommand_What() {}
 
 // Result is the answer to one command, in the entry's order. It is not stored.
 type Result struct {
@@ -2163,7 +2179,9 @@ type PauseCommand struct {
 	By     string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Nanoseconds; 0: until resumed, with a daily reminder.
-	For           int64 `protobuf:"varint,4,opt,name=for,proto3" json:"for,omitempty"`
+	For int64 `protobuf:"varint,4,opt,name=for,proto3" json:"for,omitempty"`
+	// The leader opens this recurring window; the same one is not opened twice.
+	Window        string `protobuf:"bytes,5,opt,name=window,proto3" json:"window,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2224,6 +2242,13 @@ func (x *PauseCommand) GetFor() int64 {
 		return x.For
 	}
 	return 0
+}
+
+func (x *PauseCommand) GetWindow() string {
+	if x != nil {
+		return x.Window
+	}
+	return ""
 }
 
 // ResumeCommand ends a pause, or the refusal of a width that failed on two hosts in a row.
@@ -2631,6 +2656,75 @@ func (*Tick) Descriptor() ([]byte, []int) {
 	return file_logpb_log_proto_rawDescGZIP(), []int{29}
 }
 
+// QuorumPage says that a node without quorum paged people, under this key, which is now resolved.
+type QuorumPage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Notifiers     []string               `protobuf:"bytes,2,rep,name=notifiers,proto3" json:"notifiers,omitempty"`
+	Node          string                 `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuorumPage) Reset() {
+	*x = QuorumPage{}
+	mi := &file_logpb_log_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuorumPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuorumPage) ProtoMessage() {}
+
+func (x *QuorumPage) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_log_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuorumPage.ProtoReflect.Descriptor instead.
+func (*QuorumPage) Descriptor() ([]byte, []int) {
+	return file_logpb_log_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *QuorumPage) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *QuorumPage) GetNotifiers() []string {
+	if x != nil {
+		return x.Notifiers
+	}
+	return nil
+}
+
+func (x *QuorumPage) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *QuorumPage) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // Check is a state hash that every replica must agree with.
 type Check struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2642,7 +2736,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_logpb_log_proto_msgTypes[30]
+	mi := &file_logpb_log_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2654,7 +2748,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[30]
+	mi := &file_logpb_log_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2667,7 +2761,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{30}
+	return file_logpb_log_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Check) GetIndex() uint64 {
@@ -2698,7 +2792,7 @@ type CloseBreaker struct {
 
 func (x *CloseBreaker) Reset() {
 	*x = CloseBreaker{}
-	mi := &file_logpb_log_proto_msgTypes[31]
+	mi := &file_logpb_log_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2710,7 +2804,7 @@ func (x *CloseBreaker) String() string {
 func (*CloseBreaker) ProtoMessage() {}
 
 func (x *CloseBreaker) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[31]
+	mi := &file_logpb_log_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2723,7 +2817,7 @@ func (x *CloseBreaker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseBreaker.ProtoReflect.Descriptor instead.
 func (*CloseBreaker) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{31}
+	return file_logpb_log_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CloseBreaker) GetService() string {
@@ -2770,7 +2864,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_logpb_log_proto_msgTypes[32]
+	mi := &file_logpb_log_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2782,7 +2876,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[32]
+	mi := &file_logpb_log_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2795,7 +2889,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{32}
+	return file_logpb_log_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Welcome) GetEpoch() uint64 {
@@ -2848,7 +2942,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_logpb_log_proto_msgTypes[33]
+	mi := &file_logpb_log_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2860,7 +2954,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[33]
+	mi := &file_logpb_log_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2873,7 +2967,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{33}
+	return file_logpb_log_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Grant) GetToken() *Token {
@@ -2920,7 +3014,7 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x121\n" +
-	"\bcommands\x18\x04 \x03(\v2\x15.salve.log.v1.CommandR\bcommands\"\xa0\v\n" +
+	"\bcommands\x18\x04 \x03(\v2\x15.salve.log.v1.CommandR\bcommands\"\xdd\v\n" +
 	"\aCommand\x12D\n" +
 	"\x0enew_generation\x18\x01 \x01(\v2\x1b.salve.log.v1.NewGenerationH\x00R\rnewGeneration\x128\n" +
 	"\n" +
@@ -2951,7 +3045,9 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\tdelivered\x18\x16 \x01(\v2\x17.salve.log.v1.DeliveredH\x00R\tdelivered\x12(\n" +
 	"\x04tick\x18\x17 \x01(\v2\x12.salve.log.v1.TickH\x00R\x04tick\x12+\n" +
 	"\x05check\x18\x18 \x01(\v2\x13.salve.log.v1.CheckH\x00R\x05check\x12A\n" +
-	"\rclose_breaker\x18\x19 \x01(\v2\x1a.salve.log.v1.CloseBreakerH\x00R\fcloseBreakerB\x06\n" +
+	"\rclose_breaker\x18\x19 \x01(\v2\x1a.salve.log.v1.CloseBreakerH\x00R\fcloseBreaker\x12;\n" +
+	"\vquorum_page\x18\x1a \x01(\v2\x18.salve.log.v1.QuorumPageH\x00R\n" +
+	"quorumPageB\x06\n" +
 	"\x04what\"\xb3\x01\n" +
 	"\x06Result\x12/\n" +
 	"\arefusal\x18\x01 \x01(\v2\x15.salve.log.v1.RefusalR\arefusal\x121\n" +
@@ -3085,12 +3181,13 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x0fResolveIncident\x12\x1a\n" +
 	"\bincident\x18\x01 \x01(\tR\bincident\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"^\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"v\n" +
 	"\fPauseCommand\x12\x14\n" +
 	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x10\n" +
-	"\x03for\x18\x04 \x01(\x03R\x03for\"5\n" +
+	"\x03for\x18\x04 \x01(\x03R\x03for\x12\x16\n" +
+	"\x06window\x18\x05 \x01(\tR\x06window\"5\n" +
 	"\rResumeCommand\x12\x14\n" +
 	"\x05pause\x18\x01 \x01(\tR\x05pause\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\"q\n" +
@@ -3118,7 +3215,13 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\x0e2\x1b.salve.log.v1.DeliveryStateR\x05state\x12\x14\n" +
 	"\x05error\x18\x04 \x01(\tR\x05error\x12\x12\n" +
 	"\x04node\x18\x05 \x01(\tR\x04node\"\x06\n" +
-	"\x04Tick\"1\n" +
+	"\x04Tick\"d\n" +
+	"\n" +
+	"QuorumPage\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1c\n" +
+	"\tnotifiers\x18\x02 \x03(\tR\tnotifiers\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"1\n" +
 	"\x05Check\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\"`\n" +
@@ -3154,7 +3257,7 @@ func file_logpb_log_proto_rawDescGZIP() []byte {
 	return file_logpb_log_proto_rawDescData
 }
 
-var file_logpb_log_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_logpb_log_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_logpb_log_proto_goTypes = []any{
 	(*Entry)(nil),           // 0: salve.log.v1.Entry
 	(*Command)(nil),         // 1: salve.log.v1.Command
@@ -3186,20 +3289,21 @@ var file_logpb_log_proto_goTypes = []any{
 	(*RecordChange)(nil),    // 27: salve.log.v1.RecordChange
 	(*Delivered)(nil),       // 28: salve.log.v1.Delivered
 	(*Tick)(nil),            // 29: salve.log.v1.Tick
-	(*Check)(nil),           // 30: salve.log.v1.Check
-	(*CloseBreaker)(nil),    // 31: salve.log.v1.CloseBreaker
-	(*Welcome)(nil),         // 32: salve.log.v1.Welcome
-	(*Grant)(nil),           // 33: salve.log.v1.Grant
-	(*Config)(nil),          // 34: salve.log.v1.Config
-	(*Label)(nil),           // 35: salve.log.v1.Label
-	(Serving)(0),            // 36: salve.log.v1.Serving
-	(*Token)(nil),           // 37: salve.log.v1.Token
-	(*Target)(nil),          // 38: salve.log.v1.Target
-	(Settlement)(0),         // 39: salve.log.v1.Settlement
-	(*Event)(nil),           // 40: salve.log.v1.Event
-	(*Change)(nil),          // 41: salve.log.v1.Change
-	(DeliveryState)(0),      // 42: salve.log.v1.DeliveryState
-	(*Permit)(nil),          // 43: salve.log.v1.Permit
+	(*QuorumPage)(nil),      // 30: salve.log.v1.QuorumPage
+	(*Check)(nil),           // 31: salve.log.v1.Check
+	(*CloseBreaker)(nil),    // 32: salve.log.v1.CloseBreaker
+	(*Welcome)(nil),         // 33: salve.log.v1.Welcome
+	(*Grant)(nil),           // 34: salve.log.v1.Grant
+	(*Config)(nil),          // 35: salve.log.v1.Config
+	(*Label)(nil),           // 36: salve.log.v1.Label
+	(Serving)(0),            // 37: salve.log.v1.Serving
+	(*Token)(nil),           // 38: salve.log.v1.Token
+	(*Target)(nil),          // 39: salve.log.v1.Target
+	(Settlement)(0),         // 40: salve.log.v1.Settlement
+	(*Event)(nil),           // 41: salve.log.v1.Event
+	(*Change)(nil),          // 42: salve.log.v1.Change
+	(DeliveryState)(0),      // 43: salve.log.v1.DeliveryState
+	(*Permit)(nil),          // 44: salve.log.v1.Permit
 }
 var file_logpb_log_proto_depIdxs = []int32{
 	1,  // 0: salve.log.v1.Entry.commands:type_name -> salve.log.v1.Command
@@ -3226,38 +3330,39 @@ var file_logpb_log_proto_depIdxs = []int32{
 	27, // 21: salve.log.v1.Command.record_change:type_name -> salve.log.v1.RecordChange
 	28, // 22: salve.log.v1.Command.delivered:type_name -> salve.log.v1.Delivered
 	29, // 23: salve.log.v1.Command.tick:type_name -> salve.log.v1.Tick
-	30, // 24: salve.log.v1.Command.check:type_name -> salve.log.v1.Check
-	31, // 25: salve.log.v1.Command.close_breaker:type_name -> salve.log.v1.CloseBreaker
-	3,  // 26: salve.log.v1.Result.refusal:type_name -> salve.log.v1.Refusal
-	32, // 27: salve.log.v1.Result.welcome:type_name -> salve.log.v1.Welcome
-	33, // 28: salve.log.v1.Result.grant:type_name -> salve.log.v1.Grant
-	34, // 29: salve.log.v1.Configure.config:type_name -> salve.log.v1.Config
-	8,  // 30: salve.log.v1.Hello.services:type_name -> salve.log.v1.ServiceReport
-	9,  // 31: salve.log.v1.Hello.running:type_name -> salve.log.v1.Running
-	35, // 32: salve.log.v1.Hello.labels:type_name -> salve.log.v1.Label
-	36, // 33: salve.log.v1.ServiceReport.serving:type_name -> salve.log.v1.Serving
-	37, // 34: salve.log.v1.Running.token:type_name -> salve.log.v1.Token
-	38, // 35: salve.log.v1.Running.targets:type_name -> salve.log.v1.Target
-	11, // 36: salve.log.v1.Edges.edge:type_name -> salve.log.v1.Edge
-	36, // 37: salve.log.v1.Edge.serving:type_name -> salve.log.v1.Serving
-	38, // 38: salve.log.v1.Request.targets:type_name -> salve.log.v1.Target
-	8,  // 39: salve.log.v1.Request.claims:type_name -> salve.log.v1.ServiceReport
-	37, // 40: salve.log.v1.Settle.token:type_name -> salve.log.v1.Token
-	39, // 41: salve.log.v1.Settle.settlement:type_name -> salve.log.v1.Settlement
-	8,  // 42: salve.log.v1.Settle.claims:type_name -> salve.log.v1.ServiceReport
-	37, // 43: salve.log.v1.Revoke.token:type_name -> salve.log.v1.Token
-	37, // 44: salve.log.v1.ForceSettle.token:type_name -> salve.log.v1.Token
-	40, // 45: salve.log.v1.Events.event:type_name -> salve.log.v1.Event
-	35, // 46: salve.log.v1.SilenceCommand.match:type_name -> salve.log.v1.Label
-	41, // 47: salve.log.v1.RecordChange.change:type_name -> salve.log.v1.Change
-	42, // 48: salve.log.v1.Delivered.state:type_name -> salve.log.v1.DeliveryState
-	43, // 49: salve.log.v1.Welcome.permits:type_name -> salve.log.v1.Permit
-	37, // 50: salve.log.v1.Grant.token:type_name -> salve.log.v1.Token
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	31, // 24: salve.log.v1.Command.check:type_name -> salve.log.v1.Check
+	32, // 25: salve.log.v1.Command.close_breaker:type_name -> salve.log.v1.CloseBreaker
+	30, // 26: salve.log.v1.Command.quorum_page:type_name -> salve.log.v1.QuorumPage
+	3,  // 27: salve.log.v1.Result.refusal:type_name -> salve.log.v1.Refusal
+	33, // 28: salve.log.v1.Result.welcome:type_name -> salve.log.v1.Welcome
+	34, // 29: salve.log.v1.Result.grant:type_name -> salve.log.v1.Grant
+	35, // 30: salve.log.v1.Configure.config:type_name -> salve.log.v1.Config
+	8,  // 31: salve.log.v1.Hello.services:type_name -> salve.log.v1.ServiceReport
+	9,  // 32: salve.log.v1.Hello.running:type_name -> salve.log.v1.Running
+	36, // 33: salve.log.v1.Hello.labels:type_name -> salve.log.v1.Label
+	37, // 34: salve.log.v1.ServiceReport.serving:type_name -> salve.log.v1.Serving
+	38, // 35: salve.log.v1.Running.token:type_name -> salve.log.v1.Token
+	39, // 36: salve.log.v1.Running.targets:type_name -> salve.log.v1.Target
+	11, // 37: salve.log.v1.Edges.edge:type_name -> salve.log.v1.Edge
+	37, // 38: salve.log.v1.Edge.serving:type_name -> salve.log.v1.Serving
+	39, // 39: salve.log.v1.Request.targets:type_name -> salve.log.v1.Target
+	8,  // 40: salve.log.v1.Request.claims:type_name -> salve.log.v1.ServiceReport
+	38, // 41: salve.log.v1.Settle.token:type_name -> salve.log.v1.Token
+	40, // 42: salve.log.v1.Settle.settlement:type_name -> salve.log.v1.Settlement
+	8,  // 43: salve.log.v1.Settle.claims:type_name -> salve.log.v1.ServiceReport
+	38, // 44: salve.log.v1.Revoke.token:type_name -> salve.log.v1.Token
+	38, // 45: salve.log.v1.ForceSettle.token:type_name -> salve.log.v1.Token
+	41, // 46: salve.log.v1.Events.event:type_name -> salve.log.v1.Event
+	36, // 47: salve.log.v1.SilenceCommand.match:type_name -> salve.log.v1.Label
+	42, // 48: salve.log.v1.RecordChange.change:type_name -> salve.log.v1.Change
+	43, // 49: salve.log.v1.Delivered.state:type_name -> salve.log.v1.DeliveryState
+	44, // 50: salve.log.v1.Welcome.permits:type_name -> salve.log.v1.Permit
+	38, // 51: salve.log.v1.Grant.token:type_name -> salve.log.v1.Token
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_logpb_log_proto_init() }
@@ -3292,6 +3397,7 @@ func file_logpb_log_proto_init() {
 		(*Command_Tick)(nil),
 		(*Command_Check)(nil),
 		(*Command_CloseBreaker)(nil),
+		(*Command_QuorumPage)(nil),
 	}
 	file_logpb_log_proto_msgTypes[2].OneofWrappers = []any{
 		(*Result_Welcome)(nil),
@@ -3304,7 +3410,7 @@ func file_logpb_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logpb_log_proto_rawDesc), len(file_logpb_log_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1284,14 +1284,16 @@ func (x *Host) GetStranger() string {
 
 // HostService is one service on one host.
 type HostService struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	Serving       Serving                `protobuf:"varint,2,opt,name=serving,proto3,enum=salve.log.v1.Serving" json:"serving,omitempty"`
-	Since         int64                  `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
-	Detection     int64                  `protobuf:"varint,4,opt,name=detection,proto3" json:"detection,omitempty"`
-	DependsOn     []string               `protobuf:"bytes,5,rep,name=depends_on,json=dependsOn,proto3" json:"depends_on,omitempty"`
-	Tier          string                 `protobuf:"bytes,6,opt,name=tier,proto3" json:"tier,omitempty"`
-	Sole          Sole                   `protobuf:"varint,7,opt,name=sole,proto3,enum=salve.log.v1.Sole" json:"sole,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Service   string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Serving   Serving                `protobuf:"varint,2,opt,name=serving,proto3,enum=salve.log.v1.Serving" json:"serving,omitempty"`
+	Since     int64                  `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
+	Detection int64                  `protobuf:"varint,4,opt,name=detection,proto3" json:"detection,omitempty"`
+	DependsOn []string               `protobuf:"bytes,5,rep,name=depends_on,json=dependsOn,proto3" json:"depends_on,omitempty"`
+	Tier      string                 `protobuf:"bytes,6,opt,name=tier,proto3" json:"tier,omitempty"`
+	Sole      Sole                   `protobuf:"varint,7,opt,name=sole,proto3,enum=salve.log.v1.Sole" json:"sole,omitempty"`
+	// Index of the entry that took the right back; the host confirms standing orders from there on.
+	Withdrawn     uint64 `protobuf:"varint,8,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1373,6 +1375,13 @@ func (x *HostService) GetSole() Sole {
 		return x.Sole
 	}
 	return Sole_SOLE_UNSPECIFIED
+}
+
+func (x *HostService) GetWithdrawn() uint64 {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return 0
 }
 
 // Token names a permit for ever.
@@ -1961,7 +1970,9 @@ type Alert struct {
 	EscalateAfter int64  `protobuf:"varint,16,opt,name=escalate_after,json=escalateAfter,proto3" json:"escalate_after,omitempty"`
 	HostName      string `protobuf:"bytes,17,opt,name=host_name,json=hostName,proto3" json:"host_name,omitempty"`
 	// The incident that it is in; exactly one.
-	Incident      string `protobuf:"bytes,18,opt,name=incident,proto3" json:"incident,omitempty"`
+	Incident string `protobuf:"bytes,18,opt,name=incident,proto3" json:"incident,omitempty"`
+	// A person closed the breaker over it: it opens none again.
+	Seen          bool `protobuf:"varint,19,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2120,6 +2131,13 @@ func (x *Alert) GetIncident() string {
 		return x.Incident
 	}
 	return ""
+}
+
+func (x *Alert) GetSeen() bool {
+	if x != nil {
+		return x.Seen
+	}
+	return false
 }
 
 // Incident is one story.
@@ -2980,7 +2998,9 @@ type Pause struct {
 	Until   int64 `protobuf:"varint,6,opt,name=until,proto3" json:"until,omitempty"`
 	Reminds int64 `protobuf:"varint,7,opt,name=reminds,proto3" json:"reminds,omitempty"`
 	// Made by a new generation: resumed only when every known host has said hello or was removed.
-	Generation    bool `protobuf:"varint,8,opt,name=generation,proto3" json:"generation,omitempty"`
+	Generation bool `protobuf:"varint,8,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Made by the recurring window of this name.
+	Window        string `protobuf:"bytes,9,opt,name=window,proto3" json:"window,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3069,6 +3089,13 @@ func (x *Pause) GetGeneration() bool {
 		return x.Generation
 	}
 	return false
+}
+
+func (x *Pause) GetWindow() string {
+	if x != nil {
+		return x.Window
+	}
+	return ""
 }
 
 // Silence holds messages back.
@@ -3679,7 +3706,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\n" +
 	"first_seen\x18\x13 \x01(\x03R\tfirstSeen\x12\x18\n" +
 	"\achanged\x18\x14 \x01(\x03R\achanged\x12\x1a\n" +
-	"\bstranger\x18\x15 \x01(\tR\bstranger\"\xe7\x01\n" +
+	"\bstranger\x18\x15 \x01(\tR\bstranger\"\x85\x02\n" +
 	"\vHostService\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12/\n" +
 	"\aserving\x18\x02 \x01(\x0e2\x15.salve.log.v1.ServingR\aserving\x12\x14\n" +
@@ -3688,7 +3715,8 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\n" +
 	"depends_on\x18\x05 \x03(\tR\tdependsOn\x12\x12\n" +
 	"\x04tier\x18\x06 \x01(\tR\x04tier\x12&\n" +
-	"\x04sole\x18\a \x01(\x0e2\x12.salve.log.v1.SoleR\x04sole\"5\n" +
+	"\x04sole\x18\a \x01(\x0e2\x12.salve.log.v1.SoleR\x04sole\x12\x1c\n" +
+	"\twithdrawn\x18\b \x01(\x04R\twithdrawn\"5\n" +
 	"\x05Token\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\tR\n" +
@@ -3738,7 +3766,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\bAlertKey\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\f\n" +
-	"\x01n\x18\x03 \x01(\x04R\x01n\"\xfc\x03\n" +
+	"\x01n\x18\x03 \x01(\x04R\x01n\"\x90\x04\n" +
 	"\x05Alert\x12(\n" +
 	"\x03key\x18\x01 \x01(\v2\x16.salve.log.v1.AlertKeyR\x03key\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x18\n" +
@@ -3761,7 +3789,8 @@ const file_logpb_record_proto_rawDesc = "" +
 	"escalation\x12%\n" +
 	"\x0eescalate_after\x18\x10 \x01(\x03R\rescalateAfter\x12\x1b\n" +
 	"\thost_name\x18\x11 \x01(\tR\bhostName\x12\x1a\n" +
-	"\bincident\x18\x12 \x01(\tR\bincident\"\xd5\x05\n" +
+	"\bincident\x18\x12 \x01(\tR\bincident\x12\x12\n" +
+	"\x04seen\x18\x13 \x01(\bR\x04seen\"\xd5\x05\n" +
 	"\bIncident\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x14\n" +
@@ -3831,7 +3860,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\tLocalPage\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1c\n" +
-	"\tnotifiers\x18\x03 \x03(\tR\tnotifiers\"\xb9\x01\n" +
+	"\tnotifiers\x18\x03 \x03(\tR\tnotifiers\"\xd1\x01\n" +
 	"\x05Pause\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x0e\n" +
@@ -3842,7 +3871,8 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\areminds\x18\a \x01(\x03R\areminds\x12\x1e\n" +
 	"\n" +
 	"generation\x18\b \x01(\bR\n" +
-	"generation\"\x96\x01\n" +
+	"generation\x12\x16\n" +
+	"\x06window\x18\t \x01(\tR\x06window\"\x96\x01\n" +
 	"\aSilence\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
 	"\x05match\x18\x02 \x03(\v2\x13.salve.log.v1.LabelR\x05match\x12\x0e\n" +
