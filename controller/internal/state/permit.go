@@ -50,6 +50,9 @@ func (s *State) request(c *logpb.Request) *logpb.Result {
 	if r == nil {
 		r = s.fits(h, c, targets)
 	}
+	if r == nil && !c.GetUndo() {
+		r = s.narrow(c)
+	}
 	if r != nil {
 		return r
 	}
@@ -118,8 +121,7 @@ func (s *State) targets(h *logpb.Host, c *logpb.Request) ([]*logpb.Target, *logp
 	return all, nil
 }
 
-// forbidden asks everything that is not about capacity. An undo passes all of it: what was begun must be
-// taken back whatever holds new remedies up.
+// forbidden asks who holds new remedies up. An undo passes: what was begun must be taken back.
 func (s *State) forbidden(h *logpb.Host, c *logpb.Request) *logpb.Result {
 	if c.GetUndo() {
 		return nil
@@ -135,10 +137,7 @@ func (s *State) forbidden(h *logpb.Host, c *logpb.Request) *logpb.Result {
 	if r := s.heldByPerson(h, c); r != nil {
 		return r
 	}
-	if r := s.broken(h, c); r != nil {
-		return r
-	}
-	return s.narrow(c)
+	return s.broken(h, c)
 }
 
 // fits judges every target, all or none, and the fleet.

@@ -31,7 +31,7 @@ func TestWidthDoubles(t *testing.T) {
 		}
 		code := "width"
 		if width == 5 {
-			code = "width" // the width has reached the cap; either would do, and the width is asked first
+			code = "cap" // the width has reached it
 		}
 		f.refused(code, host(width), "web")
 		f.settle(host(0), open[0], servingAgain)
