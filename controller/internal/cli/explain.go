@@ -30,7 +30,7 @@ The first digits of the ID are enough; "last" is the newest incident.`,
 			}
 			i := r.GetIncident()
 			return out.show(c, i, func(w io.Writer) {
-				story.Write(w, i, story.Options{Evidence: *evidence, Zone: time.Local})
+				story.Write(w, story.OfAgent(i), story.Options{Evidence: *evidence, Zone: time.Local})
 			})
 		})
 	}

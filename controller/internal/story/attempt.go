@@ -1,29 +1,28 @@
 package story
 
-import (
-	"fmt"
-
-	"github.com/salveops/salve/proto/localpb"
-)
+import "fmt"
 
 // attempts shows each run of a remedy with its times and its verdict.
 func (t teller) attempts() {
-	if len(t.i.GetAttempts()) == 0 {
+	if len(t.i.Attempts) == 0 {
 		return
 	}
 	t.printf("\nAttempts\n")
-	for n, a := range t.i.GetAttempts() {
-		t.printf("  %d. %s\n", n+1, deed(a))
-		line := fmt.Sprintf("begun +%s by %s", Span(a.GetOffset()), a.GetBy())
-		if a.GetAct() != nil {
-			line += fmt.Sprintf(", acted for %s ms", milliseconds(a.GetAct()))
+	for n, a := range t.i.Attempts {
+		t.printf("  %d. %s\n", n+1, t.deed(a))
+		line := fmt.Sprintf("begun +%s", span(a.Offset))
+		if a.By != "" {
+			line += " by " + a.By
 		}
-		if a.GetVerify() != nil {
-			line += fmt.Sprintf(", judged %s ms later", milliseconds(a.GetVerify()))
+		if a.Act != nil {
+			line += fmt.Sprintf(", acted for %s ms", milliseconds(*a.Act))
 		}
-		t.printf("     %s, attempt %s\n", line, a.GetId())
-		t.note("before", a.GetBefore())
-		t.note("after", a.GetAfter())
+		if a.Verify != nil {
+			line += fmt.Sprintf(", judged %s ms later", milliseconds(*a.Verify))
+		}
+		t.printf("     %s, attempt %s\n", line, a.ID)
+		t.note("before", a.Before)
+		t.note("after", a.After)
 	}
 }
 
@@ -33,26 +32,37 @@ func (t teller) note(name, text string) {
 	}
 }
 
+// deed is what deed says, and in a fleet where.
+func (t teller) deed(a *Attempt) string {
+	if t.i.Fleet && a.Host != "" {
+		return "on " + a.Host + ": " + deed(a)
+	}
+	return deed(a)
+}
+
 // deed is an attempt in one sentence: what was done, and what came of it.
-func deed(a *localpb.Attempt) string {
-	s := verb(a.GetKind()) + " " + a.GetTarget() + " (" + a.GetRemedy() + ")"
-	switch a.GetPhase() {
+func deed(a *Attempt) string {
+	s := verb(a.Kind) + " " + a.Target
+	if a.Remedy != "" {
+		s += " (" + a.Remedy + ")"
+	}
+	switch a.Phase {
 	case "refused":
-		return join("refused to do: "+s, a.GetReason())
+		return join("refused to do: "+s, a.Reason)
 	case "not_done":
-		return join("did not begin: "+s, a.GetReason())
+		return join("did not begin: "+s, a.Reason)
 	case "unknown":
-		return join("UNKNOWN whether it "+s, a.GetReason())
+		return join("UNKNOWN whether it "+s, a.Reason)
 	}
 	switch {
-	case a.GetError() != "":
-		s += "; it failed: " + a.GetError()
-	case a.GetOutcome() != "":
-		s = join(s+"; "+a.GetOutcome(), a.GetReason())
+	case a.Error != "":
+		s += "; it failed: " + a.Error
+	case a.Outcome != "":
+		s = join(s+"; "+a.Outcome, a.Reason)
 	default:
 		s += "; no verdict yet"
 	}
-	if a.GetUndone() {
+	if a.Undone {
 		s += "; taken back"
 	}
 	return s

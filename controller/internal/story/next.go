@@ -1,10 +1,6 @@
 package story
 
-import (
-	"strings"
-
-	"github.com/salveops/salve/proto/localpb"
-)
+import "strings"
 
 // next says what a person should do now.
 func (t teller) next() {
@@ -15,28 +11,48 @@ func (t teller) next() {
 }
 
 func (t teller) advice() []string {
-	var todo []string
-	for _, a := range t.i.GetAttempts() {
-		if a.GetPhase() == "unknown" {
-			todo = append(todo, "Look at "+a.GetTarget()+" yourself: nobody knows whether "+a.GetRemedy()+
-				" did its work, so it is not repeated.")
-		}
-	}
-	id := t.i.GetSummary().GetId()
+	todo := t.doubts()
+	id := t.i.ID
 	id = id[:min(12, len(id))]
-	switch t.i.GetSummary().GetState() {
+	switch t.i.State {
 	case "resolved":
 		return append(todo, t.afterwards()...)
 	case "escalated":
-		todo = append(todo, "Say that you have it: salve agent ack "+id)
+		todo = append(todo, "Say that you have it: "+t.i.Tool+" ack "+id)
 		todo = append(todo, t.told()...)
 		todo = append(todo, t.look(id)...)
 	case "acknowledged":
-		todo = append(todo, "Hand it back when you want remedies to go on: salve agent release "+id)
+		todo = append(todo, "Hand it back when you want remedies to go on: "+t.i.Tool+" release "+id)
 		todo = append(todo, t.look(id)...)
 	default:
-		todo = append(todo, "Follow it: salve agent watch")
+		todo = append(todo, "Follow it: "+t.i.Tool+" watch")
 		todo = append(todo, t.observed()...)
+	}
+	return todo
+}
+
+// doubts are what only a person can look at.
+func (t teller) doubts() []string {
+	var todo []string
+	for _, a := range t.i.Attempts {
+		if a.Phase == "unknown" {
+			target := a.Target
+			if a.Host != "" {
+				target += " on " + a.Host
+			}
+			todo = append(todo, "Look at "+target+" yourself: nobody knows whether "+a.Remedy+
+				" did its work, so it is not repeated.")
+		}
+	}
+	for _, p := range t.i.Permits {
+		if p.Unknown || p.Overdue {
+			todo = append(todo, "Look at "+p.Host+". Once you are sure that nothing of "+p.Remedy+
+				" runs there: "+t.i.Tool+" permits settle "+p.Token+" --force")
+		}
+	}
+	if t.i.Common && t.i.State != "resolved" {
+		todo = append(todo, "Look for what these hosts have in common. To let one of them try a remedy: "+
+			t.i.Tool+" breaker approve; to let all: "+t.i.Tool+" breaker close")
 	}
 	return todo
 }
@@ -47,9 +63,10 @@ func (t teller) afterwards() []string {
 	switch last := t.lastAttempt(); {
 	case last == nil && len(todo) == 0:
 		todo = append(todo, "Nothing has to be done now: it ended without a remedy.")
-	case last.GetOutcome() == "verified":
+	case last == nil:
+	case last.Outcome == "verified":
 		todo = append(todo, "Nothing has to be done now. A remedy ends the trouble and not its cause: look at the evidence.")
-	case last != nil:
+	default:
 		todo = append(todo, "No remedy was proved to help, so it may come back: look at the evidence.")
 	}
 	return todo
@@ -57,7 +74,7 @@ func (t teller) afterwards() []string {
 
 // observed is for autonomy observe: the way to let Salve act.
 func (t teller) observed() []string {
-	r := t.i.GetWouldHave()
+	r := t.i.WouldHave
 	if r == "" {
 		return nil
 	}
@@ -67,30 +84,29 @@ func (t teller) observed() []string {
 }
 
 func (t teller) told() []string {
-	e := t.i.GetEscalation()
+	e := t.i.Escalation
 	var todo []string
-	if len(e.GetTold()) > 0 {
-		todo = append(todo, "Told so far: "+strings.Join(e.GetTold(), ", ")+".")
+	if len(e.Told) > 0 {
+		todo = append(todo, "Told so far: "+strings.Join(e.Told, ", ")+".")
 	} else {
 		todo = append(todo, "Nobody was reached yet.")
 	}
-	if e.GetDue() != nil {
-		todo = append(todo, "It climbs on at "+t.moment(e.GetDue())+" unless somebody has it.")
+	if !e.Due.IsZero() {
+		todo = append(todo, "It climbs on at "+t.moment(e.Due)+" unless somebody has it.")
 	}
 	return todo
 }
 
 func (t teller) look(id string) []string {
-	if len(t.i.GetEvidence()) == 0 || t.o.Evidence {
+	if len(t.i.Evidence) == 0 || t.o.Evidence {
 		return nil
 	}
-	return []string{"Read the evidence: salve agent explain " + id + " --evidence"}
+	return []string{"Read the evidence: " + t.i.Tool + " explain " + id + " --evidence"}
 }
 
-func (t teller) lastAttempt() *localpb.Attempt {
-	all := t.i.GetAttempts()
-	if len(all) == 0 {
+func (t teller) lastAttempt() *Attempt {
+	if len(t.i.Attempts) == 0 {
 		return nil
 	}
-	return all[len(all)-1]
+	return t.i.Attempts[len(t.i.Attempts)-1]
 }

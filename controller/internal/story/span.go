@@ -10,12 +10,20 @@ import (
 
 // Span is a duration as people say it: "0.4 ms", "19 ms", "5.1 s", "3m 12s", "2d 4h"; "?" if it is
 // not known.
-func Span(d *durationpb.Duration) string {
+func Span(d *durationpb.Duration) string { return span(length(d)) }
+
+func span(d *time.Duration) string {
 	if d == nil {
 		return "?"
 	}
-	t := d.AsDuration()
+	return Length(*d)
+}
+
+// Length is Span of what is known.
+func Length(t time.Duration) string {
 	switch {
+	case t < 0:
+		return "-" + Length(max(-t, 0))
 	case t < 10*time.Millisecond:
 		return tenths(float64(t)/1e6) + " ms"
 	case t < time.Second:
@@ -31,8 +39,8 @@ func Span(d *durationpb.Duration) string {
 }
 
 // milliseconds has one place after the point where it matters.
-func milliseconds(d *durationpb.Duration) string {
-	ms := float64(d.AsDuration()) / 1e6
+func milliseconds(d time.Duration) string {
+	ms := float64(d) / 1e6
 	if ms >= 100 {
 		return fmt.Sprintf("%.0f", ms)
 	}
@@ -50,4 +58,12 @@ func Number(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// are is "1 alert is", "2 alerts are".
+func are(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun + " is"
+	}
+	return Number(n, noun) + " are"
 }

@@ -1,5 +1,6 @@
 // Package story writes incidents for people: one line of a timeline, or the whole story for someone
-// who was asleep while it happened.
+// who was asleep while it happened. Agents and the controller remember incidents in their own ways;
+// both are made into a Tale, and told in one way.
 package story
 
 import (
@@ -8,11 +9,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	"github.com/salveops/salve/proto/localpb"
 )
 
 // Options says how a story is told.
@@ -24,13 +20,13 @@ type Options struct {
 // teller writes one story.
 type teller struct {
 	w io.Writer
-	i *localpb.Incident
+	i Tale
 	o Options
 }
 
 // Write tells the whole story of an incident. Errors are those of w, which the caller's next write
 // meets again.
-func Write(w io.Writer, i *localpb.Incident, o Options) {
+func Write(w io.Writer, i Tale, o Options) {
 	if o.Zone == nil {
 		o.Zone = time.UTC
 	}
@@ -40,6 +36,8 @@ func Write(w io.Writer, i *localpb.Incident, o Options) {
 	t.alerts()
 	t.timeline()
 	t.attempts()
+	t.permits()
+	t.messages()
 	t.evidence()
 	t.next()
 }
@@ -48,21 +46,26 @@ func (t teller) printf(format string, args ...any) { fmt.Fprintf(t.w, format, ar
 
 // headline says what broke, what was done, how it ended.
 func (t teller) headline() {
-	s := t.i.GetSummary()
-	of := s.GetService()
-	if of == "" {
+	of := t.i.Service
+	switch {
+	case of == "" && t.i.Fleet:
+		of = "hosts"
+	case of == "":
 		of = "this host"
 	}
-	t.printf("Incident %s: %s, %s\n\n", s.GetId(), of, s.GetSeverity())
-	t.printf("  Broke:  %s, at %s\n", s.GetTitle(), t.moment(s.GetOpened()))
-	for n, a := range t.i.GetAttempts() {
+	t.printf("Incident %s: %s, %s\n", t.i.ID, of, t.i.Severity)
+	if len(t.i.Aliases) > 0 {
+		t.printf("also known as %s\n", strings.Join(t.i.Aliases, ", "))
+	}
+	t.printf("\n  Broke:  %s, at %s\n", t.i.Title, t.moment(t.i.Opened))
+	for n, a := range t.i.Attempts {
 		head := "  Done:  "
 		if n > 0 {
 			head = "  Then:  "
 		}
-		t.printf("%s %s\n", head, deed(a))
+		t.printf("%s %s\n", head, t.deed(a))
 	}
-	if len(t.i.GetAttempts()) == 0 {
+	if len(t.i.Attempts) == 0 {
 		t.printf("  Done:   nothing%s\n", t.why())
 	}
 	t.printf("  Ended:  %s\n", t.ending())
@@ -70,13 +73,13 @@ func (t teller) headline() {
 
 // why explains that nothing was done, with the last decision.
 func (t teller) why() string {
-	if r := t.i.GetWouldHave(); r != "" {
+	if r := t.i.WouldHave; r != "" {
 		return "; it would have run " + r + ", but autonomy is observe"
 	}
-	events := t.i.GetTimeline()
+	events := t.i.Timeline
 	for n := len(events) - 1; n >= 0; n-- {
-		if events[n].GetType() == "decide" {
-			return ": " + events[n].GetText()
+		if events[n].Type == "decide" {
+			return ": " + oneLine(events[n].Text)
 		}
 	}
 	return ""
@@ -84,19 +87,18 @@ func (t teller) why() string {
 
 // ending is how it ended, or that it has not.
 func (t teller) ending() string {
-	s := t.i.GetSummary()
-	switch s.GetState() {
+	switch t.i.State {
 	case "resolved":
-		return join("resolved after "+Span(s.GetTotal()), s.GetEnd())
+		return join("resolved after "+span(t.i.Total), t.i.End)
 	case "escalated":
-		return join("NOT YET; handed to people", t.i.GetEscalation().GetReason())
+		return join("NOT YET; handed to people", t.i.Escalation.Reason)
 	case "acknowledged":
-		if s.GetKeepHealing() {
-			return "NOT YET; " + s.GetAckBy() + " has it, and remedies go on"
+		if t.i.Keep {
+			return "NOT YET; " + t.i.AckBy + " has it, and remedies go on"
 		}
-		return "NOT YET; " + s.GetAckBy() + " has it, and no new remedy is tried"
+		return "NOT YET; " + t.i.AckBy + " has it, and no new remedy is tried"
 	}
-	return "NOT YET; " + s.GetState()
+	return "NOT YET; " + t.i.State
 }
 
 func join(a, b string) string {
@@ -108,24 +110,23 @@ func join(a, b string) string {
 
 // times says how fast it was, in milliseconds.
 func (t teller) times() {
-	s := t.i.GetSummary()
 	judged := "judged"
-	if last := t.lastAttempt(); last.GetOutcome() == "verified" {
+	if last := t.lastAttempt(); last != nil && last.Outcome == "verified" {
 		judged = "verified"
 	}
 	var lines []string
 	for _, l := range []struct {
 		name string
-		d    *durationpb.Duration
+		d    *time.Duration
 		from string
 	}{
-		{"detected", s.GetDetect(), "from the beginning of the trouble to the alert"},
-		{"acted", s.GetAct(), "from the alert to the end of the first action"},
-		{judged, s.GetVerify(), "from the end of the last action to the verdict"},
-		{"in all", s.GetTotal(), "from the alert to the end"},
+		{"detected", t.i.Detect, "from the beginning of the trouble to the alert"},
+		{"acted", t.i.Act, "from the alert to the end of the first action"},
+		{judged, t.i.Verify, "from the end of the last action to the verdict"},
+		{"in all", t.i.Total, "from the alert to the end"},
 	} {
 		if l.d != nil {
-			lines = append(lines, fmt.Sprintf("%s\t%s ms\t  %s\n", l.name, milliseconds(l.d), l.from))
+			lines = append(lines, fmt.Sprintf("%s\t%s ms\t  %s\n", l.name, milliseconds(*l.d), l.from))
 		}
 	}
 	if len(lines) == 0 {
@@ -139,37 +140,48 @@ func (t teller) times() {
 
 func (t teller) alerts() {
 	t.printf("\nAlerts\n")
-	for _, a := range t.i.GetAlerts() {
-		about := a.GetInstance()
-		if about == "" {
-			about = "the host"
+	if t.i.Forgotten > 0 {
+		t.printf("  (%s no longer kept)\n", are(t.i.Forgotten, "resolved alert"))
+	}
+	for _, a := range t.i.Alerts {
+		t.printf("  %s, %s, on %s\n", a.Rule, a.Severity, a.about())
+		t.printf("    when   %s\n", strings.ReplaceAll(a.Condition, "\n", "\n           "))
+		t.printf("    fired  %s%s\n", t.moment(a.Fired), t.resolved(a))
+		for _, v := range a.Values {
+			t.printf("           %s\n", v)
 		}
-		t.printf("  %s, %s, on %s\n", a.GetRule(), a.GetSeverity(), about)
-		t.printf("    when   %s\n", strings.ReplaceAll(a.GetCondition(), "\n", "\n           "))
-		t.printf("    fired  %s%s\n", t.moment(a.GetFired()), t.resolved(a))
-		for _, v := range a.GetValues() {
-			t.printf("           %s = %s\n", v.GetSignal(), v.GetText())
-		}
-		if a.GetBlind() {
+		if a.Blind {
 			t.printf("    blind: the condition could not be known for lack of data\n")
 		}
-		if a.GetMuted() != "" {
-			t.printf("    muted: %s, on which it depends, has an incident of its own\n", a.GetMuted())
+		if a.Muted != "" {
+			t.printf("    muted: %s, on which it depends, has an incident of its own\n", a.Muted)
 		}
 	}
 }
 
-func (t teller) resolved(a *localpb.Alert) string {
-	if a.GetResolved() == nil {
+// about is what an alert is about: "checkout.service", "checkout.service of web-1", "the host".
+func (a Alert) about() string {
+	switch {
+	case a.Host == "" && a.Instance == "":
+		return "the host"
+	case a.Host == "":
+		return a.Instance
+	case a.Instance == "" || a.Instance == a.Host:
+		return "host " + a.Host
+	}
+	return a.Instance + " of " + a.Host
+}
+
+func (t teller) resolved(a Alert) string {
+	if a.Resolved.IsZero() {
 		return ", still firing"
 	}
-	return ", resolved " + t.moment(a.GetResolved())
+	return ", resolved " + t.moment(a.Resolved)
 }
 
 // evidence lists what was collected, or shows it.
 func (t teller) evidence() {
-	all := t.i.GetEvidence()
-	if len(all) == 0 {
+	if len(t.i.Evidence) == 0 {
 		return
 	}
 	if t.o.Evidence {
@@ -177,20 +189,34 @@ func (t teller) evidence() {
 	} else {
 		t.printf("\nEvidence (--evidence unfolds it)\n")
 	}
-	for _, e := range all {
-		text := strings.TrimRight(e.GetText(), "\n")
-		lines := strings.Split(text, "\n")
-		t.printf("  %s: %s, %d bytes, %s\n", e.GetTitle(), Number(len(lines), "line"), len(e.GetText()), t.moment(e.GetAt()))
-		if t.o.Evidence {
+	for _, e := range t.i.Evidence {
+		var about []string
+		if e.Host != "" {
+			about = append(about, "from "+e.Host)
+		}
+		lines := strings.Split(strings.TrimRight(e.Text, "\n"), "\n")
+		if e.Text != "" {
+			about = append(about, Number(len(lines), "line"))
+		}
+		about = append(about, fmt.Sprintf("%d bytes", e.Size))
+		if !e.At.IsZero() {
+			about = append(about, t.moment(e.At))
+		}
+		t.printf("  %s: %s\n", e.Title, strings.Join(about, ", "))
+		switch {
+		case !t.o.Evidence:
+		case e.Missing != "":
+			t.printf("    (it cannot be shown: %s)\n", e.Missing)
+		default:
 			t.printf("    | %s\n", strings.Join(lines, "\n    | "))
 		}
 	}
 }
 
 // moment is a time of day with milliseconds; the zone is named once, by the headline's date.
-func (t teller) moment(at *timestamppb.Timestamp) string {
-	if at == nil {
+func (t teller) moment(at time.Time) string {
+	if at.IsZero() {
 		return "an unknown time"
 	}
-	return at.AsTime().In(t.o.Zone).Format("2006-01-02 15:04:05.000 MST")
+	return at.In(t.o.Zone).Format("2006-01-02 15:04:05.000 MST")
 }

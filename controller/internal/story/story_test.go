@@ -73,7 +73,7 @@ func TestDeed(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := deed(tt.a); got != tt.want {
+			if got := deed(attemptOfAgent(tt.a)); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -116,7 +116,7 @@ func TestAdvice(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := strings.Join(teller{i: tt.i}.advice(), "\n")
+			got := strings.Join(teller{i: OfAgent(tt.i)}.advice(), "\n")
 			if !strings.Contains(got, tt.want) {
 				t.Errorf("advice lacks %q:\n%s", tt.want, got)
 			}
@@ -140,7 +140,7 @@ func TestControlCharactersDoNotReachTheTerminal(t *testing.T) {
 		},
 	}
 	var b strings.Builder
-	Write(&b, i, Options{Evidence: true})
+	Write(&b, OfAgent(i), Options{Evidence: true})
 	b.WriteString(Line(i.GetTimeline()[0]))
 	b.WriteString(Result(&localpb.RunResult{Verdict: "refused", Reason: nasty}))
 	for n, r := range b.String() {
