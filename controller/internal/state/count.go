@@ -23,7 +23,7 @@ func (s *State) Service(name string) View {
 	v := View{N: len(hosts), Cap: s.capOf(name, len(hosts))}
 	for id, hs := range hosts {
 		h := s.hosts[id]
-		acting := s.derived.targets[target{service: name, host: id}] != nil || h.GetLost() && s.mayActAlone(hs)
+		acting := s.derived.targets[target{service: name, host: id}] != nil || s.actsAlone(h, hs)
 		if acting {
 			v.Acting = append(v.Acting, id)
 		}
@@ -73,9 +73,17 @@ func (s *State) down(service, host string) bool {
 	return h != nil && hs != nil && !h.GetLost() && !h.GetAwaited() && hs.GetServing() == logpb.Serving_SERVING_DOWN
 }
 
-// mayActAlone reports whether the host may act on the service while it is lost.
-func (s *State) mayActAlone(hs *logpb.HostService) bool {
-	return hs.GetSole() != logpb.Sole_SOLE_UNSPECIFIED || s.derived.config[hs.GetService()].GetAloneAct()
+// actsAlone reports whether the host may be acting on the service without a permit. One that is cut off may,
+// if it is the only host. One whose right was taken back counts, lost or not, until it confirms: a new
+// leader does not know yet for how long it has been cut off.
+func (s *State) actsAlone(h *logpb.Host, hs *logpb.HostService) bool {
+	switch hs.GetSole() {
+	case logpb.Sole_SOLE_WITHDRAWN:
+		return true
+	case logpb.Sole_SOLE_GRANTED:
+		return h.GetLost()
+	}
+	return h.GetLost() && s.derived.config[hs.GetService()].GetAloneAct()
 }
 
 // serves reports whether the host serves again everything that the permit took away there.

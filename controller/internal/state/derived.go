@@ -12,7 +12,7 @@ type derived struct {
 	targets  map[target]*logpb.Permit                 // what unsettled permits take away
 	acting   map[string]int                           // host → targets of unsettled permits on it
 	held     map[string]int                           // host → unsettled permits that it holds
-	alone    map[string]bool                          // lost hosts that may act alone on some service
+	alone    map[string]bool                          // hosts that may act without a permit on some service
 	open     map[remedyKey]int                        // unsettled permits, undo left out
 	firing   map[ruleKey]map[string]int64             // host → since when the rule fires there, log time
 	config   map[string]*logpb.Service
@@ -81,7 +81,7 @@ func (d *derived) refresh(s *State, h *logpb.Host) {
 			d.services[hs.GetService()] = hosts
 		}
 		hosts[h.GetId()] = hs
-		if h.GetLost() && s.mayActAlone(hs) {
+		if s.actsAlone(h, hs) {
 			d.alone[h.GetId()] = true
 		}
 	}

@@ -75,7 +75,19 @@ func (f *fleet) hello(host string, services ...string) *logpb.Welcome {
 	h := f.greet(host, services...)
 	r := f.must(h)
 	f.epoch[host], f.n[host] = r.GetWelcome().GetEpoch(), 0
+	for id, e := range f.epoch {
+		if h := f.s.hosts[id]; !h.GetLost() && !h.GetRemoved() && e == h.GetEpoch() {
+			f.confirm(id)
+		}
+	}
 	return r.GetWelcome()
+}
+
+// confirm says that a host has the standing orders on its disk.
+func (f *fleet) confirm(host string) {
+	f.t.Helper()
+	f.must(&logpb.Command{What: &logpb.Command_ConfirmStanding{ConfirmStanding: &logpb.ConfirmStanding{Host: host,
+		Epoch: f.epoch[host], Generation: f.s.generation, Index: f.index}}})
 }
 
 // greet is the hello of an agent whose journal knows all that happened.

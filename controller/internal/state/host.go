@@ -16,6 +16,9 @@ func (s *State) hello(c *logpb.Hello) *logpb.Result {
 	case h != nil && h.GetRemoved():
 		return refuse("removed", "host %s was removed; its ID stays dead, the machine must enrol anew", c.GetHost())
 	case s.older(c, h):
+		if c.GetNewGeneration() == "" {
+			return refuse("generation", "host %s knows more of the log than this leader", c.GetName())
+		}
 		s.renew(c.GetNewGeneration(), "host "+c.GetName()+" knows more of the log than this leader")
 	case h == nil:
 		h = &logpb.Host{Id: c.GetHost(), Fingerprint: c.GetFingerprint(), BootId: c.GetBootId(), FirstSeen: s.at,
@@ -52,10 +55,7 @@ func (s *State) hello(c *logpb.Hello) *logpb.Result {
 // older reports whether the agent has seen more of this generation's log than there is: then it is the
 // controller that went back in time.
 func (s *State) older(c *logpb.Hello, h *logpb.Host) bool {
-	if c.GetGeneration() != s.generation || c.GetNewGeneration() == "" {
-		return false
-	}
-	return c.GetIndex() >= s.index || h != nil && c.GetLastEpoch() > h.GetEpoch() && c.GetNonce() != h.GetNonce()
+	return c.GetGeneration() == s.generation && (c.GetIndex() >= s.index || c.GetLastEpoch() > h.GetEpoch())
 }
 
 // stranger says why this may be another machine with the host's identity.
@@ -105,7 +105,7 @@ func (s *State) introduce(c *logpb.Hello, h *logpb.Host) {
 		h.Lost, h.Changed = false, s.at
 	}
 	old := h.GetServices()
-	h.Services = nil
+	h.Services = slices.DeleteFunc(slices.Clone(old), func(o *logpb.HostService) bool { return s.forgettable(h, o, c) })
 	for _, r := range c.GetServices() {
 		hs := &logpb.HostService{Service: r.GetService(), Since: s.at, Sole: logpb.Sole_SOLE_UNSPECIFIED}
 		if i := slices.IndexFunc(old, func(o *logpb.HostService) bool { return o.GetService() == r.GetService() }); i >= 0 {
@@ -117,10 +117,20 @@ func (s *State) introduce(c *logpb.Hello, h *logpb.Host) {
 	}
 	slices.SortFunc(h.GetServices(), func(a, b *logpb.HostService) int { return compare(a.GetService(), b.GetService()) })
 	h.Services = slices.CompactFunc(h.GetServices(), func(a, b *logpb.HostService) bool { return a.GetService() == b.GetService() })
-	// What was acting alone on a service that it no longer reports is still out there with its permit only.
 	s.derived.refresh(s, h)
 	s.crown()
 	s.bind()
+}
+
+// forgettable reports whether nothing is known of the service on the host but what the hello says anew. What
+// is under repair there counts, whether the host still reports it or not.
+func (s *State) forgettable(h *logpb.Host, o *logpb.HostService, c *logpb.Hello) bool {
+	reported := slices.ContainsFunc(c.GetServices(), func(r *logpb.ServiceReport) bool { return r.GetService() == o.GetService() })
+	if reported || s.derived.targets[target{service: o.GetService(), host: h.GetId()}] == nil {
+		return true
+	}
+	o.Serving, o.Since = logpb.Serving_SERVING_UNSPECIFIED, s.at
+	return false
 }
 
 // report takes over what a host says that it serves.
