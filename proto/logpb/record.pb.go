@@ -3000,7 +3000,9 @@ type Pause struct {
 	// Made by a new generation: resumed only when every known host has said hello or was removed.
 	Generation bool `protobuf:"varint,8,opt,name=generation,proto3" json:"generation,omitempty"`
 	// Made by the recurring window of this name.
-	Window        string `protobuf:"bytes,9,opt,name=window,proto3" json:"window,omitempty"`
+	Window string `protobuf:"bytes,9,opt,name=window,proto3" json:"window,omitempty"`
+	// Of the entry that made it: a host that has confirmed standing orders from there on knows it.
+	Index         uint64 `protobuf:"varint,10,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3096,6 +3098,13 @@ func (x *Pause) GetWindow() string {
 		return x.Window
 	}
 	return ""
+}
+
+func (x *Pause) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
 }
 
 // Silence holds messages back.
@@ -3860,7 +3869,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\tLocalPage\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1c\n" +
-	"\tnotifiers\x18\x03 \x03(\tR\tnotifiers\"\xd1\x01\n" +
+	"\tnotifiers\x18\x03 \x03(\tR\tnotifiers\"\xe7\x01\n" +
 	"\x05Pause\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x0e\n" +
@@ -3872,7 +3881,9 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\b \x01(\bR\n" +
 	"generation\x12\x16\n" +
-	"\x06window\x18\t \x01(\tR\x06window\"\x96\x01\n" +
+	"\x06window\x18\t \x01(\tR\x06window\x12\x14\n" +
+	"\x05index\x18\n" +
+	" \x01(\x04R\x05index\"\x96\x01\n" +
 	"\aSilence\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
 	"\x05match\x18\x02 \x03(\v2\x13.salve.log.v1.LabelR\x05match\x12\x0e\n" +
