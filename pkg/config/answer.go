@@ -108,6 +108,15 @@ func (a *Agent) Escalation(name string) *Escalation {
 	return named(a.Escalations, name, (*Escalation).name)
 }
 
+// Paging is the escalation by which this host tells people itself when a rule escalates to the name: that
+// of the name, else "default". Nil: nobody is told. With a controller, names may be the controller's.
+func (a *Agent) Paging(name string) *Escalation {
+	if e := a.Escalation(name); e != nil {
+		return e
+	}
+	return a.Escalation(defaults.EscalateTo)
+}
+
 func (s *Service) name() string    { return s.Name }
 func (r *Rule) name() string       { return r.Name }
 func (e *Escalation) name() string { return e.Name }

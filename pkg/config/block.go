@@ -101,7 +101,7 @@ func (b *block) explain(d *hcl.Diagnostic) {
 
 func (b *block) refuse(r refusal) {
 	title := "Not yet"
-	if r.why == elsewhere {
+	if r.here {
 		title = "Not here"
 	}
 	if a := b.content.Attributes[r.name]; a != nil {
@@ -198,4 +198,10 @@ func (b *block) set(names ...string) []string {
 	return found
 }
 
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+// upper begins a sentence with what a block is called; the name of a file stays as it is.
+func upper(s string) string {
+	if strings.HasSuffix(s, ".hcl") {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

@@ -73,12 +73,16 @@ func checkLoopback(s string) string {
 	if wrong := checkAddress(s); wrong != "" {
 		return wrong
 	}
-	host, _, _ := net.SplitHostPort(s)
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+	if host, _, _ := net.SplitHostPort(s); onLoopback(host) {
 		return ""
 	}
 	return fmt.Sprintf("%q is not a loopback address; figures leave the host in plain text only through a proxy "+
 		"of yours", s)
+}
+
+func onLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // checkDial is for what the agent connects to: host:port or unix:/path.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"time"
 
 	"github.com/salveops/salve/pkg/defaults"
@@ -8,22 +9,15 @@ import (
 
 // topKinds is the grammar of whole files.
 func topKinds(ks kinds) {
-	later := []refusal{
+	refuse := append([]refusal{
 		{name: "test", block: true, labels: []string{"name"}, why: inLaterRelease("Tests of rules")},
 		{name: "log", block: true, labels: []string{"name"}, why: inLaterRelease("Signals counted from the journal")},
 		{name: "context", block: true, labels: []string{"name"}, why: inLaterRelease("Signals from outside")},
-		{name: "silence", block: true, labels: []string{"name"}, why: withController("Silences")},
-		{name: "controller", block: true,
-			why: "Controllers come in a later release; leave the block out, and the agent works alone."},
-		{name: "raft", block: true, why: withController("The settings of its replication")},
-		{name: "breaker", block: true, why: withController("Breakers")},
-		{name: "node", why: withController("The settings of its nodes")},
-		{name: "policies", why: withController("Policies")},
-	}
+	}, ofController()...)
 	rules := []string{"threshold", "service", "remedy", "rule", "window"}
 	ks["agent"] = &kind{
-		refuse: later,
-		blocks: append([]string{"allow", "notifier", "escalation", "heartbeat"}, rules...),
+		refuse: refuse,
+		blocks: append([]string{"allow", "notifier", "escalation", "heartbeat", "controller"}, rules...),
 		attrs: []attr{
 			{name: "host", typ: text},
 			{name: "labels", typ: dict},
@@ -35,21 +29,47 @@ func topKinds(ks kinds) {
 			{name: "rules", typ: text, def: defaults.Rules},
 		},
 	}
-	ks["rules"] = &kind{blocks: rules, refuse: later}
+	ks["rules"] = &kind{blocks: rules, refuse: slices.Clone(refuse)}
 	for _, a := range ks["agent"].attrs {
-		ks["rules"].refuse = append(ks["rules"].refuse, refusal{name: a.name, why: elsewhere})
+		ks["rules"].refuse = append(ks["rules"].refuse, refusal{name: a.name, here: true, why: elsewhere})
 	}
-	for _, b := range []struct {
-		name   string
-		labels []string
-	}{{"allow", nil}, {"notifier", []string{"kind", "name"}}, {"escalation", []string{"name"}}, {"heartbeat", nil}} {
-		ks["rules"].refuse = append(ks["rules"].refuse,
-			refusal{name: b.name, block: true, labels: b.labels, why: elsewhere})
+	for _, name := range ks["agent"].blocks {
+		if !slices.Contains(rules, name) {
+			ks["rules"].refuse = append(ks["rules"].refuse,
+				refusal{name: name, block: true, labels: blockLabels(name), here: true, why: elsewhere})
+		}
 	}
 	ks["allow"] = &kind{attrs: []attr{
 		{name: "units", typ: texts}, {name: "pools", typ: texts}, {name: "paths", typ: texts},
 		{name: "exec", typ: texts}, {name: "actions", typ: texts, required: true},
 	}}
+	ks["controller"] = &kind{attrs: []attr{{name: "addresses", typ: texts, required: true}}}
+}
+
+// blockLabels are the labels of the blocks that only one of the files may hold.
+func blockLabels(name string) []string {
+	switch name {
+	case "notifier":
+		return []string{"kind", "name"}
+	case "escalation":
+		return []string{"name"}
+	}
+	return nil
+}
+
+// ofController are the names that only the controller's file knows.
+func ofController() []refusal {
+	const why = "It belongs in controller.hcl: the controller decides by it, for all hosts."
+	return []refusal{
+		{name: "silence", block: true, labels: []string{"name"}, here: true,
+			why: "Silences have an end; people make them with `salve silence`."},
+		{name: "raft", block: true, here: true, why: why},
+		{name: "breaker", block: true, here: true, why: why},
+		{name: "listen", block: true, here: true, why: why},
+		{name: "node", here: true, why: why},
+		{name: "fleet_max", here: true, why: why},
+		{name: "policies", here: true, why: why},
+	}
 }
 
 const elsewhere = "It belongs in agent.hcl: what this host permits and whom it tells is not for the rules folder."
@@ -72,15 +92,13 @@ func serviceKinds(ks kinds) {
 			{name: "autonomy", typ: text, words: autonomies(), later: autonomiesLater()},
 			{name: "depends_on", typ: texts},
 			{name: "every", typ: duration, def: defaults.UnitEvery, least: int64(fastest), most: int64(time.Hour)},
+			permitKey(), aloneKey(), {name: "unsafe_alone", typ: boolean},
 		},
 		refuse: []refusal{
 			{name: "scrape", block: true, labels: []string{"name"}, why: inLaterRelease("Metrics scraped from a service")},
 			{name: "log", block: true, labels: []string{"name"}, why: inLaterRelease("Signals counted from the journal")},
-			{name: "max_unavailable", why: withController("Limits across hosts")},
-			{name: "owners", why: withController("Owners")},
-			{name: "permit", why: withController("Permits")},
-			{name: "alone", why: withController("Rights of a lone host")},
-			{name: "unsafe_alone", why: withController("Rights of a lone host")},
+			{name: "max_unavailable", here: true, why: ofFleet}, {name: "owners", here: true, why: ofFleet},
+			{name: "escalation", here: true, why: ofFleet},
 		},
 	}
 	ks["probe"] = &kind{
@@ -120,6 +138,15 @@ func serviceKinds(ks kinds) {
 		{name: "within", typ: duration, least: int64(time.Second), most: int64(time.Hour)},
 		{name: "hold", typ: duration, def: defaults.VerifyHold, most: int64(30 * time.Minute)},
 	}}
+}
+
+const ofFleet = "It belongs in the service block of controller.hcl: it is about all hosts of the service."
+
+// permitKey and aloneKey stand in the services of both programs; checkAlone judges them.
+func permitKey() attr { return attr{name: "permit", typ: text, words: []string{permitAlways}} }
+
+func aloneKey() attr {
+	return attr{name: "alone", typ: text, def: defaults.Alone, words: []string{AloneWait, AloneAct}}
 }
 
 // fastest is the shortest period of samples.

@@ -69,7 +69,7 @@ func (l *loader) implicit(u word, kind remedy.Kind) *Service {
 	}
 	s := &Service{
 		Name: name, Unit: u.text, Startup: defaults.Startup, Tier: defaults.Tier, Autonomy: l.agent.Autonomy,
-		Every: defaults.UnitEvery, Implicit: true, Range: u.at,
+		Every: defaults.UnitEvery, Alone: AloneWait, Implicit: true, Range: u.at,
 	}
 	for _, other := range l.agent.Services {
 		switch {

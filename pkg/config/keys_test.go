@@ -23,6 +23,7 @@ func places() map[string]string {
 		"notifier webhook":  "notifier \"webhook\" \"x\" {\n%s\n}",
 		"notifier exec":     "notifier \"exec\" \"x\" {\n%s\n}",
 		"notifier journald": "notifier \"journald\" \"x\" {\n%s\n}",
+		"controller":        "controller {\n%s\n}",
 		"service":           "service \"x\" {\n%s\n}",
 		"probe":             "service \"x\" {\n  probe \"x\" {\n%s\n  }\n}",
 		"pool":              "service \"x\" {\n  pool \"x\" {\n%s\n  }\n}",
@@ -128,8 +129,12 @@ func TestRefusedNames(t *testing.T) {
 			if r.block {
 				line = r.name + strings.Repeat(` "x"`, len(r.labels)) + " {\n}"
 			}
-			if got := outcome(t, fmt.Sprintf(place, line)); !hasLine(got, ": error: Not yet", "later release") {
-				t.Errorf("%s: %s is not refused as coming later:\n%s", kind, r.name, got)
+			want := []string{": error: Not yet", "later release"}
+			if r.here {
+				want = []string{": error: Not here", r.why}
+			}
+			if got := outcome(t, fmt.Sprintf(place, line)); !hasLine(got, want...) {
+				t.Errorf("%s: %s is not refused as %q:\n%s", kind, r.name, want, got)
 			}
 		}
 	}

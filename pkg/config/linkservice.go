@@ -13,6 +13,7 @@ func (l *loader) linkServices() {
 		l.agent.Services = append(l.agent.Services, d.Service)
 		l.shareUnits(d, l.services[:i])
 		l.limitAutonomy(d)
+		l.checkLonely(d)
 	}
 	for _, r := range l.remedies {
 		l.agent.Remedies = append(l.agent.Remedies, r.Remedy)

@@ -153,6 +153,9 @@ func (l *loader) decodeAgent(b *block) {
 	for _, nested := range b.blocks("heartbeat") {
 		l.decodeHeartbeat(nested)
 	}
+	if c := b.single("controller"); c != nil {
+		l.decodeController(c)
+	}
 }
 
 // decodeRules reads what may stand in agent.hcl and in every file of the rules folder.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net/mail"
 	"strings"
 
@@ -104,12 +103,33 @@ func (l *loader) checkPeople() {
 	if l.rulesOnly {
 		return
 	}
-	var notifiers, escalations []string
+	l.checkTold()
+	lacking := ""
+	for _, d := range l.rules {
+		switch {
+		case l.agent.Escalation(d.Escalate.To) != nil:
+		case d.to.text != "":
+			l.unknownEscalation(d.to)
+		case lacking == "":
+			lacking = d.Name
+		}
+	}
+	if lacking != "" {
+		when := ""
+		if l.agent.Controller != nil {
+			when = " while the controller is out of reach"
+		}
+		at := hcl.Range{Filename: l.sources.names[0], Start: hcl.InitialPos, End: hcl.InitialPos}
+		l.warn(at, "Nobody to tell", "The rule %q escalates to %q, and there is no escalation of that name: nobody "+
+			"would hear of what Salve cannot heal%s.", lacking, defaults.EscalateTo, when)
+	}
+}
+
+// checkTold reports notifiers that a step names and that do not exist.
+func (l *loader) checkTold() {
+	var notifiers []string
 	for _, n := range l.agent.Notifiers {
 		notifiers = append(notifiers, n.ID())
-	}
-	for _, e := range l.agent.Escalations {
-		escalations = append(escalations, e.Name)
 	}
 	for _, w := range l.told {
 		if l.agent.Notifier(w.text) == nil {
@@ -117,19 +137,24 @@ func (l *loader) checkPeople() {
 				meant(w.text, notifiers))
 		}
 	}
-	lacking := ""
-	for _, d := range l.rules {
-		switch {
-		case l.agent.Escalation(d.Escalate.To) != nil:
-		case d.to.text != "":
-			l.fail(d.to.at, "Unknown escalation", "There is no escalation %q.%s", d.to.text, meant(d.to.text, escalations))
-		case lacking == "":
-			lacking = fmt.Sprintf("The rule %q escalates to %q", d.Name, defaults.EscalateTo)
-		}
+}
+
+// unknownEscalation is about a name that a rule gives. The controller may know it where this host does
+// not; Agent.Paging says who is told while it cannot be reached.
+func (l *loader) unknownEscalation(to word) {
+	var known []string
+	for _, e := range l.agent.Escalations {
+		known = append(known, e.Name)
 	}
-	if lacking != "" {
-		at := hcl.Range{Filename: l.sources.names[0], Start: hcl.InitialPos, End: hcl.InitialPos}
-		l.warn(at, "Nobody to tell", "%s, and there is no escalation of that name: nobody would hear of what "+
-			"Salve cannot heal.", lacking)
+	hint := meant(to.text, known)
+	switch {
+	case l.agent.Controller == nil:
+		l.fail(to.at, "Unknown escalation", "There is no escalation %q.%s", to.text, hint)
+	case hint != "":
+		l.warn(to.at, "Unknown escalation", "There is no escalation %q on this host; the controller must have it.%s",
+			to.text, hint)
+	case l.agent.Escalation(defaults.EscalateTo) == nil:
+		l.warn(to.at, "Nobody to tell", "There is no escalation %q and no %q on this host: nobody would hear of what "+
+			"Salve cannot heal while the controller is out of reach.", to.text, defaults.EscalateTo)
 	}
 }

@@ -48,6 +48,7 @@ type refusal struct {
 	name   string
 	labels []string // of a block
 	block  bool
+	here   bool   // it exists today, and belongs somewhere else
 	why    string // one sentence
 }
 
@@ -115,7 +116,8 @@ func newKinds() kinds {
 func remedyKind(s remedy.Spec) *kind {
 	k := &kind{
 		blocks: []string{"verify"},
-		refuse: []refusal{{name: "permit", why: withController("permits")}},
+		refuse: []refusal{{name: "permit", why: inLaterRelease("Permits on resources that hosts share") +
+			` permit = "always" stands in the service.`}},
 		attrs: []attr{
 			{name: "confidence", typ: share, def: defaults.Confidence},
 			{name: "precondition", typ: condition},
@@ -137,10 +139,5 @@ func remedyKind(s remedy.Spec) *kind {
 }
 
 const day = 24 * time.Hour
-
-// withController is why something that needs the controller is refused.
-func withController(what string) string {
-	return what + " come with the controller, in a later release; this agent works alone."
-}
 
 func inLaterRelease(what string) string { return what + " come in a later release." }

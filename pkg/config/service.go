@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -14,6 +16,8 @@ type serviceDraft struct {
 	autonomy word // "" when the service does not say
 	depends  []word
 	remedies []*remedyDraft
+
+	permitAt, aloneAt hcl.Range
 }
 
 func (l *loader) decodeService(b *block) {
@@ -24,6 +28,8 @@ func (l *loader) decodeService(b *block) {
 	}
 	d := &serviceDraft{Service: s, depends: b.texts("depends_on")}
 	b.name("service", checkName)
+	s.PermitAlways, s.Alone, s.UnsafeAlone = b.permit()
+	d.permitAt, d.aloneAt = b.at("permit"), b.at("alone")
 	if b.has("unit") {
 		s.Unit = b.checked("unit", func(s string) string { return remedy.CheckUnitName(s, true) })
 	} else if wrong := remedy.CheckUnitName(s.Unit, true); wrong != "" {

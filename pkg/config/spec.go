@@ -48,11 +48,18 @@ type Agent struct {
 	Notifiers   []*Notifier
 	Escalations []*Escalation
 	Windows     []*Window
-	Heartbeat   *Heartbeat // nil: none
+	Heartbeat   *Heartbeat  // nil: none
+	Controller  *Controller // nil: the agent works alone
 
 	Files    []string // every file read, in order, for messages and digests
 	Digest   string   // sha256 of their contents
 	Warnings hcl.Diagnostics
+}
+
+// Controller is the way to the nodes of the controller.
+type Controller struct {
+	Addresses []string // host:port of each node; any of them will do
+	Range     hcl.Range
 }
 
 // Allow is one block of the local last word: its targets × its actions.
@@ -79,8 +86,19 @@ type Service struct {
 	Pools     []*Pool
 	Remedies  []*Remedy
 	Implicit  bool // made for an allowed unit that has no service block
-	Range     hcl.Range
+
+	PermitAlways bool   // permit = "always": nothing of it runs without the controller's leave, mild remedies included
+	Alone        string // AloneWait (default) or AloneAct: what it does while the controller is out of reach
+	UnsafeAlone  bool   // somebody knows that "act" on several hosts breaks max-unavailable; true whenever it is AloneAct
+
+	Range hcl.Range
 }
+
+// What a service does that needs a permit while the controller is out of reach.
+const (
+	AloneWait = "wait" // unless the controller made this host the service's only one before
+	AloneAct  = "act"  // acts; with several hosts nothing is guaranteed any more
+)
 
 // Probe asks a service from outside. Exactly one of HTTP, TCP, Exec is set.
 type Probe struct {

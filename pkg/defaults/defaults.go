@@ -18,6 +18,7 @@ const (
 const (
 	Startup      = 30 * time.Second       // nobody judges a unit for so long after any start
 	Tier         = "standard"             // importance of a service
+	Alone        = "wait"                 // what needs a permit waits while the controller is out of reach
 	UnitEvery    = time.Second            // period of a unit's cgroup figures
 	ProbeEvery   = time.Second            // period of a probe
 	ProbeTimeout = 500 * time.Millisecond // time-out of one probe

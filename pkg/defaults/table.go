@@ -37,6 +37,8 @@ func All() []Default {
 			Help: "nobody judges a unit for so long after any start of it"},
 		{Group: service, Const: "Tier", Key: "service.tier", Value: Tier,
 			Help: "importance of the service"},
+		{Group: service, Const: "Alone", Key: "service.alone", Value: Alone,
+			Help: "what needs a permit waits while the controller is out of reach; \"act\" needs `unsafe_alone = true`"},
 		{Group: service, Const: "UnitEvery", Key: "service.every", Value: UnitEvery,
 			Help: "period of the unit's cgroup figures; its state comes as events"},
 		{Group: service, Const: "ProbeEvery", Key: "probe.every", Value: ProbeEvery,

@@ -1,0 +1,70 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"slices"
+)
+
+// What hosts and controller have to agree on.
+
+// permitAlways is the only word that permit takes: what needs no permit asks for one, too.
+const permitAlways = "always"
+
+// permit reads what a service may do without the controller.
+func (b *block) permit() (always bool, alone string, unsafe bool) {
+	always, alone, unsafe = b.text("permit") == permitAlways, b.text("alone"), b.boolean("unsafe_alone")
+	switch {
+	case alone == AloneAct && !unsafe:
+		b.fail("alone", "Unsafe", "alone = \"act\" lets every host of the service act while it cannot reach the "+
+			"controller: several may be out at once, and max_unavailable is not guaranteed. Who accepts that writes "+
+			"unsafe_alone = true beside it.")
+	case unsafe && alone != AloneAct:
+		b.l.warn(b.at("unsafe_alone"), "No effect", "unsafe_alone accepts what alone = \"act\" does, which is not set.")
+	}
+	return always, alone, unsafe
+}
+
+// checkLonely reports what a service cannot mean on a host that no controller looks after.
+func (l *loader) checkLonely(d *serviceDraft) {
+	if l.agent.Controller != nil || l.rulesOnly {
+		return
+	}
+	if d.PermitAlways {
+		l.fail(d.permitAt, "No controller", "Nothing of the service %q may run without a permit, and agent.hcl names no "+
+			"controller that could give one: it would never be healed.", d.Name)
+	}
+	if d.Alone == AloneAct {
+		l.warn(d.aloneAt, "No effect", "agent.hcl names no controller: this host is alone, and acts.")
+	}
+}
+
+func (l *loader) decodeController(b *block) {
+	c := &Controller{Range: b.header}
+	addresses := b.texts("addresses")
+	if b.has("addresses") && len(addresses) == 0 {
+		b.fail("addresses", "No address", "An empty list is no controller; leave the block out, and the agent works alone.")
+	}
+	for _, w := range addresses {
+		if wrong := checkPlainText(w.text); wrong != "" {
+			l.fail(w.at, "Wrong value", "addresses: %s.", wrong)
+		}
+		if slices.Contains(c.Addresses, w.text) {
+			l.fail(w.at, "Duplicate address", "%q is in addresses already.", w.text)
+		}
+		c.Addresses = append(c.Addresses, w.text)
+	}
+	l.agent.Controller = c
+}
+
+// checkPlainText is for addresses that are spoken to in plain text, as all are before there is TLS.
+func checkPlainText(s string) string {
+	if wrong := checkAddress(s); wrong != "" {
+		return wrong
+	}
+	if host, _, _ := net.SplitHostPort(s); !onLoopback(host) {
+		return fmt.Sprintf("%q is not a loopback address; identity and TLS come in the next release, and until then "+
+			"nothing leaves the host in plain text", s)
+	}
+	return ""
+}
