@@ -1422,7 +1422,9 @@ type Request struct {
 	StartBy int64 `protobuf:"varint,13,opt,name=start_by,json=startBy,proto3" json:"start_by,omitempty"`
 	RunFor  int64 `protobuf:"varint,14,opt,name=run_for,json=runFor,proto3" json:"run_for,omitempty"`
 	// The service that asks and whose width and breaker count.
-	Service       string `protobuf:"bytes,15,opt,name=service,proto3" json:"service,omitempty"`
+	Service string `protobuf:"bytes,15,opt,name=service,proto3" json:"service,omitempty"`
+	// The unit that the remedy acts on, "": none; a pause may name it.
+	Unit          string `protobuf:"bytes,16,opt,name=unit,proto3" json:"unit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1558,6 +1560,13 @@ func (x *Request) GetRunFor() int64 {
 func (x *Request) GetService() string {
 	if x != nil {
 		return x.Service
+	}
+	return ""
+}
+
+func (x *Request) GetUnit() string {
+	if x != nil {
+		return x.Unit
 	}
 	return ""
 }
@@ -2549,7 +2558,11 @@ type Delivered struct {
 	State    DeliveryState          `protobuf:"varint,3,opt,name=state,proto3,enum=salve.log.v1.DeliveryState" json:"state,omitempty"`
 	Error    string                 `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
 	// Raft ID of the sender.
-	Node          string `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
+	Node string `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
+	// The place asked not to be tried sooner, nanoseconds.
+	RetryAfter int64 `protobuf:"varint,6,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	// Refused or failed, and somebody may have got it all the same: the end is told there, too.
+	Reached       bool `protobuf:"varint,7,opt,name=reached,proto3" json:"reached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2617,6 +2630,20 @@ func (x *Delivered) GetNode() string {
 		return x.Node
 	}
 	return ""
+}
+
+func (x *Delivered) GetRetryAfter() int64 {
+	if x != nil {
+		return x.RetryAfter
+	}
+	return 0
+}
+
+func (x *Delivered) GetReached() bool {
+	if x != nil {
+		return x.Reached
+	}
+	return false
 }
 
 // Tick moves log time on when something is due: a pause ends, a permit is overdue, an escalation climbs.
@@ -3117,7 +3144,7 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\aservice\x18\x03 \x01(\tR\aservice\x12/\n" +
 	"\aserving\x18\x04 \x01(\x0e2\x15.salve.log.v1.ServingR\aserving\x12\x12\n" +
-	"\x04lost\x18\x05 \x01(\bR\x04lost\"\x97\x03\n" +
+	"\x04lost\x18\x05 \x01(\bR\x04lost\"\xab\x03\n" +
 	"\aRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\f\n" +
@@ -3135,7 +3162,8 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x02by\x18\f \x01(\tR\x02by\x12\x19\n" +
 	"\bstart_by\x18\r \x01(\x03R\astartBy\x12\x17\n" +
 	"\arun_for\x18\x0e \x01(\x03R\x06runFor\x12\x18\n" +
-	"\aservice\x18\x0f \x01(\tR\aservice\"\x89\x02\n" +
+	"\aservice\x18\x0f \x01(\tR\aservice\x12\x12\n" +
+	"\x04unit\x18\x10 \x01(\tR\x04unit\"\x89\x02\n" +
 	"\x06Settle\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12#\n" +
 	"\rsession_epoch\x18\x02 \x01(\x04R\fsessionEpoch\x12)\n" +
@@ -3208,13 +3236,16 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\"<\n" +
 	"\fRecordChange\x12,\n" +
-	"\x06change\x18\x01 \x01(\v2\x14.salve.log.v1.ChangeR\x06change\"\x96\x01\n" +
+	"\x06change\x18\x01 \x01(\v2\x14.salve.log.v1.ChangeR\x06change\"\xd1\x01\n" +
 	"\tDelivered\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1a\n" +
 	"\bnotifier\x18\x02 \x01(\tR\bnotifier\x121\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x1b.salve.log.v1.DeliveryStateR\x05state\x12\x14\n" +
 	"\x05error\x18\x04 \x01(\tR\x05error\x12\x12\n" +
-	"\x04node\x18\x05 \x01(\tR\x04node\"\x06\n" +
+	"\x04node\x18\x05 \x01(\tR\x04node\x12\x1f\n" +
+	"\vretry_after\x18\x06 \x01(\x03R\n" +
+	"retryAfter\x12\x18\n" +
+	"\areached\x18\a \x01(\bR\areached\"\x06\n" +
 	"\x04Tick\"d\n" +
 	"\n" +
 	"QuorumPage\x12\x10\n" +

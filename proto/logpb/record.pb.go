@@ -1972,7 +1972,9 @@ type Alert struct {
 	// The incident that it is in; exactly one.
 	Incident string `protobuf:"bytes,18,opt,name=incident,proto3" json:"incident,omitempty"`
 	// A person closed the breaker over it: it opens none again.
-	Seen          bool `protobuf:"varint,19,opt,name=seen,proto3" json:"seen,omitempty"`
+	Seen bool `protobuf:"varint,19,opt,name=seen,proto3" json:"seen,omitempty"`
+	// A person ended it with its incident, and its agent has not said so itself yet.
+	Closed        bool `protobuf:"varint,20,opt,name=closed,proto3" json:"closed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2140,6 +2142,13 @@ func (x *Alert) GetSeen() bool {
 	return false
 }
 
+func (x *Alert) GetClosed() bool {
+	if x != nil {
+		return x.Closed
+	}
+	return false
+}
+
 // Incident is one story.
 type Incident struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -2173,7 +2182,12 @@ type Incident struct {
 	// Many hosts have it: the breaker that it tripped.
 	CommonCause bool `protobuf:"varint,25,opt,name=common_cause,json=commonCause,proto3" json:"common_cause,omitempty"`
 	// Keys under which agents or nodes paged people before this incident was committed.
-	Adopted       []string `protobuf:"bytes,26,rep,name=adopted,proto3" json:"adopted,omitempty"`
+	Adopted []string `protobuf:"bytes,26,rep,name=adopted,proto3" json:"adopted,omitempty"`
+	// What groups an incident that belongs to no service.
+	Rule string `protobuf:"bytes,27,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Log times of the first action and of the last verified end of an alert; 0: none.
+	Acted         int64 `protobuf:"varint,28,opt,name=acted,proto3" json:"acted,omitempty"`
+	Verified      int64 `protobuf:"varint,29,opt,name=verified,proto3" json:"verified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2381,6 +2395,27 @@ func (x *Incident) GetAdopted() []string {
 		return x.Adopted
 	}
 	return nil
+}
+
+func (x *Incident) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Incident) GetActed() int64 {
+	if x != nil {
+		return x.Acted
+	}
+	return 0
+}
+
+func (x *Incident) GetVerified() int64 {
+	if x != nil {
+		return x.Verified
+	}
+	return 0
 }
 
 // TimelineEvent is one line of a timeline.
@@ -3002,7 +3037,9 @@ type Pause struct {
 	// Made by the recurring window of this name.
 	Window string `protobuf:"bytes,9,opt,name=window,proto3" json:"window,omitempty"`
 	// Of the entry that made it: a host that has confirmed standing orders from there on knows it.
-	Index         uint64 `protobuf:"varint,10,opt,name=index,proto3" json:"index,omitempty"`
+	Index uint64 `protobuf:"varint,10,opt,name=index,proto3" json:"index,omitempty"`
+	// Who ended this turn of a window early; "": nobody did.
+	Resumed       string `protobuf:"bytes,11,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3105,6 +3142,13 @@ func (x *Pause) GetIndex() uint64 {
 		return x.Index
 	}
 	return 0
+}
+
+func (x *Pause) GetResumed() string {
+	if x != nil {
+		return x.Resumed
+	}
+	return ""
 }
 
 // Silence holds messages back.
@@ -3298,11 +3342,15 @@ type Delivery struct {
 	State DeliveryState `protobuf:"varint,5,opt,name=state,proto3,enum=salve.log.v1.DeliveryState" json:"state,omitempty"`
 	Tries uint32        `protobuf:"varint,6,opt,name=tries,proto3" json:"tries,omitempty"`
 	// Not before.
-	Due           int64  `protobuf:"varint,7,opt,name=due,proto3" json:"due,omitempty"`
-	Error         string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
-	Made          int64  `protobuf:"varint,9,opt,name=made,proto3" json:"made,omitempty"`
-	Step          uint32 `protobuf:"varint,10,opt,name=step,proto3" json:"step,omitempty"`
-	Repeat        uint32 `protobuf:"varint,11,opt,name=repeat,proto3" json:"repeat,omitempty"`
+	Due    int64  `protobuf:"varint,7,opt,name=due,proto3" json:"due,omitempty"`
+	Error  string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
+	Made   int64  `protobuf:"varint,9,opt,name=made,proto3" json:"made,omitempty"`
+	Step   uint32 `protobuf:"varint,10,opt,name=step,proto3" json:"step,omitempty"`
+	Repeat uint32 `protobuf:"varint,11,opt,name=repeat,proto3" json:"repeat,omitempty"`
+	// Raft ID of the node that claimed it last.
+	Node string `protobuf:"bytes,12,opt,name=node,proto3" json:"node,omitempty"`
+	// What it says if it is about no incident.
+	Text          string `protobuf:"bytes,13,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3412,6 +3460,20 @@ func (x *Delivery) GetRepeat() uint32 {
 		return x.Repeat
 	}
 	return 0
+}
+
+func (x *Delivery) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Delivery) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
 }
 
 // Statistic is what became of a remedy's attempts.
@@ -3775,7 +3837,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\bAlertKey\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\f\n" +
-	"\x01n\x18\x03 \x01(\x04R\x01n\"\x90\x04\n" +
+	"\x01n\x18\x03 \x01(\x04R\x01n\"\xa8\x04\n" +
 	"\x05Alert\x12(\n" +
 	"\x03key\x18\x01 \x01(\v2\x16.salve.log.v1.AlertKeyR\x03key\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x18\n" +
@@ -3799,7 +3861,8 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x0eescalate_after\x18\x10 \x01(\x03R\rescalateAfter\x12\x1b\n" +
 	"\thost_name\x18\x11 \x01(\tR\bhostName\x12\x1a\n" +
 	"\bincident\x18\x12 \x01(\tR\bincident\x12\x12\n" +
-	"\x04seen\x18\x13 \x01(\bR\x04seen\"\xd5\x05\n" +
+	"\x04seen\x18\x13 \x01(\bR\x04seen\x12\x16\n" +
+	"\x06closed\x18\x14 \x01(\bR\x06closed\"\x9b\x06\n" +
 	"\bIncident\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x14\n" +
@@ -3829,7 +3892,10 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\vescalate_at\x18\x18 \x01(\x03R\n" +
 	"escalateAt\x12!\n" +
 	"\fcommon_cause\x18\x19 \x01(\bR\vcommonCause\x12\x18\n" +
-	"\aadopted\x18\x1a \x03(\tR\aadopted\"\xbe\x01\n" +
+	"\aadopted\x18\x1a \x03(\tR\aadopted\x12\x12\n" +
+	"\x04rule\x18\x1b \x01(\tR\x04rule\x12\x14\n" +
+	"\x05acted\x18\x1c \x01(\x03R\x05acted\x12\x1a\n" +
+	"\bverified\x18\x1d \x01(\x03R\bverified\"\xbe\x01\n" +
 	"\rTimelineEvent\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x17\n" +
 	"\ahost_at\x18\x02 \x01(\x03R\x06hostAt\x12\x12\n" +
@@ -3869,7 +3935,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\tLocalPage\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1c\n" +
-	"\tnotifiers\x18\x03 \x03(\tR\tnotifiers\"\xe7\x01\n" +
+	"\tnotifiers\x18\x03 \x03(\tR\tnotifiers\"\x81\x02\n" +
 	"\x05Pause\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x0e\n" +
@@ -3883,7 +3949,8 @@ const file_logpb_record_proto_rawDesc = "" +
 	"generation\x12\x16\n" +
 	"\x06window\x18\t \x01(\tR\x06window\x12\x14\n" +
 	"\x05index\x18\n" +
-	" \x01(\x04R\x05index\"\x96\x01\n" +
+	" \x01(\x04R\x05index\x12\x18\n" +
+	"\aresumed\x18\v \x01(\tR\aresumed\"\x96\x01\n" +
 	"\aSilence\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
 	"\x05match\x18\x02 \x03(\v2\x13.salve.log.v1.LabelR\x05match\x12\x0e\n" +
@@ -3898,7 +3965,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x0e\n" +
 	"\x02by\x18\x06 \x01(\tR\x02by\x12\x0e\n" +
-	"\x02at\x18\a \x01(\x03R\x02at\"\x99\x02\n" +
+	"\x02at\x18\a \x01(\x03R\x02at\"\xc1\x02\n" +
 	"\bDelivery\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1a\n" +
 	"\bnotifier\x18\x02 \x01(\tR\bnotifier\x12\x1a\n" +
@@ -3911,7 +3978,9 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x04made\x18\t \x01(\x03R\x04made\x12\x12\n" +
 	"\x04step\x18\n" +
 	" \x01(\rR\x04step\x12\x16\n" +
-	"\x06repeat\x18\v \x01(\rR\x06repeat\"\xdd\x01\n" +
+	"\x06repeat\x18\v \x01(\rR\x06repeat\x12\x12\n" +
+	"\x04node\x18\f \x01(\tR\x04node\x12\x12\n" +
+	"\x04text\x18\r \x01(\tR\x04text\"\xdd\x01\n" +
 	"\tStatistic\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +
