@@ -1,0 +1,79 @@
+package transport
+
+import (
+	"crypto/tls"
+	"fmt"
+)
+
+// checkTLS refuses a configuration that would trust strangers.
+func checkTLS(c *tls.Config) error {
+	switch {
+	case c == nil:
+		return nil
+	case c.InsecureSkipVerify:
+		return fmt.Errorf("%w: InsecureSkipVerify trusts everybody", ErrConfig)
+	case c.RootCAs == nil:
+		return fmt.Errorf("%w: no RootCAs, so every public CA could name a server", ErrConfig)
+	case c.ClientCAs == nil:
+		return fmt.Errorf("%w: no ClientCAs, so every public CA could name a client", ErrConfig)
+	case len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
+		return fmt.Errorf("%w: no certificate to show to clients", ErrConfig)
+	}
+	return nil
+}
+
+// server is the configuration of a listener. What GetConfigForClient returns is made as strict.
+func (t *Transport) server(protocols ...string) *tls.Config {
+	c := t.strict(t.o.TLS, protocols)
+	if get := t.o.TLS.GetConfigForClient; get != nil {
+		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			other, err := get(hello)
+			if err != nil || other == nil {
+				return nil, err
+			}
+			if err := checkTLS(other); err != nil {
+				return nil, err
+			}
+			return t.strict(other, protocols), nil
+		}
+	}
+	return c
+}
+
+func (t *Transport) strict(c *tls.Config, protocols []string) *tls.Config {
+	c = t.authorizing(c, protocols)
+	c.ClientAuth = tls.RequireAndVerifyClientCert
+	if t.o.Anonymous {
+		c.ClientAuth = tls.VerifyClientCertIfGiven
+	}
+	return c
+}
+
+// client is the configuration of a dialer.
+func (t *Transport) client(protocols ...string) *tls.Config { return t.authorizing(t.o.TLS, protocols) }
+
+// authorizing is a copy of a configuration that speaks TLS 1.3 and asks Authorize about the peer. It hangs on
+// VerifyConnection because that runs on a resumed session, too.
+func (t *Transport) authorizing(c *tls.Config, protocols []string) *tls.Config {
+	c = c.Clone()
+	c.MinVersion = tls.VersionTLS13
+	if len(protocols) > 0 {
+		c.NextProtos = protocols
+	}
+	before := c.VerifyConnection
+	c.VerifyConnection = func(state tls.ConnectionState) error {
+		if before != nil {
+			if err := before(state); err != nil {
+				return err
+			}
+		}
+		if t.o.Authorize == nil || len(state.PeerCertificates) == 0 { // none: only where Anonymous lets it
+			return nil
+		}
+		if err := t.o.Authorize(state.PeerCertificates[0]); err != nil {
+			return fmt.Errorf("peer %q refused: %w", state.PeerCertificates[0].Subject.CommonName, err)
+		}
+		return nil
+	}
+	return c
+}
