@@ -96,6 +96,59 @@ func (x *At) GetStale() int64 {
 	return 0
 }
 
+// HostName is what people call a host.
+type HostName struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostName) Reset() {
+	*x = HostName{}
+	mi := &file_adminpb_admin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostName) ProtoMessage() {}
+
+func (x *HostName) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostName.ProtoReflect.Descriptor instead.
+func (*HostName) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *HostName) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *HostName) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stale         bool                   `protobuf:"varint,1,opt,name=stale,proto3" json:"stale,omitempty"`
@@ -105,7 +158,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[1]
+	mi := &file_adminpb_admin_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -117,7 +170,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[1]
+	mi := &file_adminpb_admin_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -130,7 +183,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{1}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *StatusRequest) GetStale() bool {
@@ -161,16 +214,18 @@ type StatusResponse struct {
 	OpenBreakers       uint32         `protobuf:"varint,16,opt,name=open_breakers,json=openBreakers,proto3" json:"open_breakers,omitempty"`
 	Pauses             []*logpb.Pause `protobuf:"bytes,17,rep,name=pauses,proto3" json:"pauses,omitempty"`
 	// What a person should look at, one sentence each.
-	Warnings      []string `protobuf:"bytes,18,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	ConfigDigest  string   `protobuf:"bytes,19,opt,name=config_digest,json=configDigest,proto3" json:"config_digest,omitempty"`
-	LogTime       int64    `protobuf:"varint,20,opt,name=log_time,json=logTime,proto3" json:"log_time,omitempty"`
+	Warnings     []string `protobuf:"bytes,18,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	ConfigDigest string   `protobuf:"bytes,19,opt,name=config_digest,json=configDigest,proto3" json:"config_digest,omitempty"`
+	LogTime      int64    `protobuf:"varint,20,opt,name=log_time,json=logTime,proto3" json:"log_time,omitempty"`
+	// Names of the hosts whose IDs stand in the answer.
+	Names         []*HostName `protobuf:"bytes,21,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[2]
+	mi := &file_adminpb_admin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -182,7 +237,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[2]
+	mi := &file_adminpb_admin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -195,7 +250,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{2}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StatusResponse) GetAt() *At {
@@ -338,6 +393,13 @@ func (x *StatusResponse) GetLogTime() int64 {
 	return 0
 }
 
+func (x *StatusResponse) GetNames() []*HostName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 type ListIncidentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ended ones, too.
@@ -352,7 +414,7 @@ type ListIncidentsRequest struct {
 
 func (x *ListIncidentsRequest) Reset() {
 	*x = ListIncidentsRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[3]
+	mi := &file_adminpb_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -364,7 +426,7 @@ func (x *ListIncidentsRequest) String() string {
 func (*ListIncidentsRequest) ProtoMessage() {}
 
 func (x *ListIncidentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[3]
+	mi := &file_adminpb_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -377,7 +439,7 @@ func (x *ListIncidentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIncidentsRequest.ProtoReflect.Descriptor instead.
 func (*ListIncidentsRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{3}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListIncidentsRequest) GetAll() bool {
@@ -419,7 +481,7 @@ type ListIncidentsResponse struct {
 
 func (x *ListIncidentsResponse) Reset() {
 	*x = ListIncidentsResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[4]
+	mi := &file_adminpb_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +493,7 @@ func (x *ListIncidentsResponse) String() string {
 func (*ListIncidentsResponse) ProtoMessage() {}
 
 func (x *ListIncidentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[4]
+	mi := &file_adminpb_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +506,7 @@ func (x *ListIncidentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIncidentsResponse.ProtoReflect.Descriptor instead.
 func (*ListIncidentsResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{4}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListIncidentsResponse) GetAt() *At {
@@ -472,7 +534,7 @@ type GetIncidentRequest struct {
 
 func (x *GetIncidentRequest) Reset() {
 	*x = GetIncidentRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[5]
+	mi := &file_adminpb_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +546,7 @@ func (x *GetIncidentRequest) String() string {
 func (*GetIncidentRequest) ProtoMessage() {}
 
 func (x *GetIncidentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[5]
+	mi := &file_adminpb_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +559,7 @@ func (x *GetIncidentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIncidentRequest.ProtoReflect.Descriptor instead.
 func (*GetIncidentRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{5}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetIncidentRequest) GetId() string {
@@ -515,20 +577,22 @@ func (x *GetIncidentRequest) GetStale() bool {
 }
 
 type GetIncidentResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	Incident      *logpb.Incident        `protobuf:"bytes,2,opt,name=incident,proto3" json:"incident,omitempty"`
-	Alerts        []*logpb.Alert         `protobuf:"bytes,3,rep,name=alerts,proto3" json:"alerts,omitempty"`
-	Permits       []*logpb.Permit        `protobuf:"bytes,4,rep,name=permits,proto3" json:"permits,omitempty"`
-	Deliveries    []*logpb.Delivery      `protobuf:"bytes,5,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
-	Aliases       []string               `protobuf:"bytes,6,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	At         *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Incident   *logpb.Incident        `protobuf:"bytes,2,opt,name=incident,proto3" json:"incident,omitempty"`
+	Alerts     []*logpb.Alert         `protobuf:"bytes,3,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	Permits    []*logpb.Permit        `protobuf:"bytes,4,rep,name=permits,proto3" json:"permits,omitempty"`
+	Deliveries []*logpb.Delivery      `protobuf:"bytes,5,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	Aliases    []string               `protobuf:"bytes,6,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	// Names of the hosts whose IDs stand in the answer.
+	Names         []*HostName `protobuf:"bytes,7,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetIncidentResponse) Reset() {
 	*x = GetIncidentResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[6]
+	mi := &file_adminpb_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +604,7 @@ func (x *GetIncidentResponse) String() string {
 func (*GetIncidentResponse) ProtoMessage() {}
 
 func (x *GetIncidentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[6]
+	mi := &file_adminpb_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +617,7 @@ func (x *GetIncidentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIncidentResponse.ProtoReflect.Descriptor instead.
 func (*GetIncidentResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{6}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetIncidentResponse) GetAt() *At {
@@ -598,17 +662,26 @@ func (x *GetIncidentResponse) GetAliases() []string {
 	return nil
 }
 
+func (x *GetIncidentResponse) GetNames() []*HostName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "" is all.
-	Service       string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// So many past lines first.
+	Replay        uint32 `protobuf:"varint,2,opt,name=replay,proto3" json:"replay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[7]
+	mi := &file_adminpb_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -620,7 +693,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[7]
+	mi := &file_adminpb_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -633,7 +706,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{7}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WatchRequest) GetService() string {
@@ -641,6 +714,13 @@ func (x *WatchRequest) GetService() string {
 		return x.Service
 	}
 	return ""
+}
+
+func (x *WatchRequest) GetReplay() uint32 {
+	if x != nil {
+		return x.Replay
+	}
+	return 0
 }
 
 type WatchResponse struct {
@@ -654,7 +734,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[8]
+	mi := &file_adminpb_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +746,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[8]
+	mi := &file_adminpb_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +759,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{8}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WatchResponse) GetIncident() string {
@@ -712,7 +792,7 @@ type GetEvidenceRequest struct {
 
 func (x *GetEvidenceRequest) Reset() {
 	*x = GetEvidenceRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[9]
+	mi := &file_adminpb_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +804,7 @@ func (x *GetEvidenceRequest) String() string {
 func (*GetEvidenceRequest) ProtoMessage() {}
 
 func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[9]
+	mi := &file_adminpb_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +817,7 @@ func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceRequest.ProtoReflect.Descriptor instead.
 func (*GetEvidenceRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{9}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetEvidenceRequest) GetDigest() []byte {
@@ -757,7 +837,7 @@ type GetEvidenceResponse struct {
 
 func (x *GetEvidenceResponse) Reset() {
 	*x = GetEvidenceResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[10]
+	mi := &file_adminpb_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +849,7 @@ func (x *GetEvidenceResponse) String() string {
 func (*GetEvidenceResponse) ProtoMessage() {}
 
 func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[10]
+	mi := &file_adminpb_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +862,7 @@ func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceResponse.ProtoReflect.Descriptor instead.
 func (*GetEvidenceResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{10}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetEvidenceResponse) GetTitle() string {
@@ -810,7 +890,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[11]
+	mi := &file_adminpb_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +902,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[11]
+	mi := &file_adminpb_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +915,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{11}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AcknowledgeRequest) GetId() string {
@@ -860,15 +940,17 @@ func (x *AcknowledgeRequest) GetKeepHealing() bool {
 }
 
 type AcknowledgeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// As it is now, without its timeline.
+	Incident      *logpb.Incident `protobuf:"bytes,2,opt,name=incident,proto3" json:"incident,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[12]
+	mi := &file_adminpb_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +962,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[12]
+	mi := &file_adminpb_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,12 +975,19 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{12}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AcknowledgeResponse) GetAt() *At {
 	if x != nil {
 		return x.At
+	}
+	return nil
+}
+
+func (x *AcknowledgeResponse) GetIncident() *logpb.Incident {
+	if x != nil {
+		return x.Incident
 	}
 	return nil
 }
@@ -913,7 +1002,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[13]
+	mi := &file_adminpb_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +1014,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[13]
+	mi := &file_adminpb_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1027,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{13}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReleaseRequest) GetId() string {
@@ -956,15 +1045,17 @@ func (x *ReleaseRequest) GetBy() string {
 }
 
 type ReleaseResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// As it is now, without its timeline.
+	Incident      *logpb.Incident `protobuf:"bytes,2,opt,name=incident,proto3" json:"incident,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[14]
+	mi := &file_adminpb_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1067,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[14]
+	mi := &file_adminpb_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,12 +1080,19 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{14}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReleaseResponse) GetAt() *At {
 	if x != nil {
 		return x.At
+	}
+	return nil
+}
+
+func (x *ReleaseResponse) GetIncident() *logpb.Incident {
+	if x != nil {
+		return x.Incident
 	}
 	return nil
 }
@@ -1010,7 +1108,7 @@ type ResolveRequest struct {
 
 func (x *ResolveRequest) Reset() {
 	*x = ResolveRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[15]
+	mi := &file_adminpb_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1120,7 @@ func (x *ResolveRequest) String() string {
 func (*ResolveRequest) ProtoMessage() {}
 
 func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[15]
+	mi := &file_adminpb_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1133,7 @@ func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveRequest.ProtoReflect.Descriptor instead.
 func (*ResolveRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{15}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ResolveRequest) GetId() string {
@@ -1060,15 +1158,17 @@ func (x *ResolveRequest) GetReason() string {
 }
 
 type ResolveResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// As it is now, without its timeline.
+	Incident      *logpb.Incident `protobuf:"bytes,2,opt,name=incident,proto3" json:"incident,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ResolveResponse) Reset() {
 	*x = ResolveResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[16]
+	mi := &file_adminpb_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1180,7 @@ func (x *ResolveResponse) String() string {
 func (*ResolveResponse) ProtoMessage() {}
 
 func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[16]
+	mi := &file_adminpb_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,12 +1193,19 @@ func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveResponse.ProtoReflect.Descriptor instead.
 func (*ResolveResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{16}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResolveResponse) GetAt() *At {
 	if x != nil {
 		return x.At
+	}
+	return nil
+}
+
+func (x *ResolveResponse) GetIncident() *logpb.Incident {
+	if x != nil {
+		return x.Incident
 	}
 	return nil
 }
@@ -1113,7 +1220,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[17]
+	mi := &file_adminpb_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1232,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[17]
+	mi := &file_adminpb_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1245,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{17}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListHostsRequest) GetRemoved() bool {
@@ -1165,7 +1272,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[18]
+	mi := &file_adminpb_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1284,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[18]
+	mi := &file_adminpb_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1297,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{18}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListHostsResponse) GetAt() *At {
@@ -1221,7 +1328,7 @@ type HostStatus struct {
 
 func (x *HostStatus) Reset() {
 	*x = HostStatus{}
-	mi := &file_adminpb_admin_proto_msgTypes[19]
+	mi := &file_adminpb_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1340,7 @@ func (x *HostStatus) String() string {
 func (*HostStatus) ProtoMessage() {}
 
 func (x *HostStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[19]
+	mi := &file_adminpb_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1353,7 @@ func (x *HostStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStatus.ProtoReflect.Descriptor instead.
 func (*HostStatus) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{19}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HostStatus) GetHost() *logpb.Host {
@@ -1282,7 +1389,7 @@ type AdoptHostRequest struct {
 
 func (x *AdoptHostRequest) Reset() {
 	*x = AdoptHostRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[20]
+	mi := &file_adminpb_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1401,7 @@ func (x *AdoptHostRequest) String() string {
 func (*AdoptHostRequest) ProtoMessage() {}
 
 func (x *AdoptHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[20]
+	mi := &file_adminpb_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1414,7 @@ func (x *AdoptHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptHostRequest.ProtoReflect.Descriptor instead.
 func (*AdoptHostRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{20}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AdoptHostRequest) GetHost() string {
@@ -1340,7 +1447,7 @@ type AdoptHostResponse struct {
 
 func (x *AdoptHostResponse) Reset() {
 	*x = AdoptHostResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[21]
+	mi := &file_adminpb_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1459,7 @@ func (x *AdoptHostResponse) String() string {
 func (*AdoptHostResponse) ProtoMessage() {}
 
 func (x *AdoptHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[21]
+	mi := &file_adminpb_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1472,7 @@ func (x *AdoptHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptHostResponse.ProtoReflect.Descriptor instead.
 func (*AdoptHostResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{21}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AdoptHostResponse) GetAt() *At {
@@ -1387,7 +1494,7 @@ type RemoveHostRequest struct {
 
 func (x *RemoveHostRequest) Reset() {
 	*x = RemoveHostRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[22]
+	mi := &file_adminpb_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1506,7 @@ func (x *RemoveHostRequest) String() string {
 func (*RemoveHostRequest) ProtoMessage() {}
 
 func (x *RemoveHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[22]
+	mi := &file_adminpb_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1519,7 @@ func (x *RemoveHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveHostRequest.ProtoReflect.Descriptor instead.
 func (*RemoveHostRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{22}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RemoveHostRequest) GetHost() string {
@@ -1452,7 +1559,7 @@ type RemoveHostResponse struct {
 
 func (x *RemoveHostResponse) Reset() {
 	*x = RemoveHostResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[23]
+	mi := &file_adminpb_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1571,7 @@ func (x *RemoveHostResponse) String() string {
 func (*RemoveHostResponse) ProtoMessage() {}
 
 func (x *RemoveHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[23]
+	mi := &file_adminpb_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1584,7 @@ func (x *RemoveHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveHostResponse.ProtoReflect.Descriptor instead.
 func (*RemoveHostResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{23}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RemoveHostResponse) GetAt() *At {
@@ -1496,7 +1603,7 @@ type ListServicesRequest struct {
 
 func (x *ListServicesRequest) Reset() {
 	*x = ListServicesRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[24]
+	mi := &file_adminpb_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1615,7 @@ func (x *ListServicesRequest) String() string {
 func (*ListServicesRequest) ProtoMessage() {}
 
 func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[24]
+	mi := &file_adminpb_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1628,7 @@ func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesRequest.ProtoReflect.Descriptor instead.
 func (*ListServicesRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{24}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListServicesRequest) GetStale() bool {
@@ -1532,16 +1639,18 @@ func (x *ListServicesRequest) GetStale() bool {
 }
 
 type ListServicesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	Services      []*ServiceStatus       `protobuf:"bytes,2,rep,name=services,proto3" json:"services,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	At       *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Services []*ServiceStatus       `protobuf:"bytes,2,rep,name=services,proto3" json:"services,omitempty"`
+	// Names of the hosts whose IDs stand in the answer.
+	Names         []*HostName `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListServicesResponse) Reset() {
 	*x = ListServicesResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[25]
+	mi := &file_adminpb_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1662,7 @@ func (x *ListServicesResponse) String() string {
 func (*ListServicesResponse) ProtoMessage() {}
 
 func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[25]
+	mi := &file_adminpb_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1675,7 @@ func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesResponse.ProtoReflect.Descriptor instead.
 func (*ListServicesResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{25}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListServicesResponse) GetAt() *At {
@@ -1579,6 +1688,13 @@ func (x *ListServicesResponse) GetAt() *At {
 func (x *ListServicesResponse) GetServices() []*ServiceStatus {
 	if x != nil {
 		return x.Services
+	}
+	return nil
+}
+
+func (x *ListServicesResponse) GetNames() []*HostName {
+	if x != nil {
+		return x.Names
 	}
 	return nil
 }
@@ -1604,7 +1720,7 @@ type ServiceStatus struct {
 
 func (x *ServiceStatus) Reset() {
 	*x = ServiceStatus{}
-	mi := &file_adminpb_admin_proto_msgTypes[26]
+	mi := &file_adminpb_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1732,7 @@ func (x *ServiceStatus) String() string {
 func (*ServiceStatus) ProtoMessage() {}
 
 func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[26]
+	mi := &file_adminpb_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1745,7 @@ func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceStatus.ProtoReflect.Descriptor instead.
 func (*ServiceStatus) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{26}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ServiceStatus) GetService() string {
@@ -1715,7 +1831,7 @@ type CloseBreakerRequest struct {
 
 func (x *CloseBreakerRequest) Reset() {
 	*x = CloseBreakerRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[27]
+	mi := &file_adminpb_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1843,7 @@ func (x *CloseBreakerRequest) String() string {
 func (*CloseBreakerRequest) ProtoMessage() {}
 
 func (x *CloseBreakerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[27]
+	mi := &file_adminpb_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +1856,7 @@ func (x *CloseBreakerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseBreakerRequest.ProtoReflect.Descriptor instead.
 func (*CloseBreakerRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{27}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CloseBreakerRequest) GetService() string {
@@ -1780,7 +1896,7 @@ type CloseBreakerResponse struct {
 
 func (x *CloseBreakerResponse) Reset() {
 	*x = CloseBreakerResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[28]
+	mi := &file_adminpb_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +1908,7 @@ func (x *CloseBreakerResponse) String() string {
 func (*CloseBreakerResponse) ProtoMessage() {}
 
 func (x *CloseBreakerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[28]
+	mi := &file_adminpb_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +1921,7 @@ func (x *CloseBreakerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseBreakerResponse.ProtoReflect.Descriptor instead.
 func (*CloseBreakerResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{28}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CloseBreakerResponse) GetAt() *At {
@@ -1824,7 +1940,7 @@ type ListPermitsRequest struct {
 
 func (x *ListPermitsRequest) Reset() {
 	*x = ListPermitsRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[29]
+	mi := &file_adminpb_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1836,7 +1952,7 @@ func (x *ListPermitsRequest) String() string {
 func (*ListPermitsRequest) ProtoMessage() {}
 
 func (x *ListPermitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[29]
+	mi := &file_adminpb_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1849,7 +1965,7 @@ func (x *ListPermitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPermitsRequest.ProtoReflect.Descriptor instead.
 func (*ListPermitsRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{29}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListPermitsRequest) GetStale() bool {
@@ -1860,16 +1976,18 @@ func (x *ListPermitsRequest) GetStale() bool {
 }
 
 type ListPermitsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	Permits       []*logpb.Permit        `protobuf:"bytes,2,rep,name=permits,proto3" json:"permits,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	At      *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Permits []*logpb.Permit        `protobuf:"bytes,2,rep,name=permits,proto3" json:"permits,omitempty"`
+	// Names of the hosts whose IDs stand in the answer.
+	Names         []*HostName `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListPermitsResponse) Reset() {
 	*x = ListPermitsResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[30]
+	mi := &file_adminpb_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1881,7 +1999,7 @@ func (x *ListPermitsResponse) String() string {
 func (*ListPermitsResponse) ProtoMessage() {}
 
 func (x *ListPermitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[30]
+	mi := &file_adminpb_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1894,7 +2012,7 @@ func (x *ListPermitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPermitsResponse.ProtoReflect.Descriptor instead.
 func (*ListPermitsResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{30}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListPermitsResponse) GetAt() *At {
@@ -1911,6 +2029,13 @@ func (x *ListPermitsResponse) GetPermits() []*logpb.Permit {
 	return nil
 }
 
+func (x *ListPermitsResponse) GetNames() []*HostName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 type RevokePermitRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Token         *logpb.Token           `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
@@ -1922,7 +2047,7 @@ type RevokePermitRequest struct {
 
 func (x *RevokePermitRequest) Reset() {
 	*x = RevokePermitRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[31]
+	mi := &file_adminpb_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +2059,7 @@ func (x *RevokePermitRequest) String() string {
 func (*RevokePermitRequest) ProtoMessage() {}
 
 func (x *RevokePermitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[31]
+	mi := &file_adminpb_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +2072,7 @@ func (x *RevokePermitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePermitRequest.ProtoReflect.Descriptor instead.
 func (*RevokePermitRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{31}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RevokePermitRequest) GetToken() *logpb.Token {
@@ -1980,7 +2105,7 @@ type RevokePermitResponse struct {
 
 func (x *RevokePermitResponse) Reset() {
 	*x = RevokePermitResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[32]
+	mi := &file_adminpb_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2117,7 @@ func (x *RevokePermitResponse) String() string {
 func (*RevokePermitResponse) ProtoMessage() {}
 
 func (x *RevokePermitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[32]
+	mi := &file_adminpb_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2130,7 @@ func (x *RevokePermitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePermitResponse.ProtoReflect.Descriptor instead.
 func (*RevokePermitResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{32}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RevokePermitResponse) GetAt() *At {
@@ -2028,7 +2153,7 @@ type SettlePermitRequest struct {
 
 func (x *SettlePermitRequest) Reset() {
 	*x = SettlePermitRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[33]
+	mi := &file_adminpb_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2165,7 @@ func (x *SettlePermitRequest) String() string {
 func (*SettlePermitRequest) ProtoMessage() {}
 
 func (x *SettlePermitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[33]
+	mi := &file_adminpb_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2178,7 @@ func (x *SettlePermitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettlePermitRequest.ProtoReflect.Descriptor instead.
 func (*SettlePermitRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{33}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SettlePermitRequest) GetToken() *logpb.Token {
@@ -2093,7 +2218,7 @@ type SettlePermitResponse struct {
 
 func (x *SettlePermitResponse) Reset() {
 	*x = SettlePermitResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[34]
+	mi := &file_adminpb_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2230,7 @@ func (x *SettlePermitResponse) String() string {
 func (*SettlePermitResponse) ProtoMessage() {}
 
 func (x *SettlePermitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[34]
+	mi := &file_adminpb_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2243,7 @@ func (x *SettlePermitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettlePermitResponse.ProtoReflect.Descriptor instead.
 func (*SettlePermitResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{34}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SettlePermitResponse) GetAt() *At {
@@ -2145,7 +2270,7 @@ type PauseRequest struct {
 
 func (x *PauseRequest) Reset() {
 	*x = PauseRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[35]
+	mi := &file_adminpb_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2157,7 +2282,7 @@ func (x *PauseRequest) String() string {
 func (*PauseRequest) ProtoMessage() {}
 
 func (x *PauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[35]
+	mi := &file_adminpb_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2170,7 +2295,7 @@ func (x *PauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseRequest.ProtoReflect.Descriptor instead.
 func (*PauseRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{35}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PauseRequest) GetScope() string {
@@ -2220,14 +2345,16 @@ type PauseResponse struct {
 	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	Pause *logpb.Pause           `protobuf:"bytes,2,opt,name=pause,proto3" json:"pause,omitempty"`
 	// Hosts that it binds and that have not confirmed it: there a step may still begin.
-	NotReached    []string `protobuf:"bytes,3,rep,name=not_reached,json=notReached,proto3" json:"not_reached,omitempty"`
+	NotReached []string `protobuf:"bytes,3,rep,name=not_reached,json=notReached,proto3" json:"not_reached,omitempty"`
+	// Names of the hosts whose IDs stand in the answer.
+	Names         []*HostName `protobuf:"bytes,4,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PauseResponse) Reset() {
 	*x = PauseResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[36]
+	mi := &file_adminpb_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2366,7 @@ func (x *PauseResponse) String() string {
 func (*PauseResponse) ProtoMessage() {}
 
 func (x *PauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[36]
+	mi := &file_adminpb_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2379,7 @@ func (x *PauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseResponse.ProtoReflect.Descriptor instead.
 func (*PauseResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{36}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PauseResponse) GetAt() *At {
@@ -2276,6 +2403,13 @@ func (x *PauseResponse) GetNotReached() []string {
 	return nil
 }
 
+func (x *PauseResponse) GetNames() []*HostName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 type ResumeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// ID of a pause, or a scope.
@@ -2287,7 +2421,7 @@ type ResumeRequest struct {
 
 func (x *ResumeRequest) Reset() {
 	*x = ResumeRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[37]
+	mi := &file_adminpb_admin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2433,7 @@ func (x *ResumeRequest) String() string {
 func (*ResumeRequest) ProtoMessage() {}
 
 func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[37]
+	mi := &file_adminpb_admin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2446,7 @@ func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{37}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ResumeRequest) GetPause() string {
@@ -2330,15 +2464,19 @@ func (x *ResumeRequest) GetBy() string {
 }
 
 type ResumeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// What has ended.
+	Ended []*logpb.Pause `protobuf:"bytes,2,rep,name=ended,proto3" json:"ended,omitempty"`
+	// Names of the hosts whose IDs stand in the answer.
+	Names         []*HostName `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ResumeResponse) Reset() {
 	*x = ResumeResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[38]
+	mi := &file_adminpb_admin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2350,7 +2488,7 @@ func (x *ResumeResponse) String() string {
 func (*ResumeResponse) ProtoMessage() {}
 
 func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[38]
+	mi := &file_adminpb_admin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2363,12 +2501,26 @@ func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
 func (*ResumeResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{38}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ResumeResponse) GetAt() *At {
 	if x != nil {
 		return x.At
+	}
+	return nil
+}
+
+func (x *ResumeResponse) GetEnded() []*logpb.Pause {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *ResumeResponse) GetNames() []*HostName {
+	if x != nil {
+		return x.Names
 	}
 	return nil
 }
@@ -2382,7 +2534,7 @@ type ListPausesRequest struct {
 
 func (x *ListPausesRequest) Reset() {
 	*x = ListPausesRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[39]
+	mi := &file_adminpb_admin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2394,7 +2546,7 @@ func (x *ListPausesRequest) String() string {
 func (*ListPausesRequest) ProtoMessage() {}
 
 func (x *ListPausesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[39]
+	mi := &file_adminpb_admin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2407,7 +2559,7 @@ func (x *ListPausesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPausesRequest.ProtoReflect.Descriptor instead.
 func (*ListPausesRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{39}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListPausesRequest) GetStale() bool {
@@ -2418,16 +2570,18 @@ func (x *ListPausesRequest) GetStale() bool {
 }
 
 type ListPausesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	Pauses        []*PauseStatus         `protobuf:"bytes,2,rep,name=pauses,proto3" json:"pauses,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	At     *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Pauses []*PauseStatus         `protobuf:"bytes,2,rep,name=pauses,proto3" json:"pauses,omitempty"`
+	// Names of the hosts whose IDs stand in the answer.
+	Names         []*HostName `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListPausesResponse) Reset() {
 	*x = ListPausesResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[40]
+	mi := &file_adminpb_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +2593,7 @@ func (x *ListPausesResponse) String() string {
 func (*ListPausesResponse) ProtoMessage() {}
 
 func (x *ListPausesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[40]
+	mi := &file_adminpb_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2452,7 +2606,7 @@ func (x *ListPausesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPausesResponse.ProtoReflect.Descriptor instead.
 func (*ListPausesResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{40}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListPausesResponse) GetAt() *At {
@@ -2469,6 +2623,13 @@ func (x *ListPausesResponse) GetPauses() []*PauseStatus {
 	return nil
 }
 
+func (x *ListPausesResponse) GetNames() []*HostName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 // PauseStatus is a pause with the hosts not reached.
 type PauseStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2480,7 +2641,7 @@ type PauseStatus struct {
 
 func (x *PauseStatus) Reset() {
 	*x = PauseStatus{}
-	mi := &file_adminpb_admin_proto_msgTypes[41]
+	mi := &file_adminpb_admin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2492,7 +2653,7 @@ func (x *PauseStatus) String() string {
 func (*PauseStatus) ProtoMessage() {}
 
 func (x *PauseStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[41]
+	mi := &file_adminpb_admin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2505,7 +2666,7 @@ func (x *PauseStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseStatus.ProtoReflect.Descriptor instead.
 func (*PauseStatus) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{41}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PauseStatus) GetPause() *logpb.Pause {
@@ -2535,7 +2696,7 @@ type SilenceRequest struct {
 
 func (x *SilenceRequest) Reset() {
 	*x = SilenceRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[42]
+	mi := &file_adminpb_admin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2547,7 +2708,7 @@ func (x *SilenceRequest) String() string {
 func (*SilenceRequest) ProtoMessage() {}
 
 func (x *SilenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[42]
+	mi := &file_adminpb_admin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2560,7 +2721,7 @@ func (x *SilenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SilenceRequest.ProtoReflect.Descriptor instead.
 func (*SilenceRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{42}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SilenceRequest) GetMatch() []*logpb.Label {
@@ -2601,7 +2762,7 @@ type SilenceResponse struct {
 
 func (x *SilenceResponse) Reset() {
 	*x = SilenceResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[43]
+	mi := &file_adminpb_admin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +2774,7 @@ func (x *SilenceResponse) String() string {
 func (*SilenceResponse) ProtoMessage() {}
 
 func (x *SilenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[43]
+	mi := &file_adminpb_admin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +2787,7 @@ func (x *SilenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SilenceResponse.ProtoReflect.Descriptor instead.
 func (*SilenceResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{43}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SilenceResponse) GetAt() *At {
@@ -2653,7 +2814,7 @@ type EndSilenceRequest struct {
 
 func (x *EndSilenceRequest) Reset() {
 	*x = EndSilenceRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[44]
+	mi := &file_adminpb_admin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2665,7 +2826,7 @@ func (x *EndSilenceRequest) String() string {
 func (*EndSilenceRequest) ProtoMessage() {}
 
 func (x *EndSilenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[44]
+	mi := &file_adminpb_admin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2678,7 +2839,7 @@ func (x *EndSilenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSilenceRequest.ProtoReflect.Descriptor instead.
 func (*EndSilenceRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{44}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *EndSilenceRequest) GetId() string {
@@ -2704,7 +2865,7 @@ type EndSilenceResponse struct {
 
 func (x *EndSilenceResponse) Reset() {
 	*x = EndSilenceResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[45]
+	mi := &file_adminpb_admin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2716,7 +2877,7 @@ func (x *EndSilenceResponse) String() string {
 func (*EndSilenceResponse) ProtoMessage() {}
 
 func (x *EndSilenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[45]
+	mi := &file_adminpb_admin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2729,7 +2890,7 @@ func (x *EndSilenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSilenceResponse.ProtoReflect.Descriptor instead.
 func (*EndSilenceResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{45}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *EndSilenceResponse) GetAt() *At {
@@ -2748,7 +2909,7 @@ type ListSilencesRequest struct {
 
 func (x *ListSilencesRequest) Reset() {
 	*x = ListSilencesRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[46]
+	mi := &file_adminpb_admin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2760,7 +2921,7 @@ func (x *ListSilencesRequest) String() string {
 func (*ListSilencesRequest) ProtoMessage() {}
 
 func (x *ListSilencesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[46]
+	mi := &file_adminpb_admin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2773,7 +2934,7 @@ func (x *ListSilencesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSilencesRequest.ProtoReflect.Descriptor instead.
 func (*ListSilencesRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{46}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListSilencesRequest) GetStale() bool {
@@ -2793,7 +2954,7 @@ type ListSilencesResponse struct {
 
 func (x *ListSilencesResponse) Reset() {
 	*x = ListSilencesResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[47]
+	mi := &file_adminpb_admin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2805,7 +2966,7 @@ func (x *ListSilencesResponse) String() string {
 func (*ListSilencesResponse) ProtoMessage() {}
 
 func (x *ListSilencesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[47]
+	mi := &file_adminpb_admin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2818,7 +2979,7 @@ func (x *ListSilencesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSilencesResponse.ProtoReflect.Descriptor instead.
 func (*ListSilencesResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{47}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListSilencesResponse) GetAt() *At {
@@ -2844,7 +3005,7 @@ type ListWindowsRequest struct {
 
 func (x *ListWindowsRequest) Reset() {
 	*x = ListWindowsRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[48]
+	mi := &file_adminpb_admin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2856,7 +3017,7 @@ func (x *ListWindowsRequest) String() string {
 func (*ListWindowsRequest) ProtoMessage() {}
 
 func (x *ListWindowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[48]
+	mi := &file_adminpb_admin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2869,7 +3030,7 @@ func (x *ListWindowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWindowsRequest.ProtoReflect.Descriptor instead.
 func (*ListWindowsRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{48}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListWindowsRequest) GetStale() bool {
@@ -2889,7 +3050,7 @@ type ListWindowsResponse struct {
 
 func (x *ListWindowsResponse) Reset() {
 	*x = ListWindowsResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[49]
+	mi := &file_adminpb_admin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2901,7 +3062,7 @@ func (x *ListWindowsResponse) String() string {
 func (*ListWindowsResponse) ProtoMessage() {}
 
 func (x *ListWindowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[49]
+	mi := &file_adminpb_admin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2914,7 +3075,7 @@ func (x *ListWindowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWindowsResponse.ProtoReflect.Descriptor instead.
 func (*ListWindowsResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{49}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListWindowsResponse) GetAt() *At {
@@ -2944,7 +3105,7 @@ type WindowStatus struct {
 
 func (x *WindowStatus) Reset() {
 	*x = WindowStatus{}
-	mi := &file_adminpb_admin_proto_msgTypes[50]
+	mi := &file_adminpb_admin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2956,7 +3117,7 @@ func (x *WindowStatus) String() string {
 func (*WindowStatus) ProtoMessage() {}
 
 func (x *WindowStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[50]
+	mi := &file_adminpb_admin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2969,7 +3130,7 @@ func (x *WindowStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowStatus.ProtoReflect.Descriptor instead.
 func (*WindowStatus) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{50}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *WindowStatus) GetWindow() *logpb.Window {
@@ -3002,7 +3163,7 @@ type RecordChangeRequest struct {
 
 func (x *RecordChangeRequest) Reset() {
 	*x = RecordChangeRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[51]
+	mi := &file_adminpb_admin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3014,7 +3175,7 @@ func (x *RecordChangeRequest) String() string {
 func (*RecordChangeRequest) ProtoMessage() {}
 
 func (x *RecordChangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[51]
+	mi := &file_adminpb_admin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3027,7 +3188,7 @@ func (x *RecordChangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChangeRequest.ProtoReflect.Descriptor instead.
 func (*RecordChangeRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{51}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RecordChangeRequest) GetChange() *logpb.Change {
@@ -3047,7 +3208,7 @@ type RecordChangeResponse struct {
 
 func (x *RecordChangeResponse) Reset() {
 	*x = RecordChangeResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[52]
+	mi := &file_adminpb_admin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3059,7 +3220,7 @@ func (x *RecordChangeResponse) String() string {
 func (*RecordChangeResponse) ProtoMessage() {}
 
 func (x *RecordChangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[52]
+	mi := &file_adminpb_admin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3072,7 +3233,7 @@ func (x *RecordChangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChangeResponse.ProtoReflect.Descriptor instead.
 func (*RecordChangeResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{52}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RecordChangeResponse) GetAt() *At {
@@ -3099,7 +3260,7 @@ type ListChangesRequest struct {
 
 func (x *ListChangesRequest) Reset() {
 	*x = ListChangesRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[53]
+	mi := &file_adminpb_admin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3111,7 +3272,7 @@ func (x *ListChangesRequest) String() string {
 func (*ListChangesRequest) ProtoMessage() {}
 
 func (x *ListChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[53]
+	mi := &file_adminpb_admin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3124,7 +3285,7 @@ func (x *ListChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListChangesRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{53}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListChangesRequest) GetService() string {
@@ -3142,16 +3303,18 @@ func (x *ListChangesRequest) GetStale() bool {
 }
 
 type ListChangesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	Changes       []*logpb.Change        `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	At      *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Changes []*logpb.Change        `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Names of the hosts whose IDs stand in the answer.
+	Names         []*HostName `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListChangesResponse) Reset() {
 	*x = ListChangesResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[54]
+	mi := &file_adminpb_admin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3163,7 +3326,7 @@ func (x *ListChangesResponse) String() string {
 func (*ListChangesResponse) ProtoMessage() {}
 
 func (x *ListChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[54]
+	mi := &file_adminpb_admin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3176,7 +3339,7 @@ func (x *ListChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListChangesResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{54}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListChangesResponse) GetAt() *At {
@@ -3193,6 +3356,13 @@ func (x *ListChangesResponse) GetChanges() []*logpb.Change {
 	return nil
 }
 
+func (x *ListChangesResponse) GetNames() []*HostName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 type ListAuditRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// After this record.
@@ -3205,7 +3375,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[55]
+	mi := &file_adminpb_admin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3217,7 +3387,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[55]
+	mi := &file_adminpb_admin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3230,7 +3400,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{55}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListAuditRequest) GetAfter() uint64 {
@@ -3264,7 +3434,7 @@ type ListAuditResponse struct {
 
 func (x *ListAuditResponse) Reset() {
 	*x = ListAuditResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[56]
+	mi := &file_adminpb_admin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3276,7 +3446,7 @@ func (x *ListAuditResponse) String() string {
 func (*ListAuditResponse) ProtoMessage() {}
 
 func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[56]
+	mi := &file_adminpb_admin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3289,7 +3459,7 @@ func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{56}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListAuditResponse) GetAt() *At {
@@ -3314,7 +3484,7 @@ type ListPeersRequest struct {
 
 func (x *ListPeersRequest) Reset() {
 	*x = ListPeersRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[57]
+	mi := &file_adminpb_admin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3326,7 +3496,7 @@ func (x *ListPeersRequest) String() string {
 func (*ListPeersRequest) ProtoMessage() {}
 
 func (x *ListPeersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[57]
+	mi := &file_adminpb_admin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3339,7 +3509,7 @@ func (x *ListPeersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeersRequest.ProtoReflect.Descriptor instead.
 func (*ListPeersRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{57}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{58}
 }
 
 type ListPeersResponse struct {
@@ -3352,7 +3522,7 @@ type ListPeersResponse struct {
 
 func (x *ListPeersResponse) Reset() {
 	*x = ListPeersResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[58]
+	mi := &file_adminpb_admin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3364,7 +3534,7 @@ func (x *ListPeersResponse) String() string {
 func (*ListPeersResponse) ProtoMessage() {}
 
 func (x *ListPeersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[58]
+	mi := &file_adminpb_admin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3377,7 +3547,7 @@ func (x *ListPeersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeersResponse.ProtoReflect.Descriptor instead.
 func (*ListPeersResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{58}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListPeersResponse) GetAt() *At {
@@ -3409,7 +3579,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_adminpb_admin_proto_msgTypes[59]
+	mi := &file_adminpb_admin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3421,7 +3591,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[59]
+	mi := &file_adminpb_admin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3434,7 +3604,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{59}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Peer) GetId() string {
@@ -3483,7 +3653,7 @@ type AddPeerRequest struct {
 
 func (x *AddPeerRequest) Reset() {
 	*x = AddPeerRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[60]
+	mi := &file_adminpb_admin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3495,7 +3665,7 @@ func (x *AddPeerRequest) String() string {
 func (*AddPeerRequest) ProtoMessage() {}
 
 func (x *AddPeerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[60]
+	mi := &file_adminpb_admin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3508,7 +3678,7 @@ func (x *AddPeerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPeerRequest.ProtoReflect.Descriptor instead.
 func (*AddPeerRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{60}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *AddPeerRequest) GetId() string {
@@ -3541,7 +3711,7 @@ type AddPeerResponse struct {
 
 func (x *AddPeerResponse) Reset() {
 	*x = AddPeerResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[61]
+	mi := &file_adminpb_admin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3553,7 +3723,7 @@ func (x *AddPeerResponse) String() string {
 func (*AddPeerResponse) ProtoMessage() {}
 
 func (x *AddPeerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[61]
+	mi := &file_adminpb_admin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3566,7 +3736,7 @@ func (x *AddPeerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPeerResponse.ProtoReflect.Descriptor instead.
 func (*AddPeerResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{61}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *AddPeerResponse) GetAt() *At {
@@ -3586,7 +3756,7 @@ type RemovePeerRequest struct {
 
 func (x *RemovePeerRequest) Reset() {
 	*x = RemovePeerRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[62]
+	mi := &file_adminpb_admin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3598,7 +3768,7 @@ func (x *RemovePeerRequest) String() string {
 func (*RemovePeerRequest) ProtoMessage() {}
 
 func (x *RemovePeerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[62]
+	mi := &file_adminpb_admin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3611,7 +3781,7 @@ func (x *RemovePeerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePeerRequest.ProtoReflect.Descriptor instead.
 func (*RemovePeerRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{62}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RemovePeerRequest) GetId() string {
@@ -3637,7 +3807,7 @@ type RemovePeerResponse struct {
 
 func (x *RemovePeerResponse) Reset() {
 	*x = RemovePeerResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[63]
+	mi := &file_adminpb_admin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3649,7 +3819,7 @@ func (x *RemovePeerResponse) String() string {
 func (*RemovePeerResponse) ProtoMessage() {}
 
 func (x *RemovePeerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[63]
+	mi := &file_adminpb_admin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3662,7 +3832,7 @@ func (x *RemovePeerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePeerResponse.ProtoReflect.Descriptor instead.
 func (*RemovePeerResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{63}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RemovePeerResponse) GetAt() *At {
@@ -3683,7 +3853,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[64]
+	mi := &file_adminpb_admin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3695,7 +3865,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[64]
+	mi := &file_adminpb_admin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3708,7 +3878,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{64}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *TransferLeadershipRequest) GetTo() string {
@@ -3734,7 +3904,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[65]
+	mi := &file_adminpb_admin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3746,7 +3916,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[65]
+	mi := &file_adminpb_admin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3759,7 +3929,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{65}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *TransferLeadershipResponse) GetLeader() string {
@@ -3777,7 +3947,7 @@ type SnapshotRequest struct {
 
 func (x *SnapshotRequest) Reset() {
 	*x = SnapshotRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[66]
+	mi := &file_adminpb_admin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3789,7 +3959,7 @@ func (x *SnapshotRequest) String() string {
 func (*SnapshotRequest) ProtoMessage() {}
 
 func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[66]
+	mi := &file_adminpb_admin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3802,7 +3972,7 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{66}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{67}
 }
 
 type SnapshotResponse struct {
@@ -3814,7 +3984,7 @@ type SnapshotResponse struct {
 
 func (x *SnapshotResponse) Reset() {
 	*x = SnapshotResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[67]
+	mi := &file_adminpb_admin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3826,7 +3996,7 @@ func (x *SnapshotResponse) String() string {
 func (*SnapshotResponse) ProtoMessage() {}
 
 func (x *SnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[67]
+	mi := &file_adminpb_admin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3839,7 +4009,7 @@ func (x *SnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{67}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *SnapshotResponse) GetChunk() []byte {
@@ -3861,7 +4031,7 @@ type RestoreRequest struct {
 
 func (x *RestoreRequest) Reset() {
 	*x = RestoreRequest{}
-	mi := &file_adminpb_admin_proto_msgTypes[68]
+	mi := &file_adminpb_admin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3873,7 +4043,7 @@ func (x *RestoreRequest) String() string {
 func (*RestoreRequest) ProtoMessage() {}
 
 func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[68]
+	mi := &file_adminpb_admin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3886,7 +4056,7 @@ func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreRequest) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{68}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RestoreRequest) GetChunk() []byte {
@@ -3920,7 +4090,7 @@ type RestoreResponse struct {
 
 func (x *RestoreResponse) Reset() {
 	*x = RestoreResponse{}
-	mi := &file_adminpb_admin_proto_msgTypes[69]
+	mi := &file_adminpb_admin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3932,7 +4102,7 @@ func (x *RestoreResponse) String() string {
 func (*RestoreResponse) ProtoMessage() {}
 
 func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_adminpb_admin_proto_msgTypes[69]
+	mi := &file_adminpb_admin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3945,7 +4115,7 @@ func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreResponse) Descriptor() ([]byte, []int) {
-	return file_adminpb_admin_proto_rawDescGZIP(), []int{69}
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RestoreResponse) GetAt() *At {
@@ -3973,9 +4143,12 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"generation\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x12\x14\n" +
-	"\x05stale\x18\x04 \x01(\x03R\x05stale\"%\n" +
+	"\x05stale\x18\x04 \x01(\x03R\x05stale\".\n" +
+	"\bHostName\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"%\n" +
 	"\rStatusRequest\x12\x14\n" +
-	"\x05stale\x18\x01 \x01(\bR\x05stale\"\xf0\x04\n" +
+	"\x05stale\x18\x01 \x01(\bR\x05stale\"\xa0\x05\n" +
 	"\x0eStatusResponse\x12\"\n" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -3997,7 +4170,8 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\x06pauses\x18\x11 \x03(\v2\x13.salve.log.v1.PauseR\x06pauses\x12\x1a\n" +
 	"\bwarnings\x18\x12 \x03(\tR\bwarnings\x12#\n" +
 	"\rconfig_digest\x18\x13 \x01(\tR\fconfigDigest\x12\x19\n" +
-	"\blog_time\x18\x14 \x01(\x03R\alogTime\"n\n" +
+	"\blog_time\x18\x14 \x01(\x03R\alogTime\x12.\n" +
+	"\x05names\x18\x15 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\"n\n" +
 	"\x14ListIncidentsRequest\x12\x10\n" +
 	"\x03all\x18\x01 \x01(\bR\x03all\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x14\n" +
@@ -4008,7 +4182,7 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\tincidents\x18\x02 \x03(\v2\x16.salve.log.v1.IncidentR\tincidents\":\n" +
 	"\x12GetIncidentRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05stale\x18\x02 \x01(\bR\x05stale\"\x9c\x02\n" +
+	"\x05stale\x18\x02 \x01(\bR\x05stale\"\xcc\x02\n" +
 	"\x13GetIncidentResponse\x12\"\n" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x122\n" +
 	"\bincident\x18\x02 \x01(\v2\x16.salve.log.v1.IncidentR\bincident\x12+\n" +
@@ -4017,9 +4191,11 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\n" +
 	"deliveries\x18\x05 \x03(\v2\x16.salve.log.v1.DeliveryR\n" +
 	"deliveries\x12\x18\n" +
-	"\aaliases\x18\x06 \x03(\tR\aaliases\"(\n" +
+	"\aaliases\x18\x06 \x03(\tR\aaliases\x12.\n" +
+	"\x05names\x18\a \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\"@\n" +
 	"\fWatchRequest\x12\x18\n" +
-	"\aservice\x18\x01 \x01(\tR\aservice\"x\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x16\n" +
+	"\x06replay\x18\x02 \x01(\rR\x06replay\"x\n" +
 	"\rWatchResponse\x12\x1a\n" +
 	"\bincident\x18\x01 \x01(\tR\bincident\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x121\n" +
@@ -4032,20 +4208,23 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\x12AcknowledgeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12!\n" +
-	"\fkeep_healing\x18\x03 \x01(\bR\vkeepHealing\"9\n" +
+	"\fkeep_healing\x18\x03 \x01(\bR\vkeepHealing\"m\n" +
 	"\x13AcknowledgeResponse\x12\"\n" +
-	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\"0\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x122\n" +
+	"\bincident\x18\x02 \x01(\v2\x16.salve.log.v1.IncidentR\bincident\"0\n" +
 	"\x0eReleaseRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
-	"\x02by\x18\x02 \x01(\tR\x02by\"5\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"i\n" +
 	"\x0fReleaseResponse\x12\"\n" +
-	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\"H\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x122\n" +
+	"\bincident\x18\x02 \x01(\v2\x16.salve.log.v1.IncidentR\bincident\"H\n" +
 	"\x0eResolveRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"5\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"i\n" +
 	"\x0fResolveResponse\x12\"\n" +
-	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\"B\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x122\n" +
+	"\bincident\x18\x02 \x01(\v2\x16.salve.log.v1.IncidentR\bincident\"B\n" +
 	"\x10ListHostsRequest\x12\x18\n" +
 	"\aremoved\x18\x01 \x01(\bR\aremoved\x12\x14\n" +
 	"\x05stale\x18\x02 \x01(\bR\x05stale\"i\n" +
@@ -4071,10 +4250,11 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\x12RemoveHostResponse\x12\"\n" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\"+\n" +
 	"\x13ListServicesRequest\x12\x14\n" +
-	"\x05stale\x18\x01 \x01(\bR\x05stale\"u\n" +
+	"\x05stale\x18\x01 \x01(\bR\x05stale\"\xa5\x01\n" +
 	"\x14ListServicesResponse\x12\"\n" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x129\n" +
-	"\bservices\x18\x02 \x03(\v2\x1d.salve.admin.v1.ServiceStatusR\bservices\"\xc5\x02\n" +
+	"\bservices\x18\x02 \x03(\v2\x1d.salve.admin.v1.ServiceStatusR\bservices\x12.\n" +
+	"\x05names\x18\x03 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\"\xc5\x02\n" +
 	"\rServiceStatus\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05hosts\x18\x02 \x01(\rR\x05hosts\x12\x10\n" +
@@ -4095,10 +4275,11 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\x14CloseBreakerResponse\x12\"\n" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\"*\n" +
 	"\x12ListPermitsRequest\x12\x14\n" +
-	"\x05stale\x18\x01 \x01(\bR\x05stale\"i\n" +
+	"\x05stale\x18\x01 \x01(\bR\x05stale\"\x99\x01\n" +
 	"\x13ListPermitsResponse\x12\"\n" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12.\n" +
-	"\apermits\x18\x02 \x03(\v2\x14.salve.log.v1.PermitR\apermits\"h\n" +
+	"\apermits\x18\x02 \x03(\v2\x14.salve.log.v1.PermitR\apermits\x12.\n" +
+	"\x05names\x18\x03 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\"h\n" +
 	"\x13RevokePermitRequest\x12)\n" +
 	"\x05token\x18\x01 \x01(\v2\x13.salve.log.v1.TokenR\x05token\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -4118,22 +4299,26 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x10\n" +
 	"\x03for\x18\x04 \x01(\x03R\x03for\x12#\n" +
 	"\runtil_resumed\x18\x05 \x01(\bR\funtilResumed\x12\x12\n" +
-	"\x04wait\x18\x06 \x01(\x03R\x04wait\"\x7f\n" +
+	"\x04wait\x18\x06 \x01(\x03R\x04wait\"\xaf\x01\n" +
 	"\rPauseResponse\x12\"\n" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12)\n" +
 	"\x05pause\x18\x02 \x01(\v2\x13.salve.log.v1.PauseR\x05pause\x12\x1f\n" +
 	"\vnot_reached\x18\x03 \x03(\tR\n" +
-	"notReached\"5\n" +
+	"notReached\x12.\n" +
+	"\x05names\x18\x04 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\"5\n" +
 	"\rResumeRequest\x12\x14\n" +
 	"\x05pause\x18\x01 \x01(\tR\x05pause\x12\x0e\n" +
-	"\x02by\x18\x02 \x01(\tR\x02by\"4\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"\x8f\x01\n" +
 	"\x0eResumeResponse\x12\"\n" +
-	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\")\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12)\n" +
+	"\x05ended\x18\x02 \x03(\v2\x13.salve.log.v1.PauseR\x05ended\x12.\n" +
+	"\x05names\x18\x03 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\")\n" +
 	"\x11ListPausesRequest\x12\x14\n" +
-	"\x05stale\x18\x01 \x01(\bR\x05stale\"m\n" +
+	"\x05stale\x18\x01 \x01(\bR\x05stale\"\x9d\x01\n" +
 	"\x12ListPausesResponse\x12\"\n" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x123\n" +
-	"\x06pauses\x18\x02 \x03(\v2\x1b.salve.admin.v1.PauseStatusR\x06pauses\"Y\n" +
+	"\x06pauses\x18\x02 \x03(\v2\x1b.salve.admin.v1.PauseStatusR\x06pauses\x12.\n" +
+	"\x05names\x18\x03 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\"Y\n" +
 	"\vPauseStatus\x12)\n" +
 	"\x05pause\x18\x01 \x01(\v2\x13.salve.log.v1.PauseR\x05pause\x12\x1f\n" +
 	"\vnot_reached\x18\x02 \x03(\tR\n" +
@@ -4172,10 +4357,11 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"D\n" +
 	"\x12ListChangesRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
-	"\x05stale\x18\x02 \x01(\bR\x05stale\"i\n" +
+	"\x05stale\x18\x02 \x01(\bR\x05stale\"\x99\x01\n" +
 	"\x13ListChangesResponse\x12\"\n" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12.\n" +
-	"\achanges\x18\x02 \x03(\v2\x14.salve.log.v1.ChangeR\achanges\"T\n" +
+	"\achanges\x18\x02 \x03(\v2\x14.salve.log.v1.ChangeR\achanges\x12.\n" +
+	"\x05names\x18\x03 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\"T\n" +
 	"\x10ListAuditRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x14\n" +
@@ -4271,218 +4457,231 @@ func file_adminpb_admin_proto_rawDescGZIP() []byte {
 	return file_adminpb_admin_proto_rawDescData
 }
 
-var file_adminpb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 70)
+var file_adminpb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_adminpb_admin_proto_goTypes = []any{
 	(*At)(nil),                         // 0: salve.admin.v1.At
-	(*StatusRequest)(nil),              // 1: salve.admin.v1.StatusRequest
-	(*StatusResponse)(nil),             // 2: salve.admin.v1.StatusResponse
-	(*ListIncidentsRequest)(nil),       // 3: salve.admin.v1.ListIncidentsRequest
-	(*ListIncidentsResponse)(nil),      // 4: salve.admin.v1.ListIncidentsResponse
-	(*GetIncidentRequest)(nil),         // 5: salve.admin.v1.GetIncidentRequest
-	(*GetIncidentResponse)(nil),        // 6: salve.admin.v1.GetIncidentResponse
-	(*WatchRequest)(nil),               // 7: salve.admin.v1.WatchRequest
-	(*WatchResponse)(nil),              // 8: salve.admin.v1.WatchResponse
-	(*GetEvidenceRequest)(nil),         // 9: salve.admin.v1.GetEvidenceRequest
-	(*GetEvidenceResponse)(nil),        // 10: salve.admin.v1.GetEvidenceResponse
-	(*AcknowledgeRequest)(nil),         // 11: salve.admin.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),        // 12: salve.admin.v1.AcknowledgeResponse
-	(*ReleaseRequest)(nil),             // 13: salve.admin.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),            // 14: salve.admin.v1.ReleaseResponse
-	(*ResolveRequest)(nil),             // 15: salve.admin.v1.ResolveRequest
-	(*ResolveResponse)(nil),            // 16: salve.admin.v1.ResolveResponse
-	(*ListHostsRequest)(nil),           // 17: salve.admin.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),          // 18: salve.admin.v1.ListHostsResponse
-	(*HostStatus)(nil),                 // 19: salve.admin.v1.HostStatus
-	(*AdoptHostRequest)(nil),           // 20: salve.admin.v1.AdoptHostRequest
-	(*AdoptHostResponse)(nil),          // 21: salve.admin.v1.AdoptHostResponse
-	(*RemoveHostRequest)(nil),          // 22: salve.admin.v1.RemoveHostRequest
-	(*RemoveHostResponse)(nil),         // 23: salve.admin.v1.RemoveHostResponse
-	(*ListServicesRequest)(nil),        // 24: salve.admin.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),       // 25: salve.admin.v1.ListServicesResponse
-	(*ServiceStatus)(nil),              // 26: salve.admin.v1.ServiceStatus
-	(*CloseBreakerRequest)(nil),        // 27: salve.admin.v1.CloseBreakerRequest
-	(*CloseBreakerResponse)(nil),       // 28: salve.admin.v1.CloseBreakerResponse
-	(*ListPermitsRequest)(nil),         // 29: salve.admin.v1.ListPermitsRequest
-	(*ListPermitsResponse)(nil),        // 30: salve.admin.v1.ListPermitsResponse
-	(*RevokePermitRequest)(nil),        // 31: salve.admin.v1.RevokePermitRequest
-	(*RevokePermitResponse)(nil),       // 32: salve.admin.v1.RevokePermitResponse
-	(*SettlePermitRequest)(nil),        // 33: salve.admin.v1.SettlePermitRequest
-	(*SettlePermitResponse)(nil),       // 34: salve.admin.v1.SettlePermitResponse
-	(*PauseRequest)(nil),               // 35: salve.admin.v1.PauseRequest
-	(*PauseResponse)(nil),              // 36: salve.admin.v1.PauseResponse
-	(*ResumeRequest)(nil),              // 37: salve.admin.v1.ResumeRequest
-	(*ResumeResponse)(nil),             // 38: salve.admin.v1.ResumeResponse
-	(*ListPausesRequest)(nil),          // 39: salve.admin.v1.ListPausesRequest
-	(*ListPausesResponse)(nil),         // 40: salve.admin.v1.ListPausesResponse
-	(*PauseStatus)(nil),                // 41: salve.admin.v1.PauseStatus
-	(*SilenceRequest)(nil),             // 42: salve.admin.v1.SilenceRequest
-	(*SilenceResponse)(nil),            // 43: salve.admin.v1.SilenceResponse
-	(*EndSilenceRequest)(nil),          // 44: salve.admin.v1.EndSilenceRequest
-	(*EndSilenceResponse)(nil),         // 45: salve.admin.v1.EndSilenceResponse
-	(*ListSilencesRequest)(nil),        // 46: salve.admin.v1.ListSilencesRequest
-	(*ListSilencesResponse)(nil),       // 47: salve.admin.v1.ListSilencesResponse
-	(*ListWindowsRequest)(nil),         // 48: salve.admin.v1.ListWindowsRequest
-	(*ListWindowsResponse)(nil),        // 49: salve.admin.v1.ListWindowsResponse
-	(*WindowStatus)(nil),               // 50: salve.admin.v1.WindowStatus
-	(*RecordChangeRequest)(nil),        // 51: salve.admin.v1.RecordChangeRequest
-	(*RecordChangeResponse)(nil),       // 52: salve.admin.v1.RecordChangeResponse
-	(*ListChangesRequest)(nil),         // 53: salve.admin.v1.ListChangesRequest
-	(*ListChangesResponse)(nil),        // 54: salve.admin.v1.ListChangesResponse
-	(*ListAuditRequest)(nil),           // 55: salve.admin.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),          // 56: salve.admin.v1.ListAuditResponse
-	(*ListPeersRequest)(nil),           // 57: salve.admin.v1.ListPeersRequest
-	(*ListPeersResponse)(nil),          // 58: salve.admin.v1.ListPeersResponse
-	(*Peer)(nil),                       // 59: salve.admin.v1.Peer
-	(*AddPeerRequest)(nil),             // 60: salve.admin.v1.AddPeerRequest
-	(*AddPeerResponse)(nil),            // 61: salve.admin.v1.AddPeerResponse
-	(*RemovePeerRequest)(nil),          // 62: salve.admin.v1.RemovePeerRequest
-	(*RemovePeerResponse)(nil),         // 63: salve.admin.v1.RemovePeerResponse
-	(*TransferLeadershipRequest)(nil),  // 64: salve.admin.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 65: salve.admin.v1.TransferLeadershipResponse
-	(*SnapshotRequest)(nil),            // 66: salve.admin.v1.SnapshotRequest
-	(*SnapshotResponse)(nil),           // 67: salve.admin.v1.SnapshotResponse
-	(*RestoreRequest)(nil),             // 68: salve.admin.v1.RestoreRequest
-	(*RestoreResponse)(nil),            // 69: salve.admin.v1.RestoreResponse
-	(*logpb.Pause)(nil),                // 70: salve.log.v1.Pause
-	(*logpb.Incident)(nil),             // 71: salve.log.v1.Incident
-	(*logpb.Alert)(nil),                // 72: salve.log.v1.Alert
-	(*logpb.Permit)(nil),               // 73: salve.log.v1.Permit
-	(*logpb.Delivery)(nil),             // 74: salve.log.v1.Delivery
-	(*logpb.TimelineEvent)(nil),        // 75: salve.log.v1.TimelineEvent
-	(*logpb.Host)(nil),                 // 76: salve.log.v1.Host
-	(*logpb.Breaker)(nil),              // 77: salve.log.v1.Breaker
-	(*logpb.Width)(nil),                // 78: salve.log.v1.Width
-	(*logpb.Token)(nil),                // 79: salve.log.v1.Token
-	(*logpb.Label)(nil),                // 80: salve.log.v1.Label
-	(*logpb.Silence)(nil),              // 81: salve.log.v1.Silence
-	(*logpb.Window)(nil),               // 82: salve.log.v1.Window
-	(*logpb.Change)(nil),               // 83: salve.log.v1.Change
-	(*logpb.AuditRecord)(nil),          // 84: salve.log.v1.AuditRecord
+	(*HostName)(nil),                   // 1: salve.admin.v1.HostName
+	(*StatusRequest)(nil),              // 2: salve.admin.v1.StatusRequest
+	(*StatusResponse)(nil),             // 3: salve.admin.v1.StatusResponse
+	(*ListIncidentsRequest)(nil),       // 4: salve.admin.v1.ListIncidentsRequest
+	(*ListIncidentsResponse)(nil),      // 5: salve.admin.v1.ListIncidentsResponse
+	(*GetIncidentRequest)(nil),         // 6: salve.admin.v1.GetIncidentRequest
+	(*GetIncidentResponse)(nil),        // 7: salve.admin.v1.GetIncidentResponse
+	(*WatchRequest)(nil),               // 8: salve.admin.v1.WatchRequest
+	(*WatchResponse)(nil),              // 9: salve.admin.v1.WatchResponse
+	(*GetEvidenceRequest)(nil),         // 10: salve.admin.v1.GetEvidenceRequest
+	(*GetEvidenceResponse)(nil),        // 11: salve.admin.v1.GetEvidenceResponse
+	(*AcknowledgeRequest)(nil),         // 12: salve.admin.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),        // 13: salve.admin.v1.AcknowledgeResponse
+	(*ReleaseRequest)(nil),             // 14: salve.admin.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),            // 15: salve.admin.v1.ReleaseResponse
+	(*ResolveRequest)(nil),             // 16: salve.admin.v1.ResolveRequest
+	(*ResolveResponse)(nil),            // 17: salve.admin.v1.ResolveResponse
+	(*ListHostsRequest)(nil),           // 18: salve.admin.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),          // 19: salve.admin.v1.ListHostsResponse
+	(*HostStatus)(nil),                 // 20: salve.admin.v1.HostStatus
+	(*AdoptHostRequest)(nil),           // 21: salve.admin.v1.AdoptHostRequest
+	(*AdoptHostResponse)(nil),          // 22: salve.admin.v1.AdoptHostResponse
+	(*RemoveHostRequest)(nil),          // 23: salve.admin.v1.RemoveHostRequest
+	(*RemoveHostResponse)(nil),         // 24: salve.admin.v1.RemoveHostResponse
+	(*ListServicesRequest)(nil),        // 25: salve.admin.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),       // 26: salve.admin.v1.ListServicesResponse
+	(*ServiceStatus)(nil),              // 27: salve.admin.v1.ServiceStatus
+	(*CloseBreakerRequest)(nil),        // 28: salve.admin.v1.CloseBreakerRequest
+	(*CloseBreakerResponse)(nil),       // 29: salve.admin.v1.CloseBreakerResponse
+	(*ListPermitsRequest)(nil),         // 30: salve.admin.v1.ListPermitsRequest
+	(*ListPermitsResponse)(nil),        // 31: salve.admin.v1.ListPermitsResponse
+	(*RevokePermitRequest)(nil),        // 32: salve.admin.v1.RevokePermitRequest
+	(*RevokePermitResponse)(nil),       // 33: salve.admin.v1.RevokePermitResponse
+	(*SettlePermitRequest)(nil),        // 34: salve.admin.v1.SettlePermitRequest
+	(*SettlePermitResponse)(nil),       // 35: salve.admin.v1.SettlePermitResponse
+	(*PauseRequest)(nil),               // 36: salve.admin.v1.PauseRequest
+	(*PauseResponse)(nil),              // 37: salve.admin.v1.PauseResponse
+	(*ResumeRequest)(nil),              // 38: salve.admin.v1.ResumeRequest
+	(*ResumeResponse)(nil),             // 39: salve.admin.v1.ResumeResponse
+	(*ListPausesRequest)(nil),          // 40: salve.admin.v1.ListPausesRequest
+	(*ListPausesResponse)(nil),         // 41: salve.admin.v1.ListPausesResponse
+	(*PauseStatus)(nil),                // 42: salve.admin.v1.PauseStatus
+	(*SilenceRequest)(nil),             // 43: salve.admin.v1.SilenceRequest
+	(*SilenceResponse)(nil),            // 44: salve.admin.v1.SilenceResponse
+	(*EndSilenceRequest)(nil),          // 45: salve.admin.v1.EndSilenceRequest
+	(*EndSilenceResponse)(nil),         // 46: salve.admin.v1.EndSilenceResponse
+	(*ListSilencesRequest)(nil),        // 47: salve.admin.v1.ListSilencesRequest
+	(*ListSilencesResponse)(nil),       // 48: salve.admin.v1.ListSilencesResponse
+	(*ListWindowsRequest)(nil),         // 49: salve.admin.v1.ListWindowsRequest
+	(*ListWindowsResponse)(nil),        // 50: salve.admin.v1.ListWindowsResponse
+	(*WindowStatus)(nil),               // 51: salve.admin.v1.WindowStatus
+	(*RecordChangeRequest)(nil),        // 52: salve.admin.v1.RecordChangeRequest
+	(*RecordChangeResponse)(nil),       // 53: salve.admin.v1.RecordChangeResponse
+	(*ListChangesRequest)(nil),         // 54: salve.admin.v1.ListChangesRequest
+	(*ListChangesResponse)(nil),        // 55: salve.admin.v1.ListChangesResponse
+	(*ListAuditRequest)(nil),           // 56: salve.admin.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),          // 57: salve.admin.v1.ListAuditResponse
+	(*ListPeersRequest)(nil),           // 58: salve.admin.v1.ListPeersRequest
+	(*ListPeersResponse)(nil),          // 59: salve.admin.v1.ListPeersResponse
+	(*Peer)(nil),                       // 60: salve.admin.v1.Peer
+	(*AddPeerRequest)(nil),             // 61: salve.admin.v1.AddPeerRequest
+	(*AddPeerResponse)(nil),            // 62: salve.admin.v1.AddPeerResponse
+	(*RemovePeerRequest)(nil),          // 63: salve.admin.v1.RemovePeerRequest
+	(*RemovePeerResponse)(nil),         // 64: salve.admin.v1.RemovePeerResponse
+	(*TransferLeadershipRequest)(nil),  // 65: salve.admin.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 66: salve.admin.v1.TransferLeadershipResponse
+	(*SnapshotRequest)(nil),            // 67: salve.admin.v1.SnapshotRequest
+	(*SnapshotResponse)(nil),           // 68: salve.admin.v1.SnapshotResponse
+	(*RestoreRequest)(nil),             // 69: salve.admin.v1.RestoreRequest
+	(*RestoreResponse)(nil),            // 70: salve.admin.v1.RestoreResponse
+	(*logpb.Pause)(nil),                // 71: salve.log.v1.Pause
+	(*logpb.Incident)(nil),             // 72: salve.log.v1.Incident
+	(*logpb.Alert)(nil),                // 73: salve.log.v1.Alert
+	(*logpb.Permit)(nil),               // 74: salve.log.v1.Permit
+	(*logpb.Delivery)(nil),             // 75: salve.log.v1.Delivery
+	(*logpb.TimelineEvent)(nil),        // 76: salve.log.v1.TimelineEvent
+	(*logpb.Host)(nil),                 // 77: salve.log.v1.Host
+	(*logpb.Breaker)(nil),              // 78: salve.log.v1.Breaker
+	(*logpb.Width)(nil),                // 79: salve.log.v1.Width
+	(*logpb.Token)(nil),                // 80: salve.log.v1.Token
+	(*logpb.Label)(nil),                // 81: salve.log.v1.Label
+	(*logpb.Silence)(nil),              // 82: salve.log.v1.Silence
+	(*logpb.Window)(nil),               // 83: salve.log.v1.Window
+	(*logpb.Change)(nil),               // 84: salve.log.v1.Change
+	(*logpb.AuditRecord)(nil),          // 85: salve.log.v1.AuditRecord
 }
 var file_adminpb_admin_proto_depIdxs = []int32{
 	0,  // 0: salve.admin.v1.StatusResponse.at:type_name -> salve.admin.v1.At
-	70, // 1: salve.admin.v1.StatusResponse.pauses:type_name -> salve.log.v1.Pause
-	0,  // 2: salve.admin.v1.ListIncidentsResponse.at:type_name -> salve.admin.v1.At
-	71, // 3: salve.admin.v1.ListIncidentsResponse.incidents:type_name -> salve.log.v1.Incident
-	0,  // 4: salve.admin.v1.GetIncidentResponse.at:type_name -> salve.admin.v1.At
-	71, // 5: salve.admin.v1.GetIncidentResponse.incident:type_name -> salve.log.v1.Incident
-	72, // 6: salve.admin.v1.GetIncidentResponse.alerts:type_name -> salve.log.v1.Alert
-	73, // 7: salve.admin.v1.GetIncidentResponse.permits:type_name -> salve.log.v1.Permit
-	74, // 8: salve.admin.v1.GetIncidentResponse.deliveries:type_name -> salve.log.v1.Delivery
-	75, // 9: salve.admin.v1.WatchResponse.event:type_name -> salve.log.v1.TimelineEvent
-	0,  // 10: salve.admin.v1.AcknowledgeResponse.at:type_name -> salve.admin.v1.At
-	0,  // 11: salve.admin.v1.ReleaseResponse.at:type_name -> salve.admin.v1.At
-	0,  // 12: salve.admin.v1.ResolveResponse.at:type_name -> salve.admin.v1.At
-	0,  // 13: salve.admin.v1.ListHostsResponse.at:type_name -> salve.admin.v1.At
-	19, // 14: salve.admin.v1.ListHostsResponse.hosts:type_name -> salve.admin.v1.HostStatus
-	76, // 15: salve.admin.v1.HostStatus.host:type_name -> salve.log.v1.Host
-	0,  // 16: salve.admin.v1.AdoptHostResponse.at:type_name -> salve.admin.v1.At
-	0,  // 17: salve.admin.v1.RemoveHostResponse.at:type_name -> salve.admin.v1.At
-	0,  // 18: salve.admin.v1.ListServicesResponse.at:type_name -> salve.admin.v1.At
-	26, // 19: salve.admin.v1.ListServicesResponse.services:type_name -> salve.admin.v1.ServiceStatus
-	77, // 20: salve.admin.v1.ServiceStatus.breakers:type_name -> salve.log.v1.Breaker
-	78, // 21: salve.admin.v1.ServiceStatus.widths:type_name -> salve.log.v1.Width
-	0,  // 22: salve.admin.v1.CloseBreakerResponse.at:type_name -> salve.admin.v1.At
-	0,  // 23: salve.admin.v1.ListPermitsResponse.at:type_name -> salve.admin.v1.At
-	73, // 24: salve.admin.v1.ListPermitsResponse.permits:type_name -> salve.log.v1.Permit
-	79, // 25: salve.admin.v1.RevokePermitRequest.token:type_name -> salve.log.v1.Token
-	0,  // 26: salve.admin.v1.RevokePermitResponse.at:type_name -> salve.admin.v1.At
-	79, // 27: salve.admin.v1.SettlePermitRequest.token:type_name -> salve.log.v1.Token
-	0,  // 28: salve.admin.v1.SettlePermitResponse.at:type_name -> salve.admin.v1.At
-	0,  // 29: salve.admin.v1.PauseResponse.at:type_name -> salve.admin.v1.At
-	70, // 30: salve.admin.v1.PauseResponse.pause:type_name -> salve.log.v1.Pause
-	0,  // 31: salve.admin.v1.ResumeResponse.at:type_name -> salve.admin.v1.At
-	0,  // 32: salve.admin.v1.ListPausesResponse.at:type_name -> salve.admin.v1.At
-	41, // 33: salve.admin.v1.ListPausesResponse.pauses:type_name -> salve.admin.v1.PauseStatus
-	70, // 34: salve.admin.v1.PauseStatus.pause:type_name -> salve.log.v1.Pause
-	80, // 35: salve.admin.v1.SilenceRequest.match:type_name -> salve.log.v1.Label
-	0,  // 36: salve.admin.v1.SilenceResponse.at:type_name -> salve.admin.v1.At
-	0,  // 37: salve.admin.v1.EndSilenceResponse.at:type_name -> salve.admin.v1.At
-	0,  // 38: salve.admin.v1.ListSilencesResponse.at:type_name -> salve.admin.v1.At
-	81, // 39: salve.admin.v1.ListSilencesResponse.silences:type_name -> salve.log.v1.Silence
-	0,  // 40: salve.admin.v1.ListWindowsResponse.at:type_name -> salve.admin.v1.At
-	50, // 41: salve.admin.v1.ListWindowsResponse.windows:type_name -> salve.admin.v1.WindowStatus
-	82, // 42: salve.admin.v1.WindowStatus.window:type_name -> salve.log.v1.Window
-	83, // 43: salve.admin.v1.RecordChangeRequest.change:type_name -> salve.log.v1.Change
-	0,  // 44: salve.admin.v1.RecordChangeResponse.at:type_name -> salve.admin.v1.At
-	0,  // 45: salve.admin.v1.ListChangesResponse.at:type_name -> salve.admin.v1.At
-	83, // 46: salve.admin.v1.ListChangesResponse.changes:type_name -> salve.log.v1.Change
-	0,  // 47: salve.admin.v1.ListAuditResponse.at:type_name -> salve.admin.v1.At
-	84, // 48: salve.admin.v1.ListAuditResponse.records:type_name -> salve.log.v1.AuditRecord
-	0,  // 49: salve.admin.v1.ListPeersResponse.at:type_name -> salve.admin.v1.At
-	59, // 50: salve.admin.v1.ListPeersResponse.peers:type_name -> salve.admin.v1.Peer
-	0,  // 51: salve.admin.v1.AddPeerResponse.at:type_name -> salve.admin.v1.At
-	0,  // 52: salve.admin.v1.RemovePeerResponse.at:type_name -> salve.admin.v1.At
-	0,  // 53: salve.admin.v1.RestoreResponse.at:type_name -> salve.admin.v1.At
-	1,  // 54: salve.admin.v1.Admin.Status:input_type -> salve.admin.v1.StatusRequest
-	3,  // 55: salve.admin.v1.Admin.ListIncidents:input_type -> salve.admin.v1.ListIncidentsRequest
-	5,  // 56: salve.admin.v1.Admin.GetIncident:input_type -> salve.admin.v1.GetIncidentRequest
-	7,  // 57: salve.admin.v1.Admin.Watch:input_type -> salve.admin.v1.WatchRequest
-	9,  // 58: salve.admin.v1.Admin.GetEvidence:input_type -> salve.admin.v1.GetEvidenceRequest
-	11, // 59: salve.admin.v1.Admin.Acknowledge:input_type -> salve.admin.v1.AcknowledgeRequest
-	13, // 60: salve.admin.v1.Admin.Release:input_type -> salve.admin.v1.ReleaseRequest
-	15, // 61: salve.admin.v1.Admin.Resolve:input_type -> salve.admin.v1.ResolveRequest
-	17, // 62: salve.admin.v1.Admin.ListHosts:input_type -> salve.admin.v1.ListHostsRequest
-	20, // 63: salve.admin.v1.Admin.AdoptHost:input_type -> salve.admin.v1.AdoptHostRequest
-	22, // 64: salve.admin.v1.Admin.RemoveHost:input_type -> salve.admin.v1.RemoveHostRequest
-	24, // 65: salve.admin.v1.Admin.ListServices:input_type -> salve.admin.v1.ListServicesRequest
-	27, // 66: salve.admin.v1.Admin.CloseBreaker:input_type -> salve.admin.v1.CloseBreakerRequest
-	29, // 67: salve.admin.v1.Admin.ListPermits:input_type -> salve.admin.v1.ListPermitsRequest
-	31, // 68: salve.admin.v1.Admin.RevokePermit:input_type -> salve.admin.v1.RevokePermitRequest
-	33, // 69: salve.admin.v1.Admin.SettlePermit:input_type -> salve.admin.v1.SettlePermitRequest
-	35, // 70: salve.admin.v1.Admin.Pause:input_type -> salve.admin.v1.PauseRequest
-	37, // 71: salve.admin.v1.Admin.Resume:input_type -> salve.admin.v1.ResumeRequest
-	39, // 72: salve.admin.v1.Admin.ListPauses:input_type -> salve.admin.v1.ListPausesRequest
-	42, // 73: salve.admin.v1.Admin.Silence:input_type -> salve.admin.v1.SilenceRequest
-	44, // 74: salve.admin.v1.Admin.EndSilence:input_type -> salve.admin.v1.EndSilenceRequest
-	46, // 75: salve.admin.v1.Admin.ListSilences:input_type -> salve.admin.v1.ListSilencesRequest
-	48, // 76: salve.admin.v1.Admin.ListWindows:input_type -> salve.admin.v1.ListWindowsRequest
-	51, // 77: salve.admin.v1.Admin.RecordChange:input_type -> salve.admin.v1.RecordChangeRequest
-	53, // 78: salve.admin.v1.Admin.ListChanges:input_type -> salve.admin.v1.ListChangesRequest
-	55, // 79: salve.admin.v1.Admin.ListAudit:input_type -> salve.admin.v1.ListAuditRequest
-	57, // 80: salve.admin.v1.Admin.ListPeers:input_type -> salve.admin.v1.ListPeersRequest
-	60, // 81: salve.admin.v1.Admin.AddPeer:input_type -> salve.admin.v1.AddPeerRequest
-	62, // 82: salve.admin.v1.Admin.RemovePeer:input_type -> salve.admin.v1.RemovePeerRequest
-	64, // 83: salve.admin.v1.Admin.TransferLeadership:input_type -> salve.admin.v1.TransferLeadershipRequest
-	66, // 84: salve.admin.v1.Admin.Snapshot:input_type -> salve.admin.v1.SnapshotRequest
-	68, // 85: salve.admin.v1.Admin.Restore:input_type -> salve.admin.v1.RestoreRequest
-	2,  // 86: salve.admin.v1.Admin.Status:output_type -> salve.admin.v1.StatusResponse
-	4,  // 87: salve.admin.v1.Admin.ListIncidents:output_type -> salve.admin.v1.ListIncidentsResponse
-	6,  // 88: salve.admin.v1.Admin.GetIncident:output_type -> salve.admin.v1.GetIncidentResponse
-	8,  // 89: salve.admin.v1.Admin.Watch:output_type -> salve.admin.v1.WatchResponse
-	10, // 90: salve.admin.v1.Admin.GetEvidence:output_type -> salve.admin.v1.GetEvidenceResponse
-	12, // 91: salve.admin.v1.Admin.Acknowledge:output_type -> salve.admin.v1.AcknowledgeResponse
-	14, // 92: salve.admin.v1.Admin.Release:output_type -> salve.admin.v1.ReleaseResponse
-	16, // 93: salve.admin.v1.Admin.Resolve:output_type -> salve.admin.v1.ResolveResponse
-	18, // 94: salve.admin.v1.Admin.ListHosts:output_type -> salve.admin.v1.ListHostsResponse
-	21, // 95: salve.admin.v1.Admin.AdoptHost:output_type -> salve.admin.v1.AdoptHostResponse
-	23, // 96: salve.admin.v1.Admin.RemoveHost:output_type -> salve.admin.v1.RemoveHostResponse
-	25, // 97: salve.admin.v1.Admin.ListServices:output_type -> salve.admin.v1.ListServicesResponse
-	28, // 98: salve.admin.v1.Admin.CloseBreaker:output_type -> salve.admin.v1.CloseBreakerResponse
-	30, // 99: salve.admin.v1.Admin.ListPermits:output_type -> salve.admin.v1.ListPermitsResponse
-	32, // 100: salve.admin.v1.Admin.RevokePermit:output_type -> salve.admin.v1.RevokePermitResponse
-	34, // 101: salve.admin.v1.Admin.SettlePermit:output_type -> salve.admin.v1.SettlePermitResponse
-	36, // 102: salve.admin.v1.Admin.Pause:output_type -> salve.admin.v1.PauseResponse
-	38, // 103: salve.admin.v1.Admin.Resume:output_type -> salve.admin.v1.ResumeResponse
-	40, // 104: salve.admin.v1.Admin.ListPauses:output_type -> salve.admin.v1.ListPausesResponse
-	43, // 105: salve.admin.v1.Admin.Silence:output_type -> salve.admin.v1.SilenceResponse
-	45, // 106: salve.admin.v1.Admin.EndSilence:output_type -> salve.admin.v1.EndSilenceResponse
-	47, // 107: salve.admin.v1.Admin.ListSilences:output_type -> salve.admin.v1.ListSilencesResponse
-	49, // 108: salve.admin.v1.Admin.ListWindows:output_type -> salve.admin.v1.ListWindowsResponse
-	52, // 109: salve.admin.v1.Admin.RecordChange:output_type -> salve.admin.v1.RecordChangeResponse
-	54, // 110: salve.admin.v1.Admin.ListChanges:output_type -> salve.admin.v1.ListChangesResponse
-	56, // 111: salve.admin.v1.Admin.ListAudit:output_type -> salve.admin.v1.ListAuditResponse
-	58, // 112: salve.admin.v1.Admin.ListPeers:output_type -> salve.admin.v1.ListPeersResponse
-	61, // 113: salve.admin.v1.Admin.AddPeer:output_type -> salve.admin.v1.AddPeerResponse
-	63, // 114: salve.admin.v1.Admin.RemovePeer:output_type -> salve.admin.v1.RemovePeerResponse
-	65, // 115: salve.admin.v1.Admin.TransferLeadership:output_type -> salve.admin.v1.TransferLeadershipResponse
-	67, // 116: salve.admin.v1.Admin.Snapshot:output_type -> salve.admin.v1.SnapshotResponse
-	69, // 117: salve.admin.v1.Admin.Restore:output_type -> salve.admin.v1.RestoreResponse
-	86, // [86:118] is the sub-list for method output_type
-	54, // [54:86] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	71, // 1: salve.admin.v1.StatusResponse.pauses:type_name -> salve.log.v1.Pause
+	1,  // 2: salve.admin.v1.StatusResponse.names:type_name -> salve.admin.v1.HostName
+	0,  // 3: salve.admin.v1.ListIncidentsResponse.at:type_name -> salve.admin.v1.At
+	72, // 4: salve.admin.v1.ListIncidentsResponse.incidents:type_name -> salve.log.v1.Incident
+	0,  // 5: salve.admin.v1.GetIncidentResponse.at:type_name -> salve.admin.v1.At
+	72, // 6: salve.admin.v1.GetIncidentResponse.incident:type_name -> salve.log.v1.Incident
+	73, // 7: salve.admin.v1.GetIncidentResponse.alerts:type_name -> salve.log.v1.Alert
+	74, // 8: salve.admin.v1.GetIncidentResponse.permits:type_name -> salve.log.v1.Permit
+	75, // 9: salve.admin.v1.GetIncidentResponse.deliveries:type_name -> salve.log.v1.Delivery
+	1,  // 10: salve.admin.v1.GetIncidentResponse.names:type_name -> salve.admin.v1.HostName
+	76, // 11: salve.admin.v1.WatchResponse.event:type_name -> salve.log.v1.TimelineEvent
+	0,  // 12: salve.admin.v1.AcknowledgeResponse.at:type_name -> salve.admin.v1.At
+	72, // 13: salve.admin.v1.AcknowledgeResponse.incident:type_name -> salve.log.v1.Incident
+	0,  // 14: salve.admin.v1.ReleaseResponse.at:type_name -> salve.admin.v1.At
+	72, // 15: salve.admin.v1.ReleaseResponse.incident:type_name -> salve.log.v1.Incident
+	0,  // 16: salve.admin.v1.ResolveResponse.at:type_name -> salve.admin.v1.At
+	72, // 17: salve.admin.v1.ResolveResponse.incident:type_name -> salve.log.v1.Incident
+	0,  // 18: salve.admin.v1.ListHostsResponse.at:type_name -> salve.admin.v1.At
+	20, // 19: salve.admin.v1.ListHostsResponse.hosts:type_name -> salve.admin.v1.HostStatus
+	77, // 20: salve.admin.v1.HostStatus.host:type_name -> salve.log.v1.Host
+	0,  // 21: salve.admin.v1.AdoptHostResponse.at:type_name -> salve.admin.v1.At
+	0,  // 22: salve.admin.v1.RemoveHostResponse.at:type_name -> salve.admin.v1.At
+	0,  // 23: salve.admin.v1.ListServicesResponse.at:type_name -> salve.admin.v1.At
+	27, // 24: salve.admin.v1.ListServicesResponse.services:type_name -> salve.admin.v1.ServiceStatus
+	1,  // 25: salve.admin.v1.ListServicesResponse.names:type_name -> salve.admin.v1.HostName
+	78, // 26: salve.admin.v1.ServiceStatus.breakers:type_name -> salve.log.v1.Breaker
+	79, // 27: salve.admin.v1.ServiceStatus.widths:type_name -> salve.log.v1.Width
+	0,  // 28: salve.admin.v1.CloseBreakerResponse.at:type_name -> salve.admin.v1.At
+	0,  // 29: salve.admin.v1.ListPermitsResponse.at:type_name -> salve.admin.v1.At
+	74, // 30: salve.admin.v1.ListPermitsResponse.permits:type_name -> salve.log.v1.Permit
+	1,  // 31: salve.admin.v1.ListPermitsResponse.names:type_name -> salve.admin.v1.HostName
+	80, // 32: salve.admin.v1.RevokePermitRequest.token:type_name -> salve.log.v1.Token
+	0,  // 33: salve.admin.v1.RevokePermitResponse.at:type_name -> salve.admin.v1.At
+	80, // 34: salve.admin.v1.SettlePermitRequest.token:type_name -> salve.log.v1.Token
+	0,  // 35: salve.admin.v1.SettlePermitResponse.at:type_name -> salve.admin.v1.At
+	0,  // 36: salve.admin.v1.PauseResponse.at:type_name -> salve.admin.v1.At
+	71, // 37: salve.admin.v1.PauseResponse.pause:type_name -> salve.log.v1.Pause
+	1,  // 38: salve.admin.v1.PauseResponse.names:type_name -> salve.admin.v1.HostName
+	0,  // 39: salve.admin.v1.ResumeResponse.at:type_name -> salve.admin.v1.At
+	71, // 40: salve.admin.v1.ResumeResponse.ended:type_name -> salve.log.v1.Pause
+	1,  // 41: salve.admin.v1.ResumeResponse.names:type_name -> salve.admin.v1.HostName
+	0,  // 42: salve.admin.v1.ListPausesResponse.at:type_name -> salve.admin.v1.At
+	42, // 43: salve.admin.v1.ListPausesResponse.pauses:type_name -> salve.admin.v1.PauseStatus
+	1,  // 44: salve.admin.v1.ListPausesResponse.names:type_name -> salve.admin.v1.HostName
+	71, // 45: salve.admin.v1.PauseStatus.pause:type_name -> salve.log.v1.Pause
+	81, // 46: salve.admin.v1.SilenceRequest.match:type_name -> salve.log.v1.Label
+	0,  // 47: salve.admin.v1.SilenceResponse.at:type_name -> salve.admin.v1.At
+	0,  // 48: salve.admin.v1.EndSilenceResponse.at:type_name -> salve.admin.v1.At
+	0,  // 49: salve.admin.v1.ListSilencesResponse.at:type_name -> salve.admin.v1.At
+	82, // 50: salve.admin.v1.ListSilencesResponse.silences:type_name -> salve.log.v1.Silence
+	0,  // 51: salve.admin.v1.ListWindowsResponse.at:type_name -> salve.admin.v1.At
+	51, // 52: salve.admin.v1.ListWindowsResponse.windows:type_name -> salve.admin.v1.WindowStatus
+	83, // 53: salve.admin.v1.WindowStatus.window:type_name -> salve.log.v1.Window
+	84, // 54: salve.admin.v1.RecordChangeRequest.change:type_name -> salve.log.v1.Change
+	0,  // 55: salve.admin.v1.RecordChangeResponse.at:type_name -> salve.admin.v1.At
+	0,  // 56: salve.admin.v1.ListChangesResponse.at:type_name -> salve.admin.v1.At
+	84, // 57: salve.admin.v1.ListChangesResponse.changes:type_name -> salve.log.v1.Change
+	1,  // 58: salve.admin.v1.ListChangesResponse.names:type_name -> salve.admin.v1.HostName
+	0,  // 59: salve.admin.v1.ListAuditResponse.at:type_name -> salve.admin.v1.At
+	85, // 60: salve.admin.v1.ListAuditResponse.records:type_name -> salve.log.v1.AuditRecord
+	0,  // 61: salve.admin.v1.ListPeersResponse.at:type_name -> salve.admin.v1.At
+	60, // 62: salve.admin.v1.ListPeersResponse.peers:type_name -> salve.admin.v1.Peer
+	0,  // 63: salve.admin.v1.AddPeerResponse.at:type_name -> salve.admin.v1.At
+	0,  // 64: salve.admin.v1.RemovePeerResponse.at:type_name -> salve.admin.v1.At
+	0,  // 65: salve.admin.v1.RestoreResponse.at:type_name -> salve.admin.v1.At
+	2,  // 66: salve.admin.v1.Admin.Status:input_type -> salve.admin.v1.StatusRequest
+	4,  // 67: salve.admin.v1.Admin.ListIncidents:input_type -> salve.admin.v1.ListIncidentsRequest
+	6,  // 68: salve.admin.v1.Admin.GetIncident:input_type -> salve.admin.v1.GetIncidentRequest
+	8,  // 69: salve.admin.v1.Admin.Watch:input_type -> salve.admin.v1.WatchRequest
+	10, // 70: salve.admin.v1.Admin.GetEvidence:input_type -> salve.admin.v1.GetEvidenceRequest
+	12, // 71: salve.admin.v1.Admin.Acknowledge:input_type -> salve.admin.v1.AcknowledgeRequest
+	14, // 72: salve.admin.v1.Admin.Release:input_type -> salve.admin.v1.ReleaseRequest
+	16, // 73: salve.admin.v1.Admin.Resolve:input_type -> salve.admin.v1.ResolveRequest
+	18, // 74: salve.admin.v1.Admin.ListHosts:input_type -> salve.admin.v1.ListHostsRequest
+	21, // 75: salve.admin.v1.Admin.AdoptHost:input_type -> salve.admin.v1.AdoptHostRequest
+	23, // 76: salve.admin.v1.Admin.RemoveHost:input_type -> salve.admin.v1.RemoveHostRequest
+	25, // 77: salve.admin.v1.Admin.ListServices:input_type -> salve.admin.v1.ListServicesRequest
+	28, // 78: salve.admin.v1.Admin.CloseBreaker:input_type -> salve.admin.v1.CloseBreakerRequest
+	30, // 79: salve.admin.v1.Admin.ListPermits:input_type -> salve.admin.v1.ListPermitsRequest
+	32, // 80: salve.admin.v1.Admin.RevokePermit:input_type -> salve.admin.v1.RevokePermitRequest
+	34, // 81: salve.admin.v1.Admin.SettlePermit:input_type -> salve.admin.v1.SettlePermitRequest
+	36, // 82: salve.admin.v1.Admin.Pause:input_type -> salve.admin.v1.PauseRequest
+	38, // 83: salve.admin.v1.Admin.Resume:input_type -> salve.admin.v1.ResumeRequest
+	40, // 84: salve.admin.v1.Admin.ListPauses:input_type -> salve.admin.v1.ListPausesRequest
+	43, // 85: salve.admin.v1.Admin.Silence:input_type -> salve.admin.v1.SilenceRequest
+	45, // 86: salve.admin.v1.Admin.EndSilence:input_type -> salve.admin.v1.EndSilenceRequest
+	47, // 87: salve.admin.v1.Admin.ListSilences:input_type -> salve.admin.v1.ListSilencesRequest
+	49, // 88: salve.admin.v1.Admin.ListWindows:input_type -> salve.admin.v1.ListWindowsRequest
+	52, // 89: salve.admin.v1.Admin.RecordChange:input_type -> salve.admin.v1.RecordChangeRequest
+	54, // 90: salve.admin.v1.Admin.ListChanges:input_type -> salve.admin.v1.ListChangesRequest
+	56, // 91: salve.admin.v1.Admin.ListAudit:input_type -> salve.admin.v1.ListAuditRequest
+	58, // 92: salve.admin.v1.Admin.ListPeers:input_type -> salve.admin.v1.ListPeersRequest
+	61, // 93: salve.admin.v1.Admin.AddPeer:input_type -> salve.admin.v1.AddPeerRequest
+	63, // 94: salve.admin.v1.Admin.RemovePeer:input_type -> salve.admin.v1.RemovePeerRequest
+	65, // 95: salve.admin.v1.Admin.TransferLeadership:input_type -> salve.admin.v1.TransferLeadershipRequest
+	67, // 96: salve.admin.v1.Admin.Snapshot:input_type -> salve.admin.v1.SnapshotRequest
+	69, // 97: salve.admin.v1.Admin.Restore:input_type -> salve.admin.v1.RestoreRequest
+	3,  // 98: salve.admin.v1.Admin.Status:output_type -> salve.admin.v1.StatusResponse
+	5,  // 99: salve.admin.v1.Admin.ListIncidents:output_type -> salve.admin.v1.ListIncidentsResponse
+	7,  // 100: salve.admin.v1.Admin.GetIncident:output_type -> salve.admin.v1.GetIncidentResponse
+	9,  // 101: salve.admin.v1.Admin.Watch:output_type -> salve.admin.v1.WatchResponse
+	11, // 102: salve.admin.v1.Admin.GetEvidence:output_type -> salve.admin.v1.GetEvidenceResponse
+	13, // 103: salve.admin.v1.Admin.Acknowledge:output_type -> salve.admin.v1.AcknowledgeResponse
+	15, // 104: salve.admin.v1.Admin.Release:output_type -> salve.admin.v1.ReleaseResponse
+	17, // 105: salve.admin.v1.Admin.Resolve:output_type -> salve.admin.v1.ResolveResponse
+	19, // 106: salve.admin.v1.Admin.ListHosts:output_type -> salve.admin.v1.ListHostsResponse
+	22, // 107: salve.admin.v1.Admin.AdoptHost:output_type -> salve.admin.v1.AdoptHostResponse
+	24, // 108: salve.admin.v1.Admin.RemoveHost:output_type -> salve.admin.v1.RemoveHostResponse
+	26, // 109: salve.admin.v1.Admin.ListServices:output_type -> salve.admin.v1.ListServicesResponse
+	29, // 110: salve.admin.v1.Admin.CloseBreaker:output_type -> salve.admin.v1.CloseBreakerResponse
+	31, // 111: salve.admin.v1.Admin.ListPermits:output_type -> salve.admin.v1.ListPermitsResponse
+	33, // 112: salve.admin.v1.Admin.RevokePermit:output_type -> salve.admin.v1.RevokePermitResponse
+	35, // 113: salve.admin.v1.Admin.SettlePermit:output_type -> salve.admin.v1.SettlePermitResponse
+	37, // 114: salve.admin.v1.Admin.Pause:output_type -> salve.admin.v1.PauseResponse
+	39, // 115: salve.admin.v1.Admin.Resume:output_type -> salve.admin.v1.ResumeResponse
+	41, // 116: salve.admin.v1.Admin.ListPauses:output_type -> salve.admin.v1.ListPausesResponse
+	44, // 117: salve.admin.v1.Admin.Silence:output_type -> salve.admin.v1.SilenceResponse
+	46, // 118: salve.admin.v1.Admin.EndSilence:output_type -> salve.admin.v1.EndSilenceResponse
+	48, // 119: salve.admin.v1.Admin.ListSilences:output_type -> salve.admin.v1.ListSilencesResponse
+	50, // 120: salve.admin.v1.Admin.ListWindows:output_type -> salve.admin.v1.ListWindowsResponse
+	53, // 121: salve.admin.v1.Admin.RecordChange:output_type -> salve.admin.v1.RecordChangeResponse
+	55, // 122: salve.admin.v1.Admin.ListChanges:output_type -> salve.admin.v1.ListChangesResponse
+	57, // 123: salve.admin.v1.Admin.ListAudit:output_type -> salve.admin.v1.ListAuditResponse
+	59, // 124: salve.admin.v1.Admin.ListPeers:output_type -> salve.admin.v1.ListPeersResponse
+	62, // 125: salve.admin.v1.Admin.AddPeer:output_type -> salve.admin.v1.AddPeerResponse
+	64, // 126: salve.admin.v1.Admin.RemovePeer:output_type -> salve.admin.v1.RemovePeerResponse
+	66, // 127: salve.admin.v1.Admin.TransferLeadership:output_type -> salve.admin.v1.TransferLeadershipResponse
+	68, // 128: salve.admin.v1.Admin.Snapshot:output_type -> salve.admin.v1.SnapshotResponse
+	70, // 129: salve.admin.v1.Admin.Restore:output_type -> salve.admin.v1.RestoreResponse
+	98, // [98:130] is the sub-list for method output_type
+	66, // [66:98] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_adminpb_admin_proto_init() }
@@ -4496,7 +4695,7 @@ func file_adminpb_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_adminpb_admin_proto_rawDesc), len(file_adminpb_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   70,
+			NumMessages:   71,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
