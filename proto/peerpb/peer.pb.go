@@ -27,8 +27,10 @@ const (
 type ConfigureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Raft ID of the node whose file it is.
-	Node          string        `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	Config        *logpb.Config `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
+	Node   string        `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Config *logpb.Config `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
+	// The node has never proposed a configuration: if the cluster has one, that one is kept.
+	First         bool `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -77,10 +79,17 @@ func (x *ConfigureRequest) GetConfig() *logpb.Config {
 	return nil
 }
 
+func (x *ConfigureRequest) GetFirst() bool {
+	if x != nil {
+		return x.First
+	}
+	return false
+}
+
 type ConfigureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Index of the log at which it holds.
-	Index         uint64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// The cluster has another configuration, which is kept.
+	Kept          bool `protobuf:"varint,1,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -115,23 +124,24 @@ func (*ConfigureResponse) Descriptor() ([]byte, []int) {
 	return file_peerpb_peer_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *ConfigureResponse) GetIndex() uint64 {
+func (x *ConfigureResponse) GetKept() bool {
 	if x != nil {
-		return x.Index
+		return x.Kept
 	}
-	return 0
+	return false
 }
 
 var File_peerpb_peer_proto protoreflect.FileDescriptor
 
 const file_peerpb_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x11peerpb/peer.proto\x12\rsalve.peer.v1\x1a\x12logpb/record.proto\"T\n" +
+	"\x11peerpb/peer.proto\x12\rsalve.peer.v1\x1a\x12logpb/record.proto\"j\n" +
 	"\x10ConfigureRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12,\n" +
-	"\x06config\x18\x02 \x01(\v2\x14.salve.log.v1.ConfigR\x06config\")\n" +
-	"\x11ConfigureResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index2V\n" +
+	"\x06config\x18\x02 \x01(\v2\x14.salve.log.v1.ConfigR\x06config\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\bR\x05first\"'\n" +
+	"\x11ConfigureResponse\x12\x12\n" +
+	"\x04kept\x18\x01 \x01(\bR\x04kept2V\n" +
 	"\x04Peer\x12N\n" +
 	"\tConfigure\x12\x1f.salve.peer.v1.ConfigureRequest\x1a .salve.peer.v1.ConfigureResponseB(Z&github.com/salveops/salve/proto/peerpbb\x06proto3"
 
