@@ -528,7 +528,9 @@ type Counters struct {
 	Id    uint64                 `protobuf:"varint,3,opt,name=id,proto3" json:"id,omitempty"`
 	Audit uint64                 `protobuf:"varint,4,opt,name=audit,proto3" json:"audit,omitempty"`
 	// Hash of the audit chain's end.
-	AuditHash     []byte `protobuf:"bytes,5,opt,name=audit_hash,json=auditHash,proto3" json:"audit_hash,omitempty"`
+	AuditHash []byte `protobuf:"bytes,5,opt,name=audit_hash,json=auditHash,proto3" json:"audit_hash,omitempty"`
+	// Log time at which what is no longer needed was last forgotten.
+	Pruned        int64 `protobuf:"varint,6,opt,name=pruned,proto3" json:"pruned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -596,6 +598,13 @@ func (x *Counters) GetAuditHash() []byte {
 		return x.AuditHash
 	}
 	return nil
+}
+
+func (x *Counters) GetPruned() int64 {
+	if x != nil {
+		return x.Pruned
+	}
+	return 0
 }
 
 // Label is a name with a value.
@@ -3350,7 +3359,9 @@ type Delivery struct {
 	// Raft ID of the node that claimed it last.
 	Node string `protobuf:"bytes,12,opt,name=node,proto3" json:"node,omitempty"`
 	// What it says if it is about no incident.
-	Text          string `protobuf:"bytes,13,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,13,opt,name=text,proto3" json:"text,omitempty"`
+	// An earlier try may have arrived, though nobody knows it did.
+	Reached       bool `protobuf:"varint,14,opt,name=reached,proto3" json:"reached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3474,6 +3485,13 @@ func (x *Delivery) GetText() string {
 		return x.Text
 	}
 	return ""
+}
+
+func (x *Delivery) GetReached() bool {
+	if x != nil {
+		return x.Reached
+	}
+	return false
 }
 
 // Statistic is what became of a remedy's attempts.
@@ -3704,14 +3722,15 @@ const file_logpb_record_proto_rawDesc = "" +
 	"statistics\x12/\n" +
 	"\x05audit\x18\x12 \x03(\v2\x19.salve.log.v1.AuditRecordR\x05audit\x12\x1a\n" +
 	"\bstanding\x18\x13 \x01(\x04R\bstanding\x12+\n" +
-	"\x06alerts\x18\x14 \x03(\v2\x13.salve.log.v1.AlertR\x06alerts\"{\n" +
+	"\x06alerts\x18\x14 \x03(\v2\x13.salve.log.v1.AlertR\x06alerts\"\x93\x01\n" +
 	"\bCounters\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05audit\x18\x04 \x01(\x04R\x05audit\x12\x1d\n" +
 	"\n" +
-	"audit_hash\x18\x05 \x01(\fR\tauditHash\"1\n" +
+	"audit_hash\x18\x05 \x01(\fR\tauditHash\x12\x16\n" +
+	"\x06pruned\x18\x06 \x01(\x03R\x06pruned\"1\n" +
 	"\x05Label\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"\xcd\x02\n" +
@@ -3965,7 +3984,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x0e\n" +
 	"\x02by\x18\x06 \x01(\tR\x02by\x12\x0e\n" +
-	"\x02at\x18\a \x01(\x03R\x02at\"\xc1\x02\n" +
+	"\x02at\x18\a \x01(\x03R\x02at\"\xdb\x02\n" +
 	"\bDelivery\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1a\n" +
 	"\bnotifier\x18\x02 \x01(\tR\bnotifier\x12\x1a\n" +
@@ -3980,7 +3999,8 @@ const file_logpb_record_proto_rawDesc = "" +
 	" \x01(\rR\x04step\x12\x16\n" +
 	"\x06repeat\x18\v \x01(\rR\x06repeat\x12\x12\n" +
 	"\x04node\x18\f \x01(\tR\x04node\x12\x12\n" +
-	"\x04text\x18\r \x01(\tR\x04text\"\xdd\x01\n" +
+	"\x04text\x18\r \x01(\tR\x04text\x12\x18\n" +
+	"\areached\x18\x0e \x01(\bR\areached\"\xdd\x01\n" +
 	"\tStatistic\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +
