@@ -12,7 +12,7 @@ import (
 
 const (
 	hurried     = time.Second            // a rule that waits less than this wants its figures fast
-	memoryEvery = 200 * time.Millisecond // period of memory figures for such a rule
+	memoryEvery = 100 * time.Millisecond // period of memory figures for such a rule
 )
 
 // aim tells the observer what to watch: the services' units, probes and pools, and what rules read.
