@@ -55,7 +55,21 @@ func (s *State) hello(c *logpb.Hello) *logpb.Result {
 // older reports whether the agent has seen more of this generation's log than there is: then it is the
 // controller that went back in time.
 func (s *State) older(c *logpb.Hello, h *logpb.Host) bool {
-	return c.GetGeneration() == s.generation && (c.GetIndex() >= s.index || c.GetLastEpoch() > h.GetEpoch())
+	return c.GetGeneration() == s.generation && (c.GetIndex() >= s.index || c.GetLastEpoch() > h.GetEpoch() ||
+		slices.ContainsFunc(c.GetRunning(), func(r *logpb.Running) bool { return s.forgotten(h, r) }))
+}
+
+// forgotten reports whether an agent runs what this generation gave it and this log does not know: the log
+// may have grown past the index that the agent saw, so that only the token tells.
+func (s *State) forgotten(h *logpb.Host, r *logpb.Running) bool {
+	t := tokenOf(r.GetToken())
+	switch p := s.permits[t]; {
+	case t.generation != s.generation:
+		return false
+	case p != nil:
+		return p.GetHost() != h.GetId()
+	}
+	return t.n > s.counters.GetToken() || r.GetEpoch() == h.GetEpoch() && t.n > h.GetLastToken().GetN()
 }
 
 // stranger says why this may be another machine with the host's identity.
@@ -235,7 +249,8 @@ func (s *State) removeHost(c *logpb.RemoveHost) *logpb.Result {
 		return refuse("host", "there is no host %s", c.GetHost())
 	}
 	open := s.PermitsOf(h.GetId())
-	if (len(open) > 0 || s.derived.alone[h.GetId()]) && !c.GetGone() {
+	// What an awaited host runs, this log may not know.
+	if (len(open) > 0 || s.derived.alone[h.GetId()] || h.GetAwaited()) && !c.GetGone() {
 		r := refuse("acting", "host %s may still be acting; say --gone if the machine is off or clean", h.GetName())
 		for _, p := range open {
 			r.Refusal.Holders = append(r.Refusal.Holders, TokenText(p.GetToken()))

@@ -246,6 +246,8 @@ func (s *State) settle(c *logpb.Settle) *logpb.Result {
 		return refuse("settled", "there is no open permit %s", TokenText(c.GetToken()))
 	case p.GetHost() != c.GetHost() || p.GetEpoch() != c.GetEpoch():
 		return refuse("epoch", "permit %s belongs to epoch %d of %s", TokenText(c.GetToken()), p.GetEpoch(), s.name(p.GetHost()))
+	case settlementText(c.GetSettlement()) == "unspecified":
+		return refuse("settlement", "a settlement says how the attempt ended")
 	case p.GetUnknown() != (c.GetSettlement() == logpb.Settlement_SETTLEMENT_CLEARED):
 		if p.GetUnknown() && c.GetSettlement() == logpb.Settlement_SETTLEMENT_UNKNOWN {
 			return done() // said before
@@ -267,8 +269,6 @@ func (s *State) settle(c *logpb.Settle) *logpb.Result {
 		if !s.serves(h, p) {
 			return later(refuse("serving", "%s does not serve yet what permit %s took away", h.GetName(), TokenText(p.GetToken())), 1e9)
 		}
-	default:
-		return refuse("settlement", "a settlement says how the attempt ended")
 	}
 	s.drop(p)
 	s.note(h.GetName(), "settle", "permit %s: %s", TokenText(p.GetToken()), settlementText(c.GetSettlement()))
