@@ -67,9 +67,19 @@ notifier "journald" "log" {}
 # notifier "exec" "page" {
 #   command = ["/usr/lib/salve/hooks/page"]
 # }
+# notifier "slack" "ops" {
+#   webhook_file = "/etc/salve/slack.url"
+# }
+# notifier "pagerduty" "on-call" {
+#   routing_key_file = "/etc/salve/pagerduty.key"
+# }
+# notifier "alertmanager" "am" {
+#   urls = ["http://127.0.0.1:9093"]  # every member of the cluster
+# }
 
 # What Salve cannot heal goes to people, step by step, until somebody acknowledges it. Rules use the
-# escalation "default" unless they name another.
+# escalation "default" unless they name another. With a controller the controller does this, and the
+# host itself only while the controller cannot be reached.
 escalation "default" {
   step {
     notify = ["journald.log"]
@@ -81,6 +91,13 @@ escalation "default" {
   #   repeat = 3                    # so many times more, each 10 minutes later
   # }
 }
+
+# The controller of the fleet: whatever may take away what this host still serves then waits for its
+# leave. Left out, the agent works alone.
+#
+# controller {
+#   addresses = ["127.0.0.1:7600"]    # every node of it; loopback only until TLS comes, in the next release
+# }
 
 # An outside dead man's switch: it calls you when the pings stop.
 #

@@ -111,11 +111,11 @@ func (l *loader) unknownKind(raw *hcl.Block) {
 		l.spec(w, "kind of remedy", remedy.Names())
 		return
 	}
-	if slices.Contains([]string{"pagerduty", "slack", "alertmanager"}, w.text) {
-		l.fail(w.at, "Not yet", "Notifiers of kind %q come with the controller, in a later release.", w.text)
+	known := l.notifierKinds()
+	if w.text == ExecHook {
+		l.fail(w.at, "Not here", "The controller runs no programs; notifiers of kind %q stand in agent.hcl.", w.text)
 		return
 	}
-	known := notifierKinds()
 	l.fail(w.at, "Unknown kind of notifier", "There is no kind of notifier %q.%s", w.text, oneOf(w.text, known))
 }
 

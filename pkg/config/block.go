@@ -34,10 +34,8 @@ func (l *loader) open(f *hcl.File, kind string) *block {
 	start := f.Body.MissingItemRange()
 	start.Start = hcl.InitialPos
 	start.End = hcl.InitialPos
-	b := &block{l: l, kind: l.kinds[kind], src: f.Bytes, header: start, labelAt: start, what: "agent.hcl"}
-	if kind == "rules" {
-		b.what = "a rules file"
-	}
+	what := map[string]string{"agent": agentFile, "rules": "a rules file", "controller file": controllerFile}[kind]
+	b := &block{l: l, kind: l.kinds[kind], src: f.Bytes, header: start, labelAt: start, what: what}
 	b.read(f.Body)
 	return b
 }
@@ -156,6 +154,17 @@ func (b *block) single(name string) *block {
 			upper(b.what), name, place(found[0].header))
 	}
 	return found[0]
+}
+
+// optional is single, with an empty block, which has all defaults, when it is absent.
+func (b *block) optional(name string) *block {
+	if n := b.single(name); n != nil {
+		return n
+	}
+	return &block{
+		l: b.l, kind: b.l.kinds[name], content: &hcl.BodyContent{}, src: b.src, header: b.header, labelAt: b.labelAt,
+		what: name,
+	}
 }
 
 // has reports whether the key is set.

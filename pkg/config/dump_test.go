@@ -13,9 +13,9 @@ import (
 )
 
 // dump writes a specification as text: every field that is not zero, conditions as their text.
-func dump(a *Agent) string {
+func dump(spec any) string {
 	var b strings.Builder
-	dumpStruct(&b, "", reflect.ValueOf(*a))
+	dumpStruct(&b, "", reflect.ValueOf(spec).Elem())
 	return b.String()
 }
 

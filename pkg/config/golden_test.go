@@ -22,8 +22,9 @@ const divider = "----\n"
 // TestGolden runs the cases in testdata/load. A case is one file: the input, a line of four dashes,
 // and what comes out: the diagnostics, one a line, and the specification if there are no errors.
 //
-// The input is agent.hcl, or several files behind "-- NAME --" lines. $DIR stands for the folder in
-// which they are laid out. Comments before the first of them prepare what a file cannot say:
+// The input is agent.hcl, or several files behind "-- NAME --" lines; a controller.hcl among them is loaded when there
+// is no agent.hcl. $DIR stands for the folder in which they are laid out. Comments before the first of them prepare
+// what a file cannot say:
 //
 //	#env NAME=VALUE     the environment
 //	#mode NAME 0755     permissions
@@ -74,26 +75,47 @@ type scene struct {
 func outcome(t *testing.T, input string) string {
 	t.Helper()
 	s := layOut(t, input)
-	var agent *Agent
-	var diags hcl.Diagnostics
-	if len(s.validate) > 0 {
-		diags = Validate(s.opts, s.validate...)
-	} else {
-		agent, diags = LoadAgent(filepath.Join(s.dir, "agent.hcl"), s.opts)
-	}
+	spec, diags := s.load(t)
 	var b strings.Builder
 	for _, d := range diags {
 		fmt.Fprintln(&b, Line(d))
 	}
-	if agent != nil {
-		if diags.HasErrors() || agent.Digest == "" || len(agent.Files) == 0 {
-			t.Errorf("agent with errors, or without digest or files: %v", diags)
-		}
-		b.WriteString(dump(agent))
-	} else if len(s.validate) == 0 && !diags.HasErrors() {
-		t.Error("neither agent nor errors")
+	if spec != nil {
+		b.WriteString(dump(spec))
 	}
 	return strings.ReplaceAll(strings.ReplaceAll(b.String(), s.dir+"/", ""), s.dir, "$DIR")
+}
+
+// load hands out an *Agent, a *ControllerFile, or nil.
+func (s scene) load(t *testing.T) (any, hcl.Diagnostics) {
+	t.Helper()
+	if len(s.validate) > 0 {
+		return nil, Validate(s.opts, s.validate...)
+	}
+	if path := filepath.Join(s.dir, controllerFile); exists(path) && !exists(filepath.Join(s.dir, agentFile)) {
+		c, diags := LoadController(path, s.opts)
+		if c == nil {
+			return whole(t, nil, "", nil, diags)
+		}
+		return whole(t, c, c.Digest, c.Files, diags)
+	}
+	a, diags := LoadAgent(filepath.Join(s.dir, agentFile), s.opts)
+	if a == nil {
+		return whole(t, nil, "", nil, diags)
+	}
+	return whole(t, a, a.Digest, a.Files, diags)
+}
+
+// whole checks that what was loaded has all of it, or errors.
+func whole(t *testing.T, spec any, digest string, files []string, diags hcl.Diagnostics) (any, hcl.Diagnostics) {
+	t.Helper()
+	if spec != nil && (diags.HasErrors() || digest == "" || len(files) == 0) {
+		t.Errorf("loaded with errors, or without digest or files: %v", diags)
+	}
+	if spec == nil && !diags.HasErrors() {
+		t.Error("neither a specification nor errors")
+	}
+	return spec, diags
 }
 
 func layOut(t *testing.T, input string) scene {

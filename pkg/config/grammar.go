@@ -46,6 +46,10 @@ func topKinds(ks kinds) {
 	ks["controller"] = &kind{attrs: []attr{{name: "addresses", typ: texts, required: true}}}
 }
 
+const inController = "It belongs in controller.hcl: the controller decides by it, for all hosts."
+
+const silencesEnd = "Silences have an end; people make them with `salve silence`."
+
 // blockLabels are the labels of the blocks that only one of the files may hold.
 func blockLabels(name string) []string {
 	switch name {
@@ -59,16 +63,15 @@ func blockLabels(name string) []string {
 
 // ofController are the names that only the controller's file knows.
 func ofController() []refusal {
-	const why = "It belongs in controller.hcl: the controller decides by it, for all hosts."
 	return []refusal{
 		{name: "silence", block: true, labels: []string{"name"}, here: true,
-			why: "Silences have an end; people make them with `salve silence`."},
-		{name: "raft", block: true, here: true, why: why},
-		{name: "breaker", block: true, here: true, why: why},
-		{name: "listen", block: true, here: true, why: why},
-		{name: "node", here: true, why: why},
-		{name: "fleet_max", here: true, why: why},
-		{name: "policies", here: true, why: why},
+			why: silencesEnd},
+		{name: "raft", block: true, here: true, why: inController},
+		{name: "breaker", block: true, here: true, why: inController},
+		{name: "listen", block: true, here: true, why: inController},
+		{name: "node", here: true, why: inController},
+		{name: "fleet_max", here: true, why: inController},
+		{name: "policies", here: true, why: inController},
 	}
 }
 
@@ -200,6 +203,17 @@ func peopleKinds(ks kinds) {
 	ks["notifier webhook"] = &kind{attrs: []attr{
 		{name: "url", typ: text}, {name: "url_file", typ: text},
 		{name: "secret_file", typ: text}, {name: "secret_env", typ: text}, timeout,
+	}}
+	ks["notifier pagerduty"] = &kind{attrs: []attr{
+		{name: "routing_key_file", typ: text}, {name: "routing_key_env", typ: text},
+		{name: "url", typ: text, def: defaults.PagerDutyURL}, timeout,
+	}}
+	ks["notifier slack"] = &kind{attrs: []attr{
+		{name: "webhook_file", typ: text}, {name: "webhook_env", typ: text}, timeout,
+	}}
+	ks["notifier alertmanager"] = &kind{attrs: []attr{
+		{name: "urls", typ: texts, required: true}, {name: "labels", typ: dict},
+		{name: "token_file", typ: text}, {name: "token_env", typ: text}, timeout,
 	}}
 	ks["notifier exec"] = &kind{attrs: []attr{{name: "command", typ: texts, required: true}, timeout}}
 	ks["notifier journald"] = &kind{}

@@ -10,42 +10,63 @@ import (
 	"github.com/salveops/salve/pkg/signal"
 )
 
-// places tells, for every kind of block, a file that holds one, with a hole for a line of its own.
-// The test below fails when a kind is missing here.
-func places() map[string]string {
-	m := map[string]string{
-		"agent":             "%s",
-		"allow":             "allow {\n%s\n}",
-		"escalation":        "escalation \"x\" {\n%s\n}",
-		"step":              "escalation \"x\" {\n  step {\n%s\n  }\n}",
-		"heartbeat":         "heartbeat {\n%s\n}",
-		"notifier email":    "notifier \"email\" \"x\" {\n%s\n}",
-		"notifier webhook":  "notifier \"webhook\" \"x\" {\n%s\n}",
-		"notifier exec":     "notifier \"exec\" \"x\" {\n%s\n}",
-		"notifier journald": "notifier \"journald\" \"x\" {\n%s\n}",
-		"controller":        "controller {\n%s\n}",
-		"service":           "service \"x\" {\n%s\n}",
-		"probe":             "service \"x\" {\n  probe \"x\" {\n%s\n  }\n}",
-		"pool":              "service \"x\" {\n  pool \"x\" {\n%s\n  }\n}",
-		"verify":            "remedy \"start\" \"x\" {\n  verify {\n%s\n  }\n}",
-		"rule":              "rule \"x\" {\n%s\n}",
-		"escalate":          "rule \"x\" {\n  escalate {\n%s\n  }\n}",
-		"threshold":         "threshold \"x\" {\n%s\n}",
-		"case":              "threshold \"x\" {\n  case {\n%s\n  }\n}",
-		"window":            "window \"x\" {\n%s\n}",
+// grammar is what one program's file may hold.
+type grammar struct {
+	file   string
+	kinds  kinds
+	places map[string]string // for every kind of block, a file that holds one, with a hole for a line of its own
+}
+
+func grammars() []grammar {
+	agent, controller := newKinds(), controllerKinds()
+	return []grammar{
+		{agentFile, agent, withPeople(agent, map[string]string{
+			"agent":      "%s",
+			"allow":      "allow {\n%s\n}",
+			"controller": "controller {\n%s\n}",
+			"service":    "service \"x\" {\n%s\n}",
+			"probe":      "service \"x\" {\n  probe \"x\" {\n%s\n  }\n}",
+			"pool":       "service \"x\" {\n  pool \"x\" {\n%s\n  }\n}",
+			"verify":     "remedy \"start\" \"x\" {\n  verify {\n%s\n  }\n}",
+			"rule":       "rule \"x\" {\n%s\n}",
+			"escalate":   "rule \"x\" {\n  escalate {\n%s\n  }\n}",
+			"threshold":  "threshold \"x\" {\n%s\n}",
+			"case":       "threshold \"x\" {\n  case {\n%s\n  }\n}",
+		})},
+		{controllerFile, controller, withPeople(controller, map[string]string{
+			"controller file": "%s",
+			"listen":          "listen {\n%s\n}",
+			"raft":            "raft {\n%s\n}",
+			"breaker":         "breaker {\n%s\n}",
+			"service":         "service \"x\" {\n%s\n}",
+		})},
 	}
-	for kind := range newKinds() {
-		if action, ok := strings.CutPrefix(kind, "remedy "); ok {
-			m[kind] = "remedy \"" + action + "\" \"x\" {\n%s\n}"
+}
+
+// withPeople adds the places of what both files may hold, and of the kinds that stand in their label.
+func withPeople(ks kinds, m map[string]string) map[string]string {
+	m["escalation"] = "escalation \"x\" {\n%s\n}"
+	m["step"] = "escalation \"x\" {\n  step {\n%s\n  }\n}"
+	m["heartbeat"] = "heartbeat {\n%s\n}"
+	m["window"] = "window \"x\" {\n%s\n}"
+	for kind := range ks {
+		if block, label, ok := strings.Cut(kind, " "); ok && label != "file" {
+			m[kind] = block + " \"" + label + "\" \"x\" {\n%s\n}"
 		}
 	}
 	return m
 }
 
+// outcome loads the file with that text.
+func (g grammar) outcome(t *testing.T, src string) string {
+	t.Helper()
+	return outcome(t, "-- "+g.file+" --\n"+src+"\n")
+}
+
 // values are right values by type.
 var values = map[attrType]string{
 	text: `"x"`, texts: `["x"]`, dict: `{ x = "x" }`, duration: `"10s"`, integer: "1", integers: "[200]",
-	share: "0.5", boolean: "true", condition: "true",
+	share: "0.5", hosts: "2", boolean: "true", condition: "true",
 }
 
 // TestEveryKeyMistyped mistypes every key and block of every kind by one letter, in each of four
@@ -61,9 +82,9 @@ func TestEveryKeyMistyped(t *testing.T) {
 				line = wrong + " {\n}"
 			}
 			src := fmt.Sprintf(c.place, line)
-			want := fmt.Sprintf("agent.hcl:%d:1: error: Unknown ", 1+strings.Count(src[:strings.Index(src, line)], "\n"))
+			want := fmt.Sprintf("%s:%d:1: error: Unknown ", c.file, 1+strings.Count(src[:strings.Index(src, line)], "\n"))
 			hint := fmt.Sprintf("Did you mean %q?", signal.Closest(wrong, c.all))
-			if got := outcome(t, src); !hasLine(got, want, hint) {
+			if got := c.outcome(t, src); !hasLine(got, want, hint) {
 				t.Errorf("%s: %s mistyped as %s: no %q with %q in\n%s", c.kind, c.name, wrong, want, hint, got)
 			}
 			if !near(wrong, c.name, c.all) {
@@ -89,8 +110,10 @@ func TestEveryKeyWrongType(t *testing.T) {
 			if interchangeable(c.typ, typ) {
 				continue
 			}
-			src := fmt.Sprintf(c.place, c.name+" = "+value)
-			if got := outcome(t, src); !strings.Contains(got, ": error: ") || strings.Contains(got, "Unknown key") {
+			line := c.name + " = " + value
+			src := fmt.Sprintf(c.place, line)
+			want := fmt.Sprintf("%s:%d:", c.file, 1+strings.Count(src[:strings.Index(src, line)], "\n"))
+			if got := c.outcome(t, src); !hasLine(got, want, ": error: ") || strings.Contains(got, "Unknown key") {
 				t.Errorf("%s: %s = %s is accepted:\n%s", c.kind, c.name, value, got)
 			}
 		}
@@ -99,22 +122,23 @@ func TestEveryKeyWrongType(t *testing.T) {
 
 // interchangeable: the sample value of type b is also one of type a.
 func interchangeable(a, b attrType) bool {
-	number := []attrType{integer, share}
-	word := []attrType{text, duration}
-	return a == b || b == condition && a == boolean || a == share && slices.Contains(number, b) ||
-		a == text && slices.Contains(word, b)
+	whole := []attrType{integer, hosts}
+	return a == b || b == condition && a == boolean || a == share && b == integer || a == text && b == duration ||
+		slices.Contains(whole, a) && slices.Contains(whole, b)
 }
 
 // TestRequiredKeys leaves out every key that is required.
 func TestRequiredKeys(t *testing.T) {
-	kinds := newKinds()
-	for kind, place := range places() {
-		for _, a := range kinds[kind].attrs {
-			if !a.required {
-				continue
-			}
-			if got, want := outcome(t, fmt.Sprintf(place, "")), fmt.Sprintf("needs %q", a.name); !strings.Contains(got, want) {
-				t.Errorf("%s without %s: no %q in\n%s", kind, a.name, want, got)
+	for _, g := range grammars() {
+		for kind, place := range g.places {
+			for _, a := range g.kinds[kind].attrs {
+				if !a.required {
+					continue
+				}
+				got, want := g.outcome(t, fmt.Sprintf(place, "")), fmt.Sprintf("needs %q", a.name)
+				if !strings.Contains(got, want) {
+					t.Errorf("%s: %s without %s: no %q in\n%s", g.file, kind, a.name, want, got)
+				}
 			}
 		}
 	}
@@ -122,52 +146,60 @@ func TestRequiredKeys(t *testing.T) {
 
 // TestRefusedNames sets every name that comes later or belongs elsewhere.
 func TestRefusedNames(t *testing.T) {
-	kinds := newKinds()
-	for kind, place := range places() {
-		for _, r := range kinds[kind].refuse {
-			line := r.name + ` = "x"`
-			if r.block {
-				line = r.name + strings.Repeat(` "x"`, len(r.labels)) + " {\n}"
-			}
-			want := []string{": error: Not yet", "later release"}
-			if r.here {
-				want = []string{": error: Not here", r.why}
-			}
-			if got := outcome(t, fmt.Sprintf(place, line)); !hasLine(got, want...) {
-				t.Errorf("%s: %s is not refused as %q:\n%s", kind, r.name, want, got)
+	for _, g := range grammars() {
+		for kind, place := range g.places {
+			for _, r := range g.kinds[kind].refuse {
+				line := r.name + ` = "x"`
+				if r.block {
+					line = r.name + strings.Repeat(` "x"`, len(r.labels)) + " {\n}"
+				}
+				want := []string{": error: Not yet", "later release"}
+				if r.here {
+					want = []string{": error: Not here", r.why}
+				}
+				if got := g.outcome(t, fmt.Sprintf(place, line)); !hasLine(got, want...) {
+					t.Errorf("%s: %s: %s is not refused as %q:\n%s", g.file, kind, r.name, want, got)
+				}
 			}
 		}
 	}
 }
 
 type keyCase struct {
+	grammar
 	kind, name, place, value string
 	typ                      attrType
 	block                    bool
 	all                      []string // every name of the kind
 }
 
-// cases lists every key and nested block of every kind.
+// cases lists every key and nested block of every kind of both files.
 func cases(t *testing.T) []keyCase {
 	t.Helper()
-	kinds, where := newKinds(), places()
 	var all []keyCase
-	for kind, k := range kinds {
-		place, ok := where[kind]
-		if !ok && kind != "rules" && len(k.attrs)+len(k.blocks) > 0 {
-			t.Errorf("kind %q has no place in this test", kind)
-		}
-		if !ok {
-			continue
-		}
-		for _, a := range k.attrs {
-			all = append(all, keyCase{kind: kind, name: a.name, place: place, value: values[a.typ], typ: a.typ, all: k.names()})
-		}
-		for _, b := range k.blocks {
-			all = append(all, keyCase{kind: kind, name: b, place: place, block: true, all: k.names()})
+	for _, g := range grammars() {
+		for kind, k := range g.kinds {
+			place, ok := g.places[kind]
+			if !ok && kind != "rules" && len(k.attrs)+len(k.blocks) > 0 {
+				t.Errorf("%s: kind %q has no place in this test", g.file, kind)
+			}
+			if !ok {
+				continue
+			}
+			c := keyCase{grammar: g, kind: kind, place: place, all: k.names()}
+			for _, a := range k.attrs {
+				c.name, c.typ, c.value, c.block = a.name, a.typ, values[a.typ], false
+				all = append(all, c)
+			}
+			for _, b := range k.blocks {
+				c.name, c.block = b, true
+				all = append(all, c)
+			}
 		}
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].kind+all[i].name < all[j].kind+all[j].name })
+	sort.Slice(all, func(i, j int) bool {
+		return all[i].file+all[i].kind+all[i].name < all[j].file+all[j].kind+all[j].name
+	})
 	return all
 }
 

@@ -14,6 +14,8 @@ import (
 
 // link turns drafts into the specification: names resolve, conditions compile, allow permits.
 func (l *loader) link() {
+	l.agent.Notifiers, l.agent.Escalations = l.people.notifiers, l.people.escalations
+	l.agent.Windows, l.agent.Heartbeat = l.people.windows, l.people.heartbeat
 	l.linkServices()
 	l.addImplicit()
 	l.linkThresholds()

@@ -32,7 +32,11 @@ type loader struct {
 	opts    LoadOptions
 	sources *sources
 	kinds   kinds
+	program string // "agent" or "controller": whose files these are
 	agent   *Agent
+	file    *ControllerFile
+	fleet   fleetDraft
+	people  people
 	diags   hcl.Diagnostics
 	first   map[string]hcl.Range // where a name was declared first; see unique
 
@@ -44,7 +48,6 @@ type loader struct {
 	rules      []*ruleDraft
 	remedies   []*remedyDraft // of the host
 	thresholds []thresholdDraft
-	told       []word // notifiers that escalations name
 	allowed    []word // units of allow blocks
 	programs   []program
 	compiled   map[string]*expr.Threshold
@@ -55,7 +58,7 @@ func newLoader(o LoadOptions) *loader {
 		o.Getenv = os.Getenv
 	}
 	return &loader{
-		opts: o, sources: newSources(), kinds: newKinds(), agent: &Agent{},
+		opts: o, sources: newSources(), kinds: newKinds(), program: "agent", agent: &Agent{},
 		first: map[string]hcl.Range{}, compiled: map[string]*expr.Threshold{},
 	}
 }
@@ -134,25 +137,19 @@ func (l *loader) warn(at hcl.Range, summary, format string, args ...any) {
 // decodeAgent reads what stands in agent.hcl only.
 func (l *loader) decodeAgent(b *block) {
 	a := l.agent
-	a.Host = l.hostName(b)
+	a.Host = l.hostName(b, "host")
 	a.Labels = b.dict("labels")
 	a.Autonomy = Autonomy(b.text("autonomy"))
-	a.Data = l.folder(b, "data", "STATE_DIRECTORY", "")
-	a.Socket = l.folder(b, "socket", "RUNTIME_DIRECTORY", filepath.Base(defaults.Socket))
+	a.Data = l.folder(b, "data", provided(l.opts.Getenv("STATE_DIRECTORY"), "", defaults.Data))
+	a.Socket = l.folder(b, "socket",
+		provided(l.opts.Getenv("RUNTIME_DIRECTORY"), filepath.Base(defaults.Socket), defaults.Socket))
 	a.Metrics = b.checked("metrics", checkLoopback)
 	a.PerHour = b.integer("per_hour")
 	for _, nested := range b.blocks("allow") {
 		l.decodeAllow(nested)
 	}
-	for _, nested := range b.blocks("notifier") {
-		l.decodeNotifier(nested)
-	}
-	for _, nested := range b.blocks("escalation") {
-		l.decodeEscalation(nested)
-	}
-	for _, nested := range b.blocks("heartbeat") {
-		l.decodeHeartbeat(nested)
-	}
+	l.people.sender = "salve@" + a.Host
+	l.decodePeople(b)
 	if c := b.single("controller"); c != nil {
 		l.decodeController(c)
 	}
@@ -177,30 +174,27 @@ func (l *loader) decodeRules(b *block) {
 	}
 }
 
-func (l *loader) hostName(b *block) string {
-	if b.has("host") {
-		return b.checked("host", checkHost)
+// hostName is what the file calls this machine, by default the host name.
+func (l *loader) hostName(b *block, key string) string {
+	if b.has(key) {
+		return b.checked(key, checkNode)
 	}
 	if l.opts.Host != "" {
 		return l.opts.Host
 	}
 	name, err := os.Hostname()
 	if err != nil {
-		l.fail(b.header, "No host name", "The kernel does not tell the host name (%s); set host.", err)
+		l.fail(b.header, "No host name", "The kernel does not tell the host name (%s); set %s.", err, key)
 	}
 	return name
 }
 
 // folder is a path that systemd may provide: what the file says, else what systemd says.
-func (l *loader) folder(b *block, name, env, file string) string {
+func (l *loader) folder(b *block, name, def string) string {
 	if b.has(name) {
 		return b.checked(name, checkAbsolute)
 	}
-	def := defaults.Socket
-	if name == "data" {
-		def = defaults.Data
-	}
-	return provided(l.opts.Getenv(env), file, def)
+	return def
 }
 
 // provided is the file in the first of the folders that a variable of systemd lists, else the default.

@@ -1,7 +1,7 @@
 package config
 
 import (
-	"net/mail"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -9,65 +9,39 @@ import (
 	"github.com/salveops/salve/pkg/defaults"
 )
 
-// Kinds of notifiers.
-const (
-	Email    = "email"
-	Webhook  = "webhook"
-	ExecHook = "exec"
-	Journald = "journald"
-)
+// people are who is told and when nothing is done, as both programs' files say it.
+type people struct {
+	sender      string // of mails that name no other
+	notifiers   []*Notifier
+	escalations []*Escalation
+	windows     []*Window
+	heartbeat   *Heartbeat
+	told        []word // notifiers that escalations name
+}
 
-func notifierKinds() []string { return []string{Email, Webhook, ExecHook, Journald} }
-
-func (l *loader) decodeNotifier(b *block) {
-	n := &Notifier{Kind: b.labels[0], Name: b.labels[1], Range: b.header, Timeout: defaults.NotifierTimeout}
-	if wrong := checkName(n.Name); wrong != "" {
-		l.fail(b.labelAt, "Wrong name", "%s.", wrong)
+// decodePeople reads all of it but windows.
+func (l *loader) decodePeople(b *block) {
+	for _, nested := range b.blocks("notifier") {
+		l.decodeNotifier(nested)
 	}
-	l.unique("notifier", "", n.ID(), b.labelAt)
-	switch n.Kind {
-	case Email:
-		n.To, n.SMTP = b.checked("to", checkRecipients), b.checked("smtp", checkAddress)
-		n.From = "salve@" + l.agent.Host
-		if b.has("from") {
-			n.From = b.checked("from", checkSender)
+	for _, nested := range b.blocks("escalation") {
+		l.decodeEscalation(nested)
+	}
+	for _, nested := range b.blocks("heartbeat") {
+		l.decodeHeartbeat(nested)
+	}
+}
+
+// notifierKinds are the kinds of notifiers that the file may hold.
+func (l *loader) notifierKinds() []string {
+	var names []string
+	for kind := range l.kinds {
+		if name, ok := strings.CutPrefix(kind, "notifier "); ok {
+			names = append(names, name)
 		}
-	case Webhook:
-		n.URL, n.Secret = b.link(), b.secret("secret_file", "secret_env")
-	case ExecHook:
-		n.Command = b.command("command", ActionNotify)
 	}
-	if n.Kind != Journald {
-		n.Timeout = b.duration("timeout")
-	}
-	l.agent.Notifiers = append(l.agent.Notifiers, n)
-}
-
-// link is a URL, from the file itself or, when who knows it may use it, from a secret file.
-func (b *block) link() string {
-	b.one("url", "url_file")
-	if b.has("url") {
-		return b.checked("url", checkURL)
-	}
-	url := b.secret("url_file", "")
-	if url != "" && checkURL(url) != "" {
-		b.fail("url_file", "Wrong value", "The file holds no http:// or https:// URL.")
-	}
-	return url
-}
-
-func checkRecipients(s string) string {
-	if _, err := mail.ParseAddressList(s); err != nil || strings.ContainsAny(s, "\r\n") {
-		return "these are no mail addresses separated by commas"
-	}
-	return ""
-}
-
-func checkSender(s string) string {
-	if _, err := mail.ParseAddress(s); err != nil || strings.ContainsAny(s, "\r\n") {
-		return "this is no mail address"
-	}
-	return ""
+	slices.Sort(names)
+	return names
 }
 
 func (l *loader) decodeEscalation(b *block) {
@@ -81,21 +55,34 @@ func (l *loader) decodeEscalation(b *block) {
 		if step.Repeat > 0 && step.After == 0 {
 			s.fail("repeat", "No time between repeats", "repeat needs after: each repeat comes that much later.")
 		}
-		l.told = append(l.told, notify...)
+		if step.Repeat > 0 {
+			l.checkRepeats(s, notify)
+		}
+		l.people.told = append(l.people.told, notify...)
 		e.Steps = append(e.Steps, step)
 	}
 	if len(e.Steps) == 0 {
 		l.fail(b.header, "No step", "%s needs a step block.", upper(b.what))
 	}
-	l.agent.Escalations = append(l.agent.Escalations, e)
+	l.people.escalations = append(l.people.escalations, e)
+}
+
+// checkRepeats warns about repeats that call nobody.
+func (l *loader) checkRepeats(step *block, notify []word) {
+	for _, w := range notify {
+		if SwallowsRepeats(w.text) {
+			l.warn(step.at("repeat"), "No effect", "%s takes a repeat for the same alert, and calls nobody again: repeats are "+
+				"left out there. It repeats by its own settings, or gets another step.", w.text)
+		}
+	}
 }
 
 func (l *loader) decodeHeartbeat(b *block) {
-	if h := l.agent.Heartbeat; h != nil {
+	if h := l.people.heartbeat; h != nil {
 		l.fail(b.header, "Duplicate heartbeat", "There is a heartbeat block already, at %s.", place(h.Range))
 		return
 	}
-	l.agent.Heartbeat = &Heartbeat{URL: b.link(), Every: b.duration("every"), Range: b.header}
+	l.people.heartbeat = &Heartbeat{URL: b.link(), Every: b.duration("every"), Range: b.header}
 }
 
 // checkPeople resolves who is told.
@@ -127,14 +114,14 @@ func (l *loader) checkPeople() {
 
 // checkTold reports notifiers that a step names and that do not exist.
 func (l *loader) checkTold() {
-	var notifiers []string
-	for _, n := range l.agent.Notifiers {
-		notifiers = append(notifiers, n.ID())
+	var known []string
+	for _, n := range l.people.notifiers {
+		known = append(known, n.ID())
 	}
-	for _, w := range l.told {
-		if l.agent.Notifier(w.text) == nil {
+	for _, w := range l.people.told {
+		if !slices.Contains(known, w.text) {
 			l.fail(w.at, "Unknown notifier", "There is no notifier %q; a step names one as KIND.NAME.%s", w.text,
-				meant(w.text, notifiers))
+				meant(w.text, known))
 		}
 	}
 }

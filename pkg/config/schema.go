@@ -20,6 +20,7 @@ const (
 	integer   attrType = "integer"   // 3
 	integers  attrType = "integers"  // [200, 204]
 	share     attrType = "share"     // 0.8 or 80 * percent
+	hosts     attrType = "hosts"     // 2, a number of hosts, or 30 * percent of them
 	boolean   attrType = "boolean"   // true
 	condition attrType = "condition" // an expression of the rule language
 )

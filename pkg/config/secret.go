@@ -59,7 +59,8 @@ func (b *block) secretFile(name string) (path, text string) {
 	}
 	src, err := slurp(path)
 	if err != nil {
-		b.fail(name, "Cannot read the secret", "%s: %s. It must be readable for the user of the agent.", path, reason(err))
+		b.fail(name, "Cannot read the secret", "%s: %s. It must be readable for the user of the %s.", path, reason(err),
+			b.l.program)
 		return path, ""
 	}
 	text = strings.TrimRight(string(src), "\r\n")

@@ -47,8 +47,39 @@ func TestShippedInEarnest(t *testing.T) {
 	for _, d := range diags {
 		t.Error(Line(d))
 	}
-	if a == nil || len(a.Notifiers) != 4 || a.Heartbeat == nil || len(a.Windows) != 1 || len(a.Allow) != 4 {
+	if a == nil || len(a.Notifiers) != 7 || a.Heartbeat == nil || a.Controller == nil || len(a.Windows) != 1 ||
+		len(a.Allow) != 4 {
 		t.Errorf("not everything in comments was read: %+v", a)
+	}
+}
+
+// TestShippedController loads the node's file as it is installed: one node on loopback, without a warning.
+func TestShippedController(t *testing.T) {
+	c, diags := LoadController(filepath.Join(shipped, controllerFile), LoadOptions{Host: "ctl-1"})
+	for _, d := range diags {
+		t.Error(Line(d))
+	}
+	if c == nil {
+		t.FailNow()
+	}
+	if len(c.Raft.Peers) != 1 || c.Raft.BootstrapExpect != 1 || len(c.Services) != 0 {
+		t.Errorf("what is installed is one node that knows no service: %s", dump(c))
+	}
+}
+
+// TestShippedControllerInEarnest loads it with what stands in comments.
+func TestShippedControllerInEarnest(t *testing.T) {
+	src, err := os.ReadFile(shipped + "/" + controllerFile)
+	check(t, err)
+	path := filepath.Join(t.TempDir(), controllerFile)
+	write(t, path, []byte(uncomment(string(src))))
+	c, diags := LoadController(path, LoadOptions{Offline: true})
+	for _, d := range diags {
+		t.Error(Line(d))
+	}
+	if c == nil || len(c.Raft.Peers) != 3 || len(c.Services) != 2 || len(c.Notifiers) != 6 || len(c.Escalations) != 2 ||
+		len(c.Windows) != 1 || c.Heartbeat == nil || c.Breaker.Share != 0.3 || c.FleetMax == 0 {
+		t.Errorf("not everything in comments was read: %+v", c)
 	}
 }
 
@@ -71,7 +102,7 @@ func uncomment(src string) string {
 func TestShippedIsFormatted(t *testing.T) {
 	files, err := filepath.Glob(shipped + "/*/*.hcl")
 	check(t, err)
-	for _, f := range append(files, shipped+"/agent.hcl") {
+	for _, f := range append(files, shipped+"/"+agentFile, shipped+"/"+controllerFile) {
 		src, err := os.ReadFile(f)
 		check(t, err)
 		out, diags := Format(src)

@@ -172,13 +172,19 @@ type EscalateTo struct {
 
 // Notifier is one way to reach people.
 type Notifier struct {
-	Kind string // "email", "webhook", "exec", "journald"
+	Kind string // one of the kinds below
 	Name string
 	// email: To is one address or several separated by commas; From defaults to salve@HOST
 	To, From, SMTP string
-	// webhook
-	URL    string // may be a secret itself (url_file): never logged
-	Secret string // HMAC key, read at load; "" means unsigned, or loaded offline
+	// URL is that of a webhook, of PagerDuty's events, of Slack's incoming webhook. It may be a secret itself
+	// (url_file, webhook_file): never logged; "" if it is one and loaded offline.
+	URL string
+	// Secret is read at load, and "" offline. webhook: HMAC key, "" means unsigned; pagerduty: routing key;
+	// alertmanager: bearer token, "" means none. Never logged.
+	Secret string
+	// alertmanager
+	URLs   []string          // base URL of each member; an alert goes to all of them
+	Labels map[string]string // added to those of every alert
 	// exec
 	Command []string
 	Timeout time.Duration // of one delivery; default 10 s

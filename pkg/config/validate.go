@@ -8,50 +8,76 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 )
 
-// agentFile is the file by which a folder is known as a whole configuration.
-const agentFile = "agent.hcl"
+// The files by which a folder is known as a whole configuration.
+const (
+	agentFile      = "agent.hcl"
+	controllerFile = "controller.hcl"
+)
 
 // Validate checks what each path names, and returns everything that was found:
 //
-//   - a folder with an agent.hcl, or that file itself, is a whole configuration;
+//   - a folder with an agent.hcl or a controller.hcl, or both, or such a file itself, is a whole configuration;
 //   - any other folder or file is rules without their agent.hcl, checked as far as they go: allow
 //     blocks, labels, notifiers and escalations are taken to be right.
 func Validate(o LoadOptions, paths ...string) hcl.Diagnostics {
 	var all hcl.Diagnostics
 	for _, path := range paths {
-		_, diags := validate(path, o)
-		all = append(all, diags...)
+		all = append(all, validate(path, o)...)
 	}
 	return all
 }
 
-func validate(path string, o LoadOptions) (*Agent, hcl.Diagnostics) {
-	info, err := os.Stat(path)
-	if err == nil && info.IsDir() {
-		whole := filepath.Join(path, agentFile)
-		if _, err := os.Stat(whole); err == nil {
-			return LoadAgent(whole, o)
-		}
-		return loadRules(path, true, o)
+func validate(path string, o LoadOptions) hcl.Diagnostics {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return validateFolder(path, o)
 	}
 	l := newLoader(o)
 	file := l.sources.read(path, l)
 	if file == nil {
-		return l.finish()
+		_, diags := l.finish()
+		return diags
 	}
-	if filepath.Base(path) == agentFile || l.wholeAgent(file) {
-		return LoadAgent(path, o)
+	switch base := filepath.Base(path); {
+	case base == controllerFile, base != agentFile && says(file, inController, ofController()):
+		_, diags := LoadController(path, o)
+		return diags
+	case base == agentFile, says(file, elsewhere, l.kinds["rules"].refuse):
+		_, diags := LoadAgent(path, o)
+		return diags
 	}
 	return loadRules(path, false, o)
 }
 
-// wholeAgent reports whether a file says something that only agent.hcl may say.
-func (l *loader) wholeAgent(file *hcl.File) bool {
+func validateFolder(path string, o LoadOptions) (all hcl.Diagnostics) {
+	whole := false
+	if name := filepath.Join(path, agentFile); exists(name) {
+		_, diags := LoadAgent(name, o)
+		all, whole = append(all, diags...), true
+	}
+	if name := filepath.Join(path, controllerFile); exists(name) {
+		_, diags := LoadController(name, o)
+		all, whole = append(all, diags...), true
+	}
+	if !whole {
+		return loadRules(path, true, o)
+	}
+	return all
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// says reports whether a file holds a name that the others refuse for that reason: then it is the file that may.
+func says(file *hcl.File, why string, refused []refusal) bool {
 	schema := &hcl.BodySchema{}
-	for _, r := range l.kinds["rules"].refuse {
-		if r.why == elsewhere && r.block {
+	for _, r := range refused {
+		switch {
+		case r.why != why:
+		case r.block:
 			schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: r.name, LabelNames: r.labels})
-		} else if r.why == elsewhere {
+		default:
 			schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: r.name})
 		}
 	}
@@ -60,7 +86,7 @@ func (l *loader) wholeAgent(file *hcl.File) bool {
 }
 
 // loadRules checks rules without their agent.hcl.
-func loadRules(path string, folder bool, o LoadOptions) (*Agent, hcl.Diagnostics) {
+func loadRules(path string, folder bool, o LoadOptions) hcl.Diagnostics {
 	l := newLoader(o)
 	l.rulesOnly = true
 	names := []string{path}
@@ -82,7 +108,8 @@ func loadRules(path string, folder bool, o LoadOptions) (*Agent, hcl.Diagnostics
 	if !l.diags.HasErrors() {
 		l.link()
 	}
-	return l.finish()
+	_, diags := l.finish()
+	return diags
 }
 
 // Format rewrites a file in the canonical layout of HCL. A file that cannot be parsed is returned as

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"strings"
@@ -204,6 +205,35 @@ func (b *block) share(name string) float64 {
 		return def
 	}
 	return v
+}
+
+// limit reads a number of hosts, or a share of them such as 30 * percent.
+func (b *block) limit(name string) Limit {
+	a, set := b.spec(name, hosts)
+	def, _ := a.def.(Limit)
+	if set == nil || !b.short(set.Expr) {
+		return def
+	}
+	if literalType(bytes.TrimSpace(set.Expr.Range().SliceBytes(b.src))) == cty.Number {
+		n, ok := b.whole(set.Expr, a)
+		if !ok {
+			return def
+		}
+		return Limit{Hosts: n}
+	}
+	v, dim, diags := expr.Number(set.Expr)
+	switch {
+	case diags.HasErrors():
+		b.l.diags = append(b.l.diags, diags...)
+	case dim != signal.Ratio:
+		b.fail(name, "Wrong dimension", "%s is a number of hosts, written out, or a share of them such as 30 * percent.",
+			name)
+	case !(v > 0 && v <= 1):
+		b.fail(name, "Out of bounds", "A share in %s is above 0 and at most 100 * percent; for none at all write 0.", name)
+	default:
+		return Limit{Share: v}
+	}
+	return def
 }
 
 // boolean reads true or false.

@@ -32,14 +32,17 @@ func (l *loader) decodeWindow(b *block) {
 	}
 	if name := b.text("zone"); name != "" {
 		zone, err := time.LoadLocation(name)
-		if err != nil {
+		if err == nil && l.program == "controller" && zone == time.Local {
+			b.fail("zone", "Unknown time zone", "Nodes and hosts may stand in several time zones; name one, as in "+
+				"\"Europe/Berlin\".")
+		} else if err != nil {
 			b.fail("zone", "Unknown time zone", "%q is no time zone that this host knows; zones are named as in "+
 				"\"Europe/Berlin\", and minimal systems need the package tzdata.", name)
 		} else {
 			w.Zone = zone
 		}
 	}
-	l.agent.Windows = append(l.agent.Windows, w)
+	l.people.windows = append(l.people.windows, w)
 }
 
 func checkTimeOfDay(s string) string {

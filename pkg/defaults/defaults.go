@@ -14,6 +14,15 @@ const (
 	PerHour  = 12                      // remedies an hour on one host
 )
 
+// A node of the controller.
+const (
+	ControllerData = "/var/lib/salve/controller" // state folder, unless systemd names one in $STATE_DIRECTORY
+	ControllerGRPC = "127.0.0.1:7600"            // agents and operators
+	ControllerRaft = "127.0.0.1:7601"            // the other nodes
+	ControllerHTTP = "127.0.0.1:7602"            // web page, /metrics, /healthz, /readyz
+	RaftProfile    = "default"                   // timing of Raft
+)
+
 // Services, probes, pools.
 const (
 	Startup      = 30 * time.Second       // nobody judges a unit for so long after any start
@@ -67,6 +76,8 @@ const (
 	TransactionWait  = 10 * time.Minute // how long a remedy waits for a package transaction
 	ApprovalExpiry   = 15 * time.Minute
 	MaxUnavailable   = 1
+	BreakerShare     = 0.3
+	BreakerWindow    = 5 * time.Minute
 	FleetMaxLeast    = 3
 	FleetMaxShare    = 0.1
 	PermitStartBy    = 10 * time.Second
@@ -81,4 +92,8 @@ const (
 	SMTP            = "localhost:25"
 	NotifierTimeout = 10 * time.Second // of one delivery
 	HeartbeatEvery  = time.Minute
+	PagerDutyURL    = "https://events.pagerduty.com/v2/enqueue"
+
+	AlertmanagerLasts = 4 * time.Hour   // an alert ends by itself unless it is sent again
+	AlertmanagerAgain = 5 * time.Minute // how often it is, for Alertmanager forgets when it restarts
 )

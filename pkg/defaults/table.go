@@ -33,6 +33,17 @@ func All() []Default {
 		{Group: agent, Const: "PerHour", Key: "per_hour", Value: PerHour,
 			Help: "remedies an hour on this host; undo is exempt"},
 
+		{Group: controller, Const: "ControllerData", Key: "data", Value: ControllerData,
+			Help: "state folder; `$STATE_DIRECTORY` wins if systemd sets it"},
+		{Group: controller, Const: "ControllerGRPC", Key: "listen.grpc", Value: ControllerGRPC,
+			Help: "address for agents and operators"},
+		{Group: controller, Const: "ControllerRaft", Key: "listen.raft", Value: ControllerRaft,
+			Help: "address for the other nodes; the node's own entry in `raft.peers` wins"},
+		{Group: controller, Const: "ControllerHTTP", Key: "listen.http", Value: ControllerHTTP,
+			Help: "address of the web page, /metrics, /healthz and /readyz; \"\" turns them off"},
+		{Group: controller, Const: "RaftProfile", Key: "raft.profile", Value: RaftProfile,
+			Help: "timing of Raft; \"fast\" is for fast disks and networks"},
+
 		{Group: service, Const: "Startup", Key: "service.startup", Value: Startup,
 			Help: "nobody judges a unit for so long after any start of it"},
 		{Group: service, Const: "Tier", Key: "service.tier", Value: Tier,
@@ -123,16 +134,26 @@ func All() []Default {
 			Help: "time-out of one delivery"},
 		{Group: people, Const: "HeartbeatEvery", Key: "heartbeat.every", Value: HeartbeatEvery,
 			Help: "period of the ping to an outside dead man's switch"},
+		{Group: people, Const: "PagerDutyURL", Key: "notifier.url", Value: PagerDutyURL,
+			Help: "of PagerDuty's Events API; accounts in the EU have another"},
+		{Group: people, Const: "AlertmanagerLasts", Value: AlertmanagerLasts,
+			Help: "an alert in Alertmanager ends by itself after this, unless it is sent again"},
+		{Group: people, Const: "AlertmanagerAgain", Value: AlertmanagerAgain,
+			Help: "how often it is sent again while the incident is open"},
 
-		{Group: fleet, Const: "MaxUnavailable", Value: MaxUnavailable, Later: true,
-			Help: "hosts of one service that may be acting at once"},
-		{Group: fleet, Const: "FleetMaxLeast", Value: FleetMaxLeast, Later: true,
+		{Group: fleet, Const: "MaxUnavailable", Key: "service.max_unavailable", Value: MaxUnavailable,
+			Help: "hosts of one service that may be acting at once, or a share of them such as `30 * percent`"},
+		{Group: fleet, Const: "BreakerShare", Key: "breaker.share", Value: BreakerShare,
+			Help: "share of a service's hosts, and at least 3, with the same alert: a common cause; nothing acts"},
+		{Group: fleet, Const: "BreakerWindow", Key: "breaker.window", Value: BreakerWindow,
+			Help: "alerts that began within it count together"},
+		{Group: fleet, Const: "FleetMaxLeast", Key: "fleet_max", Value: FleetMaxLeast,
 			Help: "hosts of the fleet that may be acting at once, at least"},
-		{Group: fleet, Const: "FleetMaxShare", Value: FleetMaxShare, Later: true,
-			Help: "the same as a share of all hosts; the greater of the two counts"},
-		{Group: fleet, Const: "PermitStartBy", Value: PermitStartBy, Later: true,
+		{Group: fleet, Const: "FleetMaxShare", Key: "fleet_max", Value: FleetMaxShare,
+			Help: "the same as a share of all hosts; the greater of the two counts, unless the file gives a number"},
+		{Group: fleet, Const: "PermitStartBy", Value: PermitStartBy,
 			Help: "a permit not used by then is void"},
-		{Group: fleet, Const: "PermitRunFor", Value: PermitRunFor, Later: true,
+		{Group: fleet, Const: "PermitRunFor", Value: PermitRunFor,
 			Help: "an action that runs longer is brought to a safe end"},
 		{Group: fleet, Const: "ApprovalExpiry", Value: ApprovalExpiry, Later: true,
 			Help: "a request for approval is escalated after this"},
@@ -141,13 +162,14 @@ func All() []Default {
 
 // Headings of the docs, in order.
 const (
-	agent   = "Agent"
-	service = "Services, probes, pools"
-	rule    = "Rules"
-	remedy  = "Remedies"
-	budget  = "Budgets"
-	people  = "People"
-	fleet   = "Fleet (with the controller)"
+	agent      = "Agent"
+	controller = "Controller"
+	service    = "Services, probes, pools"
+	rule       = "Rules"
+	remedy     = "Remedies"
+	budget     = "Budgets"
+	people     = "People"
+	fleet      = "Fleet (with the controller)"
 )
 
 // Text is the value as people write it: "10s", "12", "80 %".
