@@ -15,7 +15,8 @@ const maxAudit = 5000
 func (s *State) note(by, what, format string, args ...any) {
 	s.counters.Audit++
 	r := &logpb.AuditRecord{
-		N: s.counters.GetAudit(), At: s.at, By: by, What: what, Text: fmt.Sprintf(format, args...), Index: s.index,
+		N: s.counters.GetAudit(), At: s.at, By: clip(by, maxName), What: what, Index: s.index,
+		Text: clip(fmt.Sprintf(format, args...), maxText),
 	}
 	r.Hash = chain(s.counters.GetAuditHash(), r)
 	s.counters.AuditHash = r.GetHash()

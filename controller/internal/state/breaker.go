@@ -46,7 +46,11 @@ func (s *State) trip(key ruleKey) {
 	hosts := s.derived.firing[key]
 	b := s.breakers[key]
 	need := s.tripAt(key.service)
-	if need == 0 || b == nil && len(hosts) < need {
+	switch {
+	case need == 0 && b.GetOpen():
+		s.close(b, "controller", "only one host is left")
+		return
+	case need == 0 || b == nil && len(hosts) < need:
 		return
 	}
 	since := s.at - s.breakerWindow()

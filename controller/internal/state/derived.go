@@ -17,6 +17,7 @@ type derived struct {
 	firing   map[ruleKey]map[string]int64             // host → since when the rule fires there, log time
 	config   map[string]*logpb.Service
 	checked  check
+	book
 }
 
 // check is the hash of the state at one entry.
@@ -35,7 +36,7 @@ func newDerived() derived {
 		present:  map[string]bool{},
 		services: map[string]map[string]*logpb.HostService{}, targets: map[target]*logpb.Permit{},
 		acting: map[string]int{}, held: map[string]int{}, alone: map[string]bool{}, open: map[remedyKey]int{},
-		firing: map[ruleKey]map[string]int64{}, config: map[string]*logpb.Service{},
+		firing: map[ruleKey]map[string]int64{}, config: map[string]*logpb.Service{}, book: newBook(),
 	}
 }
 
@@ -51,8 +52,14 @@ func (s *State) rebuild() {
 	for _, p := range s.permits {
 		s.derived.add(p)
 	}
+	for _, i := range s.incidents {
+		s.derived.list(i)
+	}
 	for _, a := range s.alerts {
-		s.derived.fire(a)
+		s.derived.file(a)
+	}
+	for _, m := range s.deliveries {
+		s.derived.post(m)
 	}
 }
 
@@ -71,8 +78,10 @@ func (d *derived) refresh(s *State, h *logpb.Host) {
 	delete(d.alone, h.GetId())
 	delete(d.present, h.GetId())
 	if h.GetRemoved() {
+		d.graph.set(h.GetId(), nil)
 		return
 	}
+	d.graph.set(h.GetId(), h.GetServices())
 	d.present[h.GetId()] = true
 	for _, hs := range h.GetServices() {
 		hosts := d.services[hs.GetService()]
@@ -126,38 +135,5 @@ func (d *derived) remove(p *logpb.Permit) {
 	}
 	if d.open[widthKey(p)]--; d.open[widthKey(p)] == 0 {
 		delete(d.open, widthKey(p))
-	}
-}
-
-// fire counts a firing alert for the breakers. A host counts from its oldest firing.
-func (d *derived) fire(a *logpb.Alert) {
-	if a.GetResolved() != 0 || a.GetBlind() {
-		return
-	}
-	key := ruleKey{a.GetService(), a.GetRule()}
-	hosts := d.firing[key]
-	if hosts == nil {
-		hosts = map[string]int64{}
-		d.firing[key] = hosts
-	}
-	fired := a.GetFired()
-	if a.GetSeen() {
-		fired = 0
-	}
-	if since, ok := hosts[a.GetKey().GetHost()]; !ok || fired < since {
-		hosts[a.GetKey().GetHost()] = fired
-	}
-}
-
-// calm takes back what fire counted of a rule on a host, and counts again what still fires there.
-func (d *derived) calm(s *State, key ruleKey, host string) {
-	delete(d.firing[key], host)
-	if len(d.firing[key]) == 0 {
-		delete(d.firing, key)
-	}
-	for k, a := range s.alerts {
-		if k.host == host && a.GetService() == key.service && a.GetRule() == key.rule {
-			d.fire(a)
-		}
 	}
 }

@@ -32,7 +32,12 @@ func (s *State) renew(id, reason string) {
 	s.generation = id
 	for _, h := range s.hosts {
 		if !h.GetRemoved() {
-			h.Awaited = true
+			h.Awaited, h.Confirmed = true, 0 // indices of another generation say nothing here
+			for _, hs := range h.GetServices() {
+				if hs.GetWithdrawn() > 0 {
+					hs.Withdrawn = s.index
+				}
+			}
 			s.derived.refresh(s, h)
 		}
 	}
@@ -42,7 +47,7 @@ func (s *State) renew(id, reason string) {
 		}
 	}
 	p := &logpb.Pause{
-		Id: s.nextID("pause"), Scope: scopeAll, By: "controller", From: s.at, Generation: true,
+		Id: s.nextID("pause"), Scope: scopeAll, By: "controller", From: s.at, Generation: true, Index: s.index,
 		Reason: fmt.Sprintf("a new generation began (%s); resume when every host has said hello", reason),
 	}
 	s.pauses[p.GetId()] = p

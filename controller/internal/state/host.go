@@ -106,6 +106,7 @@ func (s *State) replay(c *logpb.Hello, h *logpb.Host, back bool) {
 	default:
 		return
 	}
+	h.Confirmed = 0 // what it had on its disk is gone
 	for _, p := range s.PermitsOf(h.GetId()) {
 		s.doubt(p)
 	}
@@ -115,9 +116,7 @@ func (s *State) replay(c *logpb.Hello, h *logpb.Host, back bool) {
 func (s *State) introduce(c *logpb.Hello, h *logpb.Host) {
 	h.Name, h.BootId, h.Labels, h.Version = c.GetName(), c.GetBootId(), c.GetLabels(), c.GetVersion()
 	h.Awaited = false
-	if h.GetLost() {
-		h.Lost, h.Changed = false, s.at
-	}
+	s.lose(h, false)
 	old := h.GetServices()
 	h.Services = slices.DeleteFunc(slices.Clone(old), func(o *logpb.HostService) bool { return s.forgettable(h, o, c) })
 	for _, r := range c.GetServices() {

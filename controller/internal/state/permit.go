@@ -286,6 +286,7 @@ func (s *State) doubt(p *logpb.Permit) {
 	s.note(s.name(p.GetHost()), "settle", "permit %s: unknown; it counts until nothing of it runs and the host serves",
 		TokenText(p.GetToken()))
 	s.tell(p, "permit", "what became of permit %s cannot be told; it goes on counting", TokenText(p.GetToken()))
+	s.strand(p, ruleUnknown, "what became of "+p.GetRemedy()+" cannot be told; it goes on counting")
 }
 
 // revoke asks the holder to stop at its next safe end. The permit goes on counting.
@@ -330,6 +331,7 @@ func (s *State) named(t *logpb.Token, epoch uint64) (*logpb.Permit, *logpb.Resul
 func (s *State) drop(p *logpb.Permit) {
 	delete(s.permits, tokenOf(p.GetToken()))
 	s.derived.remove(p)
+	s.settled(p)
 	if p.GetRevoked() != "" {
 		s.bind()
 	}

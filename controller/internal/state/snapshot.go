@@ -17,9 +17,11 @@ func (s *State) Snapshot() *logpb.Snapshot { return proto.CloneOf(s.tables()) }
 func (s *State) tables() *logpb.Snapshot {
 	return &logpb.Snapshot{
 		Format: s.format, Generation: s.generation, Index: s.index, At: s.at, Standing: s.standing,
-		Config: s.config, Counters: s.counters,
-		Hosts: s.Hosts(), Permits: s.Permits(), Widths: s.Widths(""), Breakers: s.Breakers(), Pauses: s.Pauses(),
-		Audit: s.kept(),
+		Config: s.config, Counters: s.counters, Audit: s.kept(),
+		Hosts: s.Hosts(), Permits: s.Permits(), Widths: s.Widths(""), Breakers: s.Breakers(),
+		Alerts: sorted(s.alerts, compareKeys), Incidents: sorted(s.incidents, compare), Aliases: sorted(s.aliases, compare),
+		Pauses: sorted(s.pauses, compareIDs), Silences: s.Silences(), Changes: s.Changes(),
+		Deliveries: sorted(s.deliveries, compareDeliveries), Statistics: s.Statistics(),
 	}
 }
 
@@ -30,32 +32,48 @@ func Restore(from *logpb.Snapshot) (*State, error) {
 			ErrStop, from.GetFormat(), Format)
 	}
 	s := New()
-	s.format, s.generation, s.index, s.at, s.standing = from.GetFormat(), from.GetGeneration(), from.GetIndex(),
-		from.GetAt(), from.GetStanding()
+	s.format, s.generation, s.index, s.at = from.GetFormat(), from.GetGeneration(), from.GetIndex(), from.GetAt()
+	s.standing, s.audit = from.GetStanding(), from.GetAudit()
+	s.bound.all = s.standing
 	if from.GetConfig() != nil {
 		s.config = from.GetConfig()
 	}
 	if from.GetCounters() != nil {
 		s.counters = from.GetCounters()
 	}
-	for _, h := range from.GetHosts() {
-		s.hosts[h.GetId()] = h
+	s.refill(from)
+	for _, a := range s.alerts {
+		if i := s.incidents[a.GetIncident()]; i == nil || a.GetResolved() == 0 && ended(i) {
+			return nil, fmt.Errorf("%w: alert %d of %s is in no open incident: the snapshot is damaged", ErrStop,
+				a.GetKey().GetN(), a.GetKey().GetHost())
+		}
 	}
-	for _, p := range from.GetPermits() {
-		s.permits[tokenOf(p.GetToken())] = p
-	}
-	for _, w := range from.GetWidths() {
-		s.widths[widthKey(w)] = w
-	}
-	for _, b := range from.GetBreakers() {
-		s.breakers[ruleKey{b.GetService(), b.GetRule()}] = b
-	}
-	for _, p := range from.GetPauses() {
-		s.pauses[p.GetId()] = p
-	}
-	s.audit = from.GetAudit()
 	s.rebuild()
 	return s, nil
+}
+
+// refill enters every record of a snapshot under its key.
+func (s *State) refill(from *logpb.Snapshot) {
+	fill(s.hosts, from.GetHosts(), (*logpb.Host).GetId)
+	fill(s.permits, from.GetPermits(), func(p *logpb.Permit) token { return tokenOf(p.GetToken()) })
+	fill(s.widths, from.GetWidths(), func(w *logpb.Width) remedyKey { return widthKey(w) })
+	fill(s.breakers, from.GetBreakers(), func(b *logpb.Breaker) ruleKey { return ruleKey{b.GetService(), b.GetRule()} })
+	fill(s.alerts, from.GetAlerts(), func(a *logpb.Alert) alertKey { return keyOf(a.GetKey()) })
+	fill(s.incidents, from.GetIncidents(), (*logpb.Incident).GetId)
+	fill(s.aliases, from.GetAliases(), (*logpb.Alias).GetId)
+	fill(s.pauses, from.GetPauses(), (*logpb.Pause).GetId)
+	fill(s.silences, from.GetSilences(), (*logpb.Silence).GetId)
+	fill(s.changes, from.GetChanges(), (*logpb.Change).GetId)
+	fill(s.deliveries, from.GetDeliveries(), deliveryOf)
+	fill(s.statistics, from.GetStatistics(), func(x *logpb.Statistic) statisticKey {
+		return statisticKey{x.GetService(), x.GetRule(), x.GetRemedy()}
+	})
+}
+
+func fill[K comparable, V any](m map[K]V, list []V, key func(V) K) {
+	for _, v := range list {
+		m[key(v)] = v
+	}
 }
 
 // Hash is over every byte of the state. Two replicas at the same index have the same.
@@ -67,9 +85,6 @@ func (s *State) Hash() []byte {
 	sum := sha256.Sum256(b)
 	return sum[:]
 }
-
-// Due is the log time at which a tick would change something, 0 if none would.
-func (s *State) Due() int64 { return 0 }
 
 // Checkpoint hashes the state and keeps the hash: a Check in the log is compared with it.
 func (s *State) Checkpoint() (index uint64, hash []byte) {

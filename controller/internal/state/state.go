@@ -42,6 +42,7 @@ type State struct {
 	audit      []*logpb.AuditRecord // the newest, oldest first
 
 	derived derived // computed from the above; never in a snapshot
+	bound   bound   // what has to be pushed; never in a snapshot
 }
 
 // Keys of the tables.
@@ -71,7 +72,7 @@ func New() *State {
 		silences: map[string]*logpb.Silence{}, changes: map[string]*logpb.Change{},
 		deliveries: map[deliveryKey]*logpb.Delivery{}, statistics: map[statisticKey]*logpb.Statistic{},
 	}
-	s.derived = newDerived()
+	s.derived, s.bound.host = newDerived(), map[string]uint64{}
 	return s
 }
 
@@ -162,7 +163,7 @@ func refuse(code, format string, args ...any) *logpb.Result {
 }
 
 // bind says that what binds hosts has changed with this entry: their standing orders are pushed anew.
-func (s *State) bind() { s.standing = s.index }
+func (s *State) bind() { s.standing, s.bound.all = s.index, s.index }
 
 // nextID is a name that is never given twice in a generation.
 func (s *State) nextID(kind string) string {

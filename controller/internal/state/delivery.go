@@ -1,0 +1,383 @@
+package state
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/proto/logpb"
+)
+
+// A message to one place is committed, claimed by the leader, sent, and what became of it is committed: it
+// arrives at least once, and duplicates share its key.
+//
+//	due ─► claimed ─┬─► told
+//	 ▲ ▲            ├─► refused         (for good, or given up)
+//	 │ └─ in time ──┼─► failed
+//	 └─ no answer ──┘
+//	due, failed ◄─► silenced            (while a silence matches)
+//
+// The messages of one incident reach a place in their order, so that no trigger comes after the end. The
+// part of a key before the first slash is the name under which the place knows the incident.
+
+// Times of deliveries, nanoseconds.
+const (
+	claimFor   = int64(60e9)  // a claim that nobody answers is void after that
+	retryFirst = int64(5e9)   // wait after the first failure; it doubles
+	retryMost  = int64(300e9) // the longest wait
+	placeMost  = int64(hour)  // how long a place may ask to be left alone
+	giveUp     = int64(day)   // of messages that nobody waits for any more
+)
+
+// Kinds of messages, as pkg/notify names them.
+const (
+	trigger  = "trigger"
+	reminder = "reminder"
+	resolve  = "resolve"
+)
+
+// maxDeliveries is how many finished messages of one incident are kept.
+const maxDeliveries = 200
+
+// subjectOf is the name under which a place knows the incident of a message.
+func subjectOf(key string) string {
+	name, _, _ := strings.Cut(key, "/")
+	return name
+}
+
+// message makes a step's messages. It reports whether they may be sent: a silence holds them back.
+func (s *State) message(i *logpb.Incident, d *incident.Delivery) bool {
+	kind, state := trigger, logpb.DeliveryState_DELIVERY_STATE_DUE
+	if d.Repeat > 0 {
+		kind = reminder
+	}
+	if s.silenced(i) {
+		state = logpb.DeliveryState_DELIVERY_STATE_SILENCED
+	}
+	for _, notifier := range d.Notify {
+		s.send(&logpb.Delivery{
+			Key: d.Key, Notifier: notifier, Incident: i.GetId(), Kind: kind, State: state,
+			Step: uint32(d.Step), Repeat: uint32(d.Repeat),
+		})
+	}
+	return state == logpb.DeliveryState_DELIVERY_STATE_DUE
+}
+
+// send enters a message, once.
+func (s *State) send(m *logpb.Delivery) {
+	if s.deliveries[deliveryOf(m)] != nil {
+		return
+	}
+	if m.GetState() == logpb.DeliveryState_DELIVERY_STATE_UNSPECIFIED {
+		m.State = logpb.DeliveryState_DELIVERY_STATE_DUE
+	}
+	m.Made, m.Due = s.now(), s.now()
+	s.deliveries[deliveryOf(m)] = m
+	s.derived.post(m)
+}
+
+// farewell tells the end of an incident to every place that may have heard of it, under every name that it
+// had there. Nothing else of it is sent any more; what is on its way right now comes to its end first.
+func (s *State) farewell(i *logpb.Incident) {
+	for _, m := range sorted(s.derived.mail[i.GetId()], compareDeliveries) {
+		if m.GetKind() != resolve && !over(m) && m.GetState() != logpb.DeliveryState_DELIVERY_STATE_CLAIMED {
+			s.scrap(m)
+		}
+	}
+	l := life(i)
+	l.State = incident.Resolved
+	if bye := l.Farewell(); bye != nil {
+		for _, notifier := range bye.Notify {
+			s.send(&logpb.Delivery{Key: bye.Key, Notifier: notifier, Incident: i.GetId(), Kind: resolve})
+		}
+	}
+	for _, entry := range i.GetAdopted() {
+		notifier, name, _ := strings.Cut(entry, " ")
+		s.send(&logpb.Delivery{Key: name + "/resolved", Notifier: notifier, Incident: i.GetId(), Kind: resolve})
+	}
+}
+
+// adopt says that a place knows the incident by the name in a key: of an agent or node that told people by
+// itself, or of an incident that was merged. An entry of Adopted is the notifier, a space, and the name.
+func (s *State) adopt(i *logpb.Incident, notifier, key string) {
+	name := subjectOf(key)
+	if other := s.byName(name); other != nil && other != i {
+		return // it would end the other's messages
+	}
+	if notifier == "" || name == "" || len(notifier)+len(name) > maxName || strings.ContainsAny(notifier+name, " \n") {
+		return // no name of ours
+	}
+	if name == i.GetId() {
+		if !slices.Contains(i.GetTold(), notifier) {
+			i.Told = append(i.GetTold(), notifier)
+		}
+		return
+	}
+	entry := notifier + " " + name
+	if len(i.GetAdopted()) < maxAdopted && !slices.Contains(i.GetAdopted(), entry) {
+		i.Adopted = append(i.GetAdopted(), entry)
+	}
+}
+
+// maxAdopted bounds the names that one incident has in other places.
+const maxAdopted = 1000
+
+// disown takes back what a claim said: the place has not heard of the incident, so it need not hear of its
+// end.
+func (s *State) disown(i *logpb.Incident, m *logpb.Delivery) {
+	name := subjectOf(m.GetKey())
+	for _, other := range s.derived.mail[i.GetId()] {
+		if other.GetNotifier() == m.GetNotifier() && other.GetKind() != resolve &&
+			subjectOf(other.GetKey()) == name && mayHaveArrived(other) {
+			return
+		}
+	}
+	if name == i.GetId() {
+		i.Told = without(i.GetTold(), m.GetNotifier())
+	} else {
+		i.Adopted = without(i.GetAdopted(), m.GetNotifier()+" "+name)
+	}
+	if bye := s.deliveries[deliveryKey{name + "/resolved", m.GetNotifier()}]; bye.GetState() == logpb.DeliveryState_DELIVERY_STATE_DUE {
+		s.scrap(bye)
+	}
+}
+
+// mayHaveArrived reports whether somebody may have the message.
+func mayHaveArrived(m *logpb.Delivery) bool {
+	return m.GetReached() || m.GetState() == logpb.DeliveryState_DELIVERY_STATE_CLAIMED ||
+		m.GetState() == logpb.DeliveryState_DELIVERY_STATE_TOLD
+}
+
+// delivered is what the courier says of a message: that it is about to send it, or how that went.
+func (s *State) delivered(c *logpb.Delivered) *logpb.Result {
+	m := s.deliveries[deliveryKey{c.GetKey(), c.GetNotifier()}]
+	if m == nil {
+		return refuse("ended", "nobody needs message %s for %s any more", c.GetKey(), c.GetNotifier())
+	}
+	switch c.GetState() {
+	case logpb.DeliveryState_DELIVERY_STATE_CLAIMED:
+		return s.claimed(m, c)
+	case logpb.DeliveryState_DELIVERY_STATE_TOLD:
+		if m.GetState() == logpb.DeliveryState_DELIVERY_STATE_TOLD {
+			return done()
+		}
+		s.told(m)
+		return done()
+	case logpb.DeliveryState_DELIVERY_STATE_REFUSED, logpb.DeliveryState_DELIVERY_STATE_FAILED:
+		if m.GetState() != logpb.DeliveryState_DELIVERY_STATE_CLAIMED || m.GetNode() != c.GetNode() {
+			return refuse("claimed", "message %s for %s is not claimed by %s", m.GetKey(), m.GetNotifier(), c.GetNode())
+		}
+		if c.GetState() == logpb.DeliveryState_DELIVERY_STATE_REFUSED {
+			s.refusedBy(m, c)
+		} else {
+			s.failed(m, c)
+		}
+		return done()
+	}
+	return refuse("delivery", "a delivery is claimed, told, refused or failed")
+}
+
+// claimed lets one node send a message, if now is its time.
+func (s *State) claimed(m *logpb.Delivery, c *logpb.Delivered) *logpb.Result {
+	if why := s.holds(m); why != "" {
+		return refuse("held", "message %s for %s: %s", m.GetKey(), m.GetNotifier(), why)
+	}
+	s.redo(m, func(m *logpb.Delivery) {
+		m.State, m.Node, m.Due = c.GetState(), clip(c.GetNode(), maxName), plus(s.now(), claimFor)
+	})
+	s.own(m)
+	return done()
+}
+
+// own notes that a place may hear of the incident with this message.
+func (s *State) own(m *logpb.Delivery) {
+	if i := s.incidents[m.GetIncident()]; i != nil && m.GetKind() != resolve {
+		s.adopt(i, m.GetNotifier(), m.GetKey())
+	}
+}
+
+// told: it arrived, whoever claimed it since.
+func (s *State) told(m *logpb.Delivery) {
+	s.redo(m, func(m *logpb.Delivery) { m.State, m.Error = logpb.DeliveryState_DELIVERY_STATE_TOLD, "" })
+	s.own(m)
+	s.mailed(m, "%s was told", m.GetNotifier())
+}
+
+// holds says why a message may not be sent now, "" if it may.
+func (s *State) holds(m *logpb.Delivery) string {
+	if m.GetState() != logpb.DeliveryState_DELIVERY_STATE_DUE {
+		return "it is not due"
+	}
+	i := s.incidents[m.GetIncident()]
+	if i == nil {
+		return ""
+	}
+	switch {
+	case m.GetKind() != resolve && i.GetState() == logpb.IncidentState_INCIDENT_STATE_ACKNOWLEDGED:
+		return "a person has the incident"
+	case m.GetKind() != resolve && ended(i):
+		return "the incident has ended"
+	}
+	for _, other := range s.derived.mail[i.GetId()] {
+		if other.GetNotifier() == m.GetNotifier() && inFlight(other) && before(other, m) {
+			return "an earlier one has not come to its end"
+		}
+	}
+	return ""
+}
+
+// inFlight reports whether a message is being brought, or will be.
+func inFlight(m *logpb.Delivery) bool {
+	return !over(m) && m.GetState() != logpb.DeliveryState_DELIVERY_STATE_SILENCED
+}
+
+// before orders the messages of one incident: the end comes last.
+func before(a, b *logpb.Delivery) bool {
+	switch {
+	case (a.GetKind() == resolve) != (b.GetKind() == resolve):
+		return b.GetKind() == resolve
+	case a.GetMade() != b.GetMade():
+		return a.GetMade() < b.GetMade()
+	case a.GetStep() != b.GetStep():
+		return a.GetStep() < b.GetStep()
+	case a.GetRepeat() != b.GetRepeat():
+		return a.GetRepeat() < b.GetRepeat()
+	}
+	return compareDeliveries(deliveryOf(a), deliveryOf(b)) < 0
+}
+
+// refusedBy: the place will never take the message. If nobody of a step does, the next one is climbed.
+func (s *State) refusedBy(m *logpb.Delivery, c *logpb.Delivered) {
+	s.redo(m, func(m *logpb.Delivery) {
+		m.State, m.Error, m.Reached = c.GetState(), clip(c.GetError(), maxName), m.GetReached() || c.GetReached()
+	})
+	i := s.incidents[m.GetIncident()]
+	if i == nil || m.GetKind() == resolve {
+		s.mailed(m, "%s refused the message: %s", m.GetNotifier(), m.GetError())
+		return
+	}
+	s.disown(i, m)
+	s.mailed(m, "%s refused the message: %s", m.GetNotifier(), m.GetError())
+	for _, other := range s.derived.mail[i.GetId()] {
+		if other.GetKey() == m.GetKey() && other.GetState() != logpb.DeliveryState_DELIVERY_STATE_REFUSED {
+			return
+		}
+	}
+	if !ended(i) && i.GetStep() == m.GetStep()+1 && i.GetRepeat() == m.GetRepeat() {
+		s.skip(i)
+	}
+}
+
+// failed: it may pass. The wait doubles each time.
+func (s *State) failed(m *logpb.Delivery, c *logpb.Delivered) {
+	i := s.incidents[m.GetIncident()]
+	wanted := i != nil && m.GetKind() != resolve
+	wait := max(backoff(m.GetTries()), min(c.GetRetryAfter(), placeMost))
+	s.redo(m, func(m *logpb.Delivery) {
+		m.State, m.Error, m.Due = c.GetState(), clip(c.GetError(), maxName), plus(s.now(), wait)
+		m.Tries, m.Reached = m.GetTries()+1, m.GetReached() || c.GetReached()
+		if !wanted && s.now()-m.GetMade() >= giveUp {
+			m.State, m.Error = logpb.DeliveryState_DELIVERY_STATE_REFUSED, clip("given up: "+c.GetError(), maxName)
+		}
+	})
+	if wanted {
+		s.disown(i, m)
+		if ended(i) {
+			s.scrap(m)
+			return
+		}
+	}
+	if tries := m.GetTries(); tries&(tries-1) == 0 { // said at the first failure, then ever more rarely
+		s.mailed(m, "%s could not be reached, trying on: %s", m.GetNotifier(), m.GetError())
+	}
+}
+
+// backoff is the wait after so many failures before.
+func backoff(tries uint32) int64 {
+	if tries > 6 {
+		return retryMost
+	}
+	return min(retryFirst<<tries, retryMost)
+}
+
+// mailed says in the timeline what became of a message.
+func (s *State) mailed(m *logpb.Delivery, format string, args ...any) {
+	if i := s.incidents[m.GetIncident()]; i != nil {
+		s.line(i, "notify", format, args...)
+		s.trim(i)
+	}
+}
+
+// trim forgets the oldest finished messages of an incident that has too many.
+func (s *State) trim(i *logpb.Incident) {
+	mail := s.derived.mail[i.GetId()]
+	if len(mail) < maxDeliveries+maxDeliveries/2 {
+		return
+	}
+	past := slices.DeleteFunc(sorted(mail, compareDeliveries), func(m *logpb.Delivery) bool { return !over(m) })
+	slices.SortStableFunc(past, func(a, b *logpb.Delivery) int { return compareNumbers(uint64(a.GetMade()), uint64(b.GetMade())) })
+	for _, m := range past[:max(0, len(past)-maxDeliveries)] {
+		s.scrap(m)
+	}
+}
+
+// recall makes due again what has waited long enough, and what a node claimed and never answered.
+func (s *State) recall() {
+	for _, m := range sorted(s.derived.waiting, compareDeliveries) {
+		if when := recalls(m); when == 0 || when > s.now() {
+			continue
+		}
+		if m.GetKind() != resolve && ended(s.incidents[m.GetIncident()]) {
+			s.scrap(m)
+			continue
+		}
+		s.redo(m, func(m *logpb.Delivery) {
+			m.Reached = m.GetReached() || m.GetState() == logpb.DeliveryState_DELIVERY_STATE_CLAIMED // nobody knows
+			m.State, m.Due = logpb.DeliveryState_DELIVERY_STATE_DUE, s.now()
+		})
+	}
+}
+
+// recalls is when recall has something to do with a message, 0 if never.
+func recalls(m *logpb.Delivery) int64 {
+	switch m.GetState() {
+	case logpb.DeliveryState_DELIVERY_STATE_CLAIMED, logpb.DeliveryState_DELIVERY_STATE_FAILED:
+		return max(m.GetDue(), 1)
+	}
+	return 0
+}
+
+// DeliveriesDue are the messages that may be claimed now, oldest first; not to be changed.
+func (s *State) DeliveriesDue() []*logpb.Delivery {
+	var out []*logpb.Delivery
+	for _, m := range s.derived.waiting {
+		if s.holds(m) == "" {
+			out = append(out, m)
+		}
+	}
+	slices.SortFunc(out, func(a, b *logpb.Delivery) int {
+		if a.GetMade() != b.GetMade() {
+			return compareNumbers(uint64(a.GetMade()), uint64(b.GetMade()))
+		}
+		return compareDeliveries(deliveryOf(a), deliveryOf(b))
+	})
+	return out
+}
+
+// DeliveriesOf are the messages of an incident that are kept, in their order; not to be changed.
+func (s *State) DeliveriesOf(incident string) []*logpb.Delivery {
+	out := sorted(s.derived.mail[incident], compareDeliveries)
+	slices.SortStableFunc(out, func(a, b *logpb.Delivery) int {
+		switch {
+		case before(a, b):
+			return -1
+		case before(b, a):
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
+// join names several places.
+func join(names []string) string { return strings.Join(names, ", ") }

@@ -1,0 +1,223 @@
+package state
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/proto/logpb"
+)
+
+// Which incident an alert belongs to:
+//
+//	its service has an open one, on whatever host ─► that
+//	a service on which it depends has one         ─► that, muted
+//	else                                          ─► a new one, which takes in what depends on its service
+//
+// Alerts of no service are about hosts: the same rule on several hosts within groupWithin is one incident.
+
+// groupWithin is how close in time things happen that are told as one.
+const groupWithin = 300e9
+
+// group finds or opens the incident of an alert and says so in the alert.
+func (s *State) group(a *logpb.Alert) *logpb.Incident {
+	if i := s.sameService(a); i != nil {
+		s.join(i, a)
+		return i
+	}
+	if i := s.dependency(a.GetService()); i != nil {
+		a.Muted = i.GetService()
+		s.join(i, a)
+		return i
+	}
+	i := s.open(a)
+	s.gather(i)
+	return i
+}
+
+// sameService is the open incident of the alert's service, or of its rule if it is about the host.
+func (s *State) sameService(a *logpb.Alert) *logpb.Incident {
+	return newest(s.derived.ongoing[a.GetService()], func(i *logpb.Incident) bool {
+		return a.GetService() != "" || i.GetRule() == a.GetRule() && s.near(i, a)
+	})
+}
+
+// newest is the incident that opened last of those that fit.
+func newest(list map[string]*logpb.Incident, fits func(*logpb.Incident) bool) *logpb.Incident {
+	var best *logpb.Incident
+	for _, i := range list {
+		if fits(i) && (best == nil || newer(i, best)) {
+			best = i
+		}
+	}
+	return best
+}
+
+// near reports whether an incident of hosts began just now, or is about this host.
+func (s *State) near(i *logpb.Incident, a *logpb.Alert) bool {
+	if s.at-i.GetOpened() <= groupWithin {
+		return true
+	}
+	for _, other := range s.derived.live[a.GetKey().GetHost()] {
+		if other.GetIncident() == i.GetId() && other.GetResolved() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// newer orders incidents: by when they opened, and by name where that is the same.
+func newer(a, b *logpb.Incident) bool {
+	if a.GetOpened() != b.GetOpened() {
+		return a.GetOpened() > b.GetOpened()
+	}
+	return a.GetId() > b.GetId()
+}
+
+// dependency is the open incident of the nearest service that this one depends on.
+func (s *State) dependency(service string) *logpb.Incident {
+	if service == "" {
+		return nil
+	}
+	for _, on := range s.derived.graph.dependencies(service) {
+		if i := newest(s.derived.ongoing[on], func(*logpb.Incident) bool { return true }); i != nil {
+			return i
+		}
+	}
+	return nil
+}
+
+// gather takes in the incidents of what depends on the service of a new one: the dependents' alerts came
+// first. What a person has stays theirs, and what began long before has another cause.
+func (s *State) gather(i *logpb.Incident) {
+	if i.GetService() == "" {
+		return
+	}
+	since := i.GetOpened() - groupWithin - s.detection(i.GetService())
+	for _, service := range s.derived.graph.dependents(i.GetService()) {
+		for _, child := range sorted(s.derived.ongoing[service], compare) {
+			if child.GetState() != logpb.IncidentState_INCIDENT_STATE_ACKNOWLEDGED && child.GetOpened() >= since {
+				s.merge(child, i)
+			}
+		}
+	}
+}
+
+// detection is how long the hosts of a service need to notice a fault of it.
+func (s *State) detection(service string) int64 {
+	var most int64
+	for _, hs := range s.derived.services[service] {
+		most = max(most, hs.GetDetection())
+	}
+	return most
+}
+
+// open begins an incident with its first alert.
+func (s *State) open(a *logpb.Alert) *logpb.Incident {
+	i := &logpb.Incident{
+		Id: s.incidentID(a.GetKey()), Service: a.GetService(), Title: title(a), Severity: a.GetSeverity(),
+		State: logpb.IncidentState_INCIDENT_STATE_OPEN, Opened: s.now(),
+	}
+	if a.GetService() == "" {
+		i.Rule = a.GetRule()
+	}
+	a.Incident = i.GetId()
+	s.incidents[i.GetId()] = i
+	s.derived.list(i)
+	s.blame(i, a)
+	s.bindService(i.GetService())
+	return i
+}
+
+// incidentID is the name that agents compute, too. Only if that incident has ended already, which takes a
+// journal that told the same firing twice, is it another one.
+func (s *State) incidentID(k *logpb.AlertKey) string {
+	key := incident.AlertKey{Host: k.GetHost(), Stream: k.GetStream(), N: k.GetN()}
+	id := incident.ID(s.generation, key)
+	for s.incidents[id] != nil || s.aliases[id] != nil {
+		key.Stream = s.nextID(k.GetStream())
+		id = incident.ID(s.generation, key)
+	}
+	return id
+}
+
+// title is the incident in a few words.
+func title(a *logpb.Alert) string {
+	if a.GetService() == "" {
+		return fmt.Sprintf("%s on %s", subject(a), a.GetHostName())
+	}
+	return fmt.Sprintf("%s: %s on %s", a.GetService(), subject(a), a.GetHostName())
+}
+
+// join adds an alert to an open incident, which becomes as grave as its gravest alert.
+func (s *State) join(i *logpb.Incident, a *logpb.Alert) {
+	a.Incident = i.GetId()
+	if incident.Graver(a.GetSeverity(), i.GetSeverity()) {
+		i.Severity = a.GetSeverity()
+	}
+}
+
+// merge makes an open incident part of another one. It leaves an alias, and people who were told of it
+// hear of the other: where the climb stood it goes on, and what was sent under the old name ends under it.
+func (s *State) merge(from, to *logpb.Incident) {
+	s.line(to, "alert", "incident %.8s (%s) is part of this one", from.GetId(), from.GetTitle())
+	for _, a := range sorted(s.derived.members[from.GetId()], compareKeys) {
+		s.amend(a, func(a *logpb.Alert) {
+			a.Incident = to.GetId()
+			if a.GetMuted() == "" && a.GetService() != to.GetService() {
+				a.Muted = to.GetService()
+			}
+		})
+	}
+	for _, m := range sorted(s.derived.mail[from.GetId()], compareDeliveries) {
+		s.redo(m, func(m *logpb.Delivery) { m.Incident = to.GetId() })
+	}
+	s.inherit(from, to)
+	outOf(s.derived.ongoing, from.GetService(), from.GetId())
+	delete(s.incidents, from.GetId())
+	for _, alias := range s.aliases {
+		if alias.GetIncident() == from.GetId() {
+			alias.Incident = to.GetId()
+		}
+	}
+	s.aliases[from.GetId()] = &logpb.Alias{Id: from.GetId(), Incident: to.GetId(), At: s.at}
+	for _, b := range s.breakers {
+		if b.GetIncident() == from.GetId() {
+			b.Incident = to.GetId()
+		}
+	}
+	s.bindIncident(to)
+	s.bindService(from.GetService())
+}
+
+// inherit hands on what an incident knows to the one that it is merged into.
+func (s *State) inherit(from, to *logpb.Incident) {
+	if incident.Graver(from.GetSeverity(), to.GetSeverity()) {
+		to.Severity = from.GetSeverity()
+	}
+	to.Opened = min(to.GetOpened(), from.GetOpened())
+	to.Acted, to.Verified = sooner(to.GetActed(), from.GetActed()), max(to.GetVerified(), from.GetVerified())
+	to.Released = max(to.GetReleased(), from.GetReleased())
+	to.EscalateAt = sooner(to.GetEscalateAt(), from.GetEscalateAt())
+	to.CommonCause = to.GetCommonCause() || from.GetCommonCause()
+	to.Forgotten += from.GetForgotten()
+	if from.GetState() == logpb.IncidentState_INCIDENT_STATE_HEALING && to.GetState() == logpb.IncidentState_INCIDENT_STATE_OPEN {
+		to.State = from.GetState()
+	}
+	s.splice(from, to)
+	if from.GetSince() != 0 && (to.GetSince() == 0 || from.GetStep() > to.GetStep()) {
+		to.Since, to.Step, to.Repeat, to.Due = from.GetSince(), from.GetStep(), from.GetRepeat(), from.GetDue()
+		to.Escalation, to.Reason = from.GetEscalation(), from.GetReason()
+		if to.GetState() != logpb.IncidentState_INCIDENT_STATE_ACKNOWLEDGED {
+			to.State = logpb.IncidentState_INCIDENT_STATE_ESCALATED
+		}
+	}
+	for _, notifier := range from.GetTold() {
+		s.adopt(to, notifier, from.GetId())
+	}
+	for _, entry := range from.GetAdopted() {
+		if !slices.Contains(to.GetAdopted(), entry) {
+			to.Adopted = append(to.Adopted, entry)
+		}
+	}
+}
