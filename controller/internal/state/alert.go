@@ -51,14 +51,18 @@ func (s *State) enter(a *logpb.Alert) {
 	i := s.group(a)
 	said := alertText(a)
 	if a.GetMuted() != "" {
-		said += "; " + a.GetMuted() + " has an incident, on which it depends: muted"
+		said += "; muted, because it depends on " + a.GetMuted() + ", which fires"
 	}
 	s.lineOf(i, a, "alert", said)
 	if len(s.derived.live[a.GetKey().GetHost()]) >= maxFiring {
 		i.Forgotten++
 	} else {
+		well := len(s.derived.sick[a.GetService()]) == 0
 		s.alerts[keyOf(a.GetKey())] = a
 		s.derived.file(a)
+		if well {
+			s.bindService(a.GetService())
+		}
 	}
 	if a.GetMuted() == "" {
 		s.deadline(i, a)
@@ -97,6 +101,9 @@ func (s *State) deadline(i *logpb.Incident, a *logpb.Alert) {
 	after := a.GetEscalateAfter()
 	if after == 0 {
 		after = escalateAfter
+	}
+	if i.GetSince() != 0 {
+		return // they are told already
 	}
 	i.EscalateAt = sooner(i.GetEscalateAt(), plus(s.now(), after))
 }
@@ -143,10 +150,20 @@ func (s *State) clear(a *logpb.Alert, verified bool, how string) {
 	}
 	s.lineOf(i, a, "alert", subject(a)+" is over: "+how)
 	s.bindHost(a.GetKey().GetHost())
+	s.recovers(i, a.GetService())
 	s.rehear(i)
 	s.quiet(i)
 	s.forget(i)
 	s.trip(ruleKey{a.GetService(), a.GetRule()})
+}
+
+// recovers tells whoever depends on a service once nothing of it fires.
+func (s *State) recovers(i *logpb.Incident, service string) {
+	if service == "" || len(s.derived.sick[service]) > 0 {
+		return
+	}
+	s.bindService(service)
+	s.unmute(i, service)
 }
 
 // quiet ends an incident once nothing of it fires.

@@ -8,6 +8,7 @@ type book struct {
 	ongoing map[string]map[string]*logpb.Incident      // service → its open incidents; "" those of no service
 	members map[string]map[alertKey]*logpb.Alert       // incident → its alerts
 	fires   map[string]int                             // incident → how many of them fire
+	sick    map[string]map[string]int                  // service → incident → how many alerts of it fire there
 	locals  map[local]map[alertKey]*logpb.Alert        // the incident of an agent → its alerts
 	live    map[string]map[alertKey]*logpb.Alert       // host → what fires there, or what it thinks that fires
 	hot     map[place]map[alertKey]*logpb.Alert        // what counts for a breaker
@@ -25,7 +26,7 @@ type place struct{ service, rule, host string }
 func newBook() book {
 	return book{
 		ongoing: map[string]map[string]*logpb.Incident{}, members: map[string]map[alertKey]*logpb.Alert{},
-		fires: map[string]int{}, locals: map[local]map[alertKey]*logpb.Alert{},
+		fires: map[string]int{}, sick: map[string]map[string]int{}, locals: map[local]map[alertKey]*logpb.Alert{},
 		live: map[string]map[alertKey]*logpb.Alert{}, hot: map[place]map[alertKey]*logpb.Alert{},
 		mail: map[string]map[deliveryKey]*logpb.Delivery{}, waiting: map[deliveryKey]*logpb.Delivery{},
 		graph: newGraph(),
@@ -65,6 +66,9 @@ func (d *derived) file(a *logpb.Alert) {
 		return
 	}
 	d.fires[a.GetIncident()]++
+	if ails(a) {
+		more(d.sick, a.GetService(), a.GetIncident())
+	}
 	if !a.GetBlind() {
 		at := placeOf(a)
 		into(d.hot, at, k, a)
@@ -84,12 +88,19 @@ func (d *derived) unfile(a *logpb.Alert) {
 	if d.fires[a.GetIncident()]--; d.fires[a.GetIncident()] == 0 {
 		delete(d.fires, a.GetIncident())
 	}
+	if ails(a) {
+		less(d.sick, a.GetService(), a.GetIncident())
+	}
 	if !a.GetBlind() {
 		at := placeOf(a)
 		outOf(d.hot, at, k)
 		d.heat(at)
 	}
 }
+
+// ails reports whether an alert says that its service is not well. What the controller says of a permit does
+// not: other hosts serve.
+func ails(a *logpb.Alert) bool { return a.GetService() != "" && !synthetic(a) }
 
 func placeOf(a *logpb.Alert) place { return place{a.GetService(), a.GetRule(), a.GetKey().GetHost()} }
 

@@ -21,7 +21,8 @@ func (s *State) recordChange(c *logpb.RecordChange) *logpb.Result {
 	}
 	x := &logpb.Change{
 		Id: s.nextID("change"), Service: clip(from.GetService(), maxName), Host: clip(from.GetHost(), maxName),
-		Kind: clip(from.GetKind(), maxName), Text: clip(from.GetText(), maxText), By: clip(from.GetBy(), maxName), At: s.now(),
+		Kind: clip(from.GetKind(), maxName), Text: clip(from.GetText(), maxText), By: clip(from.GetBy(), maxName),
+		At: s.now(),
 	}
 	s.changes[x.GetId()] = x
 	s.note(x.GetBy(), "change", "%s: %s", x.GetId(), changeText(x))

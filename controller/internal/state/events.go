@@ -41,7 +41,7 @@ func (s *State) author(h *logpb.Host, c *logpb.Events) *logpb.Result {
 	case h.GetRemoved():
 		return refuse("removed", "host %s was removed", h.GetName())
 	case c.GetEpoch() != h.GetEpoch():
-		return refuse("epoch", "the session of epoch %d is over; host %s is in epoch %d", c.GetEpoch(), h.GetName(), h.GetEpoch())
+		return refuse("epoch", "the session of epoch %d is over; %s is in epoch %d", c.GetEpoch(), h.GetName(), h.GetEpoch())
 	case h.GetQuarantined() != "":
 		return refuse("quarantined", "%s", h.GetQuarantined())
 	case h.GetAwaited():

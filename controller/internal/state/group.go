@@ -10,36 +10,69 @@ import (
 
 // Which incident an alert belongs to:
 //
-//	its service has an open one, on whatever host ─► that
-//	a service on which it depends has one         ─► that, muted
-//	else                                          ─► a new one, which takes in what depends on its service
+//	its service has an open one, on whatever host, or fires in one ─► that
+//	a service on which it depends fires in one                     ─► that
+//	else                                                           ─► a new one
 //
-// Alerts of no service are about hosts: the same rule on several hosts within groupWithin is one incident.
+// It is muted while a service on which it depends fires: then that one is healed, and people hear of that.
+// If its service had been well, what depends on it and began just before is taken in: dependents may notice
+// a fault first. Alerts of no service are about hosts: the same rule on several hosts within groupWithin is
+// one incident.
 
 // groupWithin is how close in time things happen that are told as one.
 const groupWithin = 300e9
 
 // group finds or opens the incident of an alert and says so in the alert.
 func (s *State) group(a *logpb.Alert) *logpb.Incident {
-	if i := s.sameService(a); i != nil {
-		s.join(i, a)
-		return i
+	by := s.mutes(a.GetService())
+	i := s.sameService(a)
+	if i == nil {
+		i = s.where(by)
 	}
-	if i := s.dependency(a.GetService()); i != nil {
-		a.Muted = i.GetService()
-		s.join(i, a)
-		return i
+	if i == nil {
+		i = s.open(a)
 	}
-	i := s.open(a)
-	s.gather(i)
+	s.join(i, a)
+	if i.GetService() != a.GetService() && !synthetic(a) {
+		a.Muted = by
+	}
+	if ails(a) && len(s.derived.sick[a.GetService()]) == 0 {
+		s.gather(i, a.GetService())
+	}
 	return i
 }
 
 // sameService is the open incident of the alert's service, or of its rule if it is about the host.
 func (s *State) sameService(a *logpb.Alert) *logpb.Incident {
-	return newest(s.derived.ongoing[a.GetService()], func(i *logpb.Incident) bool {
+	own := newest(s.derived.ongoing[a.GetService()], func(i *logpb.Incident) bool {
 		return a.GetService() != "" || i.GetRule() == a.GetRule() && s.near(i, a)
 	})
+	if own == nil {
+		own = s.where(a.GetService())
+	}
+	return own
+}
+
+// where is the incident in which a service fires, nil if it is well.
+func (s *State) where(service string) *logpb.Incident {
+	among := map[string]*logpb.Incident{}
+	for id := range s.derived.sick[service] {
+		among[id] = s.incidents[id]
+	}
+	return newest(among, func(*logpb.Incident) bool { return true })
+}
+
+// mutes is the nearest service on which this one depends that fires, "" if all are well.
+func (s *State) mutes(service string) string {
+	if service == "" {
+		return ""
+	}
+	for _, on := range s.derived.graph.dependencies(service) {
+		if len(s.derived.sick[on]) > 0 {
+			return on
+		}
+	}
+	return ""
 }
 
 // newest is the incident that opened last of those that fit.
@@ -74,32 +107,39 @@ func newer(a, b *logpb.Incident) bool {
 	return a.GetId() > b.GetId()
 }
 
-// dependency is the open incident of the nearest service that this one depends on.
-func (s *State) dependency(service string) *logpb.Incident {
-	if service == "" {
-		return nil
-	}
-	for _, on := range s.derived.graph.dependencies(service) {
-		if i := newest(s.derived.ongoing[on], func(*logpb.Incident) bool { return true }); i != nil {
-			return i
-		}
-	}
-	return nil
-}
-
-// gather takes in the incidents of what depends on the service of a new one: the dependents' alerts came
-// first. What a person has stays theirs, and what began long before has another cause.
-func (s *State) gather(i *logpb.Incident) {
-	if i.GetService() == "" {
-		return
-	}
-	since := i.GetOpened() - groupWithin - s.detection(i.GetService())
-	for _, service := range s.derived.graph.dependents(i.GetService()) {
-		for _, child := range sorted(s.derived.ongoing[service], compare) {
-			if child.GetState() != logpb.IncidentState_INCIDENT_STATE_ACKNOWLEDGED && child.GetOpened() >= since {
-				s.merge(child, i)
+// gather takes in the incidents of what depends on a service that has just begun to fire. What a person has
+// stays theirs, and what began long before has another cause.
+func (s *State) gather(i *logpb.Incident, service string) {
+	since := s.now() - groupWithin - s.detection(service)
+	for _, dependent := range s.derived.graph.dependents(service) {
+		for _, child := range sorted(s.derived.ongoing[dependent], compare) {
+			if child != i && child.GetState() != logpb.IncidentState_INCIDENT_STATE_ACKNOWLEDGED && child.GetOpened() >= since {
+				s.merge(child, i, service)
 			}
 		}
+	}
+}
+
+// unmute lets dependents be healed once the service is well on which they were waiting.
+func (s *State) unmute(i *logpb.Incident, service string) {
+	if len(s.derived.sick[service]) > 0 {
+		return
+	}
+	said := false
+	for _, a := range sorted(s.derived.members[i.GetId()], compareKeys) {
+		if a.GetResolved() != 0 || a.GetMuted() != service {
+			continue
+		}
+		by := s.mutes(a.GetService())
+		s.amend(a, func(a *logpb.Alert) { a.Muted = by })
+		if by != "" {
+			continue
+		}
+		if !said {
+			s.line(i, "alert", "%s is well again: what depends on it and still fires is no longer muted", service)
+			said = true
+		}
+		s.deadline(i, a)
 	}
 }
 
@@ -121,11 +161,9 @@ func (s *State) open(a *logpb.Alert) *logpb.Incident {
 	if a.GetService() == "" {
 		i.Rule = a.GetRule()
 	}
-	a.Incident = i.GetId()
 	s.incidents[i.GetId()] = i
 	s.derived.list(i)
 	s.blame(i, a)
-	s.bindService(i.GetService())
 	return i
 }
 
@@ -157,15 +195,16 @@ func (s *State) join(i *logpb.Incident, a *logpb.Alert) {
 	}
 }
 
-// merge makes an open incident part of another one. It leaves an alias, and people who were told of it
-// hear of the other: where the climb stood it goes on, and what was sent under the old name ends under it.
-func (s *State) merge(from, to *logpb.Incident) {
+// merge makes an open incident part of another one, because of a service that mutes it, if any. It leaves an
+// alias, and people who were told of it hear of the other: where the climb stood it goes on, and what was sent
+// under the old name ends under it.
+func (s *State) merge(from, to *logpb.Incident, service string) {
 	s.line(to, "alert", "incident %.8s (%s) is part of this one", from.GetId(), from.GetTitle())
 	for _, a := range sorted(s.derived.members[from.GetId()], compareKeys) {
 		s.amend(a, func(a *logpb.Alert) {
 			a.Incident = to.GetId()
-			if a.GetMuted() == "" && a.GetService() != to.GetService() {
-				a.Muted = to.GetService()
+			if a.GetMuted() == "" && !synthetic(a) {
+				a.Muted = service
 			}
 		})
 	}
@@ -187,7 +226,6 @@ func (s *State) merge(from, to *logpb.Incident) {
 		}
 	}
 	s.bindIncident(to)
-	s.bindService(from.GetService())
 }
 
 // inherit hands on what an incident knows to the one that it is merged into.
@@ -201,8 +239,8 @@ func (s *State) inherit(from, to *logpb.Incident) {
 	to.EscalateAt = sooner(to.GetEscalateAt(), from.GetEscalateAt())
 	to.CommonCause = to.GetCommonCause() || from.GetCommonCause()
 	to.Forgotten += from.GetForgotten()
-	if from.GetState() == logpb.IncidentState_INCIDENT_STATE_HEALING && to.GetState() == logpb.IncidentState_INCIDENT_STATE_OPEN {
-		to.State = from.GetState()
+	if from.GetState() == logpb.IncidentState_INCIDENT_STATE_HEALING {
+		heals(to)
 	}
 	s.splice(from, to)
 	if from.GetSince() != 0 && (to.GetSince() == 0 || from.GetStep() > to.GetStep()) {

@@ -76,7 +76,6 @@ func (s *State) end(i *logpb.Incident, how string) {
 	s.line(i, "end", "%s", i.GetEnd())
 	s.farewell(i)
 	s.bindIncident(i)
-	s.bindService(i.GetService())
 }
 
 // commonCause marks the incident of a rule that fires on many hosts at once. No local remedy mends that: it
@@ -89,17 +88,17 @@ func (s *State) commonCause(key ruleKey, n int) string {
 	if key.service == "" { // hosts have incidents of their own until it turns out that they share a cause
 		for _, other := range sorted(s.derived.ongoing[""], compare) {
 			if other != i && other.GetRule() == key.rule && other.GetState() != logpb.IncidentState_INCIDENT_STATE_ACKNOWLEDGED {
-				s.merge(other, i)
+				s.merge(other, i, "")
 			}
 		}
 	}
 	i.CommonCause = true
-	of := key.service
-	if of == "" {
-		of = "the fleet"
+	on := "hosts of " + key.service
+	if key.service == "" {
+		on = "hosts"
 	}
-	i.Title = fmt.Sprintf("%s on %d hosts of %s at once", key.rule, n, of)
-	s.handOver(i, fmt.Sprintf("%s fires on %d hosts of %s at once: a common cause, which no local remedy mends", key.rule, n, of))
+	i.Title = fmt.Sprintf("%s on %d %s at once", key.rule, n, on)
+	s.handOver(i, fmt.Sprintf("%s fires on %d %s at once: a common cause, which no local remedy mends", key.rule, n, on))
 	return i.GetId()
 }
 

@@ -12,7 +12,7 @@ func (s *State) quorumPage(c *logpb.QuorumPage) *logpb.Result {
 	if c.GetKey() == "" {
 		return refuse("key", "a page has a key")
 	}
-	id := incident.ID(s.generation, incident.AlertKey{Host: ownStream, Stream: "quorum " + subjectOf(c.GetKey())})
+	id := incident.ID(s.generation, incident.AlertKey{Host: ownStream, Stream: "quorum " + Subject(c.GetKey())})
 	i := s.incidents[id]
 	if i == nil {
 		i = &logpb.Incident{

@@ -57,7 +57,8 @@ func (s *State) StandingOrders(host string) *agentpb.Standing {
 	out.Pauses = s.pausesOf(h)
 	out.Windows = s.windowsOf()
 	for _, b := range s.Breakers() {
-		if b.GetOpen() && !slices.Contains(b.GetApproved(), host) && (b.GetService() == "" || serviceOf(h, b.GetService()) != nil) {
+		mine := b.GetService() == "" || serviceOf(h, b.GetService()) != nil
+		if mine && b.GetOpen() && !slices.Contains(b.GetApproved(), host) {
 			out.Breakers = append(out.Breakers, proto.CloneOf(b))
 		}
 	}
@@ -157,7 +158,7 @@ func (s *State) serviceOrders(h *logpb.Host) []*agentpb.ServiceOrder {
 		return &agentpb.ServiceOrder{
 			Service: name, Autonomy: c.GetAutonomy(), PermitAlways: c.GetPermitAlways(), AloneAct: c.GetAloneAct(),
 			Sole:     serviceOf(h, name).GetSole() == logpb.Sole_SOLE_GRANTED,
-			Incident: len(s.derived.ongoing[name]) > 0, Detection: s.detection(name),
+			Incident: len(s.derived.sick[name]) > 0, Detection: s.detection(name),
 		}
 	})
 }

@@ -56,10 +56,9 @@ const maxDigest = 64
 func (s *State) keepEvidence(i *logpb.Incident, refs []*logpb.EvidenceRef) {
 	for _, r := range refs {
 		same := func(o *logpb.EvidenceRef) bool { return string(o.GetDigest()) == string(r.GetDigest()) }
-		if len(i.GetEvidence()) >= maxEvidence || len(r.GetDigest()) > maxDigest || slices.ContainsFunc(i.GetEvidence(), same) {
-			continue
+		if len(r.GetDigest()) <= maxDigest && len(i.GetEvidence()) < maxEvidence && !slices.ContainsFunc(i.GetEvidence(), same) {
+			i.Evidence = append(i.GetEvidence(), r)
 		}
-		i.Evidence = append(i.GetEvidence(), r)
 	}
 }
 

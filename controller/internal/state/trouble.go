@@ -47,7 +47,7 @@ func (s *State) hostLost(h *logpb.Host, lost bool) {
 		return
 	}
 	if len(h.GetServices()) > 0 {
-		s.raise(h.GetId(), &logpb.Alert{Rule: ruleLost, Instance: s.name(h.GetId()), Condition: "no round trip for the lost time"})
+		s.raise(h.GetId(), &logpb.Alert{Rule: ruleLost, Condition: "nobody hears the host"})
 	}
 }
 
