@@ -566,7 +566,8 @@ func (x *Mark) GetN() uint64 {
 	return 0
 }
 
-// Answer is the state machine's answer to a request, a settlement, or edges of this session.
+// Answer is the state machine's answer to a request or a settlement of this session. Edges are not answered:
+// what a broken session may have lost is in the next hello.
 type Answer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of the request; for a settlement the token's.
