@@ -19,35 +19,21 @@ var (
 // shortest is how much of an incident's name has to be said.
 const shortest = 4
 
-// Filter says which incidents are wanted.
-type Filter struct {
-	All     bool   // ended ones, too
-	Service string // "": of all services
-	Limit   int    // 0: no limit
-}
-
-// Incidents are those that fit, newest first; not to be changed.
-func (s *State) Incidents(f Filter) []*logpb.Incident {
-	var out []*logpb.Incident
-	for _, i := range s.incidents {
-		if (f.All || !ended(i)) && (f.Service == "" || s.involves(i, f.Service)) {
-			out = append(out, i)
-		}
-	}
-	slices.SortFunc(out, func(a, b *logpb.Incident) int {
+// Incidents are all that are kept, newest first; not to be changed.
+func (s *State) Incidents() []*logpb.Incident {
+	return slices.SortedFunc(maps.Values(s.incidents), func(a, b *logpb.Incident) int {
 		if newer(a, b) {
 			return -1
 		}
 		return 1
 	})
-	if f.Limit > 0 {
-		out = out[:min(len(out), f.Limit)]
-	}
-	return out
 }
 
-// involves reports whether an incident is about a service, or mutes it.
-func (s *State) involves(i *logpb.Incident, service string) bool {
+// Incident is one by its name or a name that it had before, nil if there is none; not to be changed.
+func (s *State) Incident(id string) *logpb.Incident { return s.byName(id) }
+
+// Involves reports whether an incident is about a service, or has alerts of it.
+func (s *State) Involves(i *logpb.Incident, service string) bool {
 	if i.GetService() == service {
 		return true
 	}
@@ -59,12 +45,12 @@ func (s *State) involves(i *logpb.Incident, service string) bool {
 	return false
 }
 
-// Incident finds one by its name, a name that it had before, the name that an agent gave it, a unique
-// beginning of its name, or "last"; not to be changed.
-func (s *State) Incident(name string) (*logpb.Incident, error) {
+// Find is the incident that somebody means: by its name, a name that it had before, the name that an agent
+// gave it, a unique beginning of one of these, or "last"; not to be changed.
+func (s *State) Find(name string) (*logpb.Incident, error) {
 	if name == "last" {
-		if all := s.Incidents(Filter{All: true, Limit: 1}); len(all) > 0 {
-			return all[0], nil
+		for _, i := range s.Incidents() {
+			return i, nil
 		}
 		return nil, ErrNone
 	}
@@ -96,6 +82,9 @@ func (s *State) Incident(name string) (*logpb.Incident, error) {
 	}
 	return nil, fmt.Errorf("%w: %s", ErrAmbiguous, clip(join(ids), maxName))
 }
+
+// Aliases are the names of incidents that were merged into others, sorted; not to be changed.
+func (s *State) Aliases() []*logpb.Alias { return sorted(s.aliases, compare) }
 
 // AliasesOf are the names that an incident had before, and those that agents gave it.
 func (s *State) AliasesOf(incident string) []string {

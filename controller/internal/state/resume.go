@@ -8,7 +8,7 @@ import (
 )
 
 // resume ends a pause by its ID, or every pause of a scope. "service:NAME" also lets remedies of the service
-// begin again that failed on two hosts in a row, and "service:NAME/RULE" those for one rule.
+// begin again that failed on two hosts in a row, "service:NAME/RULE" those for one rule, "all" those of all.
 func (s *State) resume(c *logpb.ResumeCommand) *logpb.Result {
 	if c.GetBy() == "" {
 		return refuse("who", "somebody has to say so")
@@ -64,17 +64,20 @@ func (s *State) lift(p *logpb.Pause, by string) {
 // forgive lets remedies begin again that failed on two hosts in a row.
 func (s *State) forgive(c *logpb.ResumeCommand) bool {
 	scope, ok := strings.CutPrefix(c.GetPause(), scopeService)
-	if !ok {
+	if !ok && c.GetPause() != scopeAll {
 		return false
 	}
 	service, rule, _ := strings.Cut(scope, "/")
-	halted := func(w *logpb.Width) bool {
-		return len(w.GetFailed()) >= haltAfter && (rule == "" || w.GetRule() == rule)
+	forgiven := false
+	for _, w := range s.Widths("") {
+		mine := c.GetPause() == scopeAll || w.GetService() == service && (rule == "" || w.GetRule() == rule)
+		if mine && len(w.GetFailed()) >= haltAfter {
+			forgiven = true
+			s.restart(w.GetService(), w.GetRule(), true)
+		}
 	}
-	if !slices.ContainsFunc(s.Widths(""), func(w *logpb.Width) bool { return w.GetService() == service && halted(w) }) {
-		return false
+	if forgiven {
+		s.note(c.GetBy(), "resume", "%s: what failed on two hosts in a row may be tried again", c.GetPause())
 	}
-	s.restart(service, rule, true)
-	s.note(c.GetBy(), "resume", "%s: what failed on two hosts in a row may be tried again", c.GetPause())
-	return true
+	return forgiven
 }
