@@ -1,5 +1,5 @@
-// Package cli is the operator's command line: parsing, asking, and showing. It knows agents only by
-// their API and links nothing of theirs.
+// Package cli is the operator's command line: parsing, asking, and showing. It knows the controller and
+// the agents only by their APIs, and links nothing of the agents.
 package cli
 
 import (
@@ -26,7 +26,9 @@ type Options struct {
 // app is what every command shares.
 type app struct {
 	Options
-	socket string // flag --socket
+	socket  string // flag --socket
+	address string // flag --address
+	stale   bool   // flag --stale
 }
 
 // Run runs one command line and returns the exit code; see `salve help exit-codes`.
@@ -46,7 +48,7 @@ func Run(ctx context.Context, o Options) int {
 
 func (a *app) root() *cobra.Command {
 	c := group("salve", "Heal systemd hosts, and prove it",
-		"salve asks and steers Salve's agents, and checks their configuration.")
+		"salve asks and steers Salve's controller and its agents, and checks their configuration.")
 	c.Version = version.Get().String()
 	c.SetVersionTemplate("salve {{.Version}}\n")
 	c.SilenceErrors = true // Run prints them, once
@@ -55,9 +57,11 @@ func (a *app) root() *cobra.Command {
 	c.SetUsageTemplate(strings.Replace(c.UsageTemplate(), "{{if .Runnable}}", "{{if not .HasAvailableSubCommands}}", 1))
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
 	c.AddGroup(
+		&cobra.Group{ID: groupFleet, Title: "The fleet:"},
 		&cobra.Group{ID: groupHost, Title: "This host:"},
 		&cobra.Group{ID: groupConfig, Title: "Configuration:"},
 	)
+	c.AddCommand(a.fleet()...)
 	c.AddCommand(
 		a.agent(),
 		a.validate(),
@@ -71,6 +75,7 @@ func (a *app) root() *cobra.Command {
 
 // The groups of `salve --help`.
 const (
+	groupFleet  = "fleet"
 	groupHost   = "host"
 	groupConfig = "config"
 )

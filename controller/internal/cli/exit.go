@@ -19,6 +19,8 @@ const (
 	exitFindings    = 4
 	exitRefused     = 5
 	exitUnreachable = 6
+	exitNoQuorum    = 7
+	exitUnknown     = 8
 )
 
 // exitCodesTopic is `salve help exit-codes`.
@@ -31,11 +33,19 @@ func exitCodesTopic() *cobra.Command {
   0  It went well.
   1  It failed; standard error says why.
   2  The command line makes no sense.
-  3  There is no such incident, pause, remedy, or kind.
-  4  It went well and found something: the agent is not healthy, the doctor has
-     a failed finding, a configuration is not valid, a file is not formatted.
-  5  The agent refused, or a remedy that was run by hand did not help.
-  6  No agent answers on the socket, or the socket may not be opened.
+  3  There is no such incident, host, permit, pause, silence, remedy, or kind.
+  4  It went well and found something: the agent is not healthy, the controller
+     has something to look at, the doctor has a failed finding, a configuration
+     is not valid, a file is not formatted, the audit's chain is broken.
+  5  The agent or the controller refused, or a remedy that was run by hand did
+     not help.
+  6  No agent answers on the socket, or the socket may not be opened; or no node
+     of the controller can be reached.
+  7  The controller's nodes have no leader: most of them are down or cut off, or
+     an election takes long. Nothing was done. Questions with --stale, and
+     "salve agent pause", work nevertheless.
+  8  The answer to a change was lost: it may have been done or not. Look before
+     you try again.
 
   "salve agent pause TARGET … -- COMMAND" ends with COMMAND's own exit code, and
   with 128 + n if signal n ended it. A line that begins with "salve:" on standard

@@ -37,9 +37,7 @@ the case that salve itself is killed.`,
   salve agent pause`,
 	}
 	out := addOutput(c)
-	c.Flags().DurationVar(&f.length, "for", 0, "how long, such as 10m or 2h")
-	c.Flags().BoolVar(&f.forever, "until-resumed", false, "no end; the agent reminds daily")
-	c.Flags().StringVar(&f.reason, "reason", "", "why; shown wherever the pause is shown")
+	f.add(c, "no end; the agent reminds daily")
 	c.Args = func(c *cobra.Command, args []string) error { return f.take(c, args) }
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if f.target == "" {
@@ -57,6 +55,13 @@ the case that salve itself is killed.`,
 		})
 	}
 	return c
+}
+
+// add gives a command the flags.
+func (f *pauseFlags) add(c *cobra.Command, forever string) {
+	c.Flags().DurationVar(&f.length, "for", 0, "how long, such as 10m or 2h")
+	c.Flags().BoolVar(&f.forever, "until-resumed", false, forever)
+	c.Flags().StringVar(&f.reason, "reason", "", "why; shown wherever the pause is shown")
 }
 
 // take reads and checks the arguments: what is to be paused, and after "--" the command to wrap.

@@ -1,0 +1,266 @@
+package adminapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/salveops/salve/proto/adminpb"
+)
+
+// maxBackup bounds what a restore takes in.
+const maxBackup = 4 << 30
+
+// ListPeers implements adminpb.AdminServer.
+func (s *Server) ListPeers(ctx context.Context, _ *adminpb.ListPeersRequest) (*adminpb.ListPeersResponse, error) {
+	at, err := s.read(ctx, false, nil)
+	if err != nil {
+		return nil, err
+	}
+	peers, err := s.o.Cluster.Peers()
+	if err != nil {
+		return nil, err
+	}
+	return &adminpb.ListPeersResponse{At: at, Peers: peers}, nil
+}
+
+// AddPeer implements adminpb.AdminServer. The same peer again is no error.
+func (s *Server) AddPeer(ctx context.Context, r *adminpb.AddPeerRequest) (*adminpb.AddPeerResponse, error) {
+	who, err := by(r.GetBy())
+	id, errID := name("node", r.GetId())
+	address, errAddress := name("address", r.GetAddress())
+	if err := first(err, errID, errAddress); err != nil {
+		return nil, err
+	}
+	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+		return nil, invalid("address %q: it must be host:port, where the node's Raft listens", address)
+	}
+	peers, err := s.peers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range peers {
+		switch {
+		case p.GetId() == id && p.GetAddress() != address:
+			return nil, precondition("node %s is a peer at %s: remove it before it comes back at another address", id, p.GetAddress())
+		case p.GetId() != id && p.GetAddress() == address:
+			return nil, precondition("node %s is the peer at %s", p.GetId(), address)
+		}
+	}
+	if err := s.o.Cluster.AddPeer(ctx, id, address); err != nil {
+		return nil, err
+	}
+	s.log.Info("peer added", "peer", id, "address", address, "by", who)
+	return &adminpb.AddPeerResponse{At: s.at(nil)}, nil
+}
+
+// RemovePeer implements adminpb.AdminServer. What would leave the cluster without a quorum is refused.
+func (s *Server) RemovePeer(ctx context.Context, r *adminpb.RemovePeerRequest) (*adminpb.RemovePeerResponse, error) {
+	who, err := by(r.GetBy())
+	id, errID := name("node", r.GetId())
+	if err := first(err, errID); err != nil {
+		return nil, err
+	}
+	peers, err := s.peers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := removable(peers, id); err != nil {
+		return nil, err
+	}
+	if err := s.o.Cluster.RemovePeer(ctx, id); err != nil {
+		return nil, err
+	}
+	s.log.Info("peer removed", "peer", id, "by", who)
+	return &adminpb.RemovePeerResponse{At: s.at(nil)}, nil
+}
+
+// removable says whether the voters that stay, and were heard of late, are enough to go on.
+func removable(peers []*adminpb.Peer, id string) error {
+	if !slices.ContainsFunc(peers, func(p *adminpb.Peer) bool { return p.GetId() == id }) {
+		return notFound("node %s not found", id)
+	}
+	voters, alive := 0, 0
+	for _, p := range peers {
+		if p.GetId() == id || !p.GetVoter() {
+			continue
+		}
+		voters++
+		if p.GetLeader() || p.GetHeard() >= 0 && time.Duration(p.GetHeard()) < peerSilent {
+			alive++
+		}
+	}
+	switch {
+	case voters == 0:
+		return precondition("node %s is the only voter: nothing would be left", id)
+	case alive < voters/2+1:
+		return precondition("without node %s there are %d voters, and only %d of them answer: that is no quorum", id, voters, alive)
+	}
+	return nil
+}
+
+// peers are the nodes, as the leader knows them.
+func (s *Server) peers(ctx context.Context) ([]*adminpb.Peer, error) {
+	if err := s.leading.prove(ctx); err != nil {
+		return nil, err
+	}
+	return s.o.Cluster.Peers()
+}
+
+// TransferLeadership implements adminpb.AdminServer.
+func (s *Server) TransferLeadership(
+	ctx context.Context, r *adminpb.TransferLeadershipRequest,
+) (*adminpb.TransferLeadershipResponse, error) {
+	who, err := by(r.GetBy())
+	to, errTo := optionalName("node", r.GetTo())
+	if err := first(err, errTo); err != nil {
+		return nil, err
+	}
+	peers, err := s.peers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := transferable(peers, to); err != nil {
+		return nil, err
+	}
+	st := s.o.Node.Standing()
+	if to != st.ID {
+		if err := s.o.Cluster.Transfer(ctx, to); err != nil {
+			return nil, err
+		}
+		s.log.Info("leadership handed over", "to", to, "by", who)
+	}
+	return &adminpb.TransferLeadershipResponse{Leader: s.newLeader(ctx, st, to)}, nil
+}
+
+func transferable(peers []*adminpb.Peer, to string) error {
+	others := 0
+	for _, p := range peers {
+		if p.GetId() == to {
+			if !p.GetVoter() {
+				return precondition("node %s has no vote, so it cannot lead", to)
+			}
+			return nil
+		}
+		if p.GetVoter() && !p.GetLeader() {
+			others++
+		}
+	}
+	switch {
+	case to != "":
+		return notFound("node %s not found", to)
+	case others == 0:
+		return precondition("there is no other voter that could lead")
+	}
+	return nil
+}
+
+// newLeader is who leads after a transfer. It may take a moment until this node hears of it.
+func (s *Server) newLeader(ctx context.Context, before Standing, to string) string {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	over := time.NewTimer(verifyWithin)
+	defer over.Stop()
+	for {
+		st := s.o.Node.Standing()
+		if st.Leader != "" && (st.Leader != before.ID || st.Leader == to) {
+			return st.Leader
+		}
+		select {
+		case <-tick.C:
+		case <-over.C:
+			return st.Leader
+		case <-ctx.Done():
+			return st.Leader
+		}
+	}
+}
+
+// Snapshot implements adminpb.AdminServer.
+func (s *Server) Snapshot(_ *adminpb.SnapshotRequest, out grpc.ServerStreamingServer[adminpb.SnapshotResponse]) error {
+	ctx, cancel := s.streamContext(out.Context())
+	defer cancel()
+	if err := s.leading.prove(ctx); err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(s.o.Backups.Backup(ctx, w)) }()
+	defer r.Close()
+	return send(r, func(piece []byte, _ bool) error { return out.Send(&adminpb.SnapshotResponse{Chunk: piece}) })
+}
+
+// Restore implements adminpb.AdminServer.
+func (s *Server) Restore(in grpc.ClientStreamingServer[adminpb.RestoreRequest, adminpb.RestoreResponse]) error {
+	ctx, cancel := s.streamContext(in.Context())
+	defer cancel()
+	m, err := in.Recv()
+	if err != nil {
+		return err
+	}
+	who, err := by(m.GetBy())
+	if err != nil {
+		return err
+	}
+	if !m.GetConfirmed() {
+		return invalid("a restore replaces everything that this cluster knows; it has to be confirmed")
+	}
+	if err := s.leading.prove(ctx); err != nil {
+		return err
+	}
+	before := s.at(nil).GetGeneration()
+	if err := s.o.Backups.Restore(ctx, &pieces{in: in, piece: m.GetChunk(), left: maxBackup}, who); err != nil {
+		return err
+	}
+	at := s.newGeneration(ctx, before)
+	s.log.Warn("restored from a backup: everything is paused until a person resumes", "by", who, "generation", at.GetGeneration())
+	return in.SendAndClose(&adminpb.RestoreResponse{At: at, Generation: at.GetGeneration()})
+}
+
+// newGeneration waits until the generation is another one: the leader begins it after a restore.
+func (s *Server) newGeneration(ctx context.Context, before string) *adminpb.At {
+	over := time.NewTimer(verifyWithin)
+	defer over.Stop()
+	for {
+		changed := s.o.Store.Changed()
+		at := s.at(nil)
+		if at.GetGeneration() != before {
+			return at
+		}
+		select {
+		case <-changed:
+		case <-over.C:
+			return at
+		case <-ctx.Done():
+			return at
+		}
+	}
+}
+
+// pieces is a backup that arrives in messages.
+type pieces struct {
+	in    grpc.ClientStreamingServer[adminpb.RestoreRequest, adminpb.RestoreResponse]
+	piece []byte
+	left  int64
+}
+
+// Read implements io.Reader.
+func (p *pieces) Read(b []byte) (int, error) {
+	for len(p.piece) == 0 {
+		m, err := p.in.Recv()
+		if err != nil {
+			return 0, err // io.EOF at its end
+		}
+		p.piece = m.GetChunk()
+	}
+	n := copy(b, p.piece)
+	p.piece = p.piece[n:]
+	if p.left -= int64(n); p.left < 0 {
+		return 0, errors.New("the backup is larger than a state can be")
+	}
+	return n, nil
+}
