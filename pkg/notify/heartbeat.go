@@ -57,7 +57,7 @@ func (h Heartbeat) Run(ctx context.Context, healthy func() error) error {
 
 func (h Heartbeat) beat(ctx context.Context, client *http.Client, healthy func() error) error {
 	if err := healthy(); err != nil {
-		return fmt.Errorf("agent is not healthy: %w", err)
+		return fmt.Errorf("not healthy: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()

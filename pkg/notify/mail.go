@@ -15,7 +15,7 @@ import (
 // compose writes the mail: headers in ASCII, text in quoted-printable, so that no server on the way has to change it.
 func (e *email) compose(m Message) []byte {
 	host := e.from.Address[strings.LastIndexByte(e.from.Address, '@')+1:]
-	root := fmt.Sprintf("<%s@%s>", token(m.Incident), host)
+	root := fmt.Sprintf("<%s@%s>", token(m.thread()), host)
 	var b bytes.Buffer
 	for _, h := range [][2]string{
 		{"From", e.from.String()},

@@ -1,8 +1,9 @@
-// Package notify brings one message about one incident to people: by e-mail, webhook, program, or the
-// journal of systemd. It sends once and says how it went; whoever calls decides about retries.
+// Package notify brings one message about one incident to people: by e-mail, webhook, PagerDuty, Slack, Alertmanager,
+// program, or the journal of systemd. It sends once and says how it went; whoever calls decides about retries.
 package notify
 
 import (
+	"cmp"
 	"strings"
 	"time"
 	"unicode"
@@ -31,7 +32,14 @@ type Message struct {
 	Summary  string    `json:"summary"`  // a few lines: what, since when, what was tried
 	Details  string    `json:"details"`  // timeline and evidence
 	At       time.Time `json:"at"`       // when it was written
+
+	// Dedup is what places that keep one alert per incident call it by; "": Incident. It is another name when somebody
+	// paged under a key of his own before the incident was known. The same in all messages of the incident.
+	Dedup string `json:"dedup,omitempty"`
 }
+
+// thread is what all messages of the incident have in common. A message about no incident stands for itself.
+func (m Message) thread() string { return cmp.Or(m.Dedup, m.Incident, m.Key) }
 
 // Bounds of the texts in bytes.
 const (
@@ -43,7 +51,7 @@ const (
 // Bounded returns the message as every place can take it: valid UTF-8, without control characters, names and
 // title in one line, texts cut to their bounds. It is idempotent.
 func (m Message) Bounded() Message {
-	for _, s := range []*string{&m.Key, &m.Incident, &m.Service, &m.Host, &m.Severity, &m.Title} {
+	for _, s := range []*string{&m.Key, &m.Incident, &m.Dedup, &m.Service, &m.Host, &m.Severity, &m.Title} {
 		*s = clip(oneLine(*s), MaxTitle)
 	}
 	m.Summary = clip(clean(m.Summary), MaxSummary)

@@ -13,6 +13,9 @@ import (
 
 // Sender sends one message to one place. It may be called again with the same message; the place can tell
 // by Message.Key. Errors: see Error. It returns soon after ctx ends.
+//
+// Messages of one incident go to a place one after the other, and none after its Resolve: several places would open
+// it again. Who repeats messages asks MannerOf first.
 type Sender interface {
 	Send(ctx context.Context, m Message) error
 }
@@ -44,18 +47,24 @@ func New(n *config.Notifier, d Deps) (Sender, error) {
 	if timeout <= 0 {
 		timeout = defaults.NotifierTimeout
 	}
-	return limited{s, timeout}, nil
+	return limited{s, timeout, mannerOf(n)}, nil
 }
 
 func build(n *config.Notifier, d Deps) (Sender, error) {
 	switch n.Kind {
-	case "email":
+	case config.Email:
 		return newEmail(n, d)
-	case "webhook":
+	case config.Webhook:
 		return newWebhook(n, d)
-	case "exec":
+	case config.PagerDuty:
+		return newPagerDuty(n, d)
+	case config.Slack:
+		return newSlack(n, d)
+	case config.Alertmanager:
+		return newAlertmanager(n, d)
+	case config.ExecHook:
 		return newProgram(n, d)
-	case "journald":
+	case config.Journald:
 		return newJournald(d), nil
 	}
 	return nil, errors.New("unknown kind of notifier")
@@ -65,7 +74,10 @@ func build(n *config.Notifier, d Deps) (Sender, error) {
 type limited struct {
 	Sender
 	timeout time.Duration
+	manner  Manner
 }
+
+func (l limited) Manner() Manner { return l.manner }
 
 func (l limited) Send(ctx context.Context, m Message) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
