@@ -55,6 +55,7 @@ missing:
 	need '/usr/bin/unshare' unshare util-linux 'everything about units'; \
 	need '/usr/sbin/pgbouncer' PgBouncer pgbouncer 'connection pools'; \
 	need '/usr/lib/postgresql/*/bin/postgres' PostgreSQL postgresql 'connection pools'; \
+	need '/usr/bin/prometheus-alertmanager' Alertmanager prometheus-alertmanager 'messages to Alertmanager'; \
 	if [ "$$n" = 1 ] && [ "$${SALVE_TEST_REQUIRE:-}" = all ]; then exit 1; fi
 
 .PHONY: demo
