@@ -31,8 +31,8 @@ func (a *app) validate() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate PATH…",
 		Short: "Check configuration, and say what is wrong where",
-		Long: `Check configuration. A folder with an agent.hcl, or that file, is a whole configuration. Other files and
-folders are rules, checked as far as rules go without their agent.hcl.
+		Long: `Check configuration. A folder with an agent.hcl, a controller.hcl or both is a whole configuration, and so is
+each of these files. Other files and folders are rules, checked as far as rules go without their agent.hcl.
 
 Ends with 4 if there is an error; warnings alone end with 0.`,
 		Example: `  salve validate /etc/salve
