@@ -150,7 +150,7 @@ func (s *State) clear(a *logpb.Alert, verified bool, how string) {
 	}
 	s.lineOf(i, a, "alert", subject(a)+" is over: "+how)
 	s.bindHost(a.GetKey().GetHost())
-	s.recovers(i, a.GetService())
+	s.recovers(a.GetService())
 	s.rehear(i)
 	s.quiet(i)
 	s.forget(i)
@@ -158,12 +158,12 @@ func (s *State) clear(a *logpb.Alert, verified bool, how string) {
 }
 
 // recovers tells whoever depends on a service once nothing of it fires.
-func (s *State) recovers(i *logpb.Incident, service string) {
+func (s *State) recovers(service string) {
 	if service == "" || len(s.derived.sick[service]) > 0 {
 		return
 	}
 	s.bindService(service)
-	s.unmute(i, service)
+	s.unmute(service)
 }
 
 // quiet ends an incident once nothing of it fires.

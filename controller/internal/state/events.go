@@ -13,14 +13,14 @@ func (s *State) events(c *logpb.Events) *logpb.Result {
 	if r := s.author(h, c); r != nil {
 		return r
 	}
-	next := h.GetMark() + 1
+	known := h.GetMark()
 	for _, e := range c.GetEvent() {
 		switch {
-		case e.GetN() == next:
-			next++
-		case e.GetN() > next || e.GetN() == 0:
-			return held("gap", []string{strconv.FormatUint(next, 10)}, "the next event of %s is number %d, and this is %d",
-				h.GetName(), next, e.GetN())
+		case e.GetN() == known+1:
+			known++
+		case e.GetN() > known || e.GetN() == 0: // nothing of it is taken, so that the mark says what is known
+			return held("gap", []string{strconv.FormatUint(h.GetMark()+1, 10)},
+				"event %d of %s does not follow on %d; send what comes after %d", e.GetN(), h.GetName(), known, h.GetMark())
 		}
 	}
 	for _, e := range c.GetEvent() {

@@ -67,6 +67,7 @@ func (f *fleet) check() {
 			f.t.Errorf("%s: %v are acting and the cap is %d", name, v.Acting, v.Cap)
 		}
 	}
+	sound(f.t, f.s)
 }
 
 // hello begins a session of a host that serves its services.

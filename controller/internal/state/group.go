@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/salveops/salve/pkg/incident"
@@ -33,7 +34,7 @@ func (s *State) group(a *logpb.Alert) *logpb.Incident {
 		i = s.open(a)
 	}
 	s.join(i, a)
-	if i.GetService() != a.GetService() && !synthetic(a) {
+	if !synthetic(a) {
 		a.Muted = by
 	}
 	if ails(a) && len(s.derived.sick[a.GetService()]) == 0 {
@@ -44,14 +45,31 @@ func (s *State) group(a *logpb.Alert) *logpb.Incident {
 
 // sameService is the open incident of the alert's service, or of its rule if it is about the host.
 func (s *State) sameService(a *logpb.Alert) *logpb.Incident {
-	own := newest(s.derived.ongoing[a.GetService()], func(i *logpb.Incident) bool {
-		return a.GetService() != "" || i.GetRule() == a.GetRule() && s.near(i, a)
-	})
-	if own == nil {
-		own = s.where(a.GetService())
+	if a.GetService() == "" {
+		return s.sameRule(a)
 	}
-	return own
+	if own := newest(s.derived.ongoing[a.GetService()], all); own != nil {
+		return own
+	}
+	return s.where(a.GetService())
 }
+
+// sameRule is the open incident of a rule about hosts: that of this host, or one that has just begun.
+func (s *State) sameRule(a *logpb.Alert) *logpb.Incident {
+	about := map[string]bool{}
+	for _, other := range s.derived.live[a.GetKey().GetHost()] {
+		about[other.GetIncident()] = about[other.GetIncident()] || other.GetResolved() == 0
+	}
+	own := newest(s.derived.ongoing[""], func(i *logpb.Incident) bool { return i.GetRule() == a.GetRule() && about[i.GetId()] })
+	if own != nil {
+		return own
+	}
+	return newest(s.derived.ongoing[""], func(i *logpb.Incident) bool {
+		return i.GetRule() == a.GetRule() && s.now()-i.GetOpened() <= groupWithin
+	})
+}
+
+func all(*logpb.Incident) bool { return true }
 
 // where is the incident in which a service fires, nil if it is well.
 func (s *State) where(service string) *logpb.Incident {
@@ -59,7 +77,7 @@ func (s *State) where(service string) *logpb.Incident {
 	for id := range s.derived.sick[service] {
 		among[id] = s.incidents[id]
 	}
-	return newest(among, func(*logpb.Incident) bool { return true })
+	return newest(among, all)
 }
 
 // mutes is the nearest service on which this one depends that fires, "" if all are well.
@@ -86,19 +104,6 @@ func newest(list map[string]*logpb.Incident, fits func(*logpb.Incident) bool) *l
 	return best
 }
 
-// near reports whether an incident of hosts began just now, or is about this host.
-func (s *State) near(i *logpb.Incident, a *logpb.Alert) bool {
-	if s.at-i.GetOpened() <= groupWithin {
-		return true
-	}
-	for _, other := range s.derived.live[a.GetKey().GetHost()] {
-		if other.GetIncident() == i.GetId() && other.GetResolved() == 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // newer orders incidents: by when they opened, and by name where that is the same.
 func newer(a, b *logpb.Incident) bool {
 	if a.GetOpened() != b.GetOpened() {
@@ -121,25 +126,28 @@ func (s *State) gather(i *logpb.Incident, service string) {
 }
 
 // unmute lets dependents be healed once the service is well on which they were waiting.
-func (s *State) unmute(i *logpb.Incident, service string) {
-	if len(s.derived.sick[service]) > 0 {
-		return
+func (s *State) unmute(service string) {
+	for _, dependent := range s.derived.graph.dependents(service) {
+		for _, id := range slices.Sorted(maps.Keys(s.derived.sick[dependent])) {
+			s.unmuteIn(s.incidents[id], dependent, service)
+		}
 	}
-	said := false
+}
+
+func (s *State) unmuteIn(i *logpb.Incident, dependent, service string) {
+	by, said := s.mutes(dependent), false
 	for _, a := range sorted(s.derived.members[i.GetId()], compareKeys) {
-		if a.GetResolved() != 0 || a.GetMuted() != service {
+		if a.GetResolved() != 0 || a.GetMuted() != service || a.GetService() != dependent {
 			continue
 		}
-		by := s.mutes(a.GetService())
 		s.amend(a, func(a *logpb.Alert) { a.Muted = by })
-		if by != "" {
-			continue
-		}
-		if !said {
-			s.line(i, "alert", "%s is well again: what depends on it and still fires is no longer muted", service)
+		if by == "" {
 			said = true
+			s.deadline(i, a)
 		}
-		s.deadline(i, a)
+	}
+	if said {
+		s.line(i, "alert", "%s is well again: %s, which still fires, is no longer muted", service, dependent)
 	}
 }
 
@@ -211,7 +219,6 @@ func (s *State) merge(from, to *logpb.Incident, service string) {
 	for _, m := range sorted(s.derived.mail[from.GetId()], compareDeliveries) {
 		s.redo(m, func(m *logpb.Delivery) { m.Incident = to.GetId() })
 	}
-	s.inherit(from, to)
 	outOf(s.derived.ongoing, from.GetService(), from.GetId())
 	delete(s.incidents, from.GetId())
 	for _, alias := range s.aliases {
@@ -225,6 +232,7 @@ func (s *State) merge(from, to *logpb.Incident, service string) {
 			b.Incident = to.GetId()
 		}
 	}
+	s.inherit(from, to)
 	s.bindIncident(to)
 }
 

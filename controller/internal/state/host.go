@@ -66,6 +66,8 @@ func (s *State) forgotten(h *logpb.Host, r *logpb.Running) bool {
 	switch p := s.permits[t]; {
 	case t.generation != s.generation:
 		return false
+	case h == nil:
+		return true
 	case p != nil:
 		return p.GetHost() != h.GetId()
 	}

@@ -114,7 +114,7 @@ func (s *State) incidentOf(key ruleKey) *logpb.Incident {
 	if i := newest(among, own); i != nil {
 		return i
 	}
-	return newest(among, func(*logpb.Incident) bool { return true })
+	return newest(among, all)
 }
 
 // byLocal is the incident that an agent means by its own name, nil if it is not kept. If a person ended one

@@ -75,7 +75,7 @@ func (s *State) resolveIncident(c *logpb.ResolveIncident) *logpb.Result {
 	s.end(i, "ended by "+c.GetBy()+": "+c.GetReason())
 	s.forget(i)
 	for _, key := range sorted(rules, compareRules) {
-		s.recovers(i, key.service)
+		s.recovers(key.service)
 		s.trip(key)
 	}
 	return done()
