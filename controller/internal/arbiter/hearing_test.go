@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/salveops/salve/controller/internal/arbiter/arbitertest"
 	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -90,12 +91,13 @@ func TestHearingTakesTheNewest(t *testing.T) {
 // fleet says hello for n hosts and pings for those that are on.
 type fleet struct {
 	r      *rig
+	j      *arbitertest.Journal
 	epochs map[string]uint64
 	off    map[string]bool
 }
 
-func newFleet(r *rig, n int) *fleet {
-	f := &fleet{r, map[string]uint64{}, map[string]bool{}}
+func newFleet(r *rig, j *arbitertest.Journal, n int) *fleet {
+	f := &fleet{r, j, map[string]uint64{}, map[string]bool{}}
 	for i := range n {
 		id := fmt.Sprintf("h%02d", i)
 		f.epochs[id] = r.must(hello(id)).GetWelcome().GetEpoch()
@@ -116,7 +118,7 @@ func (f *fleet) pass(d time.Duration) {
 
 func (f *fleet) lost() []string {
 	var out []string
-	f.r.seat.view(func(s *state.State) {
+	f.j.View(func(s *state.State) {
 		for _, h := range s.Hosts() {
 			if h.GetLost() {
 				out = append(out, h.GetId())
@@ -129,16 +131,17 @@ func (f *fleet) lost() []string {
 // A host that falls silent is lost after ten seconds, and heard again once it speaks.
 func TestLostAndHeardAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(leading(t, newJournal(t), nil), 3)
+		j := arbitertest.NewJournal(t)
+		f := newFleet(leading(t, j, nil), j, 3)
 		f.pass(20 * time.Second)
 		f.off["h01"] = true
-		f.pass(8 * time.Second)
+		f.pass(6 * time.Second) // eight after its last round trip
 		if got := f.lost(); len(got) != 0 {
 			t.Errorf("lost after 8 s: %v", got)
 		}
-		f.pass(6 * time.Second)
+		f.pass(4 * time.Second)
 		if got := f.lost(); !slices.Equal(got, []string{"h01"}) {
-			t.Errorf("lost after 14 s: %v", got)
+			t.Errorf("lost after 12 s: %v", got)
 		}
 		f.off["h01"] = false
 		f.pass(4 * time.Second)
@@ -152,8 +155,9 @@ func TestLostAndHeardAgain(t *testing.T) {
 // the slow ones get their time, and who is really gone is lost after it.
 func TestNoMassLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := leading(t, newJournal(t), nil)
-		f := newFleet(r, 10)
+		j := arbitertest.NewJournal(t)
+		r := leading(t, j, nil)
+		f := newFleet(r, j, 10)
 		f.pass(20 * time.Second)
 		for i := range 10 {
 			f.off[fmt.Sprintf("h%02d", i)] = true
@@ -182,15 +186,15 @@ func TestNoMassLost(t *testing.T) {
 // A new leader has heard nobody, and says so of nobody for ten seconds.
 func TestNewLeaderWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r1 := leading(t, j, nil)
-		newFleet(r1, 2).pass(20 * time.Second)
-		r1.seat.elect("n2", false)
+		newFleet(r1, j, 2).pass(20 * time.Second)
+		r1.seat.Elect("n2", false)
 		synctest.Wait()
 		time.Sleep(time.Hour)
 		r2 := start(t, j, "n2", 0, nil)
-		f := &fleet{r2, map[string]uint64{}, nil}
-		r2.seat.elect("n2", false)
+		f := &fleet{r2, j, map[string]uint64{}, nil}
+		r2.seat.Elect("n2", false)
 		time.Sleep(9 * time.Second)
 		if got := f.lost(); len(got) != 0 {
 			t.Errorf("lost after 9 s of leadership: %v", got)

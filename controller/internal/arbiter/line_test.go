@@ -15,15 +15,16 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/salveops/salve/controller/internal/arbiter/arbitertest"
 	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/proto/logpb"
 )
 
 // leading is a rig that leads, after its preparations.
-func leading(t *testing.T, j *journal, change func(*Options)) *rig {
+func leading(t *testing.T, j *arbitertest.Journal, change func(*Options)) *rig {
 	t.Helper()
 	r := start(t, j, "n1", 0, change)
-	r.seat.elect("n1", false)
+	r.seat.Elect("n1", false)
 	synctest.Wait()
 	if leads, _ := r.Leads(); !leads {
 		t.Fatal("it does not lead")
@@ -72,18 +73,18 @@ func (a *answers) sorted() []string {
 // What arrives while entries are on their way becomes one entry, in the order of arrival.
 func TestBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r := leading(t, j, nil)
-		before := len(j.all())
-		r.seat.hold(true)
+		before := len(j.All())
+		r.seat.Hold(true)
 		var a answers
 		for i := range maxInFlight + 100 {
 			a.propose(t.Context(), r, "p", pause("all", fmt.Sprintf("p%03d", i), 0))
 			synctest.Wait()
 		}
-		r.seat.hold(false)
+		r.seat.Hold(false)
 		a.wg.Wait()
-		entries := j.all()[before:]
+		entries := j.All()[before:]
 		if len(entries) != maxInFlight+1 || len(entries[maxInFlight].GetCommands()) != 100 {
 			t.Fatalf("%d entries, the last with %d commands; want %d and 100", len(entries),
 				len(entries[len(entries)-1].GetCommands()), maxInFlight+1)
@@ -106,10 +107,10 @@ func TestBatch(t *testing.T) {
 // An entry holds 256 KiB and 1,024 commands at most, and a command that no entry takes is refused by name.
 func TestEntryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r := leading(t, j, nil)
-		before := len(j.all())
-		r.seat.hold(true)
+		before := len(j.All())
+		r.seat.Hold(true)
 		var a answers
 		large := strings.Repeat("x", 100<<10)
 		for i := range maxInFlight + 5 {
@@ -120,16 +121,16 @@ func TestEntryIsBounded(t *testing.T) {
 			a.propose(t.Context(), r, "small", pause("all", "", 0))
 		}
 		synctest.Wait()
-		r.seat.hold(false)
+		r.seat.Hold(false)
 		a.wg.Wait()
 		total := 0
-		for _, e := range j.all()[before:] {
+		for _, e := range j.All()[before:] {
 			total += len(e.GetCommands())
 			if len(e.GetCommands()) > maxCommands {
 				t.Errorf("an entry has %d commands", len(e.GetCommands()))
 			}
 		}
-		for _, size := range r.seat.sizes {
+		for _, size := range r.seat.Sizes() {
 			if size > maxEntry {
 				t.Errorf("an entry has %d bytes", size)
 			}
@@ -152,9 +153,9 @@ func TestEntryIsBounded(t *testing.T) {
 // Whoever gives up before the command was taken knows that nothing was proposed; afterwards nobody knows.
 func TestGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r := leading(t, j, nil)
-		r.seat.hold(true)
+		r.seat.Hold(true)
 		var a answers
 		taken, cancelTaken := context.WithCancel(t.Context())
 		queued, cancelQueued := context.WithCancel(t.Context())
@@ -174,10 +175,10 @@ func TestGiveUp(t *testing.T) {
 		if got := a.sorted(); !slices.Equal(got, want) {
 			t.Errorf("answers %q, want %q", got, want)
 		}
-		r.seat.hold(false)
+		r.seat.Hold(false)
 		synctest.Wait()
 		r.must(pause("all", "last", 0))
-		for _, e := range j.all() {
+		for _, e := range j.All() {
 			for _, c := range e.GetCommands() {
 				if c.GetPause().GetReason() == "queued" {
 					t.Error("a command that was given up came into the log")
@@ -192,15 +193,15 @@ func TestLeadershipLost(t *testing.T) {
 	for _, commit := range []bool{false, true} {
 		t.Run(fmt.Sprintf("committed %v", commit), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				j := newJournal(t)
+				j := arbitertest.NewJournal(t)
 				r := leading(t, j, nil)
-				r.seat.hold(true)
+				r.seat.Hold(true)
 				var a answers
 				for i := range maxInFlight + 2 {
 					a.propose(t.Context(), r, fmt.Sprint(i), pause("all", fmt.Sprint(i), 0))
 					synctest.Wait()
 				}
-				r.seat.elect("n2", commit)
+				r.seat.Elect("n2", commit)
 				a.wg.Wait()
 				want := []string{"0: unknown", "1: unknown", "2: unknown", "3: unknown", "4: not leader", "5: not leader"}
 				if got := a.sorted(); !slices.Equal(got, want) {
@@ -217,7 +218,7 @@ func TestLeadershipLost(t *testing.T) {
 
 func TestErrorsOfRaft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := leading(t, newJournal(t), nil)
+		r := leading(t, arbitertest.NewJournal(t), nil)
 		for _, test := range []struct{ raft, want error }{
 			{raft.ErrLeadershipLost, ErrUnknownOutcome},
 			{raft.ErrRaftShutdown, ErrUnknownOutcome},
@@ -227,9 +228,7 @@ func TestErrorsOfRaft(t *testing.T) {
 			{raft.ErrNotLeader, ErrNotLeader{}},
 			{raft.ErrLeadershipTransferInProgress, ErrNotLeader{}},
 		} {
-			r.seat.mu.Lock()
-			r.seat.failed = test.raft
-			r.seat.mu.Unlock()
+			r.seat.Fail(test.raft)
 			if _, _, err := r.Propose(t.Context(), pause("all", "", 0)); !errors.Is(err, test.want) {
 				t.Errorf("%v: %v, want %v", test.raft, err, test.want)
 			}
@@ -240,8 +239,8 @@ func TestErrorsOfRaft(t *testing.T) {
 // Raft leaves futures unanswered when it shuts down: whoever waits is answered all the same.
 func TestRaftThatNeverAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := leading(t, newJournal(t), nil)
-		r.seat.hold(true)
+		r := leading(t, arbitertest.NewJournal(t), nil)
+		r.seat.Hold(true)
 		var a answers
 		a.propose(t.Context(), r, "p", pause("all", "", 0))
 		synctest.Wait()
@@ -251,14 +250,14 @@ func TestRaftThatNeverAnswers(t *testing.T) {
 		if got := a.sorted(); !slices.Equal(got, []string{"p: unknown"}) || time.Since(begun) > 2*grace {
 			t.Errorf("%q after %v", got, time.Since(begun))
 		}
-		r.seat.elect("", false) // lets the future go
+		r.seat.Elect("", false) // lets the future go
 	})
 }
 
 func TestManyWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := leading(t, newJournal(t), nil)
-		r.seat.hold(true)
+		r := leading(t, arbitertest.NewJournal(t), nil)
+		r.seat.Hold(true)
 		var a answers
 		for range maxInFlight {
 			a.propose(t.Context(), r, "p", pause("all", "", 0))
@@ -277,7 +276,7 @@ func TestManyWait(t *testing.T) {
 		if busy < 10 || busy > 20 {
 			t.Errorf("%d of %d were turned away", busy, maxWaiting+20)
 		}
-		r.seat.hold(false)
+		r.seat.Hold(false)
 		a.wg.Wait()
 	})
 }
@@ -286,7 +285,7 @@ func TestManyWait(t *testing.T) {
 // granted.
 func TestBatchSharesCap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r := leading(t, j, func(o *Options) {})
 		r.must(&logpb.Command{What: &logpb.Command_Configure{Configure: &logpb.Configure{By: "n1", Config: &logpb.Config{
 			Digest: []byte("d"), Services: []*logpb.Service{{Name: "checkout", Autonomy: "full"}},
@@ -295,9 +294,9 @@ func TestBatchSharesCap(t *testing.T) {
 		for _, host := range []string{"h1", "h2", "h3"} {
 			epochs[host] = r.must(hello(host)).GetWelcome().GetEpoch()
 		}
-		r.seat.hold(true)
+		r.seat.Hold(true)
 		for range maxInFlight { // so that the requests wait
-			go r.Propose(t.Context(), pause("host:other", "", 0))
+			go r.Propose(t.Context(), pause("unit:other", "", 0))
 			synctest.Wait()
 		}
 		var a answers
@@ -308,9 +307,9 @@ func TestBatchSharesCap(t *testing.T) {
 			}}})
 			synctest.Wait()
 		}
-		r.seat.hold(false)
+		r.seat.Hold(false)
 		a.wg.Wait()
-		entries := j.all()
+		entries := j.All()
 		last := entries[len(entries)-1]
 		if len(last.GetCommands()) != 3 {
 			t.Fatalf("the requests are not in one entry: %v", last)
@@ -318,7 +317,7 @@ func TestBatchSharesCap(t *testing.T) {
 		if got := a.sorted(); got[1] != "request: refused cap" || got[2] != "request: refused cap" {
 			t.Errorf("answers %q; want one grant and two refusals", got)
 		}
-		j.view(func(s *state.State) {
+		j.View(func(s *state.State) {
 			if n := len(s.Permits()); n != 1 {
 				t.Errorf("%d permits are open", n)
 			}

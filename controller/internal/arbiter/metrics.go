@@ -11,15 +11,15 @@ import (
 
 // metrics are what the arbiter counts.
 type metrics struct {
-	answers   *prometheus.CounterVec
-	done      prometheus.Counter
-	refused   prometheus.Counter
-	failed    prometheus.Counter
-	batch     prometheus.Histogram
-	latency   prometheus.Histogram
-	leading   prometheus.Gauge
-	cutOff    prometheus.Gauge
-	lost      prometheus.Counter
+	answers *prometheus.CounterVec
+	done    prometheus.Counter
+	refused prometheus.Counter
+	failed  prometheus.Counter
+	batch   prometheus.Histogram
+	latency prometheus.Histogram
+	leading prometheus.Gauge
+	cutOff  prometheus.Gauge
+	lost    prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/salveops/salve/controller/internal/arbiter/arbitertest"
 	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -48,20 +49,18 @@ func nightly() *logpb.Config {
 // command is judged by defaults; open windows follow before any command of others.
 func TestFirstEntries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r := start(t, j, "n1", 0, nil)
 		if err := r.Configure(nightly(), false); err != nil {
 			t.Fatal(err)
 		}
 		var a answers
-		r.seat.mu.Lock()
-		r.seat.leader = "n1" // elected, and the arbiter has not heard yet
-		r.seat.mu.Unlock()
+		r.seat.Quietly() // elected, and the arbiter has not heard yet
 		a.propose(t.Context(), r, "hello", hello("h1"))
 		synctest.Wait()
-		r.seat.leaders <- true
+		r.seat.Say(true)
 		a.wg.Wait()
-		entries := j.all()
+		entries := j.All()
 		got := []string{kinds(entries[0]), kinds(entries[1]), kinds(entries[2])}
 		if got[0] != "generation configure " || got[1] != "pause " || got[2] != "other " {
 			t.Errorf("entries %q", got)
@@ -75,7 +74,7 @@ func TestFirstEntries(t *testing.T) {
 // A new leader opens the windows before it takes commands: no grant slips in.
 func TestNewLeaderOpensWindowsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r1 := leading(t, j, nil)
 		c := nightly()
 		c.Windows[0].From, c.Windows[0].To = "00:30", "02:00"
@@ -83,14 +82,14 @@ func TestNewLeaderOpensWindowsFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		r1.seat.elect("n2", false)
+		r1.seat.Elect("n2", false)
 		synctest.Wait()
 		time.Sleep(45 * time.Minute) // nobody leads while the window opens
-		before := len(j.all())
+		before := len(j.All())
 		r2 := start(t, j, "n2", 0, nil)
-		r2.seat.elect("n2", false)
+		r2.seat.Elect("n2", false)
 		r2.must(hello("h1"))
-		after := j.all()[before:]
+		after := j.All()[before:]
 		if kinds(after[0]) != "pause " || after[0].GetCommands()[0].GetPause().GetFor() != int64(75*time.Minute) {
 			t.Errorf("the first entry of the new leader is %v", after[0])
 		}
@@ -100,13 +99,13 @@ func TestNewLeaderOpensWindowsFirst(t *testing.T) {
 // A window is opened once a turn, at its time, and not again by each look.
 func TestWindowOpensInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r := leading(t, j, nil)
 		if err := r.Configure(nightly(), false); err != nil {
 			t.Fatal(err)
 		}
 		opened := func() (night, noon int) {
-			for _, e := range j.all() {
+			for _, e := range j.All() {
 				for _, c := range e.GetCommands() {
 					switch c.GetPause().GetWindow() {
 					case "night":
@@ -133,26 +132,64 @@ func TestWindowOpensInTime(t *testing.T) {
 	})
 }
 
+// A window of some services pauses those; and the turn that a person has ended stays ended, also under another
+// leader.
+func TestWindowOfServices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := arbitertest.NewJournal(t)
+		r1 := leading(t, j, nil)
+		c := nightly()
+		c.Windows[0].Services = []string{"checkout", "pay*"}
+		if err := r1.Configure(c, false); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		paused := func(service string, want bool) {
+			t.Helper()
+			j.View(func(s *state.State) {
+				if got := s.Paused("h1", service) != nil; got != want {
+					t.Errorf("%s is paused: %v", service, got)
+				}
+			})
+		}
+		paused("checkout", true)
+		paused("payments", true)
+		paused("search", false)
+		r1.must(&logpb.Command{What: &logpb.Command_Resume{Resume: &logpb.ResumeCommand{Pause: "service:checkout", By: "kim"}}})
+		time.Sleep(5 * time.Minute)
+		paused("checkout", false)
+		paused("payments", true)
+		r1.seat.Elect("n2", false)
+		r2 := start(t, j, "n2", 0, nil)
+		r2.seat.Elect("n2", false)
+		time.Sleep(5 * time.Minute)
+		paused("checkout", false)
+		paused("payments", true)
+		time.Sleep(50 * time.Minute) // the turn is over
+		paused("payments", false)
+	})
+}
+
 // leader-clock-plus-a-year: a leader whose wall clock is a year ahead moves log time on by a tenth more than what
 // passes, and no pause, and nothing else that has an end, ends early by more than that.
 func TestLeaderClockPlusAYear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r1 := leading(t, j, nil)
 		r1.must(pause("all", "maintenance", time.Hour))
 		begun := time.Now()
 		var first int64
-		j.view(func(s *state.State) { first = s.At() })
-		r1.seat.elect("n2", false)
+		j.View(func(s *state.State) { first = s.At() })
+		r1.seat.Elect("n2", false)
 		synctest.Wait()
 
 		r2 := start(t, j, "n2", 365*24*time.Hour, nil)
-		r2.seat.elect("n2", false)
+		r2.seat.Elect("n2", false)
 		synctest.Wait()
 		for time.Since(begun) < 54*time.Minute {
-			r2.must(pause("host:other", "moves log time on", time.Second))
+			r2.must(pause("unit:other", "moves log time on", time.Second))
 			time.Sleep(time.Minute)
-			j.view(func(s *state.State) {
+			j.View(func(s *state.State) {
 				passed, moved := time.Since(begun), time.Duration(s.At()-first)
 				if moved > passed+passed/slew {
 					t.Fatalf("log time moved by %v in %v", moved, passed)
@@ -162,15 +199,15 @@ func TestLeaderClockPlusAYear(t *testing.T) {
 				}
 			})
 		}
-		r2.seat.elect("n3", false)
+		r2.seat.Elect("n3", false)
 		synctest.Wait()
 
 		r3 := start(t, j, "n3", -365*24*time.Hour, nil) // log time does not go back, either
-		r3.seat.elect("n3", false)
+		r3.seat.Elect("n3", false)
 		var before, after int64
-		j.view(func(s *state.State) { before = s.At() })
-		r3.must(pause("host:other", "", time.Second))
-		j.view(func(s *state.State) { after = s.At() })
+		j.View(func(s *state.State) { before = s.At() })
+		r3.must(pause("unit:other", "", time.Second))
+		j.View(func(s *state.State) { after = s.At() })
 		if after < before {
 			t.Errorf("log time went back by %v", time.Duration(before-after))
 		}
@@ -180,18 +217,18 @@ func TestLeaderClockPlusAYear(t *testing.T) {
 // Log time goes on while nobody leads, by the clock of whoever comes next.
 func TestLogTimePassesWithoutLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r1 := leading(t, j, nil)
 		r2 := start(t, j, "n2", -30*24*time.Hour, nil) // a wall clock that would hold it back
 		r1.must(pause("all", "", 0))
 		var before, after int64
-		j.view(func(s *state.State) { before = s.At() })
+		j.View(func(s *state.State) { before = s.At() })
 		time.Sleep(2 * time.Second) // the follower looks once a second
-		r1.seat.elect("n2", false)
+		r1.seat.Elect("n2", false)
 		time.Sleep(10 * time.Minute)
-		r2.seat.elect("n2", false)
+		r2.seat.Elect("n2", false)
 		r2.must(pause("all", "", 0))
-		j.view(func(s *state.State) { after = s.At() })
+		j.View(func(s *state.State) { after = s.At() })
 		if passed := time.Duration(after - before); passed < 9*time.Minute || passed > 11*time.Minute {
 			t.Errorf("log time moved by %v in ten minutes without a leader", passed)
 		}
@@ -202,10 +239,10 @@ func TestLogTimePassesWithoutLeader(t *testing.T) {
 // starting again; only a change of its file does.
 func TestLeaderWithOtherConfig(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		holds := func(want string) {
 			t.Helper()
-			j.view(func(s *state.State) {
+			j.View(func(s *state.State) {
 				if got := string(s.Config().GetDigest()); got != want {
 					t.Errorf("the configuration %q holds, want %q", got, want)
 				}
@@ -223,14 +260,14 @@ func TestLeaderWithOtherConfig(t *testing.T) {
 		}
 		r1 := start(t, j, "n1", 0, nil)
 		configure(r1, file("one", 1), false)
-		r1.seat.elect("n1", false)
+		r1.seat.Elect("n1", false)
 		synctest.Wait()
 		holds("one")
 
-		r1.seat.elect("n2", false)
+		r1.seat.Elect("n2", false)
 		r2 := start(t, j, "n2", 0, func(o *Options) { o.Data = data })
 		configure(r2, file("two", 2), false) // its first file, in a cluster that has one
-		r2.seat.elect("n2", false)
+		r2.seat.Elect("n2", false)
 		time.Sleep(time.Minute)
 		holds("one")
 
@@ -238,22 +275,22 @@ func TestLeaderWithOtherConfig(t *testing.T) {
 		time.Sleep(time.Second)
 		holds("three")
 
-		r2.seat.elect("n1", false)
-		r1.seat.elect("n1", false) // with "one", which it has proposed before
+		r2.seat.Elect("n1", false)
+		r1.seat.Elect("n1", false) // with "one", which it has proposed before
 		time.Sleep(time.Minute)
 		holds("three")
-		r1.seat.elect("n2", false)
+		r1.seat.Elect("n2", false)
 
 		r2.stop()
 		r2 = start(t, j, "n2", 0, func(o *Options) { o.Data = data })
 		configure(r2, file("three", 3), false)
-		r2.seat.elect("n2", false)
+		r2.seat.Elect("n2", false)
 		time.Sleep(time.Minute)
 		holds("three")
 		r2.stop()
 		r2 = start(t, j, "n2", 0, func(o *Options) { o.Data = data })
 		configure(r2, file("four", 4), false) // changed while the node was down
-		r2.seat.elect("n2", false)
+		r2.seat.Elect("n2", false)
 		time.Sleep(time.Minute)
 		holds("four")
 	})
@@ -262,7 +299,7 @@ func TestLeaderWithOtherConfig(t *testing.T) {
 // A follower's changed file goes to the leader, as soon as there is one.
 func TestFollowerForwardsItsFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		leader := start(t, j, "n1", 0, nil)
 		forwarded := 0
 		r := start(t, j, "n2", 0, func(o *Options) {
@@ -280,10 +317,10 @@ func TestFollowerForwardsItsFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
-		leader.seat.elect("n1", false)
-		r.seat.elect("n1", false)
+		leader.seat.Elect("n1", false)
+		r.seat.Elect("n1", false)
 		time.Sleep(time.Minute)
-		j.view(func(s *state.State) {
+		j.View(func(s *state.State) {
 			if !bytes.Equal(s.Config().GetDigest(), []byte("two")) {
 				t.Errorf("the configuration %q holds", s.Config().GetDigest())
 			}
@@ -295,7 +332,7 @@ func TestFollowerForwardsItsFile(t *testing.T) {
 }
 
 func TestConfigurationThatWouldSpoilTheLog(t *testing.T) {
-	r := start(t, newJournal(t), "n1", 0, nil)
+	r := start(t, arbitertest.NewJournal(t), "n1", 0, nil)
 	for name, c := range map[string]*logpb.Config{
 		"no digest":    {},
 		"unknown zone": {Digest: []byte("d"), Windows: []*logpb.Window{{Name: "w", From: "01:00", To: "02:00", Zone: "Mars/Olympus"}}},
@@ -312,19 +349,19 @@ func TestConfigurationThatWouldSpoilTheLog(t *testing.T) {
 // A restore begins a generation before anything else is proposed, however many wait.
 func TestRestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r := leading(t, j, nil)
 		epoch := r.must(hello("h1")).GetWelcome().GetEpoch()
-		image, err := j.fsm.Image()
+		image, err := j.Image()
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.must(pause("host:h1", "after the backup", 0))
-		before := len(j.all())
-		r.seat.hold(true)
+		before := len(j.All())
+		r.seat.Hold(true)
 		var a answers
 		for range maxInFlight {
-			a.propose(t.Context(), r, "in flight", pause("host:h2", "", 0))
+			a.propose(t.Context(), r, "in flight", pause("unit:h2", "", 0))
 			synctest.Wait()
 		}
 		restored := make(chan string, 1)
@@ -340,17 +377,17 @@ func TestRestore(t *testing.T) {
 			Host: "h1", Epoch: epoch, N: 1, Rule: "slow", Remedy: "restart", Digest: []byte("d"), Service: "checkout",
 		}}})
 		synctest.Wait()
-		r.seat.hold(false)
+		r.seat.Hold(false)
 		id := <-restored
 		a.wg.Wait()
 		if got := a.sorted(); got[len(got)-1] != "request: refused awaited" {
 			t.Errorf("answers %q", got)
 		}
-		entries := j.all()[before:]
+		entries := j.All()[before:]
 		if kinds(entries[maxInFlight]) != "generation " {
 			t.Errorf("after the restore came %q", kinds(entries[maxInFlight]))
 		}
-		j.view(func(s *state.State) {
+		j.View(func(s *state.State) {
 			if s.Generation() != id || s.Paused("h1", "checkout") == nil || !s.Host("h1").GetAwaited() {
 				t.Errorf("generation %s, want %s; paused %v", s.Generation(), id, s.Paused("h1", "checkout"))
 			}
@@ -360,8 +397,8 @@ func TestRestore(t *testing.T) {
 
 func TestRestoreElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, newJournal(t), "n1", 0, nil)
-		r.seat.elect("n2", false)
+		r := start(t, arbitertest.NewJournal(t), "n1", 0, nil)
+		r.seat.Elect("n2", false)
 		if _, err := r.Restore(t.Context(), bytes.NewReader(nil), "kim"); !errors.As(err, new(ErrNotLeader)) {
 			t.Errorf("a follower restored: %v", err)
 		}
@@ -371,17 +408,15 @@ func TestRestoreElsewhere(t *testing.T) {
 // Every 10,000 entries the leader has the state's hash compared.
 func TestCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(t)
+		j := arbitertest.NewJournal(t)
 		r := leading(t, j, nil)
-		j.mu.Lock()
-		j.index = 9_998
-		j.mu.Unlock()
+		j.Skip(9_999)
 		for range 5 {
-			r.must(pause("host:h1", "", 0))
+			r.must(pause("unit:h1", "", 0))
 		}
 		time.Sleep(5 * time.Second)
 		checks := 0
-		for _, e := range j.all() {
+		for _, e := range j.All() {
 			for _, c := range e.GetCommands() {
 				if c.GetCheck() != nil {
 					checks++

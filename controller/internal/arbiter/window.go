@@ -10,39 +10,76 @@ import (
 	"github.com/salveops/salve/proto/logpb"
 )
 
-// reopenAfter is how long the leader waits before it opens a window again whose opening was refused.
-const reopenAfter = 10 * time.Second
+// Waits before a window is opened again that was opened and is no pause: a person has ended its turn, which the
+// state machine remembers, or it was refused.
+const (
+	reopenFirst = 10 * time.Second
+	reopenMost  = 10 * time.Minute
+)
 
-// turns are the windows that this leader has opened, and when it tried last (CLOCK_BOOTTIME).
-type turns map[string]time.Duration
+// turns are the openings that this leader has proposed, by window and scope.
+type turns map[turn]*try
+
+type turn struct{ window, scope string }
+
+// try is when an opening was proposed last (CLOCK_BOOTTIME), and how long the next one waits.
+type try struct{ at, wait time.Duration }
 
 // due are the pauses to make because a recurring window is open and not a pause yet. Windows go by the wall
 // clock, for they are made for people; agents know them, too, and go by their own. The rest of the turn then
 // passes in log time.
 func (a *Arbiter) due(t turns) []*logpb.Command {
 	var windows []*logpb.Window
-	paused := map[string]bool{}
+	paused := map[turn]bool{}
 	a.o.Replica.View(func(s *state.State) {
 		windows = s.Config().GetWindows() // a configuration is replaced, never changed
 		if len(windows) == 0 {
 			return
 		}
 		for _, p := range s.Pauses() {
-			paused[p.GetWindow()] = true
+			paused[turn{p.GetWindow(), p.GetScope()}] = true
 		}
 	})
 	now := a.o.Clock.Now()
 	var out []*logpb.Command
 	for _, w := range windows {
 		left, open := left(w, now.Wall)
-		last, tried := t[w.GetName()]
-		if !open || paused[w.GetName()] || tried && now.Boot-last < reopenAfter {
-			continue
+		for _, scope := range scopes(w) {
+			key := turn{w.GetName(), scope}
+			if !open {
+				delete(t, key)
+			} else if !paused[key] && t.again(key, now.Boot) {
+				out = append(out, &logpb.Command{What: &logpb.Command_Pause{Pause: &logpb.PauseCommand{
+					Scope: scope, By: "window " + w.GetName(), Reason: w.GetReason(), For: int64(left), Window: w.GetName(),
+				}}})
+			}
 		}
-		t[w.GetName()] = now.Boot
-		out = append(out, &logpb.Command{What: &logpb.Command_Pause{Pause: &logpb.PauseCommand{
-			Scope: "all", By: "window " + w.GetName(), Reason: w.GetReason(), For: int64(left), Window: w.GetName(),
-		}}})
+	}
+	return out
+}
+
+// again reports whether an opening is to be proposed now, and takes note of it.
+func (t turns) again(key turn, now time.Duration) bool {
+	last := t[key]
+	switch {
+	case last == nil:
+		t[key] = &try{now, reopenFirst}
+	case now-last.at < last.wait:
+		return false
+	default:
+		last.at, last.wait = now, min(2*last.wait, reopenMost)
+	}
+	return true
+}
+
+// scopes are what a window pauses.
+func scopes(w *logpb.Window) []string {
+	if len(w.GetServices()) == 0 {
+		return []string{"all"}
+	}
+	out := make([]string, len(w.GetServices()))
+	for i, s := range w.GetServices() {
+		out[i] = "service:" + s
 	}
 	return out
 }
