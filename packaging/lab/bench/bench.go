@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -14,9 +13,9 @@ import (
 	"github.com/salveops/salve/packaging/lab/rig"
 )
 
-// Options of a run. There are no hidden defaults; main's flags have them.
+// Options of a run about the agent. There are no hidden defaults; main's flags have them.
 type Options struct {
-	Out     string // Markdown file that takes the tables
+	Common
 	Agent   string // salve-agent; "": beside this program
 	Service string // lab service; "": beside this program
 	Monit   string
@@ -24,10 +23,6 @@ type Options struct {
 	Sizes   []int    // numbers of services
 	Tries   int
 	Rest    time.Duration // how long each tool is watched at rest
-	Seed    int64
-	GoBench bool
-	Command string    // as it was typed, for the report
-	Log     io.Writer // progress
 }
 
 func (o *Options) validate() error {
@@ -63,7 +58,7 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Bench is one run.
+// Bench is one run about the agent.
 type Bench struct {
 	opts   Options
 	dice   *rand.Rand
@@ -90,7 +85,7 @@ func (b *Bench) Run(ctx context.Context) error {
 	if b.opts.GoBench {
 		b.logf("go benchmarks")
 		var err error
-		if b.result.Go, err = goBenchmarks(ctx); err != nil {
+		if b.result.Go, err = goBenchmarks(ctx, agentPackages); err != nil {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ func TestTryOnRealSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.close()
-	b := &Bench{opts: Options{Log: io.Discard}, dice: rand.New(rand.NewPCG(1, 0))}
+	b := &Bench{opts: Options{Common: Common{Log: io.Discard}}, dice: rand.New(rand.NewPCG(1, 0))}
 	r := &restarter{ward: w, group: w.at0}
 	if took, err := b.try(t.Context(), crash, r.patient(crash, 0)); err != nil || took <= 0 {
 		t.Errorf("crash: %v, %v", took, err)

@@ -11,12 +11,15 @@ import (
 	"strings"
 )
 
-// goPackages have the benchmarks of the paths that a sample and a decision take.
-var goPackages = []string{
+// agentPackages have the benchmarks of the paths that a sample and a decision take.
+var agentPackages = []string{
 	"./agent/internal/observe/...",
 	"./pkg/series", "./pkg/expr", "./pkg/rule", "./pkg/healing",
 	"./agent/internal/heal", "./agent/internal/journal",
 }
+
+// controllerPackages have the benchmarks of the path that a command takes, and of what Raft keeps its log in.
+var controllerPackages = []string{"./controller/internal/..."}
 
 // GoBench is one line of `go test -bench`.
 type GoBench struct {
@@ -29,8 +32,8 @@ type GoBench struct {
 }
 
 // goBenchmarks runs the benchmarks of the module that contains the working directory.
-func goBenchmarks(ctx context.Context) ([]GoBench, error) {
-	args := append([]string{"test", "-run=^$", "-bench=.", "-benchmem", "-benchtime=0.5s"}, goPackages...)
+func goBenchmarks(ctx context.Context, packages []string) ([]GoBench, error) {
+	args := append([]string{"test", "-run=^$", "-bench=.", "-benchmem", "-benchtime=0.5s"}, packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

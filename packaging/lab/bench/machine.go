@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -17,11 +18,8 @@ type Machine struct {
 	Cores   int
 	CPU     string
 	Kernel  string
-	System  string // distribution
-	Systemd string
-	Monit   string
-	Go      string
-	Salve   string
+	System  string   // distribution
+	With    []string // the peers, and Salve
 	Command string
 	Seed    int64
 	Tries   int
@@ -29,25 +27,33 @@ type Machine struct {
 	Ended   time.Time
 }
 
+// describe says where the agent is measured.
 func describe(o Options) Machine {
+	m := machine(firstLine("systemctl", "--version"), firstLine(o.Monit, "--version"), runtime.Version(),
+		firstLine(o.Agent, "--version"))
+	m.Command, m.Seed, m.Tries, m.Rest = o.Command, o.Seed, o.Tries, o.Rest
+	return m
+}
+
+// machine is this one, with programs.
+func machine(with ...string) Machine {
 	m := Machine{
-		Cores:   runtime.NumCPU(),
-		CPU:     field("/proc/cpuinfo", "model name", ":"),
-		System:  strings.Trim(field("/etc/os-release", "PRETTY_NAME", "="), `"`),
-		Systemd: firstLine("systemctl", "--version"),
-		Monit:   firstLine(o.Monit, "--version"),
-		Go:      runtime.Version(),
-		Salve:   firstLine(o.Agent, "--version"),
-		Command: o.Command,
-		Seed:    o.Seed,
-		Tries:   o.Tries,
-		Rest:    o.Rest,
+		Cores:  runtime.NumCPU(),
+		CPU:    field("/proc/cpuinfo", "model name", ":"),
+		System: strings.Trim(field("/etc/os-release", "PRETTY_NAME", "="), `"`),
+		With:   with,
 	}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		m.Kernel = unix.ByteSliceToString(u.Release[:])
 	}
 	return m
+}
+
+// headline is the first line of a report.
+func (m *Machine) headline() string {
+	return fmt.Sprintf("Measured %s in one run: %d cores (%s), Linux %s, %s; %s.\n", m.Ended.UTC().Format("2006-01-02"),
+		m.Cores, m.CPU, m.Kernel, m.System, strings.Join(m.With, "; "))
 }
 
 // field is the value of the first line of a file that begins with key.

@@ -19,12 +19,11 @@ const (
 func (r *Result) Markdown() string {
 	var b strings.Builder
 	m := r.Machine
-	fmt.Fprintf(&b, "Measured %s in one run: %d cores (%s), Linux %s, %s, %s; %s; %s; %s.\n",
-		m.Ended.UTC().Format("2006-01-02"), m.Cores, m.CPU, m.Kernel, m.System, m.Systemd, m.Monit, m.Go, m.Salve)
+	fmt.Fprint(&b, m.headline())
 	fmt.Fprintf(&b, "Command: `%s` (seed %d, %d tries, %v at rest).\n\n", m.Command, m.Seed, m.Tries, m.Rest)
 	r.faultTable(&b)
 	r.budgetTable(&b)
-	r.goTable(&b)
+	goTable(&b, r.Go)
 	return b.String()
 }
 
@@ -66,12 +65,12 @@ func (t *Tries) String() string {
 }
 
 // goTable lists the Go benchmarks.
-func (r *Result) goTable(b *strings.Builder) {
-	if len(r.Go) == 0 {
+func goTable(b *strings.Builder, all []GoBench) {
+	if len(all) == 0 {
 		return
 	}
 	fmt.Fprint(b, "Go benchmarks:\n\n| package | benchmark | time | bytes | allocations | |\n|---|---|---|---|---|---|\n")
-	for _, g := range r.Go {
+	for _, g := range all {
 		fmt.Fprintf(b, "| %s | %s | %v | %.0f | %.0f | %s |\n", g.Package, g.Name, rounded(g.NS), g.Bytes, g.Allocs, g.Extra)
 	}
 }

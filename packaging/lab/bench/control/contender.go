@@ -1,0 +1,80 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/salveops/salve/packaging/lab/load"
+	"github.com/salveops/salve/packaging/lab/rig"
+)
+
+// Names of the contenders in the report.
+const (
+	nameSalve = "Salve"
+	nameFast  = "Salve, fast profile"
+	nameEtcd  = "etcd"
+)
+
+// contender is a replicated store under test. One of them runs at a time; each start is with empty data.
+type contender interface {
+	name() string
+	// start brings up n nodes and returns when they have a leader that all follow.
+	start(ctx context.Context, n int) error
+	// stop ends all nodes and throws their data away.
+	stop()
+	nodes() []*process
+	// reign is which node leads and in which term, as the node itself says.
+	reign(ctx context.Context) (reign, error)
+	// follows reports whether a node knows a leader.
+	follows(ctx context.Context, node int) bool
+	// callers are n callers that are connected. Numbers must not fall from one call to the next.
+	callers(ctx context.Context, n int) ([]load.Caller, error)
+	// stand connects one caller that will not let a lost leader keep it from trying.
+	stand(ctx context.Context) error
+	// next lets that caller do one operation right after node dead, which led, was killed, and says how long
+	// after since it was committed.
+	next(ctx context.Context, dead int, since time.Time) (time.Duration, error)
+	// check is an error if something happened that makes the figures worthless.
+	check() error
+}
+
+// reign is a leader and its term.
+type reign struct {
+	node int
+	term uint64
+}
+
+// perConn is how many callers share one TCP connection, with every contender. It is what a controller takes.
+const perConn = 256
+
+// commandSize is the size of a command in bytes, with every contender.
+const commandSize = 200
+
+// awaitLeader waits until there is a leader that all nodes follow.
+func awaitLeader(ctx context.Context, c contender) error {
+	err := poll(ctx, "all nodes follow a leader", func(ctx context.Context) bool {
+		if _, err := c.reign(ctx); err != nil {
+			return false
+		}
+		for i, p := range c.nodes() {
+			if !p.alive() || !c.follows(ctx, i) {
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", c.name(), err, logs(c.nodes()))
+	}
+	return nil
+}
+
+// logs are the last lines of each node.
+func logs(all []*process) string {
+	text := ""
+	for i, p := range all {
+		text += fmt.Sprintf("node %d (runs: %t): …\n%s\n", i, p.alive(), rig.LastLines(p.log, 10))
+	}
+	return text
+}
