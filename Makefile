@@ -56,6 +56,7 @@ missing:
 	need '/usr/sbin/pgbouncer' PgBouncer pgbouncer 'connection pools'; \
 	need '/usr/lib/postgresql/*/bin/postgres' PostgreSQL postgresql 'connection pools'; \
 	need '/usr/bin/prometheus-alertmanager' Alertmanager prometheus-alertmanager 'messages to Alertmanager'; \
+	need '/usr/bin/etcd' etcd etcd-server 'the benchmark beside it'; \
 	if [ "$$n" = 1 ] && [ "$${SALVE_TEST_REQUIRE:-}" = all ]; then exit 1; fi
 
 .PHONY: demo
@@ -65,7 +66,7 @@ demo: build ## break seven services for real and watch them being healed (KEEP=1
 	bin/salve-demo
 
 .PHONY: bench
-bench: build ## measure beside Monit and systemd's own restart; writes agent/BENCHMARKS.md
+bench: build ## measure beside Monit, systemd and etcd; writes agent/ and controller/BENCHMARKS.md (BENCHFLAGS='--only controller')
 	$(BUILD) -o bin/lab-service ./packaging/lab/service
 	$(BUILD) -o bin/salve-bench ./packaging/lab/bench
 	bin/salve-bench $(BENCHFLAGS)
