@@ -179,7 +179,10 @@ func (s *State) failed(m *logpb.Delivery, c *logpb.Delivered) {
 			return
 		}
 	}
-	if tries := m.GetTries(); tries&(tries-1) == 0 { // said at the first failure, then ever more rarely
+	switch tries := m.GetTries(); {
+	case over(m):
+		s.mailed(m, "%s could not be reached: %s", m.GetNotifier(), m.GetError())
+	case tries&(tries-1) == 0: // said at the first failure, then ever more rarely
 		s.mailed(m, "%s could not be reached, trying on: %s", m.GetNotifier(), m.GetError())
 	}
 }
