@@ -39,7 +39,7 @@ func bootstrap() *logpb.Command {
 
 func pause(reason string) *logpb.Command {
 	return &logpb.Command{What: &logpb.Command_Pause{Pause: &logpb.PauseCommand{
-		Scope: "host:" + reason, By: "kim", Reason: reason, For: int64(3600e9)}}}
+		Scope: "unit:" + reason, By: "kim", Reason: reason, For: int64(3600e9)}}}
 }
 
 func entry(index uint64, cs ...*logpb.Command) *raft.Log {

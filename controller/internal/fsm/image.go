@@ -128,3 +128,21 @@ func (s snapshot) Persist(sink raft.SnapshotSink) error {
 
 // Release has nothing to release.
 func (s snapshot) Release() {}
+
+// Begin is an image of the state in a backup after one more entry, and that entry's index. Errors: see Read; and
+// state.ErrStop if the entry begins no generation.
+func Begin(backup io.Reader, entry *logpb.Entry) (b []byte, index uint64, err error) {
+	s, err := Read(backup)
+	if err != nil {
+		return nil, 0, err
+	}
+	before := s.Generation()
+	if _, err := s.Apply(s.Index()+1, entry); err != nil {
+		return nil, 0, err
+	}
+	if s.Generation() == before {
+		return nil, 0, fmt.Errorf("%w: the entry begins no new generation", state.ErrStop)
+	}
+	b, err = image(s.Snapshot())
+	return b, s.Index(), err
+}

@@ -1,0 +1,92 @@
+package node
+
+import (
+	"io"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+)
+
+const (
+	rpcTimeout = 5 * time.Second // of one exchange; Raft allows more for a snapshot
+	maxAppend  = 4 << 20         // bytes of entries in one message, at least one entry
+)
+
+// wire is Raft's transport, with two additions. Raft dials addresses, and whoever answers there may not be the peer
+// that is meant; so the address carries the peer's ID, and the line compares. And Raft bounds how many entries it
+// sends at once, but not how long they are.
+type wire struct {
+	*raft.NetworkTransport
+}
+
+var (
+	_ raft.Transport   = wire{}
+	_ raft.WithPreVote = wire{}
+	_ raft.WithClose   = wire{}
+)
+
+func newWire(l *line, log hclog.Logger) wire {
+	return wire{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: l, MaxPool: 4, Timeout: rpcTimeout, Logger: log,
+	})}
+}
+
+// meant is the address of a peer with its ID.
+func meant(id raft.ServerID, address raft.ServerAddress) raft.ServerAddress {
+	return raft.ServerAddress(id) + "@" + address
+}
+
+// bound cuts off the entries that are too many for one message. Raft sends the rest in the next, for it goes on
+// after the last entry of the request, which is shared with it.
+func bound(r *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
+	size := 0
+	for i, e := range r.Entries {
+		size += len(e.Data)
+		if i > 0 && size > maxAppend {
+			r.Entries = r.Entries[:i]
+			break
+		}
+	}
+	return r
+}
+
+func (w wire) AppendEntries(id raft.ServerID, at raft.ServerAddress, q *raft.AppendEntriesRequest,
+	a *raft.AppendEntriesResponse) error {
+	return w.NetworkTransport.AppendEntries(id, meant(id, at), bound(q), a)
+}
+
+func (w wire) AppendEntriesPipeline(id raft.ServerID, at raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := w.NetworkTransport.AppendEntriesPipeline(id, meant(id, at))
+	if err != nil {
+		return nil, err
+	}
+	return pipeline{p}, nil
+}
+
+func (w wire) RequestVote(id raft.ServerID, at raft.ServerAddress, q *raft.RequestVoteRequest,
+	a *raft.RequestVoteResponse) error {
+	return w.NetworkTransport.RequestVote(id, meant(id, at), q, a)
+}
+
+func (w wire) RequestPreVote(id raft.ServerID, at raft.ServerAddress, q *raft.RequestPreVoteRequest,
+	a *raft.RequestPreVoteResponse) error {
+	return w.NetworkTransport.RequestPreVote(id, meant(id, at), q, a)
+}
+
+func (w wire) InstallSnapshot(id raft.ServerID, at raft.ServerAddress, q *raft.InstallSnapshotRequest,
+	a *raft.InstallSnapshotResponse, data io.Reader) error {
+	return w.NetworkTransport.InstallSnapshot(id, meant(id, at), q, a, data)
+}
+
+func (w wire) TimeoutNow(id raft.ServerID, at raft.ServerAddress, q *raft.TimeoutNowRequest,
+	a *raft.TimeoutNowResponse) error {
+	return w.NetworkTransport.TimeoutNow(id, meant(id, at), q, a)
+}
+
+// pipeline bounds what is sent without waiting for the answer before.
+type pipeline struct{ raft.AppendPipeline }
+
+func (p pipeline) AppendEntries(q *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	return p.AppendPipeline.AppendEntries(bound(q), a)
+}
