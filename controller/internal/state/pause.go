@@ -128,6 +128,11 @@ func (s *State) remind(p *logpb.Pause) {
 	text := fmt.Sprintf("%s has been paused for %v by %s: %s", p.GetScope(), asDuration(s.now()-p.GetFrom()), p.GetBy(),
 		p.GetReason())
 	s.note("controller", "pause", "%s: %s", p.GetId(), text)
+	for _, m := range sorted(s.derived.waiting, compareDeliveries) {
+		if Subject(m.GetKey()) == p.GetId() && m.GetState() != logpb.DeliveryState_DELIVERY_STATE_CLAIMED {
+			s.scrap(m) // that of another day, which nobody could be told
+		}
+	}
 	steps := s.ladder(defaultEscalation)
 	if len(steps) == 0 {
 		return
