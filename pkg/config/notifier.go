@@ -135,6 +135,9 @@ func (l *loader) decodeAlertmanager(n *Notifier, b *block) {
 	}
 	for _, w := range list {
 		wrong := checkURL(w.text)
+		if wrong == "" && strings.ContainsAny(w.text, "?#") {
+			wrong = "it is the beginning of a URL, which /api/v2/alerts comes after"
+		}
 		if wrong == "" && secret {
 			wrong = checkSecretURL(w.text)
 		}
