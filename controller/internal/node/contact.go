@@ -12,6 +12,7 @@ import (
 type contact struct {
 	seen    atomic.Int64 // when it was heard, nanoseconds since 1970 by the wall clock: for people only
 	format  atomic.Uint32
+	api     atomic.Pointer[string] // where agents and people reach the peer, nil: not known
 	problem atomic.Pointer[string] // why it could not be reached, nil: it could
 }
 
@@ -52,6 +53,9 @@ func (c *contacts) of(id raft.ServerID) *contact {
 func (c *contacts) heard(g *greeting) {
 	of := c.of(g.id())
 	of.format.Store(g.Format)
+	if g.API != "" {
+		of.api.Store(&g.API)
+	}
 	of.seen.Store(time.Now().UnixNano())
 }
 

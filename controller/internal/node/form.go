@@ -21,7 +21,7 @@ const lookEvery = 500 * time.Millisecond
 func (n *Node) hello() *greeting {
 	return &greeting{
 		Name: n.self.name, Identity: n.self.identity, Cluster: n.self.belongs(), State: n.hasState(),
-		Format: state.Format, Level: n.level(),
+		Format: state.Format, Level: n.level(), API: n.o.API,
 	}
 }
 

@@ -50,6 +50,8 @@ type greeting struct {
 	// Format is the newest level of the log that the program knows, Level the one that its log is at.
 	Format uint32 `json:"format,omitempty"`
 	Level  uint32 `json:"level,omitempty"`
+	// API is where agents and people reach the node.
+	API string `json:"api,omitempty"`
 	// Wants is the ID of who should answer; for claim and raft.
 	Wants raft.ServerID `json:"wants,omitempty"`
 	// Seen are the IDs of all nodes without data that this one reaches, itself included, sorted; in answers to look.

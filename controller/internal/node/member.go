@@ -60,6 +60,20 @@ func (n *Node) PeerFormat() uint32 {
 	return format
 }
 
+// API is where agents and people reach a member, as its greeting said; "": not known. The leader has greeted
+// every follower that hears it.
+func (n *Node) API(name string) string {
+	if name == n.o.Name {
+		return n.o.API
+	}
+	if m := n.member(name); m != nil && n.line != nil {
+		if api := n.line.peers.of(m.ID).api.Load(); api != nil {
+			return *api
+		}
+	}
+	return ""
+}
+
 // contact is when a peer was last heard.
 func (n *Node) contact(id raft.ServerID) time.Time {
 	if n.line == nil {

@@ -39,6 +39,8 @@ type Options struct {
 	// Listen is the address of the Raft port, Advertise the one by which the peers reach it. "": the one of Peers
 	// whose host is Name, else what Listen says.
 	Listen, Advertise string
+	// API is where agents and people reach this node; peers learn it from its greeting. "": they do not.
+	API string
 	// Peers are the Raft addresses of the nodes that form the cluster together, with or without this one's own. They
 	// are used only while this node has no data.
 	Peers []string
