@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	"github.com/salveops/salve/proto/adminpb"
 )
@@ -40,20 +41,11 @@ func (s *Server) AddPeer(ctx context.Context, r *adminpb.AddPeerRequest) (*admin
 	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
 		return nil, invalid("address %q: it must be host:port, where the node's Raft listens", address)
 	}
-	peers, err := s.peers(ctx)
-	if err != nil {
+	if err := s.leading.prove(ctx); err != nil {
 		return nil, err
-	}
-	for _, p := range peers {
-		switch {
-		case p.GetId() == id && p.GetAddress() != address:
-			return nil, precondition("node %s is a peer at %s: remove it before it comes back at another address", id, p.GetAddress())
-		case p.GetId() != id && p.GetAddress() == address:
-			return nil, precondition("node %s is the peer at %s", p.GetId(), address)
-		}
 	}
 	if err := s.o.Cluster.AddPeer(ctx, id, address); err != nil {
-		return nil, err
+		return nil, clusterFault(err)
 	}
 	s.log.Info("peer added", "peer", id, "address", address, "by", who)
 	return &adminpb.AddPeerResponse{At: s.at(nil)}, nil
@@ -74,10 +66,21 @@ func (s *Server) RemovePeer(ctx context.Context, r *adminpb.RemovePeerRequest) (
 		return nil, err
 	}
 	if err := s.o.Cluster.RemovePeer(ctx, id); err != nil {
-		return nil, err
+		return nil, clusterFault(err)
 	}
 	s.log.Info("peer removed", "peer", id, "by", who)
 	return &adminpb.RemovePeerResponse{At: s.at(nil)}, nil
+}
+
+// clusterFault is what the cluster could not do, or would not.
+func clusterFault(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return proposeFault(err)
+	}
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	return precondition("%v", err)
 }
 
 // removable says whether the voters that stay, and were heard of late, are enough to go on.
@@ -131,7 +134,7 @@ func (s *Server) TransferLeadership(
 	st := s.o.Node.Standing()
 	if to != st.ID {
 		if err := s.o.Cluster.Transfer(ctx, to); err != nil {
-			return nil, err
+			return nil, clusterFault(err)
 		}
 		s.log.Info("leadership handed over", "to", to, "by", who)
 	}
@@ -214,7 +217,7 @@ func (s *Server) Restore(in grpc.ClientStreamingServer[adminpb.RestoreRequest, a
 	}
 	before := s.at(nil).GetGeneration()
 	if err := s.o.Backups.Restore(ctx, &pieces{in: in, piece: m.GetChunk(), left: maxBackup}, who); err != nil {
-		return err
+		return clusterFault(err)
 	}
 	at := s.newGeneration(ctx, before)
 	s.log.Warn("restored from a backup: everything is paused until a person resumes", "by", who, "generation", at.GetGeneration())

@@ -43,6 +43,12 @@ func (t teller) deed(a *Attempt) string {
 // deed is an attempt in one sentence: what was done, and what came of it.
 func deed(a *Attempt) string {
 	s := verb(a.Kind) + " " + a.Target
+	if a.Kind == "" && a.Target == "" { // nothing but its beginning is known
+		s = "began"
+		if a.Plan != "" {
+			s += " to " + a.Plan
+		}
+	}
 	if a.Remedy != "" {
 		s += " (" + a.Remedy + ")"
 	}

@@ -99,7 +99,8 @@ const offClock = 2 * time.Second
 
 // inOrder puts the events of several hosts in the order in which they happened. Lines come late when a
 // host was cut off, and the hosts' clocks may differ; so each host's own times are moved by the least
-// difference that was seen between its clock and the arrival of a line. What differs much is said.
+// difference that was seen between its clock and the arrival of a line. What differs much is said. A host
+// tells its lines in order, so none is before the one that it told before, whatever its clock did.
 func inOrder(events []*logpb.TimelineEvent, opened time.Time) (out []Event, notes []string) {
 	least := map[string]int64{}
 	for _, e := range events {
@@ -108,12 +109,13 @@ func inOrder(events []*logpb.TimelineEvent, opened time.Time) (out []Event, note
 			least[e.GetHost()] = d
 		}
 	}
-	said := map[string]bool{}
+	said, last := map[string]bool{}, map[string]int64{}
 	for _, e := range events {
 		ev := eventOfFleet(e)
 		if e.GetHostAt() != 0 {
 			d := least[e.GetHost()]
-			ev.At = instant(e.GetHostAt() + d)
+			last[e.GetHost()] = max(last[e.GetHost()], e.GetHostAt()+d)
+			ev.At = instant(last[e.GetHost()])
 			if !said[e.GetHost()] && time.Duration(d).Abs() >= offClock {
 				said[e.GetHost()] = true
 				notes = append(notes, clockNote(ev.Host, time.Duration(d)))

@@ -50,6 +50,9 @@ func (r *recalled) take(e Event) {
 	switch e.Type {
 	case "intent":
 		r.intended, r.intent, a.Offset = e.At, true, e.Offset
+		if remedy, plan, ok := strings.Cut(e.Text, " begins: "); ok && a.Remedy == "" {
+			a.Remedy, a.Plan = remedy, plan // until its end says more
+		}
 	case "act":
 		if r.intent && !r.happened {
 			a.Act = between(r.intended, e.At)

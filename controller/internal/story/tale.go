@@ -58,6 +58,7 @@ type Event struct {
 // Attempt is one run of one remedy.
 type Attempt struct {
 	Host, ID, Remedy, Kind, Target, By string
+	Plan                               string // what it is about to do, of one that has not ended
 	Phase                              string // as of the agent: "intended", "acted", "judged", …
 	Outcome, Reason, Error             string
 	Offset, Act, Verify                *time.Duration
