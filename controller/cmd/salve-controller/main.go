@@ -1,0 +1,76 @@
+// Command salve-controller is one node of the controller: it coordinates the repairs of a fleet, and asks people.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/pflag"
+
+	"github.com/salveops/salve/controller"
+	"github.com/salveops/salve/pkg/version"
+)
+
+const usage = `Usage: salve-controller [flags]
+
+Runs one node of the controller. SIGHUP makes it read its configuration again.
+
+Exit codes: 0 ended as asked; 1 an error, told on standard error; 2 wrong usage.
+
+Flags:
+`
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	flags := pflag.NewFlagSet("salve-controller", pflag.ContinueOnError)
+	config := flags.String("config", "/etc/salve/controller.hcl", "configuration file")
+	dev := flags.Bool("dev", false, "one node without configuration, in a folder that goes with it; for trying things out")
+	level := flags.String("log-level", "info", "trace, debug, info, warn or error")
+	json := flags.Bool("log-json", false, "log JSON lines")
+	showVersion := flags.Bool("version", false, "print the version and exit")
+	flags.Usage = func() { fmt.Fprint(os.Stderr, usage+flags.FlagUsages()) }
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			return 0
+		}
+		return misused(err)
+	}
+	if *showVersion {
+		fmt.Println("salve-controller", version.String())
+		return 0
+	}
+	logLevel := hclog.LevelFromString(*level)
+	switch {
+	case flags.NArg() > 0:
+		return misused(fmt.Errorf("unknown argument %q", flags.Arg(0)))
+	case logLevel == hclog.NoLevel:
+		return misused(fmt.Errorf("unknown log level %q: use trace, debug, info, warn or error", *level))
+	case *dev && flags.Changed("config"):
+		return misused(errors.New("--dev needs no --config"))
+	}
+	options := controller.Options{ConfigFile: *config, Dev: *dev,
+		Log: hclog.New(&hclog.LoggerOptions{Name: "salve-controller", Level: logLevel, JSONFormat: *json})}
+	if *dev {
+		options.ConfigFile = ""
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := controller.Run(ctx, options); err != nil {
+		fmt.Fprintln(os.Stderr, "salve-controller:", err)
+		return 1
+	}
+	return 0
+}
+
+func misused(err error) int {
+	fmt.Fprintf(os.Stderr, "salve-controller: %v\nTry salve-controller --help.\n", err)
+	return 2
+}

@@ -1,0 +1,107 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/salveops/salve/pkg/config"
+	sender "github.com/salveops/salve/pkg/notify"
+)
+
+// load reads the node's file; an error has every problem with its place.
+func (c *controller) load() (*config.ControllerFile, error) {
+	file, diags := config.LoadController(c.o.ConfigFile, config.LoadOptions{})
+	if diags.HasErrors() {
+		return nil, errors.New(problems(diags))
+	}
+	for _, w := range file.Warnings {
+		c.log.Warn("configuration", "warning", config.Line(w))
+	}
+	return file, nil
+}
+
+// problems renders diagnostics for an error.
+func problems(diags hcl.Diagnostics) string {
+	var b strings.Builder
+	if err := config.Render(&b, diags, false); err != nil {
+		return errors.Join(diags, err).Error()
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// dev is a configuration that needs no file: one node in a folder that goes with it.
+func (c *controller) dev() error {
+	dir, err := os.MkdirTemp("", "salve-controller-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	c.onStop("folder", func() error { return os.RemoveAll(dir) })
+	path := dir + "/controller.hcl"
+	text := fmt.Sprintf("node = \"dev\"\ndata = %q\nnotifier \"journald\" \"log\" {}\n"+
+		"escalation \"default\" {\n  step {\n    notify = [\"journald.log\"]\n  }\n}\n", dir+"/data")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	c.o.ConfigFile = path
+	c.log.Warn("FOR DEVELOPMENT: one node, nothing survives its end, anybody on this machine may do anything",
+		"folder", dir)
+	return nil
+}
+
+// reload takes over what can change while the node runs. What can refuse it comes first, and the swap last.
+func (c *controller) reload() error {
+	file, err := c.load()
+	if err != nil {
+		return err
+	}
+	if err := c.fixed(file); err != nil {
+		return err
+	}
+	if _, err := sendersOf(file); err != nil {
+		return err
+	}
+	if err := c.arbiter.Configure(file.Replicated(), true); err != nil {
+		return err
+	}
+	c.log.Info("configuration loaded", "digest", file.Digest)
+	return nil
+}
+
+// fixed refuses changes of what is opened once, at the start.
+func (c *controller) fixed(file *config.ControllerFile) error {
+	old := c.file
+	for name, change := range map[string][2]string{
+		"node": {old.Node, file.Node}, "data": {old.Data, file.Data},
+		"listen": {fmt.Sprint(old.Listen), fmt.Sprint(file.Listen)}, "raft": {fmt.Sprint(old.Raft), fmt.Sprint(file.Raft)},
+		"heartbeat": {heartbeatText(old), heartbeatText(file)},
+	} {
+		if change[0] != change[1] {
+			return fmt.Errorf("%s changed: that takes a restart of the controller", name)
+		}
+	}
+	return nil
+}
+
+func heartbeatText(file *config.ControllerFile) string {
+	if file.Heartbeat == nil {
+		return ""
+	}
+	return fmt.Sprint(file.Heartbeat.URL, file.Heartbeat.Every)
+}
+
+// sendersOf are this node's ways to people.
+func sendersOf(file *config.ControllerFile) (map[string]sender.Sender, error) {
+	out := make(map[string]sender.Sender, len(file.Notifiers))
+	for _, n := range file.Notifiers {
+		s, err := sender.New(n, sender.Deps{Host: file.Node})
+		if err != nil {
+			return nil, err
+		}
+		out[n.ID()] = s
+	}
+	return out, nil
+}

@@ -1,0 +1,171 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/grpc"
+
+	"github.com/salveops/salve/controller/internal/adminapi"
+	"github.com/salveops/salve/controller/internal/agentapi"
+	"github.com/salveops/salve/controller/internal/arbiter"
+	"github.com/salveops/salve/controller/internal/fsm"
+	"github.com/salveops/salve/controller/internal/node"
+	"github.com/salveops/salve/controller/internal/web"
+	"github.com/salveops/salve/pkg/transport"
+	"github.com/salveops/salve/pkg/version"
+)
+
+// plumbing are the node's parts.
+type plumbing struct {
+	metrics  *prometheus.Registry
+	fsm      *fsm.FSM
+	node     *node.Node
+	arbiter  *arbiter.Arbiter
+	agents   *agentapi.Server
+	admin    *adminapi.Server
+	web      *web.Server
+	grpc     *grpc.Server
+	listener net.Listener
+}
+
+// build makes the parts, in the order in which they need one another.
+func (c *controller) build(ctx context.Context) (err error) {
+	if c.o.Dev {
+		if err := c.dev(); err != nil {
+			return err
+		}
+	}
+	if c.file, err = c.load(); err != nil {
+		return err
+	}
+	c.metrics = prometheus.NewRegistry()
+	c.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if c.lines, err = transport.New(transport.Options{Log: c.log.Named("transport")}); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{
+		c.listen, c.openNode, c.buildArbiter, c.buildAgents, c.buildAdmin, c.buildWeb,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return c.arbiter.Configure(c.file.Replicated(), false)
+}
+
+// listen opens the port for agents and people before the node greets its peers, which learn it from there.
+func (c *controller) listen(ctx context.Context) (err error) {
+	c.grpc, c.listener, err = c.lines.GRPC(ctx, c.file.Listen.GRPC,
+		grpc.ChainUnaryInterceptor(adminapi.Unary(c.log)), grpc.ChainStreamInterceptor(adminapi.Stream(c.log)))
+	if err != nil {
+		return fmt.Errorf("listen for agents and operators: %w", err)
+	}
+	c.onStop("gRPC", func() error {
+		c.grpc.Stop()
+		return nil
+	})
+	return nil
+}
+
+func (c *controller) grpcAddress() string { return c.listener.Addr().String() }
+
+func (c *controller) openNode(ctx context.Context) (err error) {
+	c.fsm = fsm.New(fsm.Options{Log: c.log.Named("fsm"), Fatal: func(err error) {
+		select {
+		case c.fatal <- err:
+		default:
+		}
+	}})
+	peers := make([]string, len(c.file.Raft.Peers))
+	advertise := ""
+	for i, p := range c.file.Raft.Peers {
+		peers[i] = p.Address
+		if p.ID == c.file.Node {
+			advertise = p.Address
+		}
+	}
+	c.node, err = node.Open(ctx, node.Options{
+		Name: c.file.Node, Dir: c.file.Data, Listen: c.file.Listen.Raft, Advertise: advertise, API: c.grpcAddress(),
+		Peers: peers, BootstrapExpect: c.file.Raft.BootstrapExpect, Profile: c.file.Raft.Profile, Line: c.lines,
+		FSM: c.fsm, Log: c.log.Named("node"),
+	})
+	if err != nil {
+		return fmt.Errorf("open node: %w", err)
+	}
+	c.onStop("node", c.node.Close)
+	return nil
+}
+
+func (c *controller) buildArbiter(context.Context) (err error) {
+	c.arbiter, err = arbiter.New(arbiter.Options{
+		Node: c.node, Replica: c.fsm, Clock: c.o.Clock, ID: c.file.Node, Data: c.file.Data, Log: c.log,
+		Metrics: c.metrics, Address: c.node.API, Forward: arbiter.Forward(c.file.Node, c.dial), PeerFormat: c.peerFormat,
+	})
+	if err != nil {
+		return err
+	}
+	c.arbiter.Register(c.grpc)
+	return nil
+}
+
+func (c *controller) dial(ctx context.Context, address string) (*grpc.ClientConn, error) {
+	return c.lines.Client(ctx, address)
+}
+
+func (c *controller) buildAgents(context.Context) (err error) {
+	c.agents, err = agentapi.New(agentapi.Options{
+		Arbiter: c.arbiter, Replica: c.fsm, Clock: c.o.Clock, Leader: c.leader, Data: c.file.Data, Log: c.log,
+	})
+	if err != nil {
+		return err
+	}
+	c.agents.Register(c.grpc)
+	return nil
+}
+
+func (c *controller) buildAdmin(context.Context) error {
+	c.admin = adminapi.New(adminapi.Options{
+		Version: version.Get().String(), Proposer: c.arbiter, Store: c.fsm, Node: standing{c}, Cluster: cluster{c.node},
+		Backups: backups{c}, Sessions: c.agents, Evidence: c.agents.Store(), Clock: c.o.Clock, Log: c.log,
+	})
+	c.admin.Register(c.grpc)
+	return nil
+}
+
+func (c *controller) buildWeb(context.Context) error {
+	c.metrics.MustRegister(web.NewCollector(c.admin))
+	c.web = web.New(web.Options{
+		Admin: c.admin, Address: c.file.Listen.HTTP, Listen: c.lines, Metrics: c.metrics, Unready: c.admin.Unready, Log: c.log,
+	})
+	return nil
+}
+
+// parts are what runs side by side.
+func (c *controller) parts() map[string]func(context.Context) error {
+	parts := map[string]func(context.Context) error{
+		"arbiter": c.arbiter.Run,
+		"agents":  c.agents.Run,
+		"gRPC":    c.serve,
+	}
+	if c.file.Listen.HTTP != "" {
+		parts["web"] = c.web.Run
+	}
+	return parts
+}
+
+// serve answers agents and operators until ctx ends.
+func (c *controller) serve(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		c.admin.Stop()
+		c.grpc.Stop()
+	})
+	defer stop()
+	if err := c.grpc.Serve(c.listener); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
