@@ -31,8 +31,9 @@ help: ## print this
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: build
-build: ## build bin/salve-agent and bin/salve
+build: ## build bin/salve-agent, bin/salve-controller and bin/salve
 	$(BUILD) -o bin/salve-agent ./agent/cmd/salve-agent
+	$(BUILD) -o bin/salve-controller ./controller/cmd/salve-controller
 	$(BUILD) -o bin/salve ./controller/cmd/salve
 
 .PHONY: test
