@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/salveops/salve/proto/logpb"
 )
 
@@ -46,10 +48,11 @@ func (s *State) hello(c *logpb.Hello) *logpb.Result {
 	for _, r := range c.GetRunning() {
 		s.running(h, r)
 	}
-	return &logpb.Result{What: &logpb.Result_Welcome{Welcome: &logpb.Welcome{
-		Epoch: h.GetEpoch(), Generation: s.generation, Permits: s.PermitsOf(h.GetId()),
-		Stream: h.GetStream(), Mark: h.GetMark(),
-	}}}
+	w := &logpb.Welcome{Epoch: h.GetEpoch(), Generation: s.generation, Stream: h.GetStream(), Mark: h.GetMark()}
+	for _, p := range s.PermitsOf(h.GetId()) {
+		w.Permits = append(w.Permits, proto.CloneOf(p)) // the answer is read while the log goes on
+	}
+	return &logpb.Result{What: &logpb.Result_Welcome{Welcome: w}}
 }
 
 // older reports whether the agent has seen more of this generation's log than there is: then it is the
