@@ -40,8 +40,8 @@ type Listen struct {
 
 // Raft is how the nodes form a cluster.
 type Raft struct {
-	// BootstrapExpect is how many nodes without state must see each other before they form a cluster: more than half
-	// of the peers, so that two halves never form one each. Default: all of them.
+	// BootstrapExpect is how many nodes without state must see each other before they form a cluster: all peers, so
+	// that two halves never form one each. 0: this node waits to be added to a cluster. Default: all peers.
 	BootstrapExpect int
 	// Peers are all nodes, this one included. Without a raft block: this one alone.
 	Peers   []Peer

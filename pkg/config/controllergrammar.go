@@ -28,7 +28,7 @@ func controllerKinds() kinds {
 			{name: "http", typ: text, def: defaults.ControllerHTTP},
 		}},
 		"raft": {attrs: []attr{
-			{name: "bootstrap_expect", typ: integer, least: 1, most: maxPeers},
+			{name: "bootstrap_expect", typ: integer, least: 0, most: maxPeers},
 			{name: "peers", typ: texts},
 			{name: "profile", typ: text, def: defaults.RaftProfile, words: []string{RaftDefault, RaftFast}},
 		}},

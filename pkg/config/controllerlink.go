@@ -44,13 +44,10 @@ func (l *loader) linkPeers() {
 	if !l.fleet.expectSet {
 		r.BootstrapExpect = n
 	}
-	switch least := n/2 + 1; {
-	case n == 1 && r.BootstrapExpect > 1:
-		l.fail(l.fleet.expectAt, "Out of bounds", "bootstrap_expect is %d, and there are no other peers: peers names "+
-			"all nodes, this one included.", r.BootstrapExpect)
-	case r.BootstrapExpect < least || r.BootstrapExpect > n:
-		l.fail(l.fleet.expectAt, "Out of bounds", "bootstrap_expect is %d, and with %d peers it must be from %d to %d: "+
-			"half of them must never form a cluster of their own.", r.BootstrapExpect, n, least, n)
+	if r.BootstrapExpect != 0 && r.BootstrapExpect != n {
+		l.fail(l.fleet.expectAt, "Out of bounds", "bootstrap_expect is %d, and peers lists %d: it names all nodes "+
+			"that form the cluster together (1 with no raft peers). 0 is for a node that is added to a cluster later.",
+			r.BootstrapExpect, n)
 	}
 	if n%2 == 0 {
 		l.warn(l.fleet.peers[0].at, "Even number of peers", "%d nodes bear the loss of no more nodes than %d do.", n, n-1)
