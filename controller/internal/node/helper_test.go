@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/salveops/salve/controller/internal/fsm"
+	"github.com/salveops/salve/controller/internal/node/nodetest"
 	"github.com/salveops/salve/pkg/transport"
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -91,8 +92,7 @@ func (f *fleet) place(name string) {
 func (f *fleet) options(name string) Options {
 	o := Options{
 		Name: name, Dir: f.dirs[name], Listen: f.lines[name].address, Peers: f.peers, BootstrapExpect: len(f.peers),
-		Profile: "fast", Line: f.lines[name], FSM: newFSM(f.t), Log: hclog.New(&hclog.LoggerOptions{
-			Name: name, Level: hclog.Debug, Output: f.logs[name]}),
+		Profile: "fast", Line: f.lines[name], FSM: newFSM(f.t), Log: f.logs[name].logger(name),
 	}
 	f.tune(&o)
 	return o
@@ -221,6 +221,12 @@ func (l *portLine) Dial(ctx context.Context, address string) (net.Conn, error) {
 	return l.Transport.Dial(ctx, address)
 }
 
+func (l *portLine) cut(is bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.isCut = is
+}
+
 func (l *portLine) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -241,10 +247,23 @@ func (l *logBuffer) Write(b []byte) (int, error) {
 	return l.b.Write(b)
 }
 
+func (l *logBuffer) logger(name string) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Name: name, Level: hclog.Debug, Output: l})
+}
+
 func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+func newSelf(t testing.TB) *self {
+	t.Helper()
+	s, err := loadSelf(nodetest.NewMemStore(), "ctl-1", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func newFSM(t testing.TB) *fsm.FSM {

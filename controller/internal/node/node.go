@@ -242,7 +242,7 @@ func (n *Node) Healthy() error {
 	if err := n.guard.healthy(); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoStore, err)
 	}
-	if why := n.waiting.Load(); why != nil {
+	if why := n.waiting.Load(); why != nil && !n.hasState() {
 		return fmt.Errorf("%w: %s", ErrWaiting, *why)
 	}
 	servers := n.servers()

@@ -20,7 +20,7 @@ const (
 // default: followers notice a lost leader after half a second to one; a disk that stalls for a fifth of a second
 // is not noticed, for heartbeats do not touch the disk.
 //
-// fast: a third of that, for machines that are neither far apart nor overloaded.
+// fast: a quarter of that, for machines that are neither far apart nor overloaded.
 func configuration(profile string, log hclog.Logger) (*raft.Config, error) {
 	c := raft.DefaultConfig()
 	switch profile {
@@ -28,7 +28,7 @@ func configuration(profile string, log hclog.Logger) (*raft.Config, error) {
 		c.HeartbeatTimeout, c.ElectionTimeout = 500*time.Millisecond, 500*time.Millisecond
 		c.LeaderLeaseTimeout = 400 * time.Millisecond
 	case "fast":
-		c.HeartbeatTimeout, c.ElectionTimeout = 150*time.Millisecond, 150*time.Millisecond
+		c.HeartbeatTimeout, c.ElectionTimeout = 125*time.Millisecond, 125*time.Millisecond
 		c.LeaderLeaseTimeout = 100 * time.Millisecond
 	default:
 		return nil, fmt.Errorf("raft profile %q: there are \"default\" and \"fast\"", profile)

@@ -111,8 +111,10 @@ func (s *self) join(cluster string, hasState bool) error {
 		return errors.New("no cluster named")
 	case s.cluster == cluster:
 		return nil
-	case hasState || s.spoken:
+	case hasState:
 		return fmt.Errorf("%s holds the data of another cluster: move its data folder away first", s.name)
+	case s.spoken:
+		return fmt.Errorf("%s has spoken with another cluster: restart it if that one is gone for good", s.name)
 	}
 	if err := s.store.Set(keyCluster, []byte(cluster)); err != nil {
 		return fmt.Errorf("write cluster: %w", err)

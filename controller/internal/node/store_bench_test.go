@@ -43,7 +43,7 @@ var contenders = []struct {
 	}},
 }
 
-// BenchmarkAppend measures how long a durable append takes, and, every 20,000 entries, the cut of the old ones.
+// BenchmarkAppend measures how long a durable append takes, with the cuts of old entries that snapshots make.
 func BenchmarkAppend(b *testing.B) {
 	for _, size := range []int{256, 64 << 10} {
 		for _, batch := range []int{1, 16, 64} {
@@ -54,14 +54,14 @@ func BenchmarkAppend(b *testing.B) {
 						b.Fatal(err)
 					}
 					defer func() { _ = closeStore() }()
-					append_(b, store, batch, size)
+					appendTo(b, store, batch, size)
 				})
 			}
 		}
 	}
 }
 
-func append_(b *testing.B, store raft.LogStore, batch, size int) {
+func appendTo(b *testing.B, store raft.LogStore, batch, size int) {
 	const keep = 4096
 	data := make([]byte, size)
 	index, first := uint64(0), uint64(1)

@@ -1,7 +1,10 @@
 package node
 
 import (
+	"errors"
 	"io"
+	"net"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -10,12 +13,14 @@ import (
 
 const (
 	rpcTimeout = 5 * time.Second // of one exchange; Raft allows more for a snapshot
+	maxPool    = 4               // connections kept for a peer
 	maxAppend  = 4 << 20         // bytes of entries in one message, at least one entry
 )
 
-// wire is Raft's transport, with two additions. Raft dials addresses, and whoever answers there may not be the peer
-// that is meant; so the address carries the peer's ID, and the line compares. And Raft bounds how many entries it
-// sends at once, but not how long they are.
+// wire is Raft's transport, with three additions. Raft dials addresses, and whoever answers there may not be the peer
+// that is meant; so the address carries the peer's ID, and the line compares. Raft bounds how many entries it sends at
+// once, but not how long they are. And Raft keeps connections: those to a peer that was restarted are dead, and each
+// that a candidate picks would cost him an election; so what failed on a dead one is asked again.
 type wire struct {
 	*raft.NetworkTransport
 }
@@ -28,7 +33,7 @@ var (
 
 func newWire(l *line, log hclog.Logger) wire {
 	return wire{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: l, MaxPool: 4, Timeout: rpcTimeout, Logger: log,
+		Stream: l, MaxPool: maxPool, Timeout: rpcTimeout, Logger: log,
 	})}
 }
 
@@ -51,9 +56,25 @@ func bound(r *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
 	return r
 }
 
+// again asks until the answer came over a connection that was alive. Votes and entries may be asked for twice.
+func again(ask func() error) (err error) {
+	for range maxPool + 1 {
+		if err = ask(); !dead(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// dead reports whether a connection was closed by the other end.
+func dead(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 func (w wire) AppendEntries(id raft.ServerID, at raft.ServerAddress, q *raft.AppendEntriesRequest,
 	a *raft.AppendEntriesResponse) error {
-	return w.NetworkTransport.AppendEntries(id, meant(id, at), bound(q), a)
+	return again(func() error { return w.NetworkTransport.AppendEntries(id, meant(id, at), bound(q), a) })
 }
 
 func (w wire) AppendEntriesPipeline(id raft.ServerID, at raft.ServerAddress) (raft.AppendPipeline, error) {
@@ -66,12 +87,12 @@ func (w wire) AppendEntriesPipeline(id raft.ServerID, at raft.ServerAddress) (ra
 
 func (w wire) RequestVote(id raft.ServerID, at raft.ServerAddress, q *raft.RequestVoteRequest,
 	a *raft.RequestVoteResponse) error {
-	return w.NetworkTransport.RequestVote(id, meant(id, at), q, a)
+	return again(func() error { return w.NetworkTransport.RequestVote(id, meant(id, at), q, a) })
 }
 
 func (w wire) RequestPreVote(id raft.ServerID, at raft.ServerAddress, q *raft.RequestPreVoteRequest,
 	a *raft.RequestPreVoteResponse) error {
-	return w.NetworkTransport.RequestPreVote(id, meant(id, at), q, a)
+	return again(func() error { return w.NetworkTransport.RequestPreVote(id, meant(id, at), q, a) })
 }
 
 func (w wire) InstallSnapshot(id raft.ServerID, at raft.ServerAddress, q *raft.InstallSnapshotRequest,
@@ -81,7 +102,7 @@ func (w wire) InstallSnapshot(id raft.ServerID, at raft.ServerAddress, q *raft.I
 
 func (w wire) TimeoutNow(id raft.ServerID, at raft.ServerAddress, q *raft.TimeoutNowRequest,
 	a *raft.TimeoutNowResponse) error {
-	return w.NetworkTransport.TimeoutNow(id, meant(id, at), q, a)
+	return again(func() error { return w.NetworkTransport.TimeoutNow(id, meant(id, at), q, a) })
 }
 
 // pipeline bounds what is sent without waiting for the answer before.

@@ -1,0 +1,137 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/salveops/salve/controller/internal/node/nodetest"
+)
+
+// disks gives every node of a fleet a store in memory.
+func (f *fleet) disks() map[string]*nodetest.MemStore {
+	stores, snapshots := map[string]*nodetest.MemStore{}, map[string]*nodetest.MemSnapshots{}
+	for _, name := range f.names {
+		stores[name], snapshots[name] = nodetest.NewMemStore(), nodetest.NewMemSnapshots()
+	}
+	f.tune = func(o *Options) { o.Store, o.Snapshots, o.Dir = stores[o.Name], snapshots[o.Name], "" }
+	return stores
+}
+
+// TestDiskFullOnTheLeader: it steps down, says why, and another leads; with room again it follows, and may lead.
+func TestDiskFullOnTheLeader(t *testing.T) {
+	f := newFleet(t, "ctl-1", "ctl-2", "ctl-3")
+	stores := f.disks()
+	f.start("ctl-1", "ctl-2", "ctl-3")
+	f.agree(f.fill(3))
+	full := f.leader()
+	stores[full.Name()].Fail(nodetest.ErrFull)
+	if err := full.Propose(entry(t, pause("x"))).Error(); err == nil {
+		t.Fatal("committed on a full disk")
+	}
+	eventually(t, "another leader", func() bool {
+		for _, n := range f.nodes {
+			if n != full && n.IsLeader() {
+				return !full.IsLeader()
+			}
+		}
+		return false
+	})
+	if err := full.Healthy(); !errors.Is(err, ErrNoStore) || !errors.Is(err, nodetest.ErrFull) {
+		t.Errorf("health %v", err)
+	}
+	f.commit(pause("without-it"))
+	stores[full.Name()].Fail(nil)
+	f.agree(f.commit(pause("with-it")))
+	eventually(t, "a healthy node", func() bool { return full.Healthy() == nil })
+	for name, n := range f.nodes { // each can lead
+		if leader := f.leader(); leader != n {
+			f.handOver(name)
+		}
+		f.agree(f.commit(pause("led-by-" + name)))
+	}
+}
+
+// handOver makes a node the leader.
+func (f *fleet) handOver(name string) {
+	f.t.Helper()
+	eventually(f.t, name+" leads", func() bool {
+		return f.nodes[name].IsLeader() || f.leader().Transfer(context.Background(), name) == nil && f.nodes[name].IsLeader()
+	})
+}
+
+// TestDiskFullOnAFollower: the others go on, also through an election in which it would have a say.
+func TestDiskFullOnAFollower(t *testing.T) {
+	f := newFleet(t, "ctl-1", "ctl-2", "ctl-3")
+	stores := f.disks()
+	f.start("ctl-1", "ctl-2", "ctl-3")
+	f.agree(f.fill(3))
+	full := f.followers()[0]
+	stores[full.Name()].Fail(nodetest.ErrFull)
+	f.commit(pause("without-it"))
+	eventually(t, "a sick node", func() bool { return errors.Is(full.Healthy(), nodetest.ErrFull) })
+	old := f.leader()
+	for name, n := range f.nodes {
+		if n != full && n != old {
+			f.handOver(name)
+		}
+	}
+	f.commit(pause("a-term-later"))
+	stores[full.Name()].Fail(nil)
+	f.agree(f.commit(pause("with-it")))
+}
+
+// TestDiskFullWhileClosing: a node whose term waits for the disk can be closed.
+func TestDiskFullWhileClosing(t *testing.T) {
+	f := newFleet(t, "ctl-1", "ctl-2", "ctl-3")
+	stores := f.disks()
+	f.start("ctl-1", "ctl-2", "ctl-3")
+	f.agree(f.fill(1))
+	full := f.leader()
+	stores[full.Name()].Fail(nodetest.ErrFull)
+	_ = full.Propose(entry(t, pause("x"))).Error()
+	for name, n := range f.nodes {
+		if n != full {
+			f.abort(name)
+		}
+	}
+	f.close(full.Name())
+}
+
+// TestCrashLosesWhatWasNotWritten: entries that a node never confirmed are gone with it, those that were committed
+// are not, whoever crashes.
+func TestCrashLosesWhatWasNotWritten(t *testing.T) {
+	f := newFleet(t, "ctl-1", "ctl-2", "ctl-3")
+	stores := f.disks()
+	f.start("ctl-1", "ctl-2", "ctl-3")
+	f.agree(f.fill(3))
+	for i := range 3 {
+		leader := f.leader()
+		name := leader.Name()
+		resume := stores[name].Stall()
+		lost := leader.Propose(entry(t, pause(fmt.Sprintf("lost-%d", i))))
+		after := stores[name].Crash()
+		f.abort(name)
+		resume()
+		if lost.Error() == nil {
+			t.Error("committed though it never reached a disk")
+		}
+		stores[name] = after
+		f.start(name)
+		_, before := generationOf(f.leader())
+		f.agree(f.commit(pause(fmt.Sprintf("kept-%d", i))))
+		if _, pauses := generationOf(f.leader()); pauses != before+1 {
+			t.Errorf("%d pauses, want %d", pauses, before+1)
+		}
+	}
+	// All at once, and none hands over.
+	want := f.agree(f.commit(pause("all")))
+	for _, name := range f.names {
+		after := stores[name].Crash()
+		f.abort(name)
+		stores[name] = after
+	}
+	f.start(f.names...)
+	eventually(t, "the state from before", func() bool { return string(imageOf(t, f.leader())) == string(want) })
+}
