@@ -37,6 +37,7 @@ type Plan struct {
 // Figures are what came of a measurement.
 type Figures struct {
 	Elapsed time.Duration
+	Done    int64 // operations, those that do not count too
 	took    [ops]Samples
 }
 
@@ -63,11 +64,12 @@ func Drive(ctx context.Context, callers []Caller, p Plan) (*Figures, error) {
 	begin := time.Now().Add(p.Warm)
 	end := begin.Add(p.For)
 	took := make([][ops]Samples, len(callers))
+	done := make([]int64, len(callers))
 	errs := make([]error, len(callers))
 	var all sync.WaitGroup
 	for i, c := range callers {
 		all.Go(func() {
-			if errs[i] = drive(ctx, c, begin, end, &took[i]); errs[i] != nil {
+			if errs[i] = drive(ctx, c, begin, end, &took[i], &done[i]); errs[i] != nil {
 				cancel()
 			}
 		})
@@ -80,6 +82,9 @@ func Drive(ctx context.Context, callers []Caller, p Plan) (*Figures, error) {
 		return nil, fmt.Errorf("drive %d callers: %w", len(callers), err)
 	}
 	f := &Figures{Elapsed: p.For}
+	for _, n := range done {
+		f.Done += n
+	}
 	for op := range ops {
 		for i := range took {
 			f.took[op] = append(f.took[op], took[i][op]...)
@@ -90,12 +95,13 @@ func Drive(ctx context.Context, callers []Caller, p Plan) (*Figures, error) {
 }
 
 // drive is one caller's work.
-func drive(ctx context.Context, c Caller, begin, end time.Time, took *[ops]Samples) error {
+func drive(ctx context.Context, c Caller, begin, end time.Time, took *[ops]Samples, done *int64) error {
 	for {
 		op, d, err := c.Next(ctx)
 		if err != nil {
 			return err
 		}
+		*done++
 		now := time.Now()
 		if now.After(end) {
 			return c.Finish(ctx)

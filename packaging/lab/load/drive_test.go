@@ -44,7 +44,7 @@ func TestDriveCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		// From 105 to 205 ms: a ends at 110, 120, …, 200; b at 120, 150, 180.
-		if got := f.Took(Put); len(got) != 13 || got.Quantile(0.5) != a.each || got.Max() != b.each || f.Rate(Put) != 130 {
+		if got := f.Took(Put); len(got) != 13 || got.Quantile(0.5) != a.each || got.Max() != b.each || f.Rate(Put) != 130 || f.Done != int64(a.done+b.done) {
 			t.Errorf("%d operations, %.0f a second: %v", len(got), f.Rate(Put), got)
 		}
 		if !a.finished || !b.finished || len(f.Took(Grant)) != 0 {

@@ -26,6 +26,8 @@ type contender interface {
 	nodes() []*process
 	// reign is which node leads and in which term, as the node itself says.
 	reign(ctx context.Context) (reign, error)
+	// index is that of a node's last entry in the log.
+	index(ctx context.Context, node int) (uint64, error)
 	// follows reports whether a node knows a leader.
 	follows(ctx context.Context, node int) bool
 	// callers are n callers that are connected. Numbers must not fall from one call to the next.

@@ -87,6 +87,11 @@ func (e *etcdStore) reign(ctx context.Context) (reign, error) {
 	return reign{}, errors.New("no member leads")
 }
 
+func (e *etcdStore) index(ctx context.Context, i int) (uint64, error) {
+	s, err := e.status(ctx, e.clients[i])
+	return s.Index, err
+}
+
 func (e *etcdStore) follows(ctx context.Context, i int) bool {
 	s, err := e.status(ctx, e.clients[i])
 	return err == nil && s.Leader != 0

@@ -41,7 +41,7 @@ func (b *Bench) atRest(ctx context.Context, n int) (*Idle, error) {
 	}
 	i.Connecting = time.Since(start)
 	wait(ctx, b.opts.Rest/2) // standing orders are confirmed, garbage is collected
-	before, err := s.status(ctx, 0)
+	before, err := s.index(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -49,12 +49,12 @@ func (b *Bench) atRest(ctx context.Context, n int) (*Idle, error) {
 	if i.RSS, i.CPU, err = watch(ctx, s.nodes()[0], b.opts.Rest); err != nil {
 		return nil, err
 	}
-	after, err := s.status(ctx, 0)
+	after, err := s.index(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
 	now := s.fleet.Stats()
-	i.Entries, i.Heartbeats = after.GetAt().GetIndex()-before.GetAt().GetIndex(), now.Pongs-stats.Pongs
+	i.Entries, i.Heartbeats = after-before, now.Pongs-stats.Pongs
 	i.Busy, i.SlowestRTT = now.Busy, now.SlowestRTT
 	if now.Live != int64(n) || now.Ended > 0 {
 		return nil, fmt.Errorf("%d of %d sessions live, %d ended: it was no rest", now.Live, n, now.Ended)

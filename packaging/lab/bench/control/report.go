@@ -32,10 +32,11 @@ A caller is one host with its own session; it asks for a permit, waits for the g
 asks for the next. Each of the two is one command of %d bytes in the log: a *permit* is a grant, *commands* are grants and
 settlements together. An etcd caller puts its own key, %d bytes a put, and waits. On both sides up to %d callers share a
 TCP connection to the leader. Rates are the median of %d rounds of %v each, after %v to warm up, with a fresh cluster each
-round and the contenders in turn; times are of all rounds together, in milliseconds. Cores: processor time of all nodes.
+round and the contenders in turn; times are of all rounds together, in milliseconds. Cores: processor
+time of all nodes. An entry of the log holds what arrived together.
 
-| nodes | callers | permits/s | commands/s | puts/s | commands ÷ puts | permits ÷ puts | grant p50 / p99 | settle p50 / p99 | put p50 / p99 | cores, Salve / etcd |
-|---|---|---|---|---|---|---|---|---|---|---|
+| nodes | callers | permits/s | commands/s | puts/s | commands ÷ puts | permits ÷ puts | grant p50 / p99 | settle p50 / p99 | put p50 / p99 | cores, Salve / etcd | commands an entry, Salve / etcd |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 `, commandSize, commandSize, perConn, o.Rounds, o.Measure, o.Warm)
 	for _, n := range o.Nodes {
 		for _, callers := range o.Callers {
@@ -56,9 +57,10 @@ func (r *Result) permitRow(b *strings.Builder, n, callers int) {
 		return
 	}
 	permits, commands, puts := own.rate(load.Grant), own.rate(load.Grant, load.Settle), peer.rate(load.Put)
-	fmt.Fprintf(b, "| %d | %d | %.0f | %.0f | %.0f | %.2f × | %.2f × | %s | %s | %s | %.2f / %.2f |\n", n, callers,
+	fmt.Fprintf(b, "| %d | %d | %.0f | %.0f | %.0f | %.2f × | %.2f × | %s | %s | %s | %.2f / %.2f | %.1f / %.1f |\n", n, callers,
 		permits, commands, puts, commands/puts, permits/puts,
-		spread(own.took(load.Grant)), spread(own.took(load.Settle)), spread(peer.took(load.Put)), own.cores(), peer.cores())
+		spread(own.took(load.Grant)), spread(own.took(load.Settle)), spread(peer.took(load.Put)), own.cores(), peer.cores(),
+		own.perEntry(), peer.perEntry())
 }
 
 // spread is "median / p99" in milliseconds.

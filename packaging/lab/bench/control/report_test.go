@@ -33,7 +33,7 @@ func round(t *testing.T, each time.Duration, ops ...load.Op) Round {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Round{Figures: f, Cores: 1.5}
+	return Round{Figures: f, Cores: 1.5, Done: 30, Entries: 10}
 }
 
 func sample(t *testing.T) *Result {
@@ -96,7 +96,7 @@ func TestAtLeast(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	got := sample(t).Markdown()
 	for _, want := range []string{
-		"| 4.00 / 4.00 | 4.00 / 4.00 | 5.00 / 5.00 | 1.50 / 1.50 |\n",
+		"| 4.00 / 4.00 | 4.00 / 4.00 | 5.00 / 5.00 | 1.50 / 1.50 | 3.0 / 3.0 |\n",
 		"etcd, 3 nodes, 256 callers: the leader changed in 1 of 1 rounds.",
 		"| Salve | 3 | 1000 | 1500 | 1500 | 1 of 3 |\n| Salve, fast profile | 1 | 600 |",
 		"| 5000 | 20.0 → 264.1 | 50.0 | 0.00 → 15.00 | 3.00 |",

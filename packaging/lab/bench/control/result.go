@@ -29,6 +29,8 @@ type Cell struct {
 type Round struct {
 	Figures *load.Figures
 	Cores   float64 // processor time of all nodes, seconds a second
+	Done    int64   // operations since the round began, those that do not count too
+	Entries uint64  // that they became in the log
 	Elected bool    // the leader lost its place meanwhile
 }
 
@@ -77,6 +79,15 @@ func (c *Cell) cores() float64 {
 		each = append(each, r.Cores)
 	}
 	return median(each)
+}
+
+// perEntry is how many commands went into one entry of the log.
+func (c *Cell) perEntry() float64 {
+	var done, entries float64
+	for _, r := range c.Rounds {
+		done, entries = done+float64(r.Done), entries+float64(r.Entries)
+	}
+	return done / max(entries, 1)
 }
 
 // took are the samples of all rounds.

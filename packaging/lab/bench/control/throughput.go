@@ -42,8 +42,9 @@ func (b *Bench) round(ctx context.Context, c contender, n int) error {
 		}
 		b.result.add(c.name(), n, callers, r)
 		f := r.Figures
-		b.logf("%s, %d nodes, %d callers: %.0f/s (grants %.0f, settles %.0f, puts %.0f), %.2f cores", c.name(), n, callers,
-			f.Rate(load.Grant, load.Settle, load.Put), f.Rate(load.Grant), f.Rate(load.Settle), f.Rate(load.Put), r.Cores)
+		b.logf("%s, %d nodes, %d callers: %.0f/s (grants %.0f, settles %.0f, puts %.0f), %.1f an entry, %.2f cores", c.name(),
+			n, callers, f.Rate(load.Grant, load.Settle, load.Put), f.Rate(load.Grant), f.Rate(load.Settle), f.Rate(load.Put),
+			float64(r.Done)/float64(max(r.Entries, 1)), r.Cores)
 	}
 	return nil
 }
@@ -59,6 +60,10 @@ func (b *Bench) drive(ctx context.Context, c contender, callers []load.Caller) (
 	if err != nil {
 		return Round{}, err
 	}
+	first, err := c.index(ctx, before.node)
+	if err != nil {
+		return Round{}, err
+	}
 	f, err := load.Drive(ctx, callers, load.Plan{Warm: b.opts.Warm, For: b.opts.Measure})
 	if err != nil {
 		return Round{}, err
@@ -67,7 +72,11 @@ func (b *Bench) drive(ctx context.Context, c contender, callers []load.Caller) (
 	if err != nil {
 		return Round{}, err
 	}
-	r := Round{Figures: f, Cores: (more - used).Seconds() / time.Since(start).Seconds()}
+	last, err := c.index(ctx, before.node)
+	if err != nil {
+		return Round{}, err
+	}
+	r := Round{Figures: f, Done: f.Done, Entries: last - first, Cores: (more - used).Seconds() / time.Since(start).Seconds()}
 	if err := c.check(); err != nil {
 		return r, err
 	}

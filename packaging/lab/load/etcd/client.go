@@ -57,6 +57,7 @@ type Status struct {
 	Member uint64
 	Leader uint64 // the member that it follows, 0: none
 	Term   uint64
+	Index  uint64 // of Raft's last committed entry
 }
 
 // Status asks the member.
@@ -65,7 +66,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	if err := c.conn.Invoke(ctx, "/etcdserverpb.Maintenance/Status", statusRequest{}, &r); err != nil {
 		return Status{}, fmt.Errorf("ask for status: %w", err)
 	}
-	return Status{Member: r.header.member, Leader: r.leader, Term: r.term}, nil
+	return Status{Member: r.header.member, Leader: r.leader, Term: r.term, Index: r.index}, nil
 }
 
 // puts is a caller that puts its own key again and again.

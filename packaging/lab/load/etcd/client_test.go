@@ -49,7 +49,7 @@ func TestPutsToEtcd(t *testing.T) {
 		st, err = c.Status(t.Context())
 		return err == nil && st.Leader != 0
 	}, "etcd leads")
-	if st.Leader != st.Member || st.Term == 0 {
+	if st.Leader != st.Member || st.Term == 0 || st.Index == 0 {
 		t.Errorf("a member alone says %+v", st)
 	}
 	callers, err := Callers([]*Client{c}, 8, 8, 200)
@@ -100,7 +100,7 @@ func TestSizes(t *testing.T) {
 func TestStatusDecodes(t *testing.T) {
 	var r statusResponse
 	err := r.decode([]byte("\n\b\b\x01\x10\x02\x18\a \x03\x12\x063.4.23\x18\x80\x01 \x02(\x09" + "0\x03"))
-	if err != nil || r.header.member != 2 || r.header.revision != 7 || r.leader != 2 || r.term != 3 {
+	if err != nil || r.header.member != 2 || r.header.revision != 7 || r.leader != 2 || r.index != 9 || r.term != 3 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for _, bad := range []string{"\n\x08\x08", "\xff", "\x20", "\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {

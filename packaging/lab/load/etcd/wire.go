@@ -87,6 +87,7 @@ func (statusRequest) encode() []byte { return nil }
 type statusResponse struct {
 	header header
 	leader uint64
+	index  uint64
 	term   uint64
 }
 
@@ -97,6 +98,8 @@ func (m *statusResponse) decode(b []byte) error {
 			return m.header.decode(sub)
 		case 4:
 			m.leader = v
+		case 5:
+			m.index = v
 		case 6:
 			m.term = v
 		}
