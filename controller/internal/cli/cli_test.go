@@ -9,12 +9,16 @@ import (
 	"os/signal"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/salveops/salve/controller/internal/adminapi/admintest"
 	"github.com/salveops/salve/controller/internal/cli"
+	"github.com/salveops/salve/proto/logpb"
 )
 
 // TestMain makes the test binary answer as `salve` within scripts.
@@ -46,11 +50,14 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each of a hundred runs waits a second under -race
 			e.Setenv("ME", me.Username)
 			e.Setenv("SALVE_AGENT_SOCKET", filepath.Join(e.WorkDir, "agent.sock"))
+			e.Values[theNode] = &admintest.Server{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"agent": func(ts *testscript.TestScript, _ bool, args []string) { startAgent(ts, fake, args) },
-			"exits": exits,
+			"agent":      func(ts *testscript.TestScript, _ bool, args []string) { startAgent(ts, fake, args) },
+			"controller": startController,
+			"node":       node,
+			"exits":      exits,
 		},
 	})
 }
@@ -83,6 +90,56 @@ func startAgent(ts *testscript.TestScript, bin string, args []string) {
 	})
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		ts.Fatalf("agent does not get ready: %v", err)
+	}
+}
+
+// theNode is where a script keeps its controller.
+const theNode = "node"
+
+// startController is `controller`: it starts a node with a made-up fleet, of which $SALVE_ADDRESS says where
+// it is, and stops it at the script's end.
+func startController(ts *testscript.TestScript, _ bool, _ []string) {
+	w, err := admintest.NewWorld()
+	ts.Check(err)
+	s, err := admintest.Serve(w)
+	ts.Check(err)
+	ts.Defer(s.Stop)
+	*ts.Value(theNode).(*admintest.Server) = *s
+	ts.Setenv("SALVE_ADDRESS", s.Address)
+}
+
+// node is `node WHAT`: something happens to the controller or its fleet.
+func node(ts *testscript.TestScript, _ bool, args []string) {
+	s := ts.Value(theNode).(*admintest.Server)
+	switch what := strings.Join(args, " "); what {
+	case "follows nobody":
+		s.Follow("", "", 42*time.Second)
+	case "leads":
+		s.Lead()
+	case "is cut off":
+		s.CutOff()
+	case "loses the next answer":
+		s.LoseNext()
+	case "misses c2":
+		s.Unheard("c2", time.Minute)
+	case "stops":
+		s.Stop()
+	case "hosts confirm":
+		for _, h := range []*admintest.Host{s.Web1, s.Web2, s.Web3, s.DB1} {
+			ts.Check(h.Confirm())
+		}
+	case "repair fails":
+		ts.Check(s.Web3.Settle(s.Open, logpb.Settlement_SETTLEMENT_UNKNOWN))
+	case "another machine says that it is web-1":
+		ts.Check(s.Stranger())
+	case "checkout is slow everywhere":
+		ts.Check(s.Outbreak())
+	default:
+		address, ok := strings.CutPrefix(what, "follows c2 at ")
+		if !ok {
+			ts.Fatalf("node cannot do this: %s", what)
+		}
+		s.Follow("c2", address, 0)
 	}
 }
 

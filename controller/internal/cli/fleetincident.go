@@ -172,7 +172,7 @@ func (a *app) fleetRelease() *cobra.Command {
 		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ReleaseResponse, error) {
 			return admin.Release(ctx, req)
 		}, func(w io.Writer, r *adminpb.ReleaseResponse) {
-			fmt.Fprintf(w, "Salve has incident %s again\n", titled(r.GetIncident()))
+			fmt.Fprintf(w, "released incident %s\n", titled(r.GetIncident()))
 		})
 	}
 	return c

@@ -26,7 +26,7 @@ import (
 const (
 	reachWithin = 3 * time.Second // one node
 	// patience is how long an election is waited for.
-	patience = 5 * time.Second
+	patience = 3 * time.Second
 	again    = 200 * time.Millisecond
 	maxHops  = 20
 	// maxStory is the greatest answer: one incident with its whole timeline.

@@ -69,6 +69,10 @@ func (t *Tale) measure(i *logpb.Incident) {
 			t.Verify = a.Verify
 		}
 	}
+	if t.Act == nil && i.GetActed() > 0 { // the lines that told of it are no longer kept
+		act := time.Duration(i.GetActed() - i.GetOpened())
+		t.Act = &act
+	}
 }
 
 func alertOfFleet(a *logpb.Alert) Alert {

@@ -47,12 +47,12 @@ func (t teller) doubts() []string {
 	for _, p := range t.i.Permits {
 		if p.Unknown || p.Overdue {
 			todo = append(todo, "Look at "+p.Host+". Once you are sure that nothing of "+p.Remedy+
-				" runs there: "+t.i.Tool+" permits settle "+p.Token+" --force")
+				" runs there: "+t.i.Tool+" permits settle "+p.Token+" --force --reason …")
 		}
 	}
 	if t.i.Common && t.i.State != "resolved" {
-		todo = append(todo, "Look for what these hosts have in common. To let one of them try a remedy: "+
-			t.i.Tool+" breaker approve; to let all: "+t.i.Tool+" breaker close")
+		todo = append(todo, "Look for what these hosts have in common: no remedy runs meanwhile. "+t.i.Tool+
+			" breaker lists what is stopped, and can let one host try, or all go on.")
 	}
 	return todo
 }

@@ -38,7 +38,7 @@ func (t teller) messages() {
 	for _, m := range t.i.Messages {
 		state := m.State
 		if m.Tries > 1 {
-			state += " after " + Number(m.Tries, "try")
+			state += fmt.Sprintf(" after %d tries", m.Tries)
 		}
 		if m.Error != "" {
 			state += ": " + oneLine(m.Error)

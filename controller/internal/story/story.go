@@ -44,6 +44,9 @@ func Write(w io.Writer, i Tale, o Options) {
 
 func (t teller) printf(format string, args ...any) { fmt.Fprintf(t.w, format, args...) }
 
+// maxAliases is how many other names of an incident are told: each of many hosts gives it one.
+const maxAliases = 4
+
 // headline says what broke, what was done, how it ended.
 func (t teller) headline() {
 	of := t.i.Service
@@ -54,8 +57,12 @@ func (t teller) headline() {
 		of = "this host"
 	}
 	t.printf("Incident %s: %s, %s\n", t.i.ID, of, t.i.Severity)
-	if len(t.i.Aliases) > 0 {
-		t.printf("also known as %s\n", strings.Join(t.i.Aliases, ", "))
+	if n := len(t.i.Aliases); n > 0 {
+		more := ""
+		if n > maxAliases {
+			more = fmt.Sprintf(" and %d more", n-maxAliases)
+		}
+		t.printf("also known as %s%s\n", strings.Join(t.i.Aliases[:min(n, maxAliases)], ", "), more)
 	}
 	t.printf("\n  Broke:  %s, at %s\n", t.i.Title, t.moment(t.i.Opened))
 	for n, a := range t.i.Attempts {

@@ -2,6 +2,7 @@ package admintest
 
 import (
 	"crypto/sha256"
+	"errors"
 	"io"
 	"io/fs"
 	"strings"
@@ -194,4 +195,26 @@ func (s Shelf) Open(digest []byte) (string, io.ReadCloser, error) {
 		return "", nil, fs.ErrNotExist
 	}
 	return p.title, io.NopCloser(strings.NewReader(p.text)), nil
+}
+
+// Stranger is another machine that says that it is web-1. It is turned away.
+func (w *World) Stranger() error {
+	twin := NewHost(w.Log, 1, "web-1", "checkout")
+	twin.print = "print-of-a-stranger"
+	if err := twin.Hello(); err == nil {
+		return errors.New("another machine was let in")
+	}
+	return nil
+}
+
+// Outbreak lets one rule fire on all web hosts at once, so that its breaker opens.
+func (w *World) Outbreak() error {
+	s := steps{w.Advance(time.Minute)}
+	for i, h := range []*Host{w.Web1, w.Web2, w.Web3} {
+		local := strings.Repeat("f"+string(rune('1'+i)), 16)
+		s.do(func() error {
+			return h.Tell(h.Fired(local, "errors", "checkout", "checkout.service", "critical", "metric.error_rate > 20 %"))
+		})
+	}
+	return s.err
 }

@@ -21,11 +21,12 @@ type Host struct {
 	event    uint64
 	hellos   int
 	services []string
+	print    string
 }
 
 // NewHost is a host that has not said hello. Its ID is its number, sixteen times.
 func NewHost(l *Log, number int, name string, services ...string) *Host {
-	return &Host{log: l, ID: strings.Repeat(fmt.Sprintf("%02x", number), 16), Name: name, services: services}
+	return &Host{log: l, ID: strings.Repeat(fmt.Sprintf("%02x", number), 16), Name: name, services: services, print: "print-of-" + name}
 }
 
 // Do brings a command into the log; a refusal is an error.
@@ -44,7 +45,7 @@ func Do(l *Log, c *logpb.Command) (*logpb.Result, error) {
 func (h *Host) Hello() error {
 	h.hellos++
 	c := &logpb.Hello{
-		Host: h.ID, Name: h.Name, Fingerprint: "print-of-" + h.Name, BootId: "boot-1", LastEpoch: h.epoch,
+		Host: h.ID, Name: h.Name, Fingerprint: h.print, BootId: "boot-1", LastEpoch: h.epoch,
 		Nonce: fmt.Sprintf("%s-%d", h.Name, h.hellos), Stream: "stream-of-" + h.Name, LastEvent: h.event, Version: "v0.3.0",
 		NewStream: "another-stream-of-" + h.Name, NewGeneration: "33333333333333333333333333333333",
 		Labels: []*logpb.Label{{Name: "rack", Value: "r1"}},
