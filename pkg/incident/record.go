@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/permit"
 )
 
 // State of an incident.
@@ -143,6 +144,15 @@ type Incident struct {
 	Released  clock.Stamp `json:"released,omitzero"` // when a person last handed it back
 	Escalate  Escalation  `json:"escalate,omitzero"`
 	WouldHave string      `json:"would_have,omitempty"` // observe: the remedy it would have run
+	Order     *Order      `json:"order,omitempty"`      // what people decided through a controller; nil: nothing
+}
+
+// Order is what people decided about an incident through the controller, as far as it was followed here.
+type Order struct {
+	Incident  string `json:"incident,omitempty"`  // the controller's name for it
+	AckBy     string `json:"ack_by,omitempty"`    // who has it
+	Released  int64  `json:"released,omitempty"`  // log time at which it was last handed back
+	Escalated bool   `json:"escalated,omitempty"` // the controller tells people
 }
 
 // Escalation is how far an incident has climbed.
@@ -189,6 +199,7 @@ type Attempt struct {
 	Acted    clock.Stamp     `json:"acted,omitzero"`
 	Judged   clock.Stamp     `json:"judged,omitzero"`
 	Undone   clock.Stamp     `json:"undone,omitzero"`
+	Permit   *permit.Held    `json:"permit,omitempty"` // the controller's leave; nil: it needed none
 }
 
 // Open reports whether the attempt still has a step before it that must not be forgotten.

@@ -1,7 +1,6 @@
 package permit
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -94,10 +93,10 @@ func (b *Book) Granted(n uint64, g *logpb.Grant) string {
 	}
 	e := &entry{
 		attempt: q.Attempt, incident: q.Incident, service: q.Service, rule: q.Rule, remedy: q.Remedy,
-		startBy: q.sent + cmp.Or(time.Duration(max(0, g.GetStartBy())), StartBy),
+		startBy: q.sent + span(g.GetStartBy(), StartBy),
 		asDown:  g.GetAsDown(), claims: q.Claims,
 		Held: Held{Token: t, Epoch: g.GetEpoch(), Targets: q.Targets, Digest: q.Digest, BootID: b.o.BootID,
-			Ends: q.sent + cmp.Or(time.Duration(max(0, g.GetRunFor())), RunFor)},
+			Ends: q.sent + span(g.GetRunFor(), RunFor)},
 	}
 	b.add(e)
 	if q.gone {
@@ -105,6 +104,14 @@ func (b *Book) Granted(n uint64, g *logpb.Grant) string {
 		return ""
 	}
 	return e.attempt
+}
+
+// span is a time of a grant. What it names is bounded: no permit is for more than a day.
+func span(named int64, usual time.Duration) time.Duration {
+	if named <= 0 {
+		return usual
+	}
+	return min(time.Duration(named), 24*time.Hour)
 }
 
 // Refused takes a refusal and returns the attempt that waits, "" if nobody does. anew: it says that this

@@ -41,6 +41,12 @@ func (j *Journal) AttemptsWithin(age time.Duration) ([]*incident.Attempt, error)
 	return j.attempts(func(a *incident.Attempt) bool { return a.Intended.Age(now) <= age })
 }
 
+// PermittedAttempts reads the attempts that had the controller's leave, oldest first. It scans all
+// attempts: call it once, at start.
+func (j *Journal) PermittedAttempts() ([]*incident.Attempt, error) {
+	return j.attempts(func(a *incident.Attempt) bool { return a.Permit != nil })
+}
+
 func (j *Journal) attempts(want func(*incident.Attempt) bool) ([]*incident.Attempt, error) {
 	out, err := read(j, func(tx *bbolt.Tx) (out []*incident.Attempt, err error) {
 		err = each(tx, bucketAttempt, func(a *incident.Attempt) {

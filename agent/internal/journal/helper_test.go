@@ -7,10 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/permit"
 )
 
 // TestMain lets the test binary play the agent that is killed (crash_test.go) or has no room (full_test.go).
@@ -104,4 +106,25 @@ func attempt(id, inc string, at clock.Stamp) *incident.Attempt {
 		Instance: "checkout.service", Target: "checkout.service", By: incident.ByRule,
 		Phase: incident.Intended, Before: []byte(`{"invocation":"4af0"}`), Intended: at,
 	}
+}
+
+func someHeld() *permit.Held {
+	return &permit.Held{Token: permit.Token{Generation: "g1", N: 1}, Epoch: 1,
+		Targets: []permit.Target{{Service: "checkout", Host: "h"}}}
+}
+
+// rawKeys are all buckets with their keys.
+func rawKeys(t testing.TB, j *Journal) []string {
+	t.Helper()
+	keys, err := read(j, func(tx *bbolt.Tx) (out []string, err error) {
+		err = tx.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
+			return b.ForEach(func(k, _ []byte) error {
+				out = append(out, string(bucket)+"/"+string(k))
+				return nil
+			})
+		})
+		return out, err
+	})
+	must(t, err)
+	return keys
 }

@@ -37,7 +37,7 @@ func (j *Journal) PutIncident(inc *incident.Incident) error {
 		}
 		ops, next[i] = append(ops, more...), after
 	}
-	if err := j.enqueue(ops...); err != nil {
+	if err := j.enqueueWithEvents(ops); err != nil {
 		j.incidents.forget(inc.ID)
 		return err
 	}

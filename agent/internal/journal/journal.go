@@ -40,7 +40,8 @@ type Journal struct {
 	queue     queue
 	events    events
 	incidents stored
-	unhealthy atomic.Pointer[error] // nil: the last write worked
+	outbox    atomic.Pointer[Outbox] // nil: this host is alone
+	unhealthy atomic.Pointer[error]  // nil: the last write worked
 	fault     fault
 
 	stop    chan struct{}

@@ -23,6 +23,10 @@ type Limits struct {
 
 	BudgetUnknown time.Duration // how long attempt budgets count as spent after a journal was lost
 	EventBlock    uint64        // event numbers reserved by one commit
+
+	OutboxKeep  time.Duration // how long an event is kept that the controller has
+	OutboxLines int           // story lines that the controller does not have; and events that it has
+	OutboxTail  int           // events in memory while the disk takes nothing
 }
 
 // DefaultLimits are the limits of the product.
@@ -43,6 +47,9 @@ func DefaultLimits() Limits {
 		LockWait:      500 * time.Millisecond,
 		BudgetUnknown: time.Hour,
 		EventBlock:    256,
+		OutboxKeep:    24 * time.Hour,
+		OutboxLines:   20000,
+		OutboxTail:    4096,
 	}
 }
 
@@ -64,6 +71,9 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.LockWait, d.LockWait)
 	fill(&l.BudgetUnknown, d.BudgetUnknown)
 	fill(&l.EventBlock, d.EventBlock)
+	fill(&l.OutboxKeep, d.OutboxKeep)
+	fill(&l.OutboxLines, d.OutboxLines)
+	fill(&l.OutboxTail, d.OutboxTail)
 	return l
 }
 

@@ -11,6 +11,7 @@ import (
 
 // prune applies the retention. It runs in the writer's goroutine.
 func (j *Journal) prune() {
+	j.outbox.Load().prune()
 	keep := j.limits.Incidents
 	for {
 		ops, closed, err := j.expired(keep)
@@ -86,7 +87,11 @@ func (j *Journal) keepIncidents(heads []summary, keep int, now clock.Stamp) map[
 func (j *Journal) oldAttempts(tx *bbolt.Tx, kept map[string]bool, now clock.Stamp) ([]op, error) {
 	var ops []op
 	err := each(tx, bucketAttempt, func(a *incident.Attempt) {
-		if !kept[a.Incident] && !a.Open() && a.Intended.Age(now) > j.limits.AttemptAge {
+		age := j.limits.AttemptAge
+		if a.Permit != nil { // the controller may ask what became of it
+			age = max(age, j.limits.IncidentAge)
+		}
+		if !kept[a.Incident] && !a.Open() && a.Intended.Age(now) > age {
 			ops = append(ops, drop(bucketAttempt, a.ID))
 		}
 	})

@@ -23,6 +23,14 @@ func (j *Journal) enqueue(ops ...op) error {
 	return nil
 }
 
+// enqueueWithEvents queues ops together with the events that wait for them.
+func (j *Journal) enqueueWithEvents(ops []op) error {
+	if o := j.outbox.Load(); o != nil {
+		return o.with(ops)
+	}
+	return j.enqueue(ops...)
+}
+
 // fit refuses what bbolt would refuse, before it can spoil the commit of others.
 func (j *Journal) fit(ops []op) error {
 	for _, o := range ops {
@@ -106,6 +114,8 @@ func (j *Journal) commit() {
 	err := j.write(all)
 	if err != nil {
 		j.queue.giveBack(ops)
+	} else if o := j.outbox.Load(); o != nil {
+		o.committed(all)
 	}
 	j.setHealth(err)
 	for _, r := range requests {
