@@ -1,0 +1,130 @@
+package state
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/salveops/salve/proto/agentpb"
+	"github.com/salveops/salve/proto/logpb"
+)
+
+func TestStandingOrders(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.configure(&logpb.Config{Escalations: people(), Windows: []*logpb.Window{{Name: "night"}}, Services: []*logpb.Service{
+		{Name: "checkout", Autonomy: "full", PermitAlways: true, AloneAct: true}, {Name: "shop"}}})
+	r.joins("postgres", nil, "db-1")
+	r.joins("checkout", []string{"postgres"}, "web-1", "web-2")
+	r.joins("other", nil, "web-3")
+	all := r.must(pauses("all", hour)).GetId()
+	mine := r.must(pauses("service:check*", 0)).GetId()
+	unit := r.must(pauses("unit:x.service", hour)).GetId()
+	r.must(pauses("host:web-2", hour))
+	r.must(r.resumes(all))
+	r.fires("web-1", "checkout", "down")
+	i := r.incident("checkout")
+	r.handsOver("web-1", "checkout", "spent")
+	r.acks(i, true)
+	r.fires("db-1", "postgres", "slow")
+
+	from := r.s.pauses[mine].GetFrom()
+	want := &agentpb.Standing{
+		Generation: r.s.generation, Index: r.index,
+		Pauses: []*logpb.Pause{
+			{Id: mine, Scope: "service:checkout", By: "kim", Reason: "maintenance", From: from, Reminds: from + day, Index: r.s.pauses[mine].GetIndex()},
+			{Id: unit, Scope: "unit:x.service", By: "kim", Reason: "maintenance", From: from, Until: from + hour, Index: r.s.pauses[unit].GetIndex()},
+		},
+		Windows:   []*logpb.Window{{Name: "night"}},
+		Incidents: []*agentpb.IncidentOrder{{Local: "local checkout of web-1", Incident: i.GetId(), AckBy: "kim", KeepHealing: true, Escalated: true}},
+		Services: []*agentpb.ServiceOrder{
+			{Service: "checkout", Autonomy: "full", PermitAlways: true, AloneAct: true, Incident: true, Detection: 2 * second},
+			{Service: "postgres", Incident: true, Detection: 2 * second},
+		},
+	}
+	if diff := cmp.Diff(want, r.s.StandingOrders("web-1"), protocmp.Transform()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !r.s.StandingOrders("db-1").GetServices()[0].GetSole() {
+		t.Error("db-1 does not know that it is the only one")
+	}
+	if got := r.s.StandingOrders("nobody"); len(got.GetPauses()) != 0 || got.GetGeneration() != r.s.generation {
+		t.Errorf("nobody knows %v", got)
+	}
+}
+
+// Whenever the orders of a host change, its version does, so that they are pushed.
+func TestStandingVersionMoves(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.joins("postgres", nil, "db-1")
+	r.joins("checkout", []string{"postgres"}, "web-1", "web-2", "web-3")
+	hosts := []string{"db-1", "web-1", "web-2", "web-3"}
+	orders, versions := map[string]*agentpb.Standing{}, map[string]uint64{}
+	quiet := 0
+	look := func(after string) {
+		for _, h := range hosts {
+			now := r.s.StandingOrders(h)
+			now.Index = 0
+			changed := cmp.Diff(orders[h], now, protocmp.Transform())
+			switch same := versions[h] == r.s.StandingVersion(h); {
+			case orders[h] != nil && changed != "" && same:
+				t.Errorf("after %s the orders of %s are others and their version is not:\n%s", after, h, changed)
+			case same:
+				quiet++
+			}
+			if r.s.StandingVersion(h) > r.s.Standing() {
+				t.Errorf("after %s the version of %s is beyond that of the state", after, h)
+			}
+			orders[h], versions[h] = now, r.s.StandingVersion(h)
+		}
+	}
+	look("the beginning")
+	n := r.fires("web-1", "checkout", "down")
+	look("an alert")
+	i := r.incident("checkout")
+	r.tells("web-1", "local checkout of web-1", "decide", "nothing")
+	look("a line")
+	r.handsOver("web-1", "checkout", "spent")
+	look("escalation")
+	r.courier()
+	look("a message")
+	r.acks(i, false)
+	look("an acknowledgement")
+	r.must(releases(i))
+	look("a release")
+	db := r.fires("db-1", "postgres", "down")
+	look("a merge")
+	r.fires("web-2", "checkout", "slow")
+	look("another host's alert")
+	r.clears("db-1", db, true)
+	look("the end of the cause")
+	r.clears("web-1", n, true)
+	look("the end of an alert")
+	g := r.granted("web-1", "checkout")
+	look("a permit")
+	r.must(&logpb.Command{What: &logpb.Command_Revoke{Revoke: &logpb.Revoke{Token: g.GetToken(), By: "kim"}}})
+	look("a revocation")
+	r.settle("web-1", g, logpb.Settlement_SETTLEMENT_UNUSED)
+	look("a settlement")
+	r.must(resolves(r.incident("postgres")))
+	look("a person's end of it")
+	r.clears("web-2", 1, false)
+	look("the agent's end of it")
+	for _, h := range hosts[1:] {
+		r.fires(h, "checkout", "slow")
+	}
+	look("a breaker")
+	r.must(closes("checkout", "slow", "web-1"))
+	look("a breaker that lets one through")
+	r.granted("web-1", "checkout")
+	look("its use")
+	r.later(day)
+	look("a day")
+	r.joins("postgres", nil, "db-2")
+	look("a second host")
+	if quiet < 20 {
+		t.Errorf("only %d times nothing had to be pushed", quiet)
+	}
+}
