@@ -91,12 +91,13 @@ type Seat struct {
 	id      string
 	leaders chan bool
 
-	mu     sync.Mutex
-	leader string
-	held   bool // committing waits
-	queue  []*promise
-	sizes  []int
-	failed error // what Propose answers instead, if set
+	mu       sync.Mutex
+	leader   string
+	held     bool // committing waits
+	queue    []*promise
+	watchers []chan struct{}
+	sizes    []int
+	failed   error // what Propose answers instead, if set
 }
 
 // Fail makes every entry fail with the error; nil ends that.
@@ -115,6 +116,19 @@ func (s *Seat) Quietly() {
 
 // Say tells the arbiter that this node leads, or does not.
 func (s *Seat) Say(leads bool) { s.leaders <- leads }
+
+// Waiting is closed once an entry waits to be committed; see Hold.
+func (s *Seat) Waiting() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waits := make(chan struct{})
+	if len(s.queue) > 0 {
+		close(waits)
+	} else {
+		s.watchers = append(s.watchers, waits)
+	}
+	return waits
+}
 
 // Sizes are those of the entries proposed so far.
 func (s *Seat) Sizes() []int {
@@ -158,6 +172,12 @@ func (s *Seat) Propose(data []byte) raft.ApplyFuture {
 		close(p.done)
 	default:
 		s.queue = append(s.queue, p)
+		if s.held {
+			for _, w := range s.watchers {
+				close(w)
+			}
+			s.watchers = nil
+		}
 		s.work()
 	}
 	return p
