@@ -131,19 +131,103 @@ func (x *ConfigureResponse) GetKept() bool {
 	return false
 }
 
+type PagedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Page          *logpb.QuorumPage      `protobuf:"bytes,1,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PagedRequest) Reset() {
+	*x = PagedRequest{}
+	mi := &file_peerpb_peer_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PagedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PagedRequest) ProtoMessage() {}
+
+func (x *PagedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PagedRequest.ProtoReflect.Descriptor instead.
+func (*PagedRequest) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PagedRequest) GetPage() *logpb.QuorumPage {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type PagedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PagedResponse) Reset() {
+	*x = PagedResponse{}
+	mi := &file_peerpb_peer_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PagedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PagedResponse) ProtoMessage() {}
+
+func (x *PagedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peerpb_peer_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PagedResponse.ProtoReflect.Descriptor instead.
+func (*PagedResponse) Descriptor() ([]byte, []int) {
+	return file_peerpb_peer_proto_rawDescGZIP(), []int{3}
+}
+
 var File_peerpb_peer_proto protoreflect.FileDescriptor
 
 const file_peerpb_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x11peerpb/peer.proto\x12\rsalve.peer.v1\x1a\x12logpb/record.proto\"j\n" +
+	"\x11peerpb/peer.proto\x12\rsalve.peer.v1\x1a\x0flogpb/log.proto\x1a\x12logpb/record.proto\"j\n" +
 	"\x10ConfigureRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12,\n" +
 	"\x06config\x18\x02 \x01(\v2\x14.salve.log.v1.ConfigR\x06config\x12\x14\n" +
 	"\x05first\x18\x03 \x01(\bR\x05first\"'\n" +
 	"\x11ConfigureResponse\x12\x12\n" +
-	"\x04kept\x18\x01 \x01(\bR\x04kept2V\n" +
+	"\x04kept\x18\x01 \x01(\bR\x04kept\"<\n" +
+	"\fPagedRequest\x12,\n" +
+	"\x04page\x18\x01 \x01(\v2\x18.salve.log.v1.QuorumPageR\x04page\"\x0f\n" +
+	"\rPagedResponse2\x9a\x01\n" +
 	"\x04Peer\x12N\n" +
-	"\tConfigure\x12\x1f.salve.peer.v1.ConfigureRequest\x1a .salve.peer.v1.ConfigureResponseB(Z&github.com/salveops/salve/proto/peerpbb\x06proto3"
+	"\tConfigure\x12\x1f.salve.peer.v1.ConfigureRequest\x1a .salve.peer.v1.ConfigureResponse\x12B\n" +
+	"\x05Paged\x12\x1b.salve.peer.v1.PagedRequest\x1a\x1c.salve.peer.v1.PagedResponseB(Z&github.com/salveops/salve/proto/peerpbb\x06proto3"
 
 var (
 	file_peerpb_peer_proto_rawDescOnce sync.Once
@@ -157,21 +241,27 @@ func file_peerpb_peer_proto_rawDescGZIP() []byte {
 	return file_peerpb_peer_proto_rawDescData
 }
 
-var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_peerpb_peer_proto_goTypes = []any{
 	(*ConfigureRequest)(nil),  // 0: salve.peer.v1.ConfigureRequest
 	(*ConfigureResponse)(nil), // 1: salve.peer.v1.ConfigureResponse
-	(*logpb.Config)(nil),      // 2: salve.log.v1.Config
+	(*PagedRequest)(nil),      // 2: salve.peer.v1.PagedRequest
+	(*PagedResponse)(nil),     // 3: salve.peer.v1.PagedResponse
+	(*logpb.Config)(nil),      // 4: salve.log.v1.Config
+	(*logpb.QuorumPage)(nil),  // 5: salve.log.v1.QuorumPage
 }
 var file_peerpb_peer_proto_depIdxs = []int32{
-	2, // 0: salve.peer.v1.ConfigureRequest.config:type_name -> salve.log.v1.Config
-	0, // 1: salve.peer.v1.Peer.Configure:input_type -> salve.peer.v1.ConfigureRequest
-	1, // 2: salve.peer.v1.Peer.Configure:output_type -> salve.peer.v1.ConfigureResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	4, // 0: salve.peer.v1.ConfigureRequest.config:type_name -> salve.log.v1.Config
+	5, // 1: salve.peer.v1.PagedRequest.page:type_name -> salve.log.v1.QuorumPage
+	0, // 2: salve.peer.v1.Peer.Configure:input_type -> salve.peer.v1.ConfigureRequest
+	2, // 3: salve.peer.v1.Peer.Paged:input_type -> salve.peer.v1.PagedRequest
+	1, // 4: salve.peer.v1.Peer.Configure:output_type -> salve.peer.v1.ConfigureResponse
+	3, // 5: salve.peer.v1.Peer.Paged:output_type -> salve.peer.v1.PagedResponse
+	4, // [4:6] is the sub-list for method output_type
+	2, // [2:4] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_peerpb_peer_proto_init() }
@@ -185,7 +275,7 @@ func file_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peerpb_peer_proto_rawDesc), len(file_peerpb_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	Peer_Configure_FullMethodName = "/salve.peer.v1.Peer/Configure"
+	Peer_Paged_FullMethodName     = "/salve.peer.v1.Peer/Paged"
 )
 
 // PeerClient is the client API for Peer service.
@@ -33,6 +34,8 @@ type PeerClient interface {
 	// Configure asks the leader to propose the configuration of a node whose file has changed. It answers when
 	// that is committed; a node that is not the leader answers FAILED_PRECONDITION.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
+	// Paged tells the leader that a node paged people while it had no quorum, so that they are told the end.
+	Paged(ctx context.Context, in *PagedRequest, opts ...grpc.CallOption) (*PagedResponse, error)
 }
 
 type peerClient struct {
@@ -53,6 +56,16 @@ func (c *peerClient) Configure(ctx context.Context, in *ConfigureRequest, opts .
 	return out, nil
 }
 
+func (c *peerClient) Paged(ctx context.Context, in *PagedRequest, opts ...grpc.CallOption) (*PagedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PagedResponse)
+	err := c.cc.Invoke(ctx, Peer_Paged_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -62,6 +75,8 @@ type PeerServer interface {
 	// Configure asks the leader to propose the configuration of a node whose file has changed. It answers when
 	// that is committed; a node that is not the leader answers FAILED_PRECONDITION.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
+	// Paged tells the leader that a node paged people while it had no quorum, so that they are told the end.
+	Paged(context.Context, *PagedRequest) (*PagedResponse, error)
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -74,6 +89,9 @@ type UnimplementedPeerServer struct{}
 
 func (UnimplementedPeerServer) Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Configure not implemented")
+}
+func (UnimplementedPeerServer) Paged(context.Context, *PagedRequest) (*PagedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Paged not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -114,6 +132,24 @@ func _Peer_Configure_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Paged_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PagedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Paged(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Paged_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Paged(ctx, req.(*PagedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -124,6 +160,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Configure",
 			Handler:    _Peer_Configure_Handler,
+		},
+		{
+			MethodName: "Paged",
+			Handler:    _Peer_Paged_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
