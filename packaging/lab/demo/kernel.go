@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,25 +15,54 @@ import (
 // hasCPUController reports whether the process sits in its unit's own cgroup of the CPU controller.
 // Without that, systemd accepts a quota and nothing comes of it.
 func hasCPUController(pid int, unit string) bool {
+	dir := cpuCgroup(pid)
+	return strings.HasSuffix(dir, "/"+unit)
+}
+
+// cpuCgroup is the folder of the CPU controller that a process sits in, "" if it is in none.
+func cpuCgroup(pid int) string {
 	src, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
-		return false
+		return ""
 	}
 	for line := range strings.Lines(string(src)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) < 3 || !strings.HasSuffix(parts[2], "/"+unit) {
+		if len(parts) < 3 {
 			continue
 		}
-		for _, c := range strings.Split(parts[1], ",") {
-			if c == "cpu" {
-				return true
-			}
+		controllers, path := parts[1], parts[2]
+		if slices.Contains(strings.Split(controllers, ","), "cpu") {
+			return filepath.Join("/sys/fs/cgroup", controllers, path)
 		}
-		if parts[1] == "" && hasWord(filepath.Join("/sys/fs/cgroup", parts[2], "cgroup.controllers"), "cpu") {
-			return true
+		dir := filepath.Join("/sys/fs/cgroup", path)
+		if controllers == "" && hasWord(filepath.Join(dir, "cgroup.controllers"), "cpu") {
+			return dir
 		}
 	}
-	return false
+	return ""
+}
+
+// cpuLimit is how many CPUs the kernel lets the cgroup of a process use; false: as many as there are.
+func cpuLimit(pid int) (float64, bool) {
+	dir := cpuCgroup(pid)
+	text := contents(dir, "cpu.max") // "QUOTA PERIOD"
+	if text == "" {
+		text = contents(dir, "cpu.cfs_quota_us") + " " + contents(dir, "cpu.cfs_period_us")
+	}
+	var quota, period float64
+	if n, _ := fmt.Sscan(text, &quota, &period); n != 2 || quota <= 0 || period <= 0 {
+		return 0, false
+	}
+	return quota / period, true
+}
+
+// contents is what a file of the kernel says, "" if it cannot be read.
+func contents(dir, name string) string {
+	src, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(src))
 }
 
 func hasWord(path, word string) bool {

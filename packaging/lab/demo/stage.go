@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -33,7 +32,7 @@ type stage struct {
 	dir      string
 	manager  *agenttest.Systemd
 	patients map[string]*rig.Patient
-	pager    *pager
+	pager    *rig.Pager
 	agent    *rig.Agent
 	tale     *tale
 	quota    bool // the CPU controller reaches the units
@@ -83,15 +82,11 @@ func (s *stage) openManager(ctx context.Context) (err error) {
 }
 
 func (s *stage) openPager(context.Context) (err error) {
-	key := rand.Text()
-	if err := os.WriteFile(s.file("pager.key"), []byte(key+"\n"), 0o600); err != nil {
+	if s.pager, err = rig.NewPager(); err != nil {
 		return err
 	}
-	if s.pager, err = newPager(key); err != nil {
-		return err
-	}
-	s.onClose(s.pager.close)
-	return nil
+	s.onClose(s.pager.Close)
+	return os.WriteFile(s.file("pager.key"), []byte(s.pager.Secret+"\n"), 0o600)
 }
 
 // admit writes and starts the units of the cast.
@@ -153,7 +148,7 @@ func (s *stage) startAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	values := map[string]string{"DIR": s.dir, "METRICS": ports[0], "PAGER": s.pager.addr}
+	values := map[string]string{"DIR": s.dir, "METRICS": ports[0], "PAGER": s.pager.Addr}
 	for name, p := range s.patients {
 		values[strings.ToUpper(name)] = p.Addr
 	}

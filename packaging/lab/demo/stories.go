@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -128,16 +129,21 @@ func fewErrors(ctx context.Context, p *rig.Patient, before int) (string, error) 
 	return seen + ", no errors", err
 }
 
-// held wants the same process, alive, with what the quota leaves it.
-func held(ctx context.Context, p *rig.Patient, before int) (string, error) {
+// held wants the same process, alive, under a limit of the kernel's and with what that leaves it. The figure
+// alone would not do: on a busy machine nobody gets a whole CPU.
+func held(ctx context.Context, _ *rig.Patient, before int) (string, error) {
 	share, err := cpuShare(ctx, before, time.Second)
 	if err == nil && share >= 0.4 {
 		err = fmt.Errorf("process %d still uses %.2f CPU", before, share)
 	}
-	if err == nil && share < 0.05 {
+	if err == nil && share < 0.02 {
 		err = fmt.Errorf("process %d uses %.2f CPU: it is not held, it is gone", before, share)
 	}
-	return fmt.Sprintf("process %d goes on with %.2f CPU, by the kernel", before, share), err
+	limit, limited := cpuLimit(before)
+	if err == nil && (!limited || limit > 0.21) {
+		err = fmt.Errorf("process %d uses %.2f CPU, but nothing keeps it from using more", before, share)
+	}
+	return fmt.Sprintf("process %d goes on with %.2f of the %.2f CPU that the kernel lets it have", before, share, limit), err
 }
 
 func gone(_ context.Context, _ *rig.Patient, before int) (string, error) {
@@ -179,9 +185,17 @@ func (s *stage) personTold(ctx context.Context, p *rig.Patient, _ int) (string, 
 	if err == nil && state != "failed" {
 		err = fmt.Errorf("the unit is %s", state)
 	}
-	m, waited := s.pager.await(ctx, shipping)
+	m, waited := s.pager.Await(ctx, "message about "+shipping, func(m rig.Page) bool { return m.Service == shipping })
 	if err = errors.Join(err, waited); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("a signed message of %d bytes with %d pieces of evidence came", m.size, m.evidence), m.check()
+	return fmt.Sprintf("a signed message of %d bytes with %d pieces of evidence came", m.Size, m.Evidence()), useful(m)
+}
+
+// useful wants in a message what a person needs: the timeline and the evidence.
+func useful(m rig.Page) error {
+	if m.Evidence() == 0 || !strings.Contains(m.Details, "  escalate  ") {
+		return errors.New("the message comes without evidence or without timeline")
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/salveops/salve/packaging/lab/rig"
 	"github.com/salveops/salve/proto/localpb"
 )
 
@@ -82,6 +83,20 @@ func TestTimes(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestUsefulMessage(t *testing.T) {
+	for details, want := range map[string]bool{
+		"12:00  escalate  handed over\n\n=== unit\nfailed\n": true,
+		"12:00  escalate  handed over\n":                     false,
+		"12:00  alert  it fires\n\n=== unit\nfailed\n":       false,
+	} {
+		var m rig.Page
+		m.Details = details
+		if err := useful(m); (err == nil) != want {
+			t.Errorf("%q: %v", details, err)
+		}
 	}
 }
 

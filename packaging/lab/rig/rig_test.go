@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/salveops/salve/proto/adminpb"
 )
 
 func TestLastLines(t *testing.T) {
@@ -179,5 +181,102 @@ func TestStartAgentTellsWhyNot(t *testing.T) {
 	})
 	if err == nil || !strings.Contains(err.Error(), "ended at once") {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// A process takes what crashes and stalls do to it, and starts again with the same name.
+func TestProcess(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	p := NewProcess([]string{"/bin/sh", "-c", "echo up; exec sleep 1000"}, log)
+	if err := p.Kill(); !errors.Is(err, errNotRunning) || p.PID() != 0 {
+		t.Errorf("killed before its start: %v, process %d", err, p.PID())
+	}
+	for range 2 {
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+		pid := p.PID()
+		if err := p.Start(); err == nil {
+			t.Error("it was started twice")
+		}
+		for _, f := range []func() error{p.Freeze, p.Thaw, p.Freeze, p.Kill} {
+			if err := f(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) || p.PID() != 0 || p.Fault() != nil {
+			t.Errorf("after the kill: %v, process %d, %v", err, p.PID(), p.Fault())
+		}
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	p.Stop()
+	p.Stop()
+	if p.PID() != 0 {
+		t.Error("a frozen process was not stopped")
+	}
+}
+
+func TestProcessTellsThatItEnded(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	p := NewProcess([]string{"/bin/sh", "-c", "echo out of luck; exit 3"}, log)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.prog.Done()
+	if err := p.Fault(); err == nil || !strings.Contains(err.Error(), "exit status 3\nout of luck") {
+		t.Errorf("fault is %v", err)
+	}
+}
+
+func TestControllerIsAwaited(t *testing.T) {
+	asked := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked < 3 || r.URL.Path != "/readyz" {
+			http.Error(w, "no leader", http.StatusServiceUnavailable)
+		}
+	}))
+	defer srv.Close()
+	dir := t.TempDir()
+	c := NewController(ControllerOptions{Binary: "/bin/false", HTTP: strings.TrimPrefix(srv.URL, "http://"),
+		Log: filepath.Join(dir, "log")})
+	c.argv = []string{"/bin/sleep", "1000"}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop()
+	if err := c.AwaitReady(t.Context()); err != nil || asked != 3 {
+		t.Errorf("after %d questions: %v", asked, err)
+	}
+	asked = -1000
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := c.AwaitReady(ctx); err == nil || !strings.Contains(err.Error(), "no leader") {
+		t.Errorf("error is %v", err)
+	}
+	c.Stop()
+	if err := c.AwaitReady(t.Context()); !errors.Is(err, errNotRunning) {
+		t.Errorf("one that does not run is waited for: %v", err)
+	}
+}
+
+func TestSalveSaysWhyNot(t *testing.T) {
+	s := Salve{Binary: "/bin/sh", Where: []string{"--address", "x"}}
+	out, err := s.Run(t.Context(), "-c", `echo "$0 $1"; echo sorry >&2; exit 5`)
+	if err == nil || !strings.Contains(err.Error(), "exit status 5: sorry") || out != "--address x\n" {
+		t.Errorf("said %q, %v", out, err)
+	}
+	var r adminpb.ListAuditResponse
+	ok := Salve{Binary: "/bin/echo", Where: []string{`{"records": [{"n": "7"}]}`}}
+	if err := ok.Ask(t.Context(), &r); err == nil || !strings.Contains(err.Error(), "read what salve") {
+		t.Errorf("error is %v", err)
+	}
+	ok = Salve{Binary: "/bin/sh", Where: []string{}}
+	if err := ok.Ask(t.Context(), &r, "-c", `echo '{"records": [{"n": "7"}]}'`); err != nil || r.GetRecords()[0].GetN() != 7 {
+		t.Errorf("read %v, %v", &r, err)
 	}
 }
