@@ -118,8 +118,8 @@ func (s *State) PermitsOf(host string) []*logpb.Permit {
 	return slices.DeleteFunc(s.Permits(), func(p *logpb.Permit) bool { return p.GetHost() != host })
 }
 
-func without(hosts []string, host string) []string {
-	return slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return h == host })
+func without(hosts []string, these ...string) []string {
+	return slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return slices.Contains(these, h) })
 }
 
 // name is what people call a host.

@@ -58,8 +58,8 @@ func (s *State) hello(c *logpb.Hello) *logpb.Result {
 // older reports whether the agent has seen more of this generation's log than there is: then it is the
 // controller that went back in time.
 func (s *State) older(c *logpb.Hello, h *logpb.Host) bool {
-	return c.GetGeneration() == s.generation && (c.GetIndex() >= s.index || c.GetLastEpoch() > h.GetEpoch() ||
-		slices.ContainsFunc(c.GetRunning(), func(r *logpb.Running) bool { return s.forgotten(h, r) }))
+	return c.GetGeneration() == s.generation && (c.GetIndex() >= s.index || c.GetLastEpoch() > h.GetEpoch()) ||
+		slices.ContainsFunc(c.GetRunning(), func(r *logpb.Running) bool { return s.forgotten(h, r) })
 }
 
 // forgotten reports whether an agent runs what this generation gave it and this log does not know: the log

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 
@@ -23,6 +24,8 @@ import (
 //	out    = acting, and every host that is not known to serve
 //	grant for host h if |acting∖h| + 1 ≤ cap, and unless h is down |out∖h| + 1 ≤ cap,
 //	and over all services: hosts acting, h among them, ≤ fleet_max
+//
+// If a permit takes away several hosts of a service, h stands for all of them, and down means that all are.
 
 // Defaults of a permit's times, nanoseconds of the agent's CLOCK_BOOTTIME.
 const (
@@ -142,22 +145,21 @@ func (s *State) forbidden(h *logpb.Host, c *logpb.Request) *logpb.Result {
 
 // fits judges every target, all or none, and the fleet.
 func (s *State) fits(h *logpb.Host, c *logpb.Request, targets []*logpb.Target) *logpb.Result {
+	takes := map[string][]string{} // service → hosts of it that would be acting
+	hosts := map[string]bool{h.GetId(): true}
 	for _, t := range targets {
 		if p := s.derived.targets[targetOf(t)]; p != nil {
 			return later(held("target", []string{TokenText(p.GetToken())}, "%s is under repair by %s on %s (permit %s)",
 				s.what(t), p.GetRemedy(), s.name(p.GetHost()), TokenText(p.GetToken())), 1e9)
 		}
-		if t.GetResource() != "" {
-			continue
-		}
-		if r := s.capacity(t.GetService(), t.GetHost()); r != nil {
-			return r
+		if t.GetResource() == "" {
+			takes[t.GetService()] = append(takes[t.GetService()], t.GetHost())
+			hosts[t.GetHost()] = true
 		}
 	}
-	hosts := map[string]bool{h.GetId(): true}
-	for _, t := range targets {
-		if t.GetHost() != "" {
-			hosts[t.GetHost()] = true
+	for _, service := range slices.Sorted(maps.Keys(takes)) {
+		if r := s.capacity(service, takes[service]); r != nil {
+			return r
 		}
 	}
 	n := len(hosts)
@@ -177,22 +179,23 @@ func (s *State) fits(h *logpb.Host, c *logpb.Request, targets []*logpb.Target) *
 	return nil
 }
 
-// capacity judges one service on one host by the facts in the log.
-func (s *State) capacity(service, host string) *logpb.Result {
+// capacity judges one service, of which the permit would take these hosts, by the facts in the log.
+func (s *State) capacity(service string, hosts []string) *logpb.Result {
 	v := s.Service(service)
 	if v.Cap == 0 {
 		return refuse("cap", "max_unavailable of %s is 0: Salve never takes a host of it away", service)
 	}
-	if acting := without(v.Acting, host); len(acting)+1 > v.Cap {
-		return later(held("cap", s.names(acting), "%d of %d hosts of %s may be under repair at once, and %d are",
-			v.Cap, v.N, service, len(acting)), 1e9)
+	if acting := without(v.Acting, hosts...); len(acting)+len(hosts) > v.Cap {
+		return later(held("cap", s.names(acting), "%d of %d hosts of %s may be under repair at once; %d are, and this takes %d",
+			v.Cap, v.N, service, len(acting), len(hosts)), 1e9)
 	}
-	if s.down(service, host) {
-		return nil
-	}
-	if out := without(v.Out, host); len(out)+1 > v.Cap {
-		return later(held("cap", s.names(out), "%s still serves %s, and with it %d of %d hosts would be out; %d may be",
-			s.name(host), service, len(out)+1, v.N, v.Cap), 1e9)
+	if out := without(v.Out, hosts...); len(out)+len(hosts) > v.Cap {
+		for _, host := range hosts {
+			if !s.down(service, host) {
+				return later(held("cap", s.names(out), "%s still serves %s, and with it %d of %d hosts would be out; %d may be",
+					s.name(host), service, len(out)+len(hosts), v.N, v.Cap), 1e9)
+			}
+		}
 	}
 	return nil
 }

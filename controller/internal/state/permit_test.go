@@ -149,6 +149,30 @@ func TestAllOrNoneTargets(t *testing.T) {
 	f.refused("cap", "b", "db")
 }
 
+// A permit that takes away several hosts of a service takes as many as that.
+func TestTargetsOfOneServiceAddUp(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, service("web", 2))
+	for _, h := range []string{"a", "b", "c", "d"} {
+		f.hello(h, "web")
+	}
+	also := func(hosts ...string) func(*logpb.Request) {
+		return func(r *logpb.Request) {
+			for _, h := range hosts {
+				r.Targets = append(r.Targets, &logpb.Target{Service: "web", Host: h})
+			}
+		}
+	}
+	f.refused("cap", "a", "web", also("b", "c"))
+	f.edge("d", "web", logpb.Serving_SERVING_DOWN)
+	f.refused("cap", "a", "web", also("b")) // with d three would be out
+	f.edge("c", "web", logpb.Serving_SERVING_DOWN)
+	f.refused("cap", "d", "web", also("a")) // one of the two still serves
+	f.edge("a", "web", logpb.Serving_SERVING_DOWN)
+	f.granted("d", "web", also("a"))
+	f.acting("web", "a", "d")
+}
+
 // A remedy of the host takes away every service of it, named or not; a host without services has nothing.
 func TestHostRemedyTakesAll(t *testing.T) {
 	t.Parallel()
