@@ -13,7 +13,9 @@ import (
 var kinds = []string{"deployment", "package", "configuration"}
 
 // RecordChange implements adminpb.AdminServer.
-func (s *Server) RecordChange(ctx context.Context, r *adminpb.RecordChangeRequest) (*adminpb.RecordChangeResponse, error) {
+func (s *Server) RecordChange(
+	ctx context.Context, r *adminpb.RecordChangeRequest,
+) (*adminpb.RecordChangeResponse, error) {
 	c, err := changeOf(r.GetChange())
 	if err != nil {
 		return nil, err
@@ -23,7 +25,9 @@ func (s *Server) RecordChange(ctx context.Context, r *adminpb.RecordChangeReques
 			return nil, err
 		}
 	}
-	result, at, err := s.propose(ctx, &logpb.Command{What: &logpb.Command_RecordChange{RecordChange: &logpb.RecordChange{Change: c}}})
+	result, at, err := s.propose(ctx, &logpb.Command{What: &logpb.Command_RecordChange{
+		RecordChange: &logpb.RecordChange{Change: c},
+	}})
 	if err != nil {
 		return nil, err
 	}

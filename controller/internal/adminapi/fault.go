@@ -27,8 +27,11 @@ func notLeader(st Standing) error {
 		if st.Silent > 0 {
 			since = " for " + st.Silent.Round(time.Second).String()
 		}
-		return noQuorum("node %s hears no leader%s: most of the nodes are down or cut off, or an election is going on",
-			st.ID, since)
+		why := "most of the nodes are down or cut off, or an election is going on"
+		if st.Problem != "" {
+			why = st.Problem
+		}
+		return noQuorum("node %s hears no leader%s: %s", st.ID, since, why)
 	}
 	return reason.Error(codes.FailedPrecondition, reason.NotLeader,
 		map[string]string{"leader": st.Leader, "address": st.LeaderAddress}, 0,

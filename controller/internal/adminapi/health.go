@@ -22,6 +22,8 @@ const (
 
 func unready(st Standing) string {
 	switch {
+	case st.Problem != "":
+		return fmt.Sprintf("node %s: %s", st.ID, st.Problem)
 	case st.Leader == "":
 		return fmt.Sprintf("node %s has heard no leader for %s", st.ID, st.Silent.Round(time.Second))
 	case st.Behind > maxBehind:
@@ -43,7 +45,9 @@ func (h *health) Check(_ context.Context, r *healthpb.HealthCheckRequest) (*heal
 	return &healthpb.HealthCheckResponse{Status: h.now()}, nil
 }
 
-func (h *health) Watch(r *healthpb.HealthCheckRequest, out grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
+func (h *health) Watch(
+	r *healthpb.HealthCheckRequest, out grpc.ServerStreamingServer[healthpb.HealthCheckResponse],
+) error {
 	ctx, cancel := h.server.streamContext(out.Context())
 	defer cancel()
 	tick := time.NewTicker(healthEvery)

@@ -82,7 +82,9 @@ func incidentHosts(r *adminpb.GetIncidentResponse) []string {
 
 // GetEvidence implements adminpb.AdminServer. Evidence lies on the nodes that were given it, so it may be on
 // another one.
-func (s *Server) GetEvidence(r *adminpb.GetEvidenceRequest, out grpc.ServerStreamingServer[adminpb.GetEvidenceResponse]) error {
+func (s *Server) GetEvidence(
+	r *adminpb.GetEvidenceRequest, out grpc.ServerStreamingServer[adminpb.GetEvidenceResponse],
+) error {
 	if len(r.GetDigest()) != 32 {
 		return invalid("a digest has 32 bytes, and this one %d", len(r.GetDigest()))
 	}

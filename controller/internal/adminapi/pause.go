@@ -67,7 +67,8 @@ func pauseCommand(r *adminpb.PauseRequest) (*logpb.PauseCommand, error) {
 	return &logpb.PauseCommand{By: who, Reason: why, For: r.GetFor()}, nil
 }
 
-// confirmed waits until every host that the pause binds has confirmed it, but no longer than wait. The pause holds whatever comes of this.
+// confirmed waits until every host that the pause binds has confirmed it, but no longer than wait. The pause
+// holds whatever comes of this.
 func (s *Server) confirmed(ctx context.Context, id string, wait time.Duration) *adminpb.PauseResponse {
 	over := time.NewTimer(wait)
 	defer over.Stop()

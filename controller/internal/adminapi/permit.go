@@ -35,7 +35,9 @@ func permitHosts(permits []*logpb.Permit) []string {
 }
 
 // RevokePermit implements adminpb.AdminServer.
-func (s *Server) RevokePermit(ctx context.Context, r *adminpb.RevokePermitRequest) (*adminpb.RevokePermitResponse, error) {
+func (s *Server) RevokePermit(
+	ctx context.Context, r *adminpb.RevokePermitRequest,
+) (*adminpb.RevokePermitResponse, error) {
 	p, who, why, err := s.permit(ctx, r.GetToken(), r.GetBy(), r.GetReason())
 	if err != nil {
 		return nil, err
@@ -47,7 +49,9 @@ func (s *Server) RevokePermit(ctx context.Context, r *adminpb.RevokePermitReques
 }
 
 // SettlePermit implements adminpb.AdminServer.
-func (s *Server) SettlePermit(ctx context.Context, r *adminpb.SettlePermitRequest) (*adminpb.SettlePermitResponse, error) {
+func (s *Server) SettlePermit(
+	ctx context.Context, r *adminpb.SettlePermitRequest,
+) (*adminpb.SettlePermitResponse, error) {
 	if !r.GetForce() {
 		return nil, invalid("a permit is settled by its host; force means that you say that nothing of it runs")
 	}
@@ -69,7 +73,7 @@ func (s *Server) permit(ctx context.Context, t *logpb.Token, said, why string) (
 		return nil, "", "", err
 	}
 	if t.GetN() == 0 || len(t.GetGeneration()) > 32 {
-		return nil, "", "", invalid("a token is the number of a permit and (the beginning of) its generation, such as 3@1f0c9a4b")
+		return nil, "", "", invalid("a token is a number and the beginning of a generation, such as 3@1f0c9a4b")
 	}
 	found := &logpb.Permit{}
 	err = s.look(ctx, func(st *state.State) error {

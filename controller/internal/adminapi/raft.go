@@ -5,17 +5,21 @@ import (
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/codes"
 
+	"github.com/salveops/salve/controller/internal/adminapi/reason"
 	"github.com/salveops/salve/proto/adminpb"
 )
 
-// maxBackup bounds what a restore takes in.
-const maxBackup = 4 << 30
+const (
+	// maxBackup bounds what a restore takes in.
+	maxBackup = 4 << 30
+	// answerWithin is how long the voters that stay have to show that they live.
+	answerWithin = 2 * time.Second
+)
 
 // ListPeers implements adminpb.AdminServer.
 func (s *Server) ListPeers(ctx context.Context, _ *adminpb.ListPeersRequest) (*adminpb.ListPeersResponse, error) {
@@ -45,7 +49,7 @@ func (s *Server) AddPeer(ctx context.Context, r *adminpb.AddPeerRequest) (*admin
 		return nil, err
 	}
 	if err := s.o.Cluster.AddPeer(ctx, id, address); err != nil {
-		return nil, clusterFault(err)
+		return nil, s.clusterFault(err)
 	}
 	s.log.Info("peer added", "peer", id, "address", address, "by", who)
 	return &adminpb.AddPeerResponse{At: s.at(nil)}, nil
@@ -58,53 +62,73 @@ func (s *Server) RemovePeer(ctx context.Context, r *adminpb.RemovePeerRequest) (
 	if err := first(err, errID); err != nil {
 		return nil, err
 	}
-	peers, err := s.peers(ctx)
-	if err != nil {
+	if err := s.leading.prove(ctx); err != nil {
 		return nil, err
 	}
-	if err := removable(peers, id); err != nil {
+	if err := s.removable(ctx, id); err != nil {
 		return nil, err
 	}
 	if err := s.o.Cluster.RemovePeer(ctx, id); err != nil {
-		return nil, clusterFault(err)
+		return nil, s.clusterFault(err)
 	}
 	s.log.Info("peer removed", "peer", id, "by", who)
 	return &adminpb.RemovePeerResponse{At: s.at(nil)}, nil
 }
 
-// clusterFault is what the cluster could not do, or would not.
-func clusterFault(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+// clusterFault is what the cluster could not do, or would not. A leader that lost its office over it cannot
+// tell what became of it.
+func (s *Server) clusterFault(err error) error {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return proposeFault(err)
-	}
-	if _, ok := status.FromError(err); ok {
-		return err
+	case s.o.Node.Standing().Role != roleLeader:
+		return reason.Error(codes.Unknown, reason.Unknown, nil, 0, err.Error()+
+			": it may have been done, or may yet be; look before you try again")
 	}
 	return precondition("%v", err)
 }
 
-// removable says whether the voters that stay, and were heard of late, are enough to go on.
-func removable(peers []*adminpb.Peer, id string) error {
-	if !slices.ContainsFunc(peers, func(p *adminpb.Peer) bool { return p.GetId() == id }) {
-		return notFound("node %s not found", id)
-	}
-	voters, alive := 0, 0
-	for _, p := range peers {
-		if p.GetId() == id || !p.GetVoter() {
-			continue
+// removable says whether the voters that stay are enough to go on. Only those count that were heard after the
+// question came: a change of members that finds no quorum can be stuck for good.
+func (s *Server) removable(ctx context.Context, id string) error {
+	begun := time.Now()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		peers, err := s.o.Cluster.Peers()
+		if err != nil {
+			return err
 		}
-		voters++
-		if p.GetLeader() || p.GetHeard() >= 0 && time.Duration(p.GetHeard()) < peerSilent {
-			alive++
+		voters, alive, known := 0, 0, false
+		for _, p := range peers {
+			switch {
+			case p.GetId() == id:
+				known = true
+			case !p.GetVoter():
+			case p.GetLeader() || p.GetHeard() >= 0 && time.Duration(p.GetHeard()) < time.Since(begun):
+				alive++
+				fallthrough
+			default:
+				voters++
+			}
+		}
+		switch {
+		case !known:
+			return notFound("node %s not found", id)
+		case voters == 0:
+			return precondition("node %s is the only voter: nothing would be left", id)
+		case alive > voters/2:
+			return nil
+		case time.Since(begun) > answerWithin:
+			return precondition("without node %s there are %d voters, and only %d of them answer: that is no quorum",
+				id, voters, alive)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	switch {
-	case voters == 0:
-		return precondition("node %s is the only voter: nothing would be left", id)
-	case alive < voters/2+1:
-		return precondition("without node %s there are %d voters, and only %d of them answer: that is no quorum", id, voters, alive)
-	}
-	return nil
 }
 
 // peers are the nodes, as the leader knows them.
@@ -134,7 +158,7 @@ func (s *Server) TransferLeadership(
 	st := s.o.Node.Standing()
 	if to != st.ID {
 		if err := s.o.Cluster.Transfer(ctx, to); err != nil {
-			return nil, clusterFault(err)
+			return nil, s.clusterFault(err)
 		}
 		s.log.Info("leadership handed over", "to", to, "by", who)
 	}
@@ -217,10 +241,11 @@ func (s *Server) Restore(in grpc.ClientStreamingServer[adminpb.RestoreRequest, a
 	}
 	before := s.at(nil).GetGeneration()
 	if err := s.o.Backups.Restore(ctx, &pieces{in: in, piece: m.GetChunk(), left: maxBackup}, who); err != nil {
-		return clusterFault(err)
+		return s.clusterFault(err)
 	}
 	at := s.newGeneration(ctx, before)
-	s.log.Warn("restored from a backup: everything is paused until a person resumes", "by", who, "generation", at.GetGeneration())
+	s.log.Warn("restored from a backup: everything is paused until a person resumes", "by", who,
+		"generation", at.GetGeneration())
 	return in.SendAndClose(&adminpb.RestoreResponse{At: at, Generation: at.GetGeneration()})
 }
 

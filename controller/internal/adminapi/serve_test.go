@@ -14,6 +14,7 @@ import (
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 
 	"github.com/salveops/salve/controller/internal/adminapi"
+	"github.com/salveops/salve/controller/internal/adminapi/reason"
 	"github.com/salveops/salve/proto/adminpb"
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -133,4 +134,19 @@ func TestStatus(t *testing.T) {
 	if len(st.GetWarnings()) != 2 {
 		t.Errorf("two nodes are silent, and the warnings are %v", st.GetWarnings())
 	}
+}
+
+// What keeps a node from its part is said wherever it is asked.
+func TestProblemOfANode(t *testing.T) {
+	r := newRig(t)
+	r.Ail("no cluster yet: c1 says that c3's data are lost")
+	st := must[*adminpb.StatusResponse](t)(r.Status(r.ctx, &adminpb.StatusRequest{Stale: true}))
+	if got := st.GetWarnings(); len(got) != 1 || got[0] != "node c1: no cluster yet: c1 says that c3's data are lost" {
+		t.Errorf("warnings: %q", got)
+	}
+	if r.API.Unready() == "" {
+		t.Error("the node counts as ready")
+	}
+	_, err := r.Status(r.ctx, &adminpb.StatusRequest{})
+	wants(t, err, codes.Unavailable, reason.NoQuorum, "c3's data are lost")
 }

@@ -38,8 +38,9 @@ type Standing struct {
 	Leader        string // Raft ID of the leader, "": none is known
 	LeaderAddress string // of its API
 	Term          uint64
-	Silent        time.Duration // for how long no leader was heard, 0: it leads, or hears one
+	Silent        time.Duration // for how long no leader was heard, 0: it leads
 	Behind        uint64        // entries that are committed and not applied here
+	Problem       string        // what keeps the node from its part, "": nothing
 }
 
 // Node is what reads ask of Raft.

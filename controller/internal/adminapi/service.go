@@ -10,7 +10,9 @@ import (
 )
 
 // ListServices implements adminpb.AdminServer. The service without a name is what rules about hosts have.
-func (s *Server) ListServices(ctx context.Context, r *adminpb.ListServicesRequest) (*adminpb.ListServicesResponse, error) {
+func (s *Server) ListServices(
+	ctx context.Context, r *adminpb.ListServicesRequest,
+) (*adminpb.ListServicesResponse, error) {
 	out := &adminpb.ListServicesResponse{}
 	var err error
 	out.At, err = s.read(ctx, r.GetStale(), func(st *state.State) {
@@ -74,7 +76,9 @@ func breakersOf(st *state.State, service string) []*logpb.Breaker {
 }
 
 // CloseBreaker implements adminpb.AdminServer.
-func (s *Server) CloseBreaker(ctx context.Context, r *adminpb.CloseBreakerRequest) (*adminpb.CloseBreakerResponse, error) {
+func (s *Server) CloseBreaker(
+	ctx context.Context, r *adminpb.CloseBreakerRequest,
+) (*adminpb.CloseBreakerResponse, error) {
 	who, err := by(r.GetBy())
 	service, errService := optionalName("service", r.GetService())
 	rule, errRule := name("rule", r.GetRule())

@@ -70,7 +70,9 @@ func (s *Server) EndSilence(ctx context.Context, r *adminpb.EndSilenceRequest) (
 }
 
 // ListSilences implements adminpb.AdminServer.
-func (s *Server) ListSilences(ctx context.Context, r *adminpb.ListSilencesRequest) (*adminpb.ListSilencesResponse, error) {
+func (s *Server) ListSilences(
+	ctx context.Context, r *adminpb.ListSilencesRequest,
+) (*adminpb.ListSilencesResponse, error) {
 	out := &adminpb.ListSilencesResponse{}
 	var err error
 	out.At, err = s.read(ctx, r.GetStale(), func(st *state.State) { out.Silences = copies(st.Silences()) })

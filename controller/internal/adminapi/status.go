@@ -66,17 +66,20 @@ func countHosts(out *adminpb.StatusResponse, st *state.State) {
 
 // clusterWarnings are about the nodes.
 func (s *Server) clusterWarnings(st Standing) []string {
-	if st.Leader == "" {
-		return []string{unready(st) + ": no permit is given, and no pause is taken, until most of the nodes are back"}
+	var out []string
+	switch {
+	case st.Problem != "":
+		out = append(out, unready(st))
+	case st.Leader == "":
+		out = append(out, unready(st)+": no permit is given, and no pause is taken, until most of the nodes are back")
 	}
 	if st.Role != roleLeader {
-		return nil
+		return out
 	}
 	peers, err := s.o.Cluster.Peers()
 	if err != nil {
-		return []string{"the list of nodes cannot be read: " + err.Error()}
+		return append(out, "the list of nodes cannot be read: "+err.Error())
 	}
-	var out []string
 	for _, p := range peers {
 		switch heard := time.Duration(p.GetHeard()); {
 		case p.GetLeader():

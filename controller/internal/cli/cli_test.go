@@ -139,7 +139,7 @@ func node(ts *testscript.TestScript, _ bool, args []string) {
 		if !ok {
 			ts.Fatalf("node cannot do this: %s", what)
 		}
-		s.Follow("c2", address, 0)
+		s.Follow("c2", address, 30*time.Millisecond)
 	}
 }
 

@@ -122,11 +122,11 @@ func token(s string) (*logpb.Token, error) {
 
 // completion offers words for the first argument to the shell. Without a controller there are none, and a
 // completion has nobody to tell why.
-func (a *app) completion(words func(context.Context, adminpb.AdminClient) ([]string, error)) cobra.CompletionFunc {
+func (a *app) completion(words func(context.Context, client) ([]string, error)) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var out []string
 		if len(args) == 0 {
-			_ = a.controller(c.Context(), reachWithin, true, func(ctx context.Context, admin adminpb.AdminClient) (err error) {
+			_ = a.controller(c.Context(), reachWithin, true, func(ctx context.Context, admin client) (err error) {
 				out, err = words(ctx, admin)
 				return err
 			})
@@ -136,7 +136,7 @@ func (a *app) completion(words func(context.Context, adminpb.AdminClient) ([]str
 }
 
 func (a *app) completeFleetIncident() cobra.CompletionFunc {
-	return a.completion(func(ctx context.Context, admin adminpb.AdminClient) ([]string, error) {
+	return a.completion(func(ctx context.Context, admin client) ([]string, error) {
 		r, err := admin.ListIncidents(ctx, &adminpb.ListIncidentsRequest{All: true, Limit: 20, Stale: true})
 		words := []string{"last"}
 		for _, i := range r.GetIncidents() {
@@ -147,7 +147,7 @@ func (a *app) completeFleetIncident() cobra.CompletionFunc {
 }
 
 func (a *app) completeHost() cobra.CompletionFunc {
-	return a.completion(func(ctx context.Context, admin adminpb.AdminClient) ([]string, error) {
+	return a.completion(func(ctx context.Context, admin client) ([]string, error) {
 		r, err := admin.ListHosts(ctx, &adminpb.ListHostsRequest{Stale: true})
 		var words []string
 		for _, h := range r.GetHosts() {
@@ -158,7 +158,7 @@ func (a *app) completeHost() cobra.CompletionFunc {
 }
 
 func (a *app) completePermit() cobra.CompletionFunc {
-	return a.completion(func(ctx context.Context, admin adminpb.AdminClient) ([]string, error) {
+	return a.completion(func(ctx context.Context, admin client) ([]string, error) {
 		r, err := admin.ListPermits(ctx, &adminpb.ListPermitsRequest{Stale: true})
 		var words []string
 		for _, p := range r.GetPermits() {
@@ -169,7 +169,7 @@ func (a *app) completePermit() cobra.CompletionFunc {
 }
 
 func (a *app) completePeer() cobra.CompletionFunc {
-	return a.completion(func(ctx context.Context, admin adminpb.AdminClient) ([]string, error) {
+	return a.completion(func(ctx context.Context, admin client) ([]string, error) {
 		r, err := admin.ListPeers(ctx, &adminpb.ListPeersRequest{})
 		var words []string
 		for _, p := range r.GetPeers() {

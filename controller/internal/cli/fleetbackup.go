@@ -53,7 +53,7 @@ func (a *app) backup(ctx context.Context, name string) (n int64, err error) {
 		}
 	}()
 	defer f.Close()
-	err = a.controller(ctx, backupLimit, true, func(ctx context.Context, admin adminpb.AdminClient) error {
+	err = a.controller(ctx, backupLimit, true, func(ctx context.Context, admin client) error {
 		if n, err = f.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
@@ -86,9 +86,9 @@ func (a *app) raftRestore() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Replace everything that the controller knows by a backup",
-		Long: `Replace everything that the controller knows by a backup. A new generation begins, and everything is paused: each
-host has to say hello again, or be removed, before "salve resume all" is taken. What still runs on hosts is
-entered as acting.`,
+		Long: `Replace everything that the controller knows by a backup. A new generation begins, and everything is paused:
+each host has to say hello again, or be removed, before "salve resume all" is taken. What still runs on hosts
+is entered as acting.`,
 		Args: exactly("the file of a backup"),
 	}
 	out := addOutput(c)
@@ -102,7 +102,7 @@ entered as acting.`,
 		if err := a.confirm(*yes, "The whole state is replaced by %s, and everything is paused", args[0]); err != nil {
 			return err
 		}
-		return change(a, c, out, backupLimit, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.RestoreResponse, error) {
+		return change(a, c, out, backupLimit, func(ctx context.Context, admin client) (*adminpb.RestoreResponse, error) {
 			return restore(ctx, admin, f, a.by())
 		}, func(w io.Writer, r *adminpb.RestoreResponse) {
 			fmt.Fprintf(w, "restored; generation %s begins, and everything is paused\n", shortID(r.GetGeneration()))
@@ -113,7 +113,7 @@ entered as acting.`,
 }
 
 // restore sends a backup from its beginning.
-func restore(ctx context.Context, admin adminpb.AdminClient, f *os.File, by string) (*adminpb.RestoreResponse, error) {
+func restore(ctx context.Context, admin client, f *os.File, by string) (*adminpb.RestoreResponse, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read backup: %w", err)
 	}

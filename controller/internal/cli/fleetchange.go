@@ -27,7 +27,7 @@ func (a *app) listChanges(c *cobra.Command) {
 	a.addStale(c)
 	service := c.Flags().String("service", "", "only changes of this service")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListChangesResponse, error) {
+		return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListChangesResponse, error) {
 			return admin.ListChanges(ctx, &adminpb.ListChangesRequest{Service: *service, Stale: a.stale})
 		}, writeChanges)
 	}
@@ -70,7 +70,7 @@ func (a *app) changeRecord() *cobra.Command {
 			return usagef("say of what with --service, --host, or both")
 		}
 		x.Text, x.By = args[0], a.by()
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.RecordChangeResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.RecordChangeResponse, error) {
 			return admin.RecordChange(ctx, &adminpb.RecordChangeRequest{Change: x})
 		}, func(w io.Writer, r *adminpb.RecordChangeResponse) { fmt.Fprintf(w, "recorded (%s)\n", r.GetId()) })
 	}
@@ -81,8 +81,8 @@ func (a *app) fleetAudit() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "List what people did and what was permitted",
-		Long: `List what people did and what was permitted, the oldest first. Each record carries a hash over the one before it;
-the chain of what is shown is verified, and a broken one ends with 4.`,
+		Long: `List what people did and what was permitted, the oldest first. Each record carries a hash over the one before
+it; the chain of what is shown is verified, and a broken one ends with 4.`,
 		Args: atMost(0),
 	}
 	out := addOutput(c)
@@ -91,7 +91,7 @@ the chain of what is shown is verified, and a broken one ends with 4.`,
 	most := c.Flags().Uint32("limit", 50, "at most so many")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		var bad uint64
-		err := read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListAuditResponse, error) {
+		err := read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListAuditResponse, error) {
 			r, err := admin.ListAudit(ctx, &adminpb.ListAuditRequest{After: *after, Limit: *most, Stale: a.stale})
 			bad = state.VerifyAudit(r.GetRecords())
 			return r, err

@@ -14,12 +14,13 @@ import (
 )
 
 func (a *app) fleetHosts() *cobra.Command {
-	c := lists(group("hosts", "List hosts, adopt or remove one", "List the hosts that the controller knows, adopt or remove one."))
+	c := lists(group("hosts", "List hosts, adopt or remove one",
+		"List the hosts that the controller knows, adopt or remove one."))
 	out := addOutput(c)
 	a.addStale(c)
 	removed := c.Flags().Bool("removed", false, "removed ones, too")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListHostsResponse, error) {
+		return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListHostsResponse, error) {
 			return admin.ListHosts(ctx, &adminpb.ListHostsRequest{Removed: *removed, Stale: a.stale})
 		}, writeHosts)
 	}
@@ -44,7 +45,8 @@ func writeHosts(w io.Writer, r *adminpb.ListHostsResponse) {
 			services = append(services, hs.GetService()+servingMark(hs))
 		}
 		lines = append(lines, []string{
-			h.GetName(), shortID(h.GetId()), hostState(s), heard, h.GetVersion(), strings.Join(services, ", "), h.GetQuarantined(),
+			h.GetName(), shortID(h.GetId()), hostState(s), heard, h.GetVersion(), strings.Join(services, ", "),
+			h.GetQuarantined(),
 		})
 	}
 	rows(w, "HOST ID STATE HEARD VERSION SERVICES NOTE", lines...)
@@ -81,7 +83,7 @@ Without --fingerprint it is the newest stranger; "salve hosts -o yaml" shows bot
 	print := c.Flags().String("fingerprint", "", "of the machine that is meant")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		req := &adminpb.AdoptHostRequest{Host: args[0], By: a.by(), Fingerprint: *print}
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.AdoptHostResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.AdoptHostResponse, error) {
 			return admin.AdoptHost(ctx, req)
 		}, func(w io.Writer, _ *adminpb.AdoptHostResponse) { fmt.Fprintln(w, "adopted "+args[0]) })
 	}
@@ -115,7 +117,7 @@ its permits end on your word, and other hosts may then be repaired.`,
 			return err
 		}
 		req := &adminpb.RemoveHostRequest{Host: args[0], By: a.by(), Gone: *gone, Reason: *why}
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.RemoveHostResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.RemoveHostResponse, error) {
 			return admin.RemoveHost(ctx, req)
 		}, func(w io.Writer, _ *adminpb.RemoveHostResponse) { fmt.Fprintln(w, "removed "+args[0]) })
 	}

@@ -19,9 +19,10 @@ import (
 
 func (a *app) fleetIncidents() *cobra.Command {
 	c := &cobra.Command{
-		Use:               "incidents [ID]",
-		Short:             "List incidents that have not ended, or tell of one",
-		Long:              `List incidents that have not ended, the newest first, or tell the story of one, as "salve explain" does.`,
+		Use:   "incidents [ID]",
+		Short: "List incidents that have not ended, or tell of one",
+		Long: `List incidents that have not ended, the newest first, or tell the story of one, as "salve explain"
+does.`,
 		Args:              atMost(1),
 		ValidArgsFunction: a.completeFleetIncident(),
 	}
@@ -35,7 +36,7 @@ func (a *app) fleetIncidents() *cobra.Command {
 			return a.tell(c, out, args[0], false)
 		}
 		req := &adminpb.ListIncidentsRequest{All: *all, Service: *service, Limit: *most, Stale: a.stale}
-		return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListIncidentsResponse, error) {
+		return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListIncidentsResponse, error) {
 			return admin.ListIncidents(ctx, req)
 		}, writeFleetIncidents)
 	}
@@ -81,7 +82,7 @@ The first four digits of the ID are enough; "last" is the newest incident.`,
 
 // tell tells the story of an incident.
 func (a *app) tell(c *cobra.Command, out *output, id string, evidence bool) error {
-	return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.GetIncidentResponse, error) {
+	return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.GetIncidentResponse, error) {
 		return admin.GetIncident(ctx, &adminpb.GetIncidentRequest{Id: id, Stale: a.stale})
 	}, func(w io.Writer, r *adminpb.GetIncidentResponse) {
 		tale := story.OfFleet(r)
@@ -117,7 +118,7 @@ func (a *app) fetch(ctx context.Context, node string, ref *logpb.EvidenceRef) (s
 	var b strings.Builder
 	one := *a
 	one.address = node
-	err := one.controller(ctx, quick, true, func(ctx context.Context, admin adminpb.AdminClient) error {
+	err := one.controller(ctx, quick, true, func(ctx context.Context, admin client) error {
 		b.Reset()
 		stream, err := admin.GetEvidence(ctx, &adminpb.GetEvidenceRequest{Digest: ref.GetDigest()})
 		for err == nil {
@@ -150,7 +151,7 @@ func (a *app) fleetAck() *cobra.Command {
 	keep := c.Flags().Bool("keep-healing", false, "let remedies go on")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		req := &adminpb.AcknowledgeRequest{Id: args[0], By: a.by(), KeepHealing: *keep}
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.AcknowledgeResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.AcknowledgeResponse, error) {
 			return admin.Acknowledge(ctx, req)
 		}, func(w io.Writer, r *adminpb.AcknowledgeResponse) {
 			fmt.Fprintf(w, "%s has incident %s\n", r.GetIncident().GetAckBy(), titled(r.GetIncident()))
@@ -169,7 +170,7 @@ func (a *app) fleetRelease() *cobra.Command {
 	out := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		req := &adminpb.ReleaseRequest{Id: args[0], By: a.by()}
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ReleaseResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.ReleaseResponse, error) {
 			return admin.Release(ctx, req)
 		}, func(w io.Writer, r *adminpb.ReleaseResponse) {
 			fmt.Fprintf(w, "released incident %s\n", titled(r.GetIncident()))
@@ -198,7 +199,7 @@ An incident ends by itself once its alerts have cleared; this is for what will n
 			return err
 		}
 		req := &adminpb.ResolveRequest{Id: args[0], By: a.by(), Reason: *why}
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ResolveResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.ResolveResponse, error) {
 			return admin.Resolve(ctx, req)
 		}, func(w io.Writer, r *adminpb.ResolveResponse) {
 			fmt.Fprintf(w, "resolved incident %s\n", titled(r.GetIncident()))

@@ -49,7 +49,7 @@ on each of them, also without a controller.`,
 			Scope: f.target, By: a.by(), Reason: f.reason, For: f.length.Nanoseconds(), UntilResumed: f.forever,
 			Wait: max(1, wait.Nanoseconds()),
 		}
-		return change(a, c, out, quick+*wait, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.PauseResponse, error) {
+		return change(a, c, out, quick+*wait, func(ctx context.Context, admin client) (*adminpb.PauseResponse, error) {
 			return admin.Pause(ctx, req)
 		}, writePaused)
 	}
@@ -75,7 +75,7 @@ func have(n int) string {
 }
 
 func (a *app) fleetPauses(c *cobra.Command, out *output) error {
-	return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListPausesResponse, error) {
+	return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListPausesResponse, error) {
 		return admin.ListPauses(ctx, &adminpb.ListPausesRequest{Stale: a.stale})
 	}, func(w io.Writer, r *adminpb.ListPausesResponse) {
 		if len(r.GetPauses()) == 0 {
@@ -119,7 +119,7 @@ services, hosts and units stay.
 
 A remedy that failed on two hosts in a row runs nowhere until its service is resumed, or the remedy changes.`,
 		Args: exactly("a service, a host, a unit, all, or the ID of a pause"),
-		ValidArgsFunction: a.completion(func(ctx context.Context, admin adminpb.AdminClient) ([]string, error) {
+		ValidArgsFunction: a.completion(func(ctx context.Context, admin client) ([]string, error) {
 			r, err := admin.ListPauses(ctx, &adminpb.ListPausesRequest{Stale: true})
 			var words []string
 			for _, p := range r.GetPauses() {
@@ -131,7 +131,7 @@ A remedy that failed on two hosts in a row runs nowhere until its service is res
 	out := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		req := &adminpb.ResumeRequest{Pause: args[0], By: a.by()}
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ResumeResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.ResumeResponse, error) {
 			return admin.Resume(ctx, req)
 		}, func(w io.Writer, r *adminpb.ResumeResponse) {
 			for _, p := range r.GetEnded() {
@@ -154,7 +154,7 @@ func (a *app) fleetWindow() *cobra.Command {
 	out := addOutput(c)
 	a.addStale(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListWindowsResponse, error) {
+		return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListWindowsResponse, error) {
 			return admin.ListWindows(ctx, &adminpb.ListWindowsRequest{Stale: a.stale})
 		}, writeWindows)
 	}

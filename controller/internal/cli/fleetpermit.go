@@ -27,7 +27,7 @@ func (a *app) listPermits(c *cobra.Command) {
 	out := addOutput(c)
 	a.addStale(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListPermitsResponse, error) {
+		return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListPermitsResponse, error) {
 			return admin.ListPermits(ctx, &adminpb.ListPermitsRequest{Stale: a.stale})
 		}, writePermits)
 	}
@@ -42,8 +42,8 @@ func writePermits(w io.Writer, r *adminpb.ListPermitsResponse) {
 	var lines [][]string
 	for _, p := range r.GetPermits() {
 		lines = append(lines, []string{
-			story.Token(p.GetToken()), names.of(p.GetHost()), p.GetService(), p.GetRemedy(), p.GetRule(), instant(p.GetGranted()),
-			permitState(p), targets(p, names), shortID(p.GetIncident()), p.GetBy(),
+			story.Token(p.GetToken()), names.of(p.GetHost()), p.GetService(), p.GetRemedy(), p.GetRule(),
+			instant(p.GetGranted()), permitState(p), targets(p, names), shortID(p.GetIncident()), p.GetBy(),
 		})
 	}
 	rows(w, "PERMIT HOST SERVICE REMEDY RULE GRANTED STATE TARGETS INCIDENT BY", lines...)
@@ -108,7 +108,7 @@ how it ended.`,
 			return err
 		}
 		req := &adminpb.RevokePermitRequest{Token: t, By: a.by(), Reason: *why}
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.RevokePermitResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.RevokePermitResponse, error) {
 			return admin.RevokePermit(ctx, req)
 		}, func(w io.Writer, _ *adminpb.RevokePermitResponse) {
 			fmt.Fprintf(w, "asked permit %s to stop; it counts until its host has settled it\n", args[0])
@@ -147,7 +147,7 @@ Look at the host first. A host that comes back settles its permits by itself.`,
 			return err
 		}
 		req := &adminpb.SettlePermitRequest{Token: t, By: a.by(), Reason: *why, Force: true}
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.SettlePermitResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.SettlePermitResponse, error) {
 			return admin.SettlePermit(ctx, req)
 		}, func(w io.Writer, _ *adminpb.SettlePermitResponse) {
 			fmt.Fprintf(w, "settled permit %s by force\n", args[0])

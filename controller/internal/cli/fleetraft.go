@@ -13,7 +13,8 @@ import (
 )
 
 func (a *app) fleetRaft() *cobra.Command {
-	c := group("raft", "Look after the nodes of the controller", "Look after the nodes of the controller: who takes part, backups.")
+	c := group("raft", "Look after the nodes of the controller",
+		"Look after the nodes of the controller: who takes part, who leads, backups.")
 	c.AddCommand(a.raftPeers(), a.raftAdd(), a.raftRemove(), a.raftTransfer(), a.raftSnapshot(), a.raftRestore())
 	return c
 }
@@ -22,7 +23,7 @@ func (a *app) raftPeers() *cobra.Command {
 	c := &cobra.Command{Use: "peers", Short: "List the nodes", Args: atMost(0)}
 	out := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListPeersResponse, error) {
+		return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListPeersResponse, error) {
 			return admin.ListPeers(ctx, &adminpb.ListPeersRequest{})
 		}, writePeers)
 	}
@@ -58,7 +59,7 @@ back under its old ID: remove it, and add it under a new one.`,
 	out := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		req := &adminpb.AddPeerRequest{Id: args[0], Address: args[1], By: a.by()}
-		return change(a, c, out, slow, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.AddPeerResponse, error) {
+		return change(a, c, out, slow, func(ctx context.Context, admin client) (*adminpb.AddPeerResponse, error) {
 			return admin.AddPeer(ctx, req)
 		}, func(w io.Writer, _ *adminpb.AddPeerResponse) { fmt.Fprintf(w, "added %s at %s\n", args[0], args[1]) })
 	}
@@ -81,7 +82,7 @@ quorum.`,
 			return err
 		}
 		req := &adminpb.RemovePeerRequest{Id: args[0], By: a.by()}
-		return change(a, c, out, slow, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.RemovePeerResponse, error) {
+		return change(a, c, out, slow, func(ctx context.Context, admin client) (*adminpb.RemovePeerResponse, error) {
 			return admin.RemovePeer(ctx, req)
 		}, func(w io.Writer, _ *adminpb.RemovePeerResponse) { fmt.Fprintln(w, "removed "+args[0]) })
 	}
@@ -101,7 +102,7 @@ func (a *app) raftTransfer() *cobra.Command {
 		if len(args) == 1 {
 			req.To = args[0]
 		}
-		return a.controller(c.Context(), quick, false, func(ctx context.Context, admin adminpb.AdminClient) error {
+		return a.controller(c.Context(), quick, false, func(ctx context.Context, admin client) error {
 			r, err := admin.TransferLeadership(ctx, req)
 			if err != nil {
 				return err

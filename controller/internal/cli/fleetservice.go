@@ -26,7 +26,7 @@ acting at once, which are, and which are out for any reason. "-" are rules about
 	out := addOutput(c)
 	a.addStale(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListServicesResponse, error) {
+		return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListServicesResponse, error) {
 			return admin.ListServices(ctx, &adminpb.ListServicesRequest{Stale: a.stale})
 		}, writeFleetServices)
 	}
@@ -95,7 +95,7 @@ local remedy mends. It stops the remedies of that rule on every host until fewer
 	out := addOutput(c)
 	a.addStale(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListServicesResponse, error) {
+		return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListServicesResponse, error) {
 			return admin.ListServices(ctx, &adminpb.ListServicesRequest{Stale: a.stale})
 		}, writeBreakers)
 	}
@@ -156,7 +156,7 @@ SERVICE is "-" for rules about hosts.`,
 }
 
 func (a *app) closeBreaker(c *cobra.Command, out *output, req *adminpb.CloseBreakerRequest, done string) error {
-	return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.CloseBreakerResponse, error) {
+	return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.CloseBreakerResponse, error) {
 		return admin.CloseBreaker(ctx, req)
 	}, func(w io.Writer, _ *adminpb.CloseBreakerResponse) { fmt.Fprintln(w, done) })
 }

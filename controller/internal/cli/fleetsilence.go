@@ -28,7 +28,7 @@ func (a *app) listSilences(c *cobra.Command) {
 	out := addOutput(c)
 	a.addStale(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.ListSilencesResponse, error) {
+		return read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListSilencesResponse, error) {
 			return admin.ListSilences(ctx, &adminpb.ListSilencesRequest{Stale: a.stale})
 		}, writeSilences)
 	}
@@ -58,8 +58,8 @@ func (a *app) silenceAdd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add NAME=VALUE… --for LENGTH --reason WHY",
 		Short: "Hold messages back",
-		Long: `Hold back the messages about incidents for which every NAME=VALUE holds. Names are service, host, rule, severity,
-incident, and labels of the host; a value may be a glob.`,
+		Long: `Hold back the messages about incidents for which every NAME=VALUE holds. Names are service, host, rule,
+severity, incident, and labels of the host; a value may be a glob.`,
 		Example: `  salve silence add service=checkout severity=warning --for 2h --reason "known, ticket 4711"
   salve silence add 'host=web-*' --for 30m --reason "rack move"`,
 		Args: atLeastOne("a condition, such as service=checkout"),
@@ -82,7 +82,7 @@ incident, and labels of the host; a value may be a glob.`,
 		if err := needReason(*why); err != nil {
 			return err
 		}
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.SilenceResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.SilenceResponse, error) {
 			return admin.Silence(ctx, req)
 		}, func(w io.Writer, r *adminpb.SilenceResponse) {
 			fmt.Fprintf(w, "silenced %s for %s (%s)\n", conditions(req.GetMatch()), time.Duration(req.GetFor()), r.GetId())
@@ -96,7 +96,7 @@ func (a *app) silenceEnd() *cobra.Command {
 		Use:   "end SILENCE",
 		Short: "End a silence early",
 		Args:  exactly("the ID of a silence"),
-		ValidArgsFunction: a.completion(func(ctx context.Context, admin adminpb.AdminClient) ([]string, error) {
+		ValidArgsFunction: a.completion(func(ctx context.Context, admin client) ([]string, error) {
 			r, err := admin.ListSilences(ctx, &adminpb.ListSilencesRequest{Stale: true})
 			var words []string
 			for _, s := range r.GetSilences() {
@@ -108,7 +108,7 @@ func (a *app) silenceEnd() *cobra.Command {
 	out := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		req := &adminpb.EndSilenceRequest{Id: args[0], By: a.by()}
-		return change(a, c, out, quick, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.EndSilenceResponse, error) {
+		return change(a, c, out, quick, func(ctx context.Context, admin client) (*adminpb.EndSilenceResponse, error) {
 			return admin.EndSilence(ctx, req)
 		}, func(w io.Writer, _ *adminpb.EndSilenceResponse) { fmt.Fprintln(w, "ended "+args[0]) })
 	}

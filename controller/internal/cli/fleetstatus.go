@@ -25,7 +25,7 @@ Ends with 4 if there is something to look at.`,
 	a.addStale(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		found := false
-		err := read(a, c, out, func(ctx context.Context, admin adminpb.AdminClient) (*adminpb.StatusResponse, error) {
+		err := read(a, c, out, func(ctx context.Context, admin client) (*adminpb.StatusResponse, error) {
 			r, err := admin.Status(ctx, &adminpb.StatusRequest{Stale: a.stale})
 			found = len(r.GetWarnings()) > 0
 			return r, err

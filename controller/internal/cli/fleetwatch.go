@@ -26,7 +26,7 @@ func (a *app) fleetWatch() *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		req := &adminpb.WatchRequest{Service: *service, Replay: *replay}
 		for {
-			err := a.controller(c.Context(), 0, true, func(ctx context.Context, admin adminpb.AdminClient) error {
+			err := a.controller(c.Context(), 0, true, func(ctx context.Context, admin client) error {
 				return follow(ctx, c.OutOrStdout(), *out, admin, req)
 			})
 			if c.Context().Err() != nil { // the person has seen enough
@@ -50,7 +50,7 @@ type broken struct{ err error }
 func (b *broken) Error() string { return b.err.Error() }
 
 // follow shows the lines of one stream.
-func follow(ctx context.Context, w io.Writer, out output, admin adminpb.AdminClient, req *adminpb.WatchRequest) error {
+func follow(ctx context.Context, w io.Writer, out output, admin client, req *adminpb.WatchRequest) error {
 	stream, err := admin.Watch(ctx, req)
 	if err != nil {
 		return err

@@ -28,13 +28,18 @@ const (
 	// patience is how long an election is waited for.
 	patience = 3 * time.Second
 	again    = 200 * time.Millisecond
-	maxHops  = 20
+	// quiet is for how long a leader may be unheard and still lead: it speaks several times a second.
+	quiet   = 2 * time.Second
+	maxHops = 20
 	// maxStory is the greatest answer: one incident with its whole timeline.
 	maxStory = 64 << 20
 )
 
+// client is what asks the controller.
+type client = adminpb.AdminClient
+
 // call is one question to the controller. It may be asked again if certainly nothing came of it.
-type call func(context.Context, adminpb.AdminClient) error
+type call func(context.Context, client) error
 
 // seeker goes from node to node until one answers.
 type seeker struct {
@@ -197,9 +202,9 @@ type answer interface {
 // read asks a question that changes nothing and shows the answer.
 func read[R answer](
 	a *app, c *cobra.Command, out *output,
-	ask func(context.Context, adminpb.AdminClient) (R, error), table func(io.Writer, R),
+	ask func(context.Context, client) (R, error), table func(io.Writer, R),
 ) error {
-	return a.controller(c.Context(), quick, true, func(ctx context.Context, admin adminpb.AdminClient) error {
+	return a.controller(c.Context(), quick, true, func(ctx context.Context, admin client) error {
 		r, err := ask(ctx, admin)
 		if err != nil {
 			return err
@@ -212,9 +217,9 @@ func read[R answer](
 // change asks for a change and shows what came of it.
 func change[R answer](
 	a *app, c *cobra.Command, out *output, limit time.Duration,
-	ask func(context.Context, adminpb.AdminClient) (R, error), table func(io.Writer, R),
+	ask func(context.Context, client) (R, error), table func(io.Writer, R),
 ) error {
-	return a.controller(c.Context(), limit, false, func(ctx context.Context, admin adminpb.AdminClient) error {
+	return a.controller(c.Context(), limit, false, func(ctx context.Context, admin client) error {
 		r, err := ask(ctx, admin)
 		if err != nil {
 			return err
@@ -228,9 +233,13 @@ func (a *app) sayStale(at *adminpb.At) {
 	if !a.stale {
 		return
 	}
-	since := "which hears a leader"
-	if at.GetStale() > 0 {
-		since = "which has heard no leader for " + story.Length(time.Duration(at.GetStale()))
+	age := time.Duration(at.GetStale())
+	since := "which leads"
+	switch {
+	case age >= quiet:
+		since = "which has heard no leader for " + story.Length(age)
+	case age > 0:
+		since = "which heard its leader " + story.Length(age) + " ago"
 	}
 	fmt.Fprintf(story.Printable(a.Err), "salve: as node %s has it, %s: index %d\n", at.GetNode(), since, at.GetIndex())
 }

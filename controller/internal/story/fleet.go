@@ -35,8 +35,8 @@ func OfFleet(r *adminpb.GetIncidentResponse) Tale {
 	t.measure(i)
 	for _, p := range r.GetPermits() {
 		t.Permits = append(t.Permits, Permit{
-			Token: Token(p.GetToken()), Host: nameOf(names, p.GetHost()), Remedy: p.GetRemedy(), Granted: instant(p.GetGranted()),
-			Unknown: p.GetUnknown(), Overdue: p.GetOverdue(), Revoked: p.GetRevoked(),
+			Token: Token(p.GetToken()), Host: nameOf(names, p.GetHost()), Remedy: p.GetRemedy(),
+			Granted: instant(p.GetGranted()), Unknown: p.GetUnknown(), Overdue: p.GetOverdue(), Revoked: p.GetRevoked(),
 		})
 	}
 	for _, d := range r.GetDeliveries() {
@@ -137,7 +137,8 @@ func clockNote(host string, d time.Duration) string {
 	if d < 0 {
 		return fmt.Sprintf("the clock of %s is %s ahead; its times are corrected", host, Length(-d))
 	}
-	return fmt.Sprintf("every line of %s came %s late, or its clock is behind; its times are those of arrival", host, Length(d))
+	return fmt.Sprintf("every line of %s came %s late, or its clock is behind; its times are those of arrival",
+		host, Length(d))
 }
 
 // Token is a token as people write it: the count, and the beginning of the generation.

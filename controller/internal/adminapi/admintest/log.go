@@ -152,6 +152,15 @@ func (l *Log) Follow(leader, address string, silent time.Duration) {
 		Term: l.standing.Term + 1, Silent: silent}
 }
 
+// Ail gives this node a problem, for which it takes no part any more.
+func (l *Log) Ail(problem string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.standing = adminapi.Standing{
+		ID: l.standing.ID, Role: "follower", Term: l.standing.Term, Silent: time.Minute, Problem: problem,
+	}
+}
+
 // Lead makes this node the leader, in a new term.
 func (l *Log) Lead() {
 	l.mu.Lock()

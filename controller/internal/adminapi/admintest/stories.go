@@ -88,17 +88,18 @@ func (w *World) healed() error {
 	repair := func(h *Host, local string, fired uint64) {
 		s.do(func() (err error) { grant, err = h.Ask(local, "checkout", "slow", "restart-app"); return err })
 		tell(h, func() *logpb.Event {
-			return h.Line(local, "intent", "restart-app begins: restart checkout.service", "attempt", h.Name+"-1", "disruptive", "true")
+			return h.Line(local, "intent", "restart-app begins: restart checkout.service", "attempt", h.Name+"-1",
+				"disruptive", "true")
 		})
 		pass(40 * time.Millisecond)
 		tell(h, func() *logpb.Event {
-			return h.Line(local, "act", "restart-app on checkout.service took 38ms", "attempt", h.Name+"-1", "remedy", "restart-app",
-				"kind", "restart", "target", "checkout.service", "by", "rule")
+			return h.Line(local, "act", "restart-app on checkout.service took 38ms", "attempt", h.Name+"-1",
+				"remedy", "restart-app", "kind", "restart", "target", "checkout.service", "by", "rule")
 		})
 		pass(5 * time.Second)
 		tell(h, func() *logpb.Event {
-			return h.Line(local, "verify", "restart-app: verified: probe.health.p99 is below 2 s for 5 s", "attempt", h.Name+"-1",
-				"outcome", "verified")
+			return h.Line(local, "verify", "restart-app: verified: probe.health.p99 is below 2 s for 5 s",
+				"attempt", h.Name+"-1", "outcome", "verified")
 		}, func() *logpb.Event { return h.Cleared(fired, true) })
 		s.do(func() error { return h.Settle(grant, logpb.Settlement_SETTLEMENT_SERVING) })
 	}
@@ -107,12 +108,13 @@ func (w *World) healed() error {
 	fails(w.Web2, local2)
 	pass(5 * time.Millisecond)
 	tell(w.Web1, func() *logpb.Event {
-		return w.Web1.Line(local1, "decide", "restart-app: nothing stands in its way", "verdict", "act", "rule", "slow", "candidates",
-			"restart-app (confidence 80 %): nothing stands in its way\nreboot (confidence 50 %): not reached")
+		return w.Web1.Line(local1, "decide", "restart-app: nothing stands in its way", "verdict", "act", "rule", "slow",
+			"candidates", "restart-app (confidence 80 %): nothing stands in its way\nreboot (confidence 50 %): not reached")
 	})
 	pass(5 * time.Millisecond)
 	tell(w.Web2, func() *logpb.Event {
-		return w.Web2.Line(local2, "decide", "restart-app waits: 1 of 3 hosts of checkout may be under repair at once, and 1 are",
+		return w.Web2.Line(local2, "decide",
+			"restart-app waits: 1 of 3 hosts of checkout may be under repair at once, and 1 are",
 			"verdict", "wait", "rule", "slow")
 	})
 	repair(w.Web1, local1, 1)
@@ -136,7 +138,9 @@ func (w *World) escalated() error {
 				Event:    &logpb.TimelineEvent{HostAt: w.DB1.now(), Type: "diagnose", Text: "collected 1 piece of evidence"},
 				Evidence: []*logpb.EvidenceRef{evidence},
 			}}},
-			&logpb.Event{What: &logpb.Event_HandOver{HandOver: &logpb.HandOver{Local: local, Reason: "no remedy is configured for lag"}}},
+			&logpb.Event{What: &logpb.Event_HandOver{HandOver: &logpb.HandOver{
+				Local: local, Reason: "no remedy is configured for lag",
+			}}},
 		)
 	})
 	s.do(func() error { return w.Advance(time.Second) })
@@ -149,7 +153,9 @@ func (w *World) deliver() error {
 	var due []*logpb.Delivery
 	w.View(func(s *state.State) { due = s.DeliveriesDue() })
 	for _, d := range due {
-		for _, to := range []logpb.DeliveryState{logpb.DeliveryState_DELIVERY_STATE_CLAIMED, logpb.DeliveryState_DELIVERY_STATE_TOLD} {
+		for _, to := range []logpb.DeliveryState{
+			logpb.DeliveryState_DELIVERY_STATE_CLAIMED, logpb.DeliveryState_DELIVERY_STATE_TOLD,
+		} {
 			if _, err := Do(w.Log, &logpb.Command{What: &logpb.Command_Delivered{Delivered: &logpb.Delivered{
 				Key: d.GetKey(), Notifier: d.GetNotifier(), State: to, Node: "c1",
 			}}}); err != nil {

@@ -26,7 +26,8 @@ type Host struct {
 
 // NewHost is a host that has not said hello. Its ID is its number, sixteen times.
 func NewHost(l *Log, number int, name string, services ...string) *Host {
-	return &Host{log: l, ID: strings.Repeat(fmt.Sprintf("%02x", number), 16), Name: name, services: services, print: "print-of-" + name}
+	id := strings.Repeat(fmt.Sprintf("%02x", number), 16)
+	return &Host{log: l, ID: id, Name: name, services: services, print: "print-of-" + name}
 }
 
 // Do brings a command into the log; a refusal is an error.
