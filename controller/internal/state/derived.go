@@ -70,30 +70,25 @@ func (d *derived) configure(c *logpb.Config) {
 	}
 }
 
-// refresh takes over what is known of a host's services.
-func (d *derived) refresh(s *State, h *logpb.Host) {
-	for _, hosts := range d.services {
-		delete(hosts, h.GetId())
+// refresh takes over what is known of a host's services. It reports of which services others have to know
+// more now.
+func (d *derived) refresh(s *State, h *logpb.Host) (changed []string) {
+	for name := range d.services {
+		outOf(d.services, name, h.GetId())
 	}
 	delete(d.alone, h.GetId())
 	delete(d.present, h.GetId())
 	if h.GetRemoved() {
-		d.graph.set(h.GetId(), nil)
-		return
+		return d.graph.set(h.GetId(), nil)
 	}
-	d.graph.set(h.GetId(), h.GetServices())
 	d.present[h.GetId()] = true
 	for _, hs := range h.GetServices() {
-		hosts := d.services[hs.GetService()]
-		if hosts == nil {
-			hosts = map[string]*logpb.HostService{}
-			d.services[hs.GetService()] = hosts
-		}
-		hosts[h.GetId()] = hs
+		into(d.services, hs.GetService(), h.GetId(), hs)
 		if s.actsAlone(h, hs) {
 			d.alone[h.GetId()] = true
 		}
 	}
+	return d.graph.set(h.GetId(), h.GetServices())
 }
 
 func widthKey(p interface {

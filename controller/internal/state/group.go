@@ -115,7 +115,7 @@ func newer(a, b *logpb.Incident) bool {
 // gather takes in the incidents of what depends on a service that has just begun to fire. What a person has
 // stays theirs, and what began long before has another cause.
 func (s *State) gather(i *logpb.Incident, service string) {
-	since := s.now() - groupWithin - s.detection(service)
+	since := s.now() - groupWithin - s.derived.graph.detection(service)
 	for _, dependent := range s.derived.graph.dependents(service) {
 		for _, child := range sorted(s.derived.ongoing[dependent], compare) {
 			if child != i && child.GetState() != logpb.IncidentState_INCIDENT_STATE_ACKNOWLEDGED && child.GetOpened() >= since {
@@ -149,15 +149,6 @@ func (s *State) unmuteIn(i *logpb.Incident, dependent, service string) {
 	if said {
 		s.line(i, "alert", "%s is well again: %s, which still fires, is no longer muted", service, dependent)
 	}
-}
-
-// detection is how long the hosts of a service need to notice a fault of it.
-func (s *State) detection(service string) int64 {
-	var most int64
-	for _, hs := range s.derived.services[service] {
-		most = max(most, hs.GetDetection())
-	}
-	return most
 }
 
 // open begins an incident with its first alert.

@@ -135,9 +135,9 @@ func (s *State) introduce(c *logpb.Hello, h *logpb.Host) {
 	}
 	slices.SortFunc(h.GetServices(), func(a, b *logpb.HostService) int { return compare(a.GetService(), b.GetService()) })
 	h.Services = slices.CompactFunc(h.GetServices(), func(a, b *logpb.HostService) bool { return a.GetService() == b.GetService() })
-	s.derived.refresh(s, h)
+	s.bindServices(s.derived.refresh(s, h))
 	s.crown()
-	s.bind()
+	s.bindHost(h.GetId())
 }
 
 // forgettable reports whether nothing is known of the service on the host but what the hello says anew. What
@@ -294,20 +294,20 @@ func (s *State) confirmStanding(c *logpb.ConfirmStanding) *logpb.Result {
 // crown keeps the right to act alone with the only host of each service. Once a second host comes, the
 // right is taken back, and counts until the host has confirmed that it knows.
 func (s *State) crown() {
+	moved := map[string]bool{}
 	for _, hosts := range s.derived.services {
 		for id, hs := range hosts {
 			switch {
 			case len(hosts) == 1 && hs.GetSole() != logpb.Sole_SOLE_GRANTED:
-				hs.Sole = logpb.Sole_SOLE_GRANTED
-				s.bind()
+				hs.Sole, moved[id] = logpb.Sole_SOLE_GRANTED, true
 			case len(hosts) > 1 && hs.GetSole() == logpb.Sole_SOLE_GRANTED:
-				hs.Sole, hs.Withdrawn = logpb.Sole_SOLE_WITHDRAWN, s.index
-				s.bind()
-			default:
-				continue
+				hs.Sole, hs.Withdrawn, moved[id] = logpb.Sole_SOLE_WITHDRAWN, s.index, true
 			}
-			s.derived.refresh(s, s.hosts[id])
 		}
+	}
+	for id := range moved { // not before, because it changes what is looked through
+		s.derived.refresh(s, s.hosts[id])
+		s.bindHost(id)
 	}
 }
 

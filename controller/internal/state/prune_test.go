@@ -86,6 +86,7 @@ func TestEndedIncidentsAreCounted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.joins("web", nil, "h")
+	r.quick = true
 	var first, last string
 	for n := range 1000 {
 		r.clears("h", r.fires("h", "web", "slow"), false)
@@ -101,6 +102,7 @@ func TestEndedIncidentsAreCounted(t *testing.T) {
 	if r.s.Incident(first) != nil || r.s.Incident(last) == nil || len(r.s.alerts) != keepEnded {
 		t.Errorf("the wrong ones, or %d alerts", len(r.s.alerts))
 	}
+	sound(t, r.s)
 }
 
 // Long timelines of ended incidents are bounded together, too.

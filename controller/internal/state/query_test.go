@@ -116,9 +116,10 @@ func TestGraph(t *testing.T) {
 		t.Errorf("checkout depends on %v", got)
 	}
 	on("h3", "checkout")
-	g.set("h1", nil)
-	g.set("h4", nil)
-	if len(g.up)+len(g.down)+len(g.said) != 0 {
+	for _, host := range []string{"h1", "h2", "h3", "h4"} {
+		g.set(host, nil)
+	}
+	if len(g.up)+len(g.down)+len(g.said)+len(g.takes) != 0 {
 		t.Errorf("left: %v", g)
 	}
 }

@@ -44,6 +44,13 @@ func (s *State) bindService(service string) {
 	}
 }
 
+// bindServices says that for the hosts of several services.
+func (s *State) bindServices(services []string) {
+	for _, name := range services {
+		s.bindService(name)
+	}
+}
+
 // StandingVersion is the entry that last changed what binds a host: while it stays, StandingOrders does.
 func (s *State) StandingVersion(host string) uint64 { return max(s.bound.all, s.bound.host[host]) }
 
@@ -158,7 +165,7 @@ func (s *State) serviceOrders(h *logpb.Host) []*agentpb.ServiceOrder {
 		return &agentpb.ServiceOrder{
 			Service: name, Autonomy: c.GetAutonomy(), PermitAlways: c.GetPermitAlways(), AloneAct: c.GetAloneAct(),
 			Sole:     serviceOf(h, name).GetSole() == logpb.Sole_SOLE_GRANTED,
-			Incident: len(s.derived.sick[name]) > 0, Detection: s.detection(name),
+			Incident: len(s.derived.sick[name]) > 0, Detection: s.derived.graph.detection(name),
 		}
 	})
 }

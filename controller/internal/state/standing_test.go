@@ -124,6 +124,14 @@ func TestStandingVersionMoves(t *testing.T) {
 	look("a day")
 	r.joins("postgres", nil, "db-2")
 	look("a second host")
+	r.joins("cache", nil, "web-9")
+	look("a service that nobody depends on")
+	r.joins("checkout", []string{"cache"}, "web-8")
+	look("another dependency")
+	c := r.greet("web-9", "cache")
+	c.GetHello().Services[0].Detection = minute
+	r.must(c)
+	look("a slower rule")
 	if quiet < 20 {
 		t.Errorf("only %d times nothing had to be pushed", quiet)
 	}
