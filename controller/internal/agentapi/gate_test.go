@@ -44,6 +44,9 @@ func TestGate(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(queueTime + time.Second) // d, c before a; b is too late
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if got := fmt.Sprint(order); got != "[c true d true a true b false]" {
 			t.Errorf("order %v", got)
 		}
@@ -128,6 +131,7 @@ func TestEverybodyComesAtOnce(t *testing.T) {
 			})
 		}
 		synctest.Wait()
+		mu.Lock()
 		if n := r.server.gate.inside; n != maxHandshakes {
 			t.Errorf("%d handshakes at a time", n)
 		}
@@ -137,6 +141,7 @@ func TestEverybodyComesAtOnce(t *testing.T) {
 		if shortest < shortBusy || longest > longBusy || longest-shortest < time.Second {
 			t.Errorf("they come again after %v to %v", shortest, longest)
 		}
+		mu.Unlock()
 		r.seat.Hold(false)
 		wg.Wait()
 		if in != all {
@@ -153,7 +158,7 @@ func TestUrgent(t *testing.T) {
 	a := r.joined("h1")
 	r.joined("h2")
 	a.say(request(a, 1))
-	if a.next().GetAnswer().GetGrant() == nil {
+	if a.said().GetAnswer().GetGrant() == nil {
 		t.Fatal("no grant")
 	}
 	for host, want := range map[string]bool{"h1": true, "h2": false, "h3": false} {

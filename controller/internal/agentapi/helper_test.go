@@ -180,7 +180,7 @@ type agent struct {
 	mu       sync.Mutex
 	epoch    uint64
 	ping     uint64
-	said     uint64 // serial of the last pong
+	pong     uint64 // serial of the last pong
 	serial   uint64 // of the last one that it heard
 	standing uint64 // index of the last standing orders
 	frozen   bool   // it does not answer urges
@@ -232,12 +232,12 @@ func (a *agent) read() {
 		switch what := m.GetWhat().(type) {
 		case *agentpb.ConnectResponse_Pong:
 			a.mu.Lock()
-			if p := what.Pong; p.GetSerial() != a.said+1 || p.GetN() > a.ping {
-				a.t.Errorf("pong %v after serial %d and ping %d", p, a.said, a.ping)
+			if p := what.Pong; p.GetSerial() != a.pong+1 || p.GetN() > a.ping {
+				a.t.Errorf("pong %v after serial %d and ping %d", p, a.pong, a.ping)
 			}
-			a.said = what.Pong.GetSerial()
+			a.pong = what.Pong.GetSerial()
 			if !a.deaf {
-				a.serial = a.said
+				a.serial = a.pong
 			}
 			answer := what.Pong.GetUrge() && !a.frozen
 			a.mu.Unlock()
@@ -280,7 +280,7 @@ func (a *agent) mute(on bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.deaf = on; !on {
-		a.serial = a.said
+		a.serial = a.pong
 	}
 }
 
@@ -308,6 +308,16 @@ func (a *agent) next() *agentpb.ConnectResponse {
 		a.t.Fatal("no message")
 	}
 	return nil
+}
+
+// said is the next message that is no standing orders, which come whenever something changes.
+func (a *agent) said() *agentpb.ConnectResponse {
+	a.t.Helper()
+	for {
+		if m := a.next(); m.GetStanding() == nil {
+			return m
+		}
+	}
 }
 
 // enter takes the welcome and the first standing orders.

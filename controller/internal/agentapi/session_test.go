@@ -23,22 +23,22 @@ func TestSession(t *testing.T) {
 		t.Errorf("welcome %v", w)
 	}
 	a.sayPing()
-	if p := a.next().GetPong(); p.GetN() != 1 || p.GetSerial() != 1 || p.GetUrge() {
+	if p := a.said().GetPong(); p.GetN() != 1 || p.GetSerial() != 1 || p.GetUrge() {
 		t.Errorf("pong %v", p)
 	}
 
 	a.say(request(a, 1))
-	answer := a.next().GetAnswer()
+	answer := a.said().GetAnswer()
 	token := answer.GetGrant().GetToken()
 	if answer.GetN() != 1 || token.GetN() == 0 || token.GetGeneration() != w.GetGeneration() {
 		t.Fatalf("answer %v", answer)
 	}
 	a.say(request(a, 1)) // the same request
-	if again := a.next().GetAnswer(); !proto.Equal(again, answer) {
+	if again := a.said().GetAnswer(); !proto.Equal(again, answer) {
 		t.Errorf("answer %v, then %v", answer, again)
 	}
 	a.say(request(a, 2))
-	if refused := a.next().GetAnswer(); refused.GetN() != 2 || refused.GetRefusal().GetCode() != "target" {
+	if refused := a.said().GetAnswer(); refused.GetN() != 2 || refused.GetRefusal().GetCode() != "target" {
 		t.Errorf("answer %v", refused)
 	}
 
@@ -52,7 +52,7 @@ func TestSession(t *testing.T) {
 	back.say(&agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Settle{Settle: &logpb.Settle{
 		Host: "h1", SessionEpoch: back.epoch, Token: token, Epoch: back.epoch, Settlement: logpb.Settlement_SETTLEMENT_SERVING,
 	}}})
-	if settled := back.next().GetAnswer(); settled.GetSettled() == nil || !proto.Equal(settled.GetToken(), token) {
+	if settled := back.said().GetAnswer(); settled.GetSettled() == nil || !proto.Equal(settled.GetToken(), token) {
 		t.Errorf("answer %v", settled)
 	}
 	r.journal.View(func(s *state.State) {
@@ -77,14 +77,14 @@ func TestEvents(t *testing.T) {
 	}
 	before := len(r.journal.All())
 	a.say(&agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Events{Events: events}})
-	if m := a.next().GetMark(); m.GetStream() != "stream-h1" || m.GetN() != 150 {
+	if m := a.said().GetMark(); m.GetStream() != "stream-h1" || m.GetN() != 150 {
 		t.Errorf("mark %v", m)
 	}
 	if n := len(r.journal.All()) - before; n < 5 {
 		t.Errorf("600 KiB of events became %d entries", n)
 	}
 	a.say(&agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Events{Events: events}}) // again: no harm
-	if m := a.next().GetMark(); m.GetN() != 150 {
+	if m := a.said().GetMark(); m.GetN() != 150 {
 		t.Errorf("mark %v", m)
 	}
 }
@@ -101,7 +101,7 @@ func TestEdgesAndConfirm(t *testing.T) {
 		Host: "h1", Epoch: a.epoch, Generation: generation, Index: a.standing,
 	}}})
 	a.sayPing() // answered after both
-	for a.next().GetPong() == nil {
+	for a.said().GetPong() == nil {
 	}
 	r.journal.View(func(s *state.State) {
 		h := s.Host("h1")
