@@ -23,7 +23,7 @@ type contender interface {
 	start(ctx context.Context, n int) error
 	// stop ends all nodes and throws their data away.
 	stop()
-	nodes() []*process
+	nodes() []*node
 	// reign is which node leads and in which term, as the node itself says.
 	reign(ctx context.Context) (reign, error)
 	// index is that of a node's last entry in the log.
@@ -73,7 +73,7 @@ func awaitLeader(ctx context.Context, c contender) error {
 }
 
 // logs are the last lines of each node.
-func logs(all []*process) string {
+func logs(all []*node) string {
 	text := ""
 	for i, p := range all {
 		text += fmt.Sprintf("node %d (runs: %t): …\n%s\n", i, p.alive(), rig.LastLines(p.log, 10))

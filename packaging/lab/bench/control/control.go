@@ -38,7 +38,7 @@ type Options struct {
 	Warm       time.Duration
 	Measure    time.Duration // of each round and number of callers
 	Kills      int           // of each contender's leader
-	Recover    time.Duration // for a node that came back, before the next kill
+	Recover    time.Duration // for a node that came back, before the next kill; twice that after a stall
 	Sessions   []int         // idle agents
 	Rest       time.Duration // how long idle agents are watched
 	Lost       time.Duration // how long lost hosts are looked for after a change of leaders

@@ -2,14 +2,15 @@ package control
 
 import (
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/packaging/lab/load"
+	"github.com/salveops/salve/packaging/lab/rig/rigtest"
 	"github.com/salveops/salve/pkg/config"
 )
 
@@ -26,26 +27,45 @@ func quick(t *testing.T) Options {
 	}
 }
 
-// The peer that Salve is held against runs for real: three members take puts, one is stopped for a moment,
-// the leader is killed, the next put is committed, and the member comes back.
-func TestEtcd(t *testing.T) {
-	b := &Bench{opts: quick(t), dir: t.TempDir(), dice: rand.New(rand.NewPCG(1, 1))}
-	if err := b.round(t.Context(), b.etcd(), 3); err != nil {
+// Everything that make bench measures about the controller, for a second each, with the real programs: every
+// figure is there and possible. How good it is, is no matter of tests.
+func TestEverythingQuickly(t *testing.T) {
+	o := quick(t)
+	o.Controller = rigtest.Controller(t)
+	b, err := New(o)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, callers := range []int{1, 4} {
-		c := b.result.cell(nameEtcd, 3, callers)
-		if c == nil || c.rate(load.Put) <= 0 || c.took(load.Put).Quantile(0.5) <= 0 || c.cores() <= 0 || c.rate(load.Grant) != 0 {
-			t.Errorf("%d callers: %+v", callers, c)
+	r, err := b.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range o.Nodes {
+		for _, callers := range o.Callers {
+			own, peer := r.cell(nameSalve, n, callers), r.cell(nameEtcd, n, callers)
+			if own == nil || peer == nil || own.rate(load.Grant) <= 0 || own.rate(load.Settle) <= 0 || peer.rate(load.Put) <= 0 ||
+				own.cores() <= 0 || own.perEntry() < 0.5 {
+				t.Errorf("%d nodes, %d callers: %+v and %+v", n, callers, own, peer)
+			}
 		}
 	}
-	if err := b.losses(t.Context(), b.etcd(), 1); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{nameSalve, nameFast, nameEtcd} {
+		if k := r.kill(name); len(k.Took) != o.Kills || k.Took[0] <= 0 || k.Stalls != o.Kills {
+			t.Errorf("%s without its leader: %+v", name, k)
+		}
 	}
-	if k := b.result.kill(nameEtcd); len(k.Took) != 1 || k.Took[0] < 100*time.Millisecond || k.Stalls != 1 {
-		t.Errorf("the loss of a leader: %+v", k)
+	for i, idle := range r.Idle {
+		if idle.Sessions != o.Sessions[i] || idle.RSS <= 0 || idle.Heartbeats == 0 || idle.Connecting <= 0 {
+			t.Errorf("at rest: %+v", idle)
+		}
 	}
-	if left, err := os.ReadDir(b.dir); err != nil || len(left) > 0 {
+	if len(r.Idle) != 2 || r.Storm == nil || len(r.Storm.Took) != 20 || len(r.Kills) != 3 || len(r.Cells) != 8 {
+		t.Errorf("figures are missing: %+v", r)
+	}
+	if text := r.Markdown(); strings.Count(text, "### ") != 4 || !strings.Contains(text, "| leader killed → next grant, fast profile, median |") {
+		t.Errorf("report:\n%s", text)
+	}
+	if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
 		t.Errorf("data is left behind: %v, %v", left, err)
 	}
 }

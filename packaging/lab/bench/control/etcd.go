@@ -22,16 +22,16 @@ type etcdStore struct {
 
 	dir       string
 	addresses []string
-	all       []*process
+	all       []*node
 	clients   []*etcd.Client // one each member, for status and failover
 	busy      []*etcd.Client // to the leader, for callers
 }
 
 var _ contender = (*etcdStore)(nil)
 
-func (e *etcdStore) name() string      { return nameEtcd }
-func (e *etcdStore) nodes() []*process { return e.all }
-func (e *etcdStore) check() error      { return nil } // a put that fails ends the run
+func (e *etcdStore) name() string   { return nameEtcd }
+func (e *etcdStore) nodes() []*node { return e.all }
+func (e *etcdStore) check() error   { return nil } // a put that fails ends the run
 
 func (e *etcdStore) start(ctx context.Context, n int) error {
 	var err error
@@ -50,14 +50,14 @@ func (e *etcdStore) start(ctx context.Context, n int) error {
 	for i := range n {
 		client, peer := "http://"+ports[i], "http://"+ports[n+i]
 		name := fmt.Sprintf("m%d", i)
-		p := &process{log: filepath.Join(e.dir, name+".log"), argv: []string{
+		p := newNode([]string{
 			e.binary, "--name", name, "--data-dir", filepath.Join(e.dir, name),
 			"--listen-client-urls", client, "--advertise-client-urls", client,
 			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
 			"--initial-cluster", strings.Join(cluster, ","), "--initial-cluster-state", "new",
-		}}
+		}, filepath.Join(e.dir, name+".log"))
 		e.all = append(e.all, p)
-		if err := p.start(); err != nil {
+		if err := p.Start(); err != nil {
 			return err
 		}
 		c, err := etcd.Dial(ctx, ports[i])

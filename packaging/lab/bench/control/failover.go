@@ -67,7 +67,7 @@ func (b *Bench) stall(ctx context.Context, c contender) (bool, error) {
 	if err := c.nodes()[before.node].freeze(ctx, stallTime); err != nil {
 		return false, err
 	}
-	wait(ctx, 2*time.Second) // more than any contender's election
+	wait(ctx, 2*b.opts.Recover) // more than an election
 	if err := awaitLeader(ctx, c); err != nil {
 		return false, err
 	}
@@ -84,7 +84,7 @@ func (b *Bench) loss(ctx context.Context, c contender) (time.Duration, error) {
 	}
 	leader := c.nodes()[r.node]
 	start := time.Now()
-	if err := leader.kill(); err != nil {
+	if err := leader.Kill(); err != nil {
 		return 0, err
 	}
 	once, cancel := context.WithTimeout(ctx, readyTime)
@@ -93,7 +93,7 @@ func (b *Bench) loss(ctx context.Context, c contender) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := leader.start(); err != nil {
+	if err := leader.Start(); err != nil {
 		return 0, err
 	}
 	if err := awaitLeader(ctx, c); err != nil {
@@ -122,7 +122,7 @@ func (b *Bench) storm(ctx context.Context, sessions int) error {
 		return err
 	}
 	busy, start := s.fleet.Stats().Busy, time.Now()
-	if err := s.nodes()[r.node].kill(); err != nil {
+	if err := s.nodes()[r.node].Kill(); err != nil {
 		return err
 	}
 	all, cancel := context.WithTimeout(ctx, readyTime)

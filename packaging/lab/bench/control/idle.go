@@ -63,9 +63,9 @@ func (b *Bench) atRest(ctx context.Context, n int) (*Idle, error) {
 }
 
 // watch is the memory of a process after d and its processor time in d, seconds a minute.
-func watch(ctx context.Context, p *process, d time.Duration) (rss int64, perMinute float64, err error) {
+func watch(ctx context.Context, p *node, d time.Duration) (rss int64, perMinute float64, err error) {
 	start := time.Now()
-	before, err := cpu([]*process{p})
+	before, err := cpu([]*node{p})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -73,10 +73,10 @@ func watch(ctx context.Context, p *process, d time.Duration) (rss int64, perMinu
 	if err := ctx.Err(); err != nil {
 		return 0, 0, err
 	}
-	after, err := cpu([]*process{p})
+	after, err := cpu([]*node{p})
 	if err != nil {
 		return 0, 0, err
 	}
-	m, err := rig.MemoryOf(p.prog.PID())
+	m, err := rig.MemoryOf(p.PID())
 	return m.RSS, (after - before).Seconds() / time.Since(start).Minutes(), err
 }

@@ -24,7 +24,7 @@ type salve struct {
 	profile string // "default" or "fast"
 
 	dir    string
-	all    []*process
+	all    []*node
 	grpc   []string // addresses for agents and operators
 	conns  []*grpc.ClientConn
 	fleet  *load.Fleet // nil: nobody has called yet
@@ -35,7 +35,7 @@ type salve struct {
 
 var _ contender = (*salve)(nil)
 
-func (s *salve) nodes() []*process { return s.all }
+func (s *salve) nodes() []*node { return s.all }
 
 func (s *salve) name() string {
 	if s.profile == "fast" {
@@ -59,9 +59,9 @@ func (s *salve) start(ctx context.Context, n int) error {
 		if err := os.WriteFile(config, []byte(s.config(i, n, ports)), 0o600); err != nil {
 			return err
 		}
-		p := &process{argv: []string{s.binary, "--config", config}, log: filepath.Join(s.dir, fmt.Sprintf("ctl-%d.log", i))}
+		p := newNode([]string{s.binary, "--config", config}, filepath.Join(s.dir, fmt.Sprintf("ctl-%d.log", i)))
 		s.all = append(s.all, p)
-		if err := p.start(); err != nil {
+		if err := p.Start(); err != nil {
 			return err
 		}
 		if err := s.dial(ctx, s.grpc[i]); err != nil {

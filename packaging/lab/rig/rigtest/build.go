@@ -18,6 +18,14 @@ func Service(t testing.TB) string {
 	return path
 }
 
+// Controller builds the controller and returns its path.
+func Controller(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "salve-controller")
+	build(t, path, "controller/cmd/salve-controller")
+	return path
+}
+
 // Programs are the paths of what is installed, and of the lab service.
 type Programs struct {
 	Agent, Controller, Salve, Service string
