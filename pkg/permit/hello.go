@@ -76,8 +76,8 @@ func (r *Record) enter(generation string) {
 
 // Enter begins the session of the welcome, whose record is on disk. What comes back are doubted permits that
 // the controller counts no more.
-func (b *Book) Enter(now time.Duration, r Record, w *logpb.Welcome) (cleared []Token) {
-	b.record, b.live, b.n, b.roundTrip = r, true, 0, now
+func (b *Book) Enter(r Record, w *logpb.Welcome) (cleared []Token) {
+	b.record, b.live, b.n, b.roundTrip = r, true, 0, b.helloSent
 	held := make(map[Token]*logpb.Permit, len(w.GetPermits()))
 	for _, p := range w.GetPermits() {
 		held[TokenOf(p.GetToken())] = p

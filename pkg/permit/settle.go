@@ -2,14 +2,19 @@ package permit
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/salveops/salve/proto/logpb"
 )
 
+// maxReason bounds the reason that goes with a settlement.
+const maxReason = 1000
+
 // end settles an entry here; the controller hears of it until it has it.
 func (e *entry) end(s Settlement, reason string) {
-	e.stage, e.settlement, e.reason, e.told = ended, s, reason, false
+	e.stage, e.settlement, e.told = ended, s, false
+	e.reason = strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
 }
 
 // Settle says how the attempt ended. What may have acted is never unused, unless evidence after a crash says

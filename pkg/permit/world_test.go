@@ -198,7 +198,7 @@ func (a *agent) welcomed(w *logpb.Welcome) error {
 		}
 	}
 	a.disk = r
-	for _, t := range a.Enter(a.now, r, w) {
+	for _, t := range a.Enter(r, w) {
 		a.clearedOnDisk(t)
 	}
 	return nil

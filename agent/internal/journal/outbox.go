@@ -155,6 +155,7 @@ func (o *Outbox) Add(ev *logpb.Event) uint64 {
 	case *logpb.Event_Resolved:
 		o.rename(what.Resolved.GetKey())
 	}
+	sanitize(ev.ProtoReflect())
 	bound(ev)
 	o.waiting, o.tail = append(o.waiting, ev), append(o.tail, ev)
 	if len(o.tail) > o.j.limits.OutboxTail {

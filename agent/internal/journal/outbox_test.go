@@ -279,13 +279,21 @@ func TestLargeEvents(t *testing.T) {
 	huge.GetFired().Condition = strings.Repeat("ü", 1<<20)
 	huge.GetFired().Values = []string{strings.Repeat("v", 1<<20)}
 	o.Add(huge)
-	wide := line(strings.Repeat("ü", 1<<20))
+	wide := line(strings.Repeat("ü", 1<<20) + "\xff")
 	wide.GetStory().GetEvent().Fields = []*logpb.Label{{Name: "n", Value: strings.Repeat("v", 1<<20)}}
 	o.Add(wide)
 	must(t, o.Commit())
 	events, err := o.Read(t.Context(), 0, 10)
 	if err != nil || len(events) != 2 {
 		t.Errorf("%d events, %v", len(events), err)
+	}
+	odd := fires("\xff")
+	odd.GetFired().Values = []string{"\xfe", "good"}
+	o.Add(odd)
+	must(t, o.Commit())
+	events, err = o.Read(t.Context(), 2, 10)
+	if err != nil || len(events) != 1 || events[0].GetFired().GetRule() != "?" || events[0].GetFired().GetValues()[0] != "?" {
+		t.Errorf("%v, %v", events, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -69,6 +70,32 @@ func decodeEvent(k, v []byte) (*logpb.Event, error) {
 		return nil, fmt.Errorf("%s %q: %w", bucketOutbox, k, err)
 	}
 	return ev, nil
+}
+
+// sanitize makes every text of a message one that can be encoded: programs print what they like.
+func sanitize(m protoreflect.Message) {
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		isText, isMessage := f.Kind() == protoreflect.StringKind, f.Kind() == protoreflect.MessageKind
+		switch {
+		case f.IsList():
+			for l, i := v.List(), 0; i < l.Len(); i++ {
+				if isText {
+					l.Set(i, valid(l.Get(i)))
+				} else if isMessage {
+					sanitize(l.Get(i).Message())
+				}
+			}
+		case isText:
+			m.Set(f, valid(v))
+		case isMessage:
+			sanitize(v.Message())
+		}
+		return true
+	})
+}
+
+func valid(text protoreflect.Value) protoreflect.Value {
+	return protoreflect.ValueOfString(strings.ToValidUTF8(text.String(), "?"))
 }
 
 func numberKey(n uint64) string {

@@ -1,0 +1,104 @@
+package session_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/journal"
+	"github.com/salveops/salve/agent/internal/session"
+	"github.com/salveops/salve/agent/internal/session/linetest"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/permit"
+	"github.com/salveops/salve/pkg/transport"
+	"github.com/salveops/salve/proto/logpb"
+)
+
+// The same over TCP and gRPC: a permit, events, evidence, and a node that goes away and comes back.
+func TestOverGRPC(t *testing.T) {
+	node := linetest.New(t)
+	address, stop, err := node.Serve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	c, err := clock.System()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, _, err := journal.Open(t.TempDir(), journal.Options{Clock: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	outbox, err := j.Outbox()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := transport.New(transport.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := make(chan bool, 16)
+	s, err := session.New(session.Options{Host: j.Host(), Name: "web-1", Fingerprint: "print", Addresses: []string{address},
+		Clock: c, Store: j.Space("session"), Outbox: outbox, Dial: session.Dialer(lines),
+		Changed: func(live bool) { changed <- live }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Serving([]*logpb.ServiceReport{{Service: "web", Serving: logpb.Serving_SERVING_YES}})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	await(t, changed, true)
+
+	text := strings.Repeat("x", 150_000)
+	refs := s.Evidence(evidenceOf("a long one", text))
+	outbox.Add(&logpb.Event{What: &logpb.Event_Fired{Fired: &logpb.Alert{Rule: "down"}}})
+	if err := outbox.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	ask := permit.Ask{Attempt: "a", Incident: "i", Service: "web", Rule: "ill", Remedy: "restart", Digest: []byte{1},
+		Targets: []permit.Target{{Service: "web", Host: j.Host()}}}
+	if err := s.Ask(ctx, ask); err != nil {
+		t.Fatal(err)
+	}
+	node.Down(true)
+	await(t, changed, false)
+	node.Down(false)
+	await(t, changed, true)
+	eventually(t, "the permit is settled", func() bool { return len(node.Permits()) == 0 })
+	eventually(t, "the alert is told", func() bool { return len(node.Events(j.Host())) == 1 })
+	eventually(t, "the evidence is there", func() bool { return node.Evidence(refs[0].GetDigest()) == text })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func await(t *testing.T, changed <-chan bool, want bool) {
+	t.Helper()
+	select {
+	case got := <-changed:
+		if got != want {
+			t.Fatalf("the session is live: %t, want %t", got, want)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the session does not become live: %t", want)
+	}
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(30 * time.Second)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatal("not so: ", what)
+		}
+	}
+}
