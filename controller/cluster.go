@@ -8,6 +8,7 @@ import (
 	"github.com/salveops/salve/controller/internal/adminapi"
 	"github.com/salveops/salve/controller/internal/agentapi"
 	"github.com/salveops/salve/controller/internal/node"
+	"github.com/salveops/salve/controller/internal/notify"
 	"github.com/salveops/salve/proto/adminpb"
 )
 
@@ -17,6 +18,13 @@ func (c *controller) leader() agentapi.Leader {
 	return agentapi.Leader{
 		Self: c.node.IsLeader(), Address: c.node.API(name), Silent: c.node.Standing().Silent,
 	}
+}
+
+// quorum is whether there is one, as far as this node knows.
+func (c *controller) quorum() notify.Quorum {
+	name, _ := c.node.Leader()
+	s := c.node.Standing()
+	return notify.Quorum{Leader: name != "", Term: s.Term, Silent: s.Silent}
 }
 
 // peerFormat is the newest log format that every member knows, 0 while one was not heard yet.

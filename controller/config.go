@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/salveops/salve/controller/internal/notify"
 	"github.com/salveops/salve/pkg/config"
 	sender "github.com/salveops/salve/pkg/notify"
 )
@@ -61,12 +62,14 @@ func (c *controller) reload() error {
 	if err := c.fixed(file); err != nil {
 		return err
 	}
-	if _, err := sendersOf(file); err != nil {
+	places, err := c.places(file)
+	if err != nil {
 		return err
 	}
 	if err := c.arbiter.Configure(file.Replicated(), true); err != nil {
 		return err
 	}
+	c.courier.Swap(places)
 	c.log.Info("configuration loaded", "digest", file.Digest)
 	return nil
 }
@@ -77,7 +80,6 @@ func (c *controller) fixed(file *config.ControllerFile) error {
 	for name, change := range map[string][2]string{
 		"node": {old.Node, file.Node}, "data": {old.Data, file.Data},
 		"listen": {fmt.Sprint(old.Listen), fmt.Sprint(file.Listen)}, "raft": {fmt.Sprint(old.Raft), fmt.Sprint(file.Raft)},
-		"heartbeat": {heartbeatText(old), heartbeatText(file)},
 	} {
 		if change[0] != change[1] {
 			return fmt.Errorf("%s changed: that takes a restart of the controller", name)
@@ -86,22 +88,7 @@ func (c *controller) fixed(file *config.ControllerFile) error {
 	return nil
 }
 
-func heartbeatText(file *config.ControllerFile) string {
-	if file.Heartbeat == nil {
-		return ""
-	}
-	return fmt.Sprint(file.Heartbeat.URL, file.Heartbeat.Every)
-}
-
-// sendersOf are this node's ways to people.
-func sendersOf(file *config.ControllerFile) (map[string]sender.Sender, error) {
-	out := make(map[string]sender.Sender, len(file.Notifiers))
-	for _, n := range file.Notifiers {
-		s, err := sender.New(n, sender.Deps{Host: file.Node})
-		if err != nil {
-			return nil, err
-		}
-		out[n.ID()] = s
-	}
-	return out, nil
+// places are this node's ways to people.
+func (c *controller) places(file *config.ControllerFile) (notify.Places, error) {
+	return notify.PlacesOf(file, sender.Deps{Host: file.Node}, c.log)
 }

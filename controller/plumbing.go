@@ -14,6 +14,7 @@ import (
 	"github.com/salveops/salve/controller/internal/arbiter"
 	"github.com/salveops/salve/controller/internal/fsm"
 	"github.com/salveops/salve/controller/internal/node"
+	"github.com/salveops/salve/controller/internal/notify"
 	"github.com/salveops/salve/controller/internal/web"
 	"github.com/salveops/salve/pkg/transport"
 	"github.com/salveops/salve/pkg/version"
@@ -26,6 +27,7 @@ type plumbing struct {
 	node     *node.Node
 	arbiter  *arbiter.Arbiter
 	agents   *agentapi.Server
+	courier  *notify.Courier
 	admin    *adminapi.Server
 	web      *web.Server
 	grpc     *grpc.Server
@@ -48,7 +50,7 @@ func (c *controller) build(ctx context.Context) (err error) {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		c.listen, c.openNode, c.buildArbiter, c.buildAgents, c.buildAdmin, c.buildWeb,
+		c.listen, c.openNode, c.buildArbiter, c.buildAgents, c.buildCourier, c.buildAdmin, c.buildWeb,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -127,6 +129,22 @@ func (c *controller) buildAgents(context.Context) (err error) {
 	return nil
 }
 
+func (c *controller) buildCourier(context.Context) (err error) {
+	places, err := c.places(c.file)
+	if err != nil {
+		return err
+	}
+	c.courier, err = notify.New(notify.Options{
+		Arbiter: c.arbiter, Replica: c.fsm, Clock: c.o.Clock, Quorum: c.quorum, ID: c.file.Node, Data: c.file.Data,
+		Log: c.log, Metrics: c.metrics, Forward: arbiter.ForwardPaged(c.dial),
+	})
+	if err != nil {
+		return err
+	}
+	c.courier.Swap(places)
+	return nil
+}
+
 func (c *controller) buildAdmin(context.Context) error {
 	c.admin = adminapi.New(adminapi.Options{
 		Version: version.Get().String(), Proposer: c.arbiter, Store: c.fsm, Node: standing{c}, Cluster: cluster{c.node},
@@ -149,6 +167,7 @@ func (c *controller) parts() map[string]func(context.Context) error {
 	parts := map[string]func(context.Context) error{
 		"arbiter": c.arbiter.Run,
 		"agents":  c.agents.Run,
+		"courier": c.courier.Run,
 		"gRPC":    c.serve,
 	}
 	if c.file.Listen.HTTP != "" {
