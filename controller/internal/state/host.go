@@ -253,9 +253,9 @@ func (s *State) removeHost(c *logpb.RemoveHost) *logpb.Result {
 		return refuse("host", "there is no host %s", c.GetHost())
 	}
 	open := s.PermitsOf(h.GetId())
-	// What an awaited host runs, this log may not know.
-	if (len(open) > 0 || s.derived.alone[h.GetId()] || h.GetAwaited()) && !c.GetGone() {
-		r := refuse("acting", "host %s may still be acting; say --gone if the machine is off or clean", h.GetName())
+	if (len(open) > 0 || s.mayAct(h)) && !c.GetGone() {
+		r := refuse("acting", "host %s may still be acting, or act once it is cut off; say --gone if the machine is off or clean",
+			h.GetName())
 		for _, p := range open {
 			r.Refusal.Holders = append(r.Refusal.Holders, TokenText(p.GetToken()))
 		}
@@ -273,6 +273,14 @@ func (s *State) removeHost(c *logpb.RemoveHost) *logpb.Result {
 	s.note(c.GetBy(), "remove", "host %s was removed (gone: %t): %s", h.GetName(), c.GetGone(), c.GetReason())
 	s.bind()
 	return done()
+}
+
+// mayAct reports whether the host may act without a permit that this log knows, now or once it is cut off:
+// what an awaited host runs is not known, and a right to act alone stays with it until it hears otherwise.
+func (s *State) mayAct(h *logpb.Host) bool {
+	return h.GetAwaited() || slices.ContainsFunc(h.GetServices(), func(hs *logpb.HostService) bool {
+		return hs.GetSole() != logpb.Sole_SOLE_UNSPECIFIED || s.derived.config[hs.GetService()].GetAloneAct()
+	})
 }
 
 // confirmStanding notes which standing orders a host has on its disk.

@@ -53,3 +53,19 @@ func TestAwaitedHostIsRemovedByPersonOnly(t *testing.T) {
 	remove.Gone = true
 	f.must(&logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: remove}})
 }
+
+// A host that may act alone keeps the right after it was struck off, if it never hears of that: only a person
+// can say that it will not.
+func TestHostThatMayActAloneIsRemovedByPersonOnly(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.hello("a", "web")
+	f.hello("b", "db")
+	f.hello("c", "db")
+	remove := func(host string, gone bool) *logpb.Command {
+		return &logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: host, By: "ann", Gone: gone}}}
+	}
+	f.code("acting", f.apply(remove("a", false)))
+	f.must(remove("a", true))
+	f.must(remove("b", false))
+}
