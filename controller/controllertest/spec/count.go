@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -93,14 +94,15 @@ func (t *Table) down(service, host string) bool {
 	return !h.Lost && !h.Awaited && h.Services[service].Serving == logpb.Serving_SERVING_DOWN
 }
 
-// fits gives the reasons why the host must not be taken away from the service.
-func (t *Table) fits(service, host string) string {
-	most, acting, out := t.Cap(service), 1, 1 // the host itself
+// fits gives the reason why these hosts must not be taken away from the service together.
+func (t *Table) fits(service string, these []string) string {
+	most, acting, out, serves := t.Cap(service), len(these), len(these), false
 	for _, id := range t.hostsOf(service) {
-		if id == host {
+		switch {
+		case slices.Contains(these, id):
+			serves = serves || !t.down(service, id)
 			continue
-		}
-		if t.Acting(service, id) {
+		case t.Acting(service, id):
 			acting++
 		}
 		if t.Out(service, id) {
@@ -110,7 +112,7 @@ func (t *Table) fits(service, host string) string {
 	switch {
 	case acting > most:
 		return fmt.Sprintf("%d hosts of %s would be acting, the cap is %d", acting, service, most)
-	case out > most && !t.down(service, host):
+	case out > most && serves:
 		return fmt.Sprintf("%d hosts of %s would be out, the cap is %d", out, service, most)
 	}
 	return ""

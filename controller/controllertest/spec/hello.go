@@ -41,10 +41,8 @@ func (t *Table) hello(at Point, c *logpb.Hello, r *logpb.Result) error {
 
 // older reports whether the agent knows what this log lacks: then the log went back in time.
 func (t *Table) older(at Point, c *logpb.Hello, h *Host) bool {
-	if c.GetGeneration() != t.Generation {
-		return false
-	}
-	if c.GetIndex() >= at.Index || h == nil && c.GetLastEpoch() > 0 || h != nil && c.GetLastEpoch() > h.Epoch {
+	if c.GetGeneration() == t.Generation && (c.GetIndex() >= at.Index || h == nil && c.GetLastEpoch() > 0 ||
+		h != nil && c.GetLastEpoch() > h.Epoch) {
 		return true
 	}
 	for _, x := range c.GetRunning() {
@@ -139,6 +137,7 @@ func (t *Table) running(h *Host, host string, x *logpb.Running) {
 				p.Service = target.Service
 			}
 		}
+		p.Targets = sortTargets(p.Targets)
 		t.Permits[k] = p
 	}
 	if x.GetUnknown() {

@@ -46,16 +46,16 @@ func (t *Table) remove(at Point, c *logpb.RemoveHost, r *logpb.Result) error {
 	return accepted(r)
 }
 
-// mayAct says why something of Salve's may be running on the host.
+// mayAct says why something of Salve's may be running on the host, or begin there.
 func (t *Table) mayAct(id string, h *Host) string {
 	for k, p := range t.Permits {
 		if p.Host == id {
 			return fmt.Sprint("permit ", k)
 		}
 	}
-	for s := range h.Services {
-		if t.alone(s, id) {
-			return "it may act alone on " + s
+	for name, s := range h.Services {
+		if s.Sole != logpb.Sole_SOLE_UNSPECIFIED || t.Services[name].GetAloneAct() {
+			return "it may act alone on " + name + " once it is cut off"
 		}
 	}
 	if h.Awaited {

@@ -90,7 +90,7 @@ func (t *Table) against(c *logpb.Request, targets []Target) map[string]string {
 	if len(targets) == 0 || len(targets) > 256 {
 		add("target", fmt.Sprintf("%d targets", len(targets)))
 	}
-	hosts := map[string]bool{c.GetHost(): true}
+	hosts, takes := map[string]bool{c.GetHost(): true}, map[string][]string{}
 	for _, x := range targets {
 		if p := t.takenBy(x); p != nil {
 			add("target", fmt.Sprintf("%v is under repair by %s", x, p.Host))
@@ -104,7 +104,10 @@ func (t *Table) against(c *logpb.Request, targets []Target) map[string]string {
 			continue
 		}
 		hosts[x.Host] = true
-		add("cap", t.fits(x.Service, x.Host))
+		takes[x.Service] = append(takes[x.Service], x.Host)
+	}
+	for service, these := range takes {
+		add("cap", t.fits(service, these))
 	}
 	add("fleet", t.fleet(hosts))
 	if !c.GetUndo() {

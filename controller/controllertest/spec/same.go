@@ -29,9 +29,7 @@ func (t *Table) samePermits(s *state.State) error {
 		if want == nil {
 			return fmt.Errorf("permit %v is open, and should not be", p.GetToken())
 		}
-		got := Permit{Host: p.GetHost(), Epoch: p.GetEpoch(), Service: p.GetService(), Rule: p.GetRule(),
-			Digest: string(p.GetDigest()), Targets: sortTargets(targetsOf(p.GetTargets())), Undo: p.GetUndo(),
-			Unknown: p.GetUnknown(), AsDown: p.GetAsDown(), Revoke: p.GetRevoked() != ""}
+		got := *permitOf(p)
 		if fmt.Sprint(got) != fmt.Sprint(*want) {
 			return fmt.Errorf("permit %v is %+v, want %+v", p.GetToken(), got, *want)
 		}
@@ -52,15 +50,7 @@ func (t *Table) sameHosts(s *state.State) error {
 		if h.GetRemoved() && want.Removed {
 			continue // nothing of it is looked at any more
 		}
-		got := *want
-		got.Fingerprint, got.Stranger, got.Boot = h.GetFingerprint(), h.GetStranger(), h.GetBootId()
-		got.Nonce, got.Stream, got.Epoch, got.Mark = h.GetNonce(), h.GetStream(), h.GetEpoch(), h.GetMark()
-		got.LastN, got.Last = h.GetLastN(), tokenOf(h.GetLastToken())
-		got.Lost, got.Awaited, got.Removed = h.GetLost(), h.GetAwaited(), h.GetRemoved()
-		got.Quarantined, got.Services = h.GetQuarantined() != "", map[string]Service{}
-		for _, hs := range h.GetServices() {
-			got.Services[hs.GetService()] = Service{hs.GetServing(), hs.GetSole(), hs.GetWithdrawn()}
-		}
+		got := *hostOf(h)
 		if fmt.Sprint(got) != fmt.Sprint(*want) {
 			return fmt.Errorf("host %s is %+v, want %+v", h.GetId(), got, *want)
 		}
@@ -103,12 +93,19 @@ func (t *Table) sameWidths(s *state.State) error {
 		}
 	}
 	for k, w := range t.Widths {
-		if !seen[k] && (w.Width > 1 || w.Failed != "") {
+		switch {
+		case seen[k]:
+		case t.at-w.Used > keepWidth:
+			delete(t.Widths, k)
+		case w.Width > 1 || w.Failed != "":
 			return fmt.Errorf("the width of %+v is forgotten, it was %+v", k, w)
 		}
 	}
 	return nil
 }
+
+// keepWidth is for how long a width that nobody uses is remembered at least, in log time.
+const keepWidth = 30 * 24 * 3600e9
 
 // Mark takes over how far a host's events are in the log: they are no matter of permits, but a hello
 // compares them.

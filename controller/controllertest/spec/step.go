@@ -10,6 +10,7 @@ import (
 // Step judges an answer and makes the change that it stands for. With no answer (nil: nobody saw it), the
 // change is made by the rules alone. The error says what is wrong with the answer.
 func (t *Table) Step(at Point, c *logpb.Command, r *logpb.Result) error {
+	t.at = at.At
 	switch c := c.GetWhat().(type) {
 	case *logpb.Command_NewGeneration:
 		return t.newGeneration(at, c.NewGeneration, r)

@@ -27,6 +27,7 @@ type Table struct {
 	FleetMax     uint32
 
 	digest string // of the configuration
+	at     int64  // of the last command
 	// Breakers are taken over from outside before each request: alerts and time move them.
 	breakers map[Rule][]string // open ones → hosts that a person lets through
 	taken    map[Taken]bool    // incidents that a person has
@@ -84,6 +85,7 @@ type Pause struct {
 type Width struct {
 	Width  uint32
 	Failed string // hosts on which it failed in a row, joined
+	Used   int64
 }
 
 // Point is where in the log a command is judged.
@@ -133,13 +135,17 @@ func (t *Table) Look(s *state.State) {
 			t.restart(rule, false)
 		}
 	}
+	newest := map[Taken]int64{}
 	for _, i := range s.Incidents() {
-		if i.GetState() != logpb.IncidentState_INCIDENT_STATE_ACKNOWLEDGED || i.GetKeepHealing() {
-			continue
-		}
-		t.taken[Taken{Service: i.GetService()}] = true
+		has := i.GetState() == logpb.IncidentState_INCIDENT_STATE_ACKNOWLEDGED && !i.GetKeepHealing()
 		for _, a := range s.AlertsOf(i.GetId()) {
-			t.taken[Taken{Host: a.GetKey().GetHost(), Local: a.GetLocal()}] = a.GetLocal() != ""
+			k := Taken{Host: a.GetKey().GetHost(), Local: a.GetLocal()}
+			if a.GetLocal() != "" && a.GetFired() >= newest[k] {
+				t.taken[k], newest[k] = has, a.GetFired()
+			}
+		}
+		if has {
+			t.taken[Taken{Service: i.GetService()}] = true
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (t *Table) widen(p *Permit) {
 		return
 	}
 	w := t.Widths[p.remedy()]
-	w.Failed = ""
+	w.Failed, w.Used = "", t.at
 	w.Width = min(2*max(1, w.Width), uint32(max(1, t.Cap(p.Service))))
 	t.Widths[p.remedy()] = w
 }
@@ -44,7 +44,7 @@ func (t *Table) fail(p *Permit) {
 		return
 	}
 	w := t.Widths[p.remedy()]
-	w.Width = 1
+	w.Width, w.Used = 1, t.at
 	if hosts := strings.Fields(w.Failed); len(hosts) == 0 || len(hosts) == 1 && hosts[0] != p.Host {
 		w.Failed = strings.TrimSpace(w.Failed + " " + p.Host)
 	}
