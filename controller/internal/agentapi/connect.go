@@ -19,9 +19,10 @@ import (
 
 // Times of a handshake.
 const (
-	helloTime = 10 * time.Second // for the first message
-	enterTime = 15 * time.Second // from there to the welcome
-	twinTime  = 2 * time.Second  // for an older session to show that it lives
+	helloTime  = 10 * time.Second // for the first message
+	enterTime  = 15 * time.Second // from there to the welcome
+	officeTime = 2 * time.Second  // for this node, when it was just elected, to take its office
+	twinTime   = 2 * time.Second  // for an older session to show that it lives
 )
 
 // maxStreams bounds the sessions of a node, those at the door among them.
@@ -128,7 +129,7 @@ func (s *Server) welcome(ctx context.Context, x *session, hello *logpb.Hello) (*
 			return nil, status.Error(codes.PermissionDenied, err.Error())
 		}
 	}
-	if leads, _ := s.o.Arbiter.Leads(); !leads {
+	if !s.inOffice(ctx) {
 		return s.away(), nil
 	}
 	hello = proto.CloneOf(hello)
@@ -150,6 +151,25 @@ func (s *Server) welcome(ctx context.Context, x *session, hello *logpb.Hello) (*
 		return turnedAway(r.GetRefusal().GetCode(), r.GetRefusal().GetText()), nil
 	}
 	return s.begin(x, hello, r.GetWelcome())
+}
+
+// inOffice reports whether this node leads. One that was elected a moment ago is waited for.
+func (s *Server) inOffice(ctx context.Context) bool {
+	timer := time.NewTimer(officeTime)
+	defer timer.Stop()
+	for {
+		leads, changed := s.o.Arbiter.Leads()
+		if leads || !s.o.Leader().Self {
+			return leads
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // begin sends the welcome and the first standing orders.

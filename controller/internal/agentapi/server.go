@@ -160,7 +160,7 @@ func (s *Server) sendAway() {
 func (s *Server) away() *agentpb.ConnectResponse {
 	switch l := s.o.Leader(); {
 	case l.Self: // elected, and not ready yet; or it leads no more, and does not know it
-		return busy(spread(shortBusy, longBusy))
+		return busy(spread(shortBusy/10, shortBusy/2))
 	case l.Address == "":
 		return &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_NoQuorum{
 			NoQuorum: &agentpb.NoQuorum{Since: int64(l.Silent)},

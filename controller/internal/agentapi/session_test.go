@@ -251,6 +251,22 @@ func TestLeadershipMoves(t *testing.T) {
 	}
 }
 
+// An agent that comes to a node in the moment of its election waits, and does not have to come again.
+func TestJustElected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := inMemory(t)
+		r.seat.Quietly()
+		a := r.connect(helloOf("h1"))
+		synctest.Wait()
+		if a.drain() != 0 {
+			t.Error("it was answered before the node took its office")
+		}
+		r.seat.Say(true)
+		a.enter()
+		r.stop()
+	})
+}
+
 // A command whose outcome is lost with the leadership ends the session: the next hello tells.
 func TestLeadershipLostWhileAsked(t *testing.T) {
 	r := onLoopback(t).lead()

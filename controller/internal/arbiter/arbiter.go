@@ -141,12 +141,8 @@ func (a *Arbiter) Propose(ctx context.Context, c *logpb.Command) (*logpb.Result,
 		return nil, 0, err
 	}
 	call := newCall(b)
-	select {
-	case l.queue <- call:
-	case <-l.closed:
-		return nil, 0, a.elsewhere()
-	default:
-		return nil, 0, ErrBusy
+	if err := l.enter(call); err != nil {
+		return nil, 0, err
 	}
 	o := l.outcome(ctx, call)
 	return o.result, o.index, o.err

@@ -15,7 +15,7 @@ var (
 	// ErrTooLarge: no entry of the log takes the command.
 	ErrTooLarge = fmt.Errorf("the command is larger than %d KiB, which is all that an entry of the log may hold", maxCommand>>10)
 	// ErrBusy: too many commands wait. Nothing was proposed.
-	ErrBusy = fmt.Errorf("more than %d commands wait to be proposed", maxWaiting)
+	ErrBusy = fmt.Errorf("more than %d commands, or %d MiB of them, wait to be proposed", maxWaiting, maxWaitSize>>20)
 	// ErrStopped: this node's state machine does not go on.
 	ErrStopped = errors.New("the state machine of this node has stopped")
 )

@@ -16,6 +16,7 @@ import (
 // Bounds of the line.
 const (
 	maxWaiting  = 16384           // commands that wait to be taken
+	maxWaitSize = 64 << 20        // bytes of them
 	maxInFlight = 4               // entries that Raft has and has not answered
 	grace       = 5 * time.Second // for Raft to answer what it has, once this node leads no more
 )
@@ -59,6 +60,7 @@ type line struct {
 	elsewhere func() ErrNotLeader
 
 	queue     chan *call
+	size      atomic.Int64  // bytes that wait
 	alone     chan func()   // runs while nothing else is proposed and nothing is in flight
 	closed    chan struct{} // nothing is taken any more
 	abandoned chan struct{} // nothing is answered any more
@@ -122,6 +124,7 @@ func (l *line) wait(ctx context.Context) bool {
 		case f := <-l.alone:
 			l.apart(ctx, f)
 		case l.held = <-l.queue:
+			l.size.Add(-int64(len(l.held.command)))
 		}
 	}
 }
@@ -168,6 +171,24 @@ func (l *line) direct(ctx context.Context, commands ...*logpb.Command) ([]*logpb
 	return resultsOf(future.Response(), len(calls))
 }
 
+// enter puts a call into the queue. Errors: ErrBusy, ErrNotLeader.
+func (l *line) enter(c *call) error {
+	n := int64(len(c.command))
+	if l.size.Add(n) > maxWaitSize {
+		l.size.Add(-n)
+		return ErrBusy
+	}
+	select {
+	case l.queue <- c:
+		return nil
+	case <-l.closed:
+		return l.elsewhere()
+	default:
+		l.size.Add(-n)
+		return ErrBusy
+	}
+}
+
 // take collects what waits, as much as one entry holds. It begins with the held call.
 func (l *line) take() []*call {
 	var calls []*call
@@ -178,6 +199,7 @@ func (l *line) take() []*call {
 		if c == nil {
 			select {
 			case c = <-l.queue:
+				l.size.Add(-int64(len(c.command)))
 			default:
 				return calls
 			}

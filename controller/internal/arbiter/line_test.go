@@ -281,6 +281,32 @@ func TestManyWait(t *testing.T) {
 	})
 }
 
+// What waits is bounded in bytes, too.
+func TestMuchWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := leading(t, arbitertest.NewJournal(t), nil)
+		r.seat.Hold(true)
+		large := pause("all", strings.Repeat("x", 200<<10), 0)
+		var a answers
+		for range maxWaitSize/(200<<10) + 50 {
+			a.propose(t.Context(), r, "p", large)
+		}
+		synctest.Wait()
+		busy := len(a.sorted())
+		if busy < 30 || busy > 50 {
+			t.Errorf("%d were turned away", busy)
+		}
+		r.seat.Hold(false)
+		a.wg.Wait()
+		r.must(pause("unit:u", "", 0))
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if n := r.line.size.Load(); n != 0 {
+			t.Errorf("%d bytes wait", n)
+		}
+	})
+}
+
 // batch-shares-cap: two requests that wait together and would both fit alone share one entry, and only one is
 // granted.
 func TestBatchSharesCap(t *testing.T) {

@@ -206,17 +206,13 @@ func (l *line) duty(ctx context.Context, c *logpb.Command) error {
 		return err
 	}
 	call := newCall(b)
-	select {
-	case l.queue <- call:
-	case <-ctx.Done():
-		return nil
+	err = l.enter(call)
+	if err == nil {
+		err = l.outcome(ctx, call).err
 	}
-	o := l.outcome(ctx, call)
 	switch {
-	case o.err == nil || ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, ErrBusy): // then it is due the next time
 		return nil
-	case errors.Is(o.err, ErrBusy):
-		return nil // it is still due the next time
 	}
-	return o.err
+	return err
 }

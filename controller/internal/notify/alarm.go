@@ -45,8 +45,7 @@ type alarm struct {
 	end func(ctx context.Context, p *page) error
 
 	file pageFile
-	page *page // nil: quiet
-	used map[string]bool
+	page *page          // nil: quiet
 	next map[string]try // by notifier
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -299,10 +298,4 @@ func TestCutOffIsTold(t *testing.T) {
 		}
 		m.stop()
 	})
-}
-
-func TestPagers(t *testing.T) {
-	if got := pagers(nil, map[string]pkgnotify.Sender{"b": nil, "a": nil}); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("without an escalation: %q", got)
-	}
 }
