@@ -230,6 +230,9 @@ func TestLostHost(t *testing.T) {
 	r.lose("web-1", true)
 	r.lose("idle", true)
 	r.sees("host-lost open: host-lost@web-1")
+	if title := r.incident("").GetTitle(); title != "host web-1 is lost" {
+		t.Errorf("it is called %q", title)
+	}
 	r.later(minute)
 	r.lose("web-1", false)
 	r.sees("host-lost resolved: [host-lost@web-1]")

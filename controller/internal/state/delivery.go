@@ -158,6 +158,7 @@ func (s *State) refusedBy(m *logpb.Delivery, c *logpb.Delivered) {
 	if !ended(i) && i.GetStep() == m.GetStep()+1 && i.GetRepeat() == m.GetRepeat() {
 		s.skip(i)
 	}
+	s.bindIncident(i) // its agents may have to tell people now
 }
 
 // failed: it may pass. The wait doubles each time.

@@ -85,6 +85,25 @@ func (s *State) ladder(name string) []config.Step {
 	return nil
 }
 
+// escalated reports whether the controller tells people of an incident. If it has nobody who takes a message,
+// the agents have to.
+func (s *State) escalated(i *logpb.Incident) bool {
+	return i.GetSince() != 0 && s.ladder(i.GetEscalation()) != nil && !s.unheard(i)
+}
+
+// unheard reports whether an incident reached no place and none is being tried.
+func (s *State) unheard(i *logpb.Incident) bool {
+	if len(i.GetTold())+len(i.GetAdopted()) > 0 || s.climbs(i) != 0 {
+		return false
+	}
+	for _, m := range s.derived.mail[i.GetId()] {
+		if !over(m) {
+			return false
+		}
+	}
+	return true
+}
+
 // climb makes the messages that are due.
 func (s *State) climb(i *logpb.Incident) {
 	now := stamp(s.now())

@@ -11,6 +11,9 @@ import (
 // what agents know: so everything is paused, and every known host has to say hello again before the pause
 // can be lifted. Permits stay as they are and count; what agents say still runs is added by their hellos.
 func (s *State) newGeneration(c *logpb.NewGeneration) *logpb.Result {
+	if c.GetId() == "" {
+		return refuse("generation", "a generation has a name")
+	}
 	if s.generation == "" && c.GetBootstrap() {
 		s.generation = c.GetId()
 		s.note("controller", "generation", "generation %s begins: %s", c.GetId(), c.GetReason())
@@ -66,6 +69,9 @@ func (s *State) setFormat(c *logpb.SetFormat) *logpb.Result {
 
 // configure replaces what the controller decides by. A shrinking cap takes nothing back.
 func (s *State) configure(c *logpb.Configure) *logpb.Result {
+	if c.GetConfig() == nil {
+		return refuse("config", "there is no configuration in it")
+	}
 	if bytes.Equal(s.config.GetDigest(), c.GetConfig().GetDigest()) && len(s.config.GetDigest()) > 0 {
 		return done() // another node had the same file
 	}

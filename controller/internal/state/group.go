@@ -180,7 +180,10 @@ func (s *State) incidentID(k *logpb.AlertKey) string {
 
 // title is the incident in a few words.
 func title(a *logpb.Alert) string {
-	if a.GetService() == "" {
+	switch {
+	case a.GetRule() == ruleLost && synthetic(a):
+		return fmt.Sprintf("host %s is lost", a.GetHostName())
+	case a.GetService() == "":
 		return fmt.Sprintf("%s on %s", subject(a), a.GetHostName())
 	}
 	return fmt.Sprintf("%s: %s on %s", a.GetService(), subject(a), a.GetHostName())

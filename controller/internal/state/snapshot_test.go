@@ -159,7 +159,7 @@ func TestCheckpoint(t *testing.T) {
 // FuzzApply: whatever bytes are in the log, a replica neither panics nor differs from another. The seeds are
 // entries in a row, each after its length.
 func FuzzApply(f *testing.F) {
-	for seed := range 20 {
+	for seed := range 5 {
 		var b bytes.Buffer
 		rapid.Custom(func(t *rapid.T) int {
 			b.Reset()

@@ -136,8 +136,7 @@ func (s *State) incidentOrders(host string) []*agentpb.IncidentOrder {
 		i := s.byLocal(host, name)
 		return &agentpb.IncidentOrder{
 			Local: name, Incident: i.GetId(), AckBy: i.GetAckBy(), KeepHealing: i.GetKeepHealing(),
-			Released: i.GetReleased(), Escalated: i.GetSince() != 0 && s.ladder(i.GetEscalation()) != nil,
-			Resolved: ended(i),
+			Released: i.GetReleased(), Escalated: s.escalated(i), Resolved: ended(i),
 		}
 	})
 }

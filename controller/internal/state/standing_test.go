@@ -88,8 +88,16 @@ func TestStandingVersionMoves(t *testing.T) {
 	look("a line")
 	r.handsOver("web-1", "checkout", "spent")
 	look("escalation")
-	r.courier()
-	look("a message")
+	r.denies(r.s.DeliveriesDue()[0])
+	look("a refusal")
+	r.denies(r.s.DeliveriesDue()[0])
+	look("a refusal by the last")
+	if o := r.s.StandingOrders("web-1").GetIncidents()[0]; o.GetEscalated() {
+		t.Error("nobody was told, and the agent believes that the controller tells them")
+	}
+	r.says("web-1", &logpb.Event{What: &logpb.Event_Page{Page: &logpb.LocalPage{
+		Local: "local checkout of web-1", Key: "L/0/0", Notifiers: []string{"email.me"}}}})
+	look("a page of the agent's own")
 	r.acks(i, false)
 	look("an acknowledgement")
 	r.must(releases(i))
@@ -132,7 +140,7 @@ func TestStandingVersionMoves(t *testing.T) {
 	c.GetHello().Services[0].Detection = minute
 	r.must(c)
 	look("a slower rule")
-	if quiet < 20 {
+	if quiet < 25 {
 		t.Errorf("only %d times nothing had to be pushed", quiet)
 	}
 }

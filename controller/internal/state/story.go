@@ -47,6 +47,7 @@ func (s *State) paged(h *logpb.Host, c *logpb.LocalPage) {
 	for _, notifier := range c.GetNotifiers() {
 		s.adopt(i, notifier, c.GetKey())
 	}
+	s.bindIncident(i)
 	if ended(i) {
 		s.farewell(i)
 	}

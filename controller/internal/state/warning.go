@@ -118,19 +118,6 @@ func (s *State) escalationWarnings() []string {
 	return out
 }
 
-// unheard reports whether an incident reached no place and none is being tried.
-func (s *State) unheard(i *logpb.Incident) bool {
-	if len(i.GetTold())+len(i.GetAdopted()) > 0 || s.climbs(i) != 0 {
-		return false
-	}
-	for _, m := range s.derived.mail[i.GetId()] {
-		if !over(m) {
-			return false
-		}
-	}
-	return true
-}
-
 func (s *State) messageWarnings() []string {
 	var out []string
 	for _, m := range sorted(s.derived.waiting, compareDeliveries) {
