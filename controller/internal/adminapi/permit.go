@@ -3,6 +3,8 @@ package adminapi
 import (
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/proto/adminpb"
 	"github.com/salveops/salve/proto/logpb"
@@ -79,7 +81,7 @@ func (s *Server) permit(ctx context.Context, t *logpb.Token, said, why string) (
 	err = s.look(ctx, func(st *state.State) error {
 		p, err := findPermit(st, t)
 		if err == nil {
-			found.Token, found.Epoch = p.GetToken(), p.GetEpoch()
+			found.Token, found.Epoch = proto.CloneOf(p.GetToken()), p.GetEpoch()
 		}
 		return err
 	})
