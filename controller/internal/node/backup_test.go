@@ -123,10 +123,9 @@ func TestRestore(t *testing.T) {
 	fresh.start("new-1", "new-2", "new-3")
 	fresh.commit(generation("22222222222222222222222222222222", true))
 	for _, c := range []*fleet{f, fresh} {
-		leader := c.leader()
-		if err := leader.Restore(context.Background(), bytes.NewReader(backup)); err != nil {
-			t.Fatal(err)
-		}
+		eventually(t, "a restore", func() bool {
+			return c.leader().Restore(context.Background(), bytes.NewReader(backup)) == nil
+		})
 		c.agree(c.commit(pause("together")))
 		for name, n := range c.nodes {
 			id, pauses := generationOf(n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/salveops/salve/controller/internal/node/nodetest"
@@ -134,4 +135,37 @@ func TestCrashLosesWhatWasNotWritten(t *testing.T) {
 	}
 	f.start(f.names...)
 	eventually(t, "the state from before", func() bool { return string(imageOf(t, f.leader())) == string(want) })
+}
+
+// TestFollowerThatSaysNo: while entries keep coming, a follower's disk fails and works again, over and over. It gets
+// everything in the end, from the same leader.
+func TestFollowerThatSaysNo(t *testing.T) {
+	f := newFleet(t, "ctl-1", "ctl-2", "ctl-3")
+	stores := f.disks()
+	f.start("ctl-1", "ctl-2", "ctl-3")
+	f.agree(f.fill(1))
+	leader, flaky := f.leader(), f.followers()[0]
+	stop := make(chan struct{})
+	var proposing sync.WaitGroup
+	for range 8 {
+		proposing.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_ = leader.Propose(entry(t, pause("x"))).Error()
+				}
+			}
+		})
+	}
+	for range 40 {
+		stores[flaky.Name()].Fail(nodetest.ErrFull)
+		eventually(t, "a failed write", func() bool { return flaky.guard.healthy() != nil })
+		stores[flaky.Name()].Fail(nil)
+		eventually(t, "a write that works", func() bool { return flaky.guard.healthy() == nil })
+	}
+	close(stop)
+	proposing.Wait()
+	f.agree(f.commit(pause("last")))
 }

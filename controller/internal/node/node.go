@@ -141,7 +141,12 @@ func (n *Node) openFolder() error {
 // openLine opens the Raft port; peers are answered from begin on.
 func (n *Node) openLine(ctx context.Context) error {
 	if n.o.Transport != nil {
-		n.trans, n.address = n.o.Transport, string(n.o.Transport.LocalAddr())
+		g, ok := n.o.Transport.(given)
+		if !ok {
+			return errors.New("the transport has no pre-vote, or cannot be closed")
+		}
+		n.trans, n.address = unpiped{g}, string(g.LocalAddr())
+		n.undo = append(n.undo, func() { _ = g.Close() })
 		return nil
 	}
 	l, err := n.o.Line.Listen(ctx, n.o.Listen)

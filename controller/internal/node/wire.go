@@ -21,6 +21,9 @@ const (
 // that is meant; so the address carries the peer's ID, and the line compares. Raft bounds how many entries it sends at
 // once, but not how long they are. And Raft keeps connections: those to a peer that was restarted are dead, and each
 // that a candidate picks would cost him an election; so what failed on a dead one is asked again.
+//
+// There is no pipelining: after a follower's "no", Raft can go on sending into a pipeline that nobody reads any more,
+// and that follower gets no entries until there is another leader, and Raft never stops.
 type wire struct {
 	*raft.NetworkTransport
 }
@@ -33,8 +36,22 @@ var (
 
 func newWire(l *line, log hclog.Logger) wire {
 	return wire{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: l, MaxPool: maxPool, Timeout: rpcTimeout, Logger: log,
+		Stream: l, MaxPool: maxPool, Timeout: rpcTimeout, Logger: log, MaxRPCsInFlight: 1,
 	})}
+}
+
+// given is a transport of a test's.
+type given interface {
+	raft.Transport
+	raft.WithPreVote
+	raft.WithClose
+}
+
+// unpiped is one without pipelining, for the reason above.
+type unpiped struct{ given }
+
+func (unpiped) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
+	return nil, raft.ErrPipelineReplicationNotSupported
 }
 
 // meant is the address of a peer with its ID.
@@ -77,14 +94,6 @@ func (w wire) AppendEntries(id raft.ServerID, at raft.ServerAddress, q *raft.App
 	return again(func() error { return w.NetworkTransport.AppendEntries(id, meant(id, at), bound(q), a) })
 }
 
-func (w wire) AppendEntriesPipeline(id raft.ServerID, at raft.ServerAddress) (raft.AppendPipeline, error) {
-	p, err := w.NetworkTransport.AppendEntriesPipeline(id, meant(id, at))
-	if err != nil {
-		return nil, err
-	}
-	return pipeline{p}, nil
-}
-
 func (w wire) RequestVote(id raft.ServerID, at raft.ServerAddress, q *raft.RequestVoteRequest,
 	a *raft.RequestVoteResponse) error {
 	return again(func() error { return w.NetworkTransport.RequestVote(id, meant(id, at), q, a) })
@@ -103,11 +112,4 @@ func (w wire) InstallSnapshot(id raft.ServerID, at raft.ServerAddress, q *raft.I
 func (w wire) TimeoutNow(id raft.ServerID, at raft.ServerAddress, q *raft.TimeoutNowRequest,
 	a *raft.TimeoutNowResponse) error {
 	return again(func() error { return w.NetworkTransport.TimeoutNow(id, meant(id, at), q, a) })
-}
-
-// pipeline bounds what is sent without waiting for the answer before.
-type pipeline struct{ raft.AppendPipeline }
-
-func (p pipeline) AppendEntries(q *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	return p.AppendPipeline.AppendEntries(bound(q), a)
 }
