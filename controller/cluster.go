@@ -46,7 +46,12 @@ var _ adminapi.Node = standing{}
 func (s standing) Standing() adminapi.Standing {
 	n := s.c.node.Standing()
 	leader, _ := s.c.node.Leader()
+	problem := ""
+	if err := s.c.node.Healthy(); err != nil {
+		problem = err.Error()
+	}
 	return adminapi.Standing{
+		Problem: problem,
 		ID: s.c.node.Name(), Role: n.Role, Leader: leader, LeaderAddress: s.c.node.API(leader), Term: n.Term,
 		Silent: n.Silent, Behind: n.Behind,
 	}
