@@ -61,6 +61,7 @@ type line struct {
 
 	queue     chan *call
 	size      atomic.Int64  // bytes that wait
+	most      int64         // of them
 	alone     chan func()   // runs while nothing else is proposed and nothing is in flight
 	closed    chan struct{} // nothing is taken any more
 	abandoned chan struct{} // nothing is answered any more
@@ -81,7 +82,7 @@ type flight struct {
 func newLine(a *Arbiter) *line {
 	return &line{
 		node: a.o.Node, id: a.o.ID, clock: a.o.Clock, metrics: a.metrics, elsewhere: a.elsewhere, work: &a.work,
-		queue: make(chan *call, maxWaiting), alone: make(chan func()), closed: make(chan struct{}),
+		most: maxWaitSize, queue: make(chan *call, maxWaiting), alone: make(chan func()), closed: make(chan struct{}),
 		abandoned: make(chan struct{}), slots: make(chan struct{}, maxInFlight), order: make(chan flight, maxInFlight),
 	}
 }
@@ -174,7 +175,7 @@ func (l *line) direct(ctx context.Context, commands ...*logpb.Command) ([]*logpb
 // enter puts a call into the queue. Errors: ErrBusy, ErrNotLeader.
 func (l *line) enter(c *call) error {
 	n := int64(len(c.command))
-	if l.size.Add(n) > maxWaitSize {
+	if l.size.Add(n) > l.most {
 		l.size.Add(-n)
 		return ErrBusy
 	}

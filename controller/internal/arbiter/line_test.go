@@ -286,15 +286,21 @@ func TestMuchWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := leading(t, arbitertest.NewJournal(t), nil)
 		r.seat.Hold(true)
+		r.mu.Lock()
+		r.line.most = 1 << 20
+		r.mu.Unlock()
 		large := pause("all", strings.Repeat("x", 200<<10), 0)
 		var a answers
-		for range maxWaitSize/(200<<10) + 50 {
+		for range maxInFlight + 1 { // taken already
+			a.propose(t.Context(), r, "p", large)
+			synctest.Wait()
+		}
+		for range 8 {
 			a.propose(t.Context(), r, "p", large)
 		}
 		synctest.Wait()
-		busy := len(a.sorted())
-		if busy < 30 || busy > 50 {
-			t.Errorf("%d were turned away", busy)
+		if got := a.sorted(); len(got) != 3 || got[0] != "p: busy" {
+			t.Errorf("answers %q; five fit into a MiB", got)
 		}
 		r.seat.Hold(false)
 		a.wg.Wait()
