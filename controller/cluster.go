@@ -52,7 +52,7 @@ func (s standing) Standing() adminapi.Standing {
 	}
 	return adminapi.Standing{
 		Problem: problem,
-		ID: s.c.node.Name(), Role: n.Role, Leader: leader, LeaderAddress: s.c.node.API(leader), Term: n.Term,
+		ID:      s.c.node.Name(), Role: n.Role, Leader: leader, LeaderAddress: s.c.node.API(leader), Term: n.Term,
 		Silent: n.Silent, Behind: n.Behind,
 	}
 }
