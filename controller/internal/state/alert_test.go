@@ -46,7 +46,7 @@ func TestEventsComeWithoutGaps(t *testing.T) {
 			c.Event = append(c.Event, &logpb.Event{N: n, What: &logpb.Event_Fired{
 				Fired: &logpb.Alert{Service: "checkout", Rule: fmt.Sprint("rule ", n)}}})
 		}
-		return r.apply(&logpb.Command{What: &logpb.Command_Events{Events: c}})
+		return r.apply(command(c))
 	}
 	epoch := r.epoch["web-1"]
 	for _, c := range []struct {
@@ -82,7 +82,7 @@ func TestEventsComeWithoutGaps(t *testing.T) {
 	r.s.hosts["web-1"].Quarantined, r.s.hosts["web-1"].Awaited = "", true
 	r.code("awaited", send(epoch, "stream of web-1", 5))
 	r.s.hosts["web-1"].Awaited = false
-	r.must(&logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: "web-1", By: "kim", Gone: true}}})
+	r.must(command(&logpb.RemoveHost{Host: "web-1", By: "kim", Gone: true}))
 	r.code("removed", send(epoch, "stream of web-1", 5))
 }
 
@@ -111,7 +111,8 @@ func TestAlertsAreBounded(t *testing.T) {
 	r.events("web-1", events...)
 	i := r.incident("checkout")
 	if len(r.s.alerts) != maxFiring || i.GetForgotten() != 501 || len(i.GetTimeline()) != 1000 || i.GetDropped() != 501 {
-		t.Errorf("%d alerts, %d forgotten, %d lines, %d dropped", len(r.s.alerts), i.GetForgotten(), len(i.GetTimeline()), i.GetDropped())
+		t.Errorf("%d alerts, %d forgotten, %d lines, %d dropped", len(r.s.alerts), i.GetForgotten(), len(i.GetTimeline()),
+			i.GetDropped())
 	}
 	events = nil
 	for n := range 900 {
@@ -253,7 +254,7 @@ func TestRemovedHost(t *testing.T) {
 	r.fires("web-1", "checkout", "down")
 	r.later(second)
 	r.lose("web-1", true)
-	r.must(&logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: "web-1", By: "kim", Gone: true}}})
+	r.must(command(&logpb.RemoveHost{Host: "web-1", By: "kim", Gone: true}))
 	r.sees("checkout resolved: [down@web-1]", "host-lost resolved: [host-lost@web-1]")
 	if h := r.s.Host("web-1"); len(h.GetServices()) != 0 || !h.GetRemoved() {
 		t.Errorf("%v is left of it", h)

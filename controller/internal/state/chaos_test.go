@@ -37,7 +37,8 @@ func (c *chaos) length() int64 {
 
 // entry is what arrives together.
 func (c *chaos) entry() *logpb.Entry {
-	c.at += rapid.SampledFrom([]int64{0, 1, second, 10 * second, minute, 6 * minute, hour, day, 40 * day}).Draw(c.t, "passes")
+	steps := []int64{0, 1, second, 10 * second, minute, 6 * minute, hour, day, 40 * day}
+	c.at += rapid.SampledFrom(steps).Draw(c.t, "passes")
 	e := &logpb.Entry{Format: 1, At: c.at, Node: "ctl-1"}
 	for range rapid.IntRange(1, 5).Draw(c.t, "batch") {
 		e.Commands = append(e.Commands, c.command())
@@ -47,8 +48,8 @@ func (c *chaos) entry() *logpb.Entry {
 
 func (c *chaos) command() *logpb.Command {
 	makers := []func() *logpb.Command{
-		c.hello, c.hello, c.edges, c.request, c.request, c.settles, c.events, c.events, c.events, c.events, c.person, c.person,
-		c.pauses, c.silences, c.delivers, c.delivers, c.delivers, c.ticks, c.ticks, c.operator,
+		c.hello, c.hello, c.edges, c.request, c.request, c.settles, c.events, c.events, c.events, c.events,
+		c.person, c.person, c.pauses, c.silences, c.delivers, c.delivers, c.delivers, c.ticks, c.ticks, c.operator,
 	}
 	return makers[rapid.IntRange(0, len(makers)-1).Draw(c.t, "command")]()
 }
@@ -84,14 +85,15 @@ func (c *chaos) hello() *logpb.Command {
 		})
 	}
 	for _, p := range c.s.PermitsOf(id) {
-		hello.Running = append(hello.Running, &logpb.Running{Token: p.GetToken(), Epoch: p.GetEpoch(), Targets: p.GetTargets(),
-			Incident: p.GetIncident(), Unknown: c.rarely("unknown")})
+		hello.Running = append(hello.Running, &logpb.Running{
+			Token: p.GetToken(), Epoch: p.GetEpoch(), Targets: p.GetTargets(), Incident: p.GetIncident(),
+			Unknown: c.rarely("unknown")})
 	}
 	if c.rarely("runs what nobody knows") {
 		hello.Running = append(hello.Running, &logpb.Running{Token: &logpb.Token{Generation: "old", N: uint64(c.n)},
 			Targets: []*logpb.Target{{Service: c.service(), Host: id}}, Remedy: "old remedy"})
 	}
-	return &logpb.Command{What: &logpb.Command_Hello{Hello: hello}}
+	return command(hello)
 }
 
 func (c *chaos) edges() *logpb.Command {
@@ -100,31 +102,33 @@ func (c *chaos) edges() *logpb.Command {
 		e.Epoch, e.Service = c.s.Host(e.GetHost()).GetEpoch(), c.service()
 		e.Serving = logpb.Serving(rapid.IntRange(0, 3).Draw(c.t, "serving"))
 	}
-	return &logpb.Command{What: &logpb.Command_Edges{Edges: &logpb.Edges{Edge: []*logpb.Edge{e}}}}
+	return command(&logpb.Edges{Edge: []*logpb.Edge{e}})
 }
 
 func (c *chaos) request() *logpb.Command {
 	h := c.s.Host(c.host())
-	return &logpb.Command{What: &logpb.Command_Request{Request: &logpb.Request{
-		Host: h.GetId(), Epoch: h.GetEpoch(), N: h.GetLastN() + uint64(rapid.IntRange(0, 1).Draw(c.t, "n")), Service: c.service(),
-		Rule: c.rule(), Remedy: "restart", Digest: []byte(c.pick("digest", "x", "y")), Incident: c.local(), By: c.pick("by", "", "", "kim"),
+	return command(&logpb.Request{
+		Host: h.GetId(), Epoch: h.GetEpoch(), N: h.GetLastN() + uint64(rapid.IntRange(0, 1).Draw(c.t, "n")),
+		Service: c.service(), Rule: c.rule(), Remedy: "restart", Digest: []byte(c.pick("digest", "x", "y")),
+		Incident: c.local(), By: c.pick("by", "", "", "kim"),
 		Undo: c.rarely("undo"), StartDead: c.rarely("dead"), RunFor: c.length(), Unit: c.pick("unit", "", "web.service"),
-	}}}
+	})
 }
 
 func (c *chaos) settles() *logpb.Command {
 	set := &logpb.Settle{Settlement: logpb.Settlement(rapid.IntRange(0, 5).Draw(c.t, "settlement"))}
 	if all := c.s.Permits(); len(all) > 0 {
 		p := rapid.SampledFrom(all).Draw(c.t, "permit")
-		set.Host, set.SessionEpoch, set.Token, set.Epoch = p.GetHost(), c.s.Host(p.GetHost()).GetEpoch(), p.GetToken(), p.GetEpoch()
+		set.Host, set.SessionEpoch = p.GetHost(), c.s.Host(p.GetHost()).GetEpoch()
+		set.Token, set.Epoch = p.GetToken(), p.GetEpoch()
 		if c.rarely("force") {
-			return &logpb.Command{What: &logpb.Command_ForceSettle{ForceSettle: &logpb.ForceSettle{Token: p.GetToken(), By: "kim"}}}
+			return command(&logpb.ForceSettle{Token: p.GetToken(), By: "kim"})
 		}
 		if c.rarely("revoke") {
-			return &logpb.Command{What: &logpb.Command_Revoke{Revoke: &logpb.Revoke{Token: p.GetToken(), By: "kim"}}}
+			return command(&logpb.Revoke{Token: p.GetToken(), By: "kim"})
 		}
 	}
-	return &logpb.Command{What: &logpb.Command_Settle{Settle: set}}
+	return command(set)
 }
 
 func (c *chaos) rule() string { return c.pick("rule", "down", "slow", "full") }
@@ -137,7 +141,7 @@ func (c *chaos) events() *logpb.Command {
 	for n := range rapid.IntRange(1, 3).Draw(c.t, "events") {
 		out.Event = append(out.Event, c.event(h, h.GetMark()+uint64(n)+1))
 	}
-	return &logpb.Command{What: &logpb.Command_Events{Events: out}}
+	return command(out)
 }
 
 func (c *chaos) event(h *logpb.Host, n uint64) *logpb.Event {
@@ -156,12 +160,17 @@ func (c *chaos) event(h *logpb.Host, n uint64) *logpb.Event {
 		}
 		e.What = &logpb.Event_Resolved{Resolved: &logpb.AlertEnd{Key: key, Verified: c.yes("verified")}}
 	case 7:
-		e.What = &logpb.Event_Story{Story: &logpb.Story{Local: c.local(), Event: &logpb.TimelineEvent{Type: "act", Text: "restarted"},
-			Outcome: &logpb.Statistic{Service: c.service(), Verified: 1}, Evidence: []*logpb.EvidenceRef{{Digest: []byte{byte(n)}}}}}
+		e.What = &logpb.Event_Story{Story: &logpb.Story{
+			Local: c.local(), Event: &logpb.TimelineEvent{Type: "act", Text: "restarted"},
+			Outcome:  &logpb.Statistic{Service: c.service(), Verified: 1},
+			Evidence: []*logpb.EvidenceRef{{Digest: []byte{byte(n)}}},
+		}}
 	case 8:
 		e.What = &logpb.Event_HandOver{HandOver: &logpb.HandOver{Local: c.local(), Reason: "spent"}}
 	case 9:
-		e.What = &logpb.Event_Page{Page: &logpb.LocalPage{Local: c.local(), Key: c.pick("key", "L1/0/0", "L2/0/0", ""), Notifiers: []string{"email.me"}}}
+		e.What = &logpb.Event_Page{Page: &logpb.LocalPage{
+			Local: c.local(), Key: c.pick("key", "L1/0/0", "L2/0/0", ""), Notifiers: []string{"email.me"},
+		}}
 	}
 	return e
 }
@@ -173,11 +182,11 @@ func (c *chaos) person() *logpb.Command {
 	}
 	switch rapid.IntRange(0, 2).Draw(c.t, "act") {
 	case 0:
-		return &logpb.Command{What: &logpb.Command_Acknowledge{Acknowledge: &logpb.Acknowledge{Incident: id, By: c.who(), KeepHealing: c.yes("keep")}}}
+		return command(&logpb.Acknowledge{Incident: id, By: c.who(), KeepHealing: c.yes("keep")})
 	case 1:
-		return &logpb.Command{What: &logpb.Command_Release{Release: &logpb.Release{Incident: id, By: c.who()}}}
+		return command(&logpb.Release{Incident: id, By: c.who()})
 	}
-	return &logpb.Command{What: &logpb.Command_ResolveIncident{ResolveIncident: &logpb.ResolveIncident{Incident: id, By: c.who()}}}
+	return command(&logpb.ResolveIncident{Incident: id, By: c.who()})
 }
 
 func (c *chaos) pauses() *logpb.Command {
@@ -186,17 +195,17 @@ func (c *chaos) pauses() *logpb.Command {
 		for _, p := range c.s.Pauses() {
 			scope = p.GetId()
 		}
-		return &logpb.Command{What: &logpb.Command_Resume{Resume: &logpb.ResumeCommand{Pause: scope, By: c.who()}}}
+		return command(&logpb.ResumeCommand{Pause: scope, By: c.who()})
 	}
-	return &logpb.Command{What: &logpb.Command_Pause{Pause: &logpb.PauseCommand{Scope: scope, By: c.who(), For: c.length(), Window: c.pick("window", "", "night")}}}
+	return command(&logpb.PauseCommand{Scope: scope, By: c.who(), For: c.length(), Window: c.pick("window", "", "night")})
 }
 
 func (c *chaos) silences() *logpb.Command {
 	if all := c.s.Silences(); len(all) > 0 && c.yes("end") {
-		return &logpb.Command{What: &logpb.Command_EndSilence{EndSilence: &logpb.EndSilence{Id: all[0].GetId(), By: "kim"}}}
+		return command(&logpb.EndSilence{Id: all[0].GetId(), By: "kim"})
 	}
-	return &logpb.Command{What: &logpb.Command_Silence{Silence: &logpb.SilenceCommand{By: c.who(), For: c.length(), Match: []*logpb.Label{
-		{Name: c.pick("label", "service", "host", "zone", "incident"), Value: c.pick("value", "*", "web", "a")}}}}}
+	return command(&logpb.SilenceCommand{By: c.who(), For: c.length(), Match: []*logpb.Label{
+		{Name: c.pick("label", "service", "host", "zone", "incident"), Value: c.pick("value", "*", "web", "a")}}})
 }
 
 func (c *chaos) delivers() *logpb.Command {
@@ -208,40 +217,42 @@ func (c *chaos) delivers() *logpb.Command {
 			d.State = logpb.DeliveryState(rapid.IntRange(2, 5).Draw(c.t, "how"))
 		}
 	}
-	return &logpb.Command{What: &logpb.Command_Delivered{Delivered: d}}
+	return command(d)
 }
 
 func (c *chaos) ticks() *logpb.Command {
-	return &logpb.Command{What: &logpb.Command_Tick{Tick: &logpb.Tick{}}}
+	return command(&logpb.Tick{})
 }
 
 // operator is what happens rarely.
 func (c *chaos) operator() *logpb.Command {
 	switch rapid.IntRange(0, 8).Draw(c.t, "operator") {
 	case 0:
-		return &logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: c.host(), By: "kim", Gone: c.yes("gone")}}}
+		return command(&logpb.RemoveHost{Host: c.host(), By: "kim", Gone: c.yes("gone")})
 	case 1:
-		return &logpb.Command{What: &logpb.Command_AdoptHost{AdoptHost: &logpb.AdoptHost{Host: c.host(), By: "kim"}}}
+		return command(&logpb.AdoptHost{Host: c.host(), By: "kim"})
 	case 2:
-		return &logpb.Command{What: &logpb.Command_CloseBreaker{CloseBreaker: &logpb.CloseBreaker{Service: c.service(), Rule: c.rule(), By: "kim", Host: c.pick("let", "", "h1")}}}
+		return command(&logpb.CloseBreaker{Service: c.service(), Rule: c.rule(), By: "kim", Host: c.pick("let", "", "h1")})
 	case 3:
 		c.n++
-		return &logpb.Command{What: &logpb.Command_Configure{Configure: &logpb.Configure{By: "ctl-1", Config: &logpb.Config{
-			Digest: fmt.Append(nil, c.n), Escalations: people()[:rapid.IntRange(0, 2).Draw(c.t, "ladders")], FleetMax: uint32(rapid.IntRange(0, 5).Draw(c.t, "fleet")),
-			Services: []*logpb.Service{{Name: "web", Autonomy: c.pick("autonomy", "full", "observe"), Escalation: c.pick("escalation", "", "db")}}}}}}
+		return command(&logpb.Configure{By: "ctl-1", Config: &logpb.Config{
+			Digest: fmt.Append(nil, c.n), Escalations: people()[:rapid.IntRange(0, 2).Draw(c.t, "ladders")],
+			FleetMax: uint32(rapid.IntRange(0, 5).Draw(c.t, "fleet")), Services: []*logpb.Service{{
+				Name: "web", Autonomy: c.pick("autonomy", "full", "observe"), Escalation: c.pick("escalation", "", "db"),
+			}}}})
 	case 4:
 		h := c.s.Host(c.host())
-		return &logpb.Command{What: &logpb.Command_ConfirmStanding{ConfirmStanding: &logpb.ConfirmStanding{
-			Host: h.GetId(), Epoch: h.GetEpoch(), Generation: c.s.generation, Index: c.s.index}}}
+		return command(&logpb.ConfirmStanding{
+			Host: h.GetId(), Epoch: h.GetEpoch(), Generation: c.s.generation, Index: c.s.index})
 	case 5:
-		return &logpb.Command{What: &logpb.Command_RecordChange{RecordChange: &logpb.RecordChange{Change: &logpb.Change{Service: c.service(), Text: "v2"}}}}
+		return command(&logpb.RecordChange{Change: &logpb.Change{Service: c.service(), Text: "v2"}})
 	case 6:
-		return &logpb.Command{What: &logpb.Command_QuorumPage{QuorumPage: &logpb.QuorumPage{Key: c.pick("key", "q1/0", "q2/0", ""), Notifiers: []string{"slack.ops"}}}}
+		return command(&logpb.QuorumPage{Key: c.pick("key", "q1/0", "q2/0", ""), Notifiers: []string{"slack.ops"}})
 	case 7:
 		c.n++
-		return &logpb.Command{What: &logpb.Command_NewGeneration{NewGeneration: &logpb.NewGeneration{Id: fmt.Sprint("gen ", c.n), Bootstrap: c.yes("bootstrap")}}}
+		return command(&logpb.NewGeneration{Id: fmt.Sprint("gen ", c.n), Bootstrap: c.yes("bootstrap")})
 	}
-	return &logpb.Command{What: &logpb.Command_SetFormat{SetFormat: &logpb.SetFormat{Level: 1}}}
+	return command(&logpb.SetFormat{Level: 1})
 }
 
 // twin is an entry as another replica reads it.

@@ -103,9 +103,7 @@ func TestRetries(t *testing.T) {
 	if r.apart(m).GetState() != stFailed {
 		t.Error("tried too soon")
 	}
-	if all := strings.Join(r.s.Warnings(), "\n"); !strings.Contains(all, "email.boss could not be reached 9 times: an error") {
-		t.Errorf("warnings:\n%s", all)
-	}
+	r.warns("email.boss could not be reached 9 times: an error")
 	said := 0
 	for _, e := range r.incident("checkout").GetTimeline() {
 		if strings.HasPrefix(e.GetText(), "email.boss could not be reached") {
@@ -128,9 +126,7 @@ func TestRefusedForGood(t *testing.T) {
 	i := r.incident("checkout")
 	r.wrote(i, "slack.ops refused the message: an error")
 	r.wrote(i, "there is no other step")
-	if all := strings.Join(r.s.Warnings(), "\n"); !strings.Contains(all, "nobody could be told") {
-		t.Errorf("warnings:\n%s", all)
-	}
+	r.warns("nobody could be told")
 	r.clears("web-1", n, false)
 	r.sent() // nobody knows of it
 }
@@ -192,9 +188,8 @@ func TestTriggerAfterResolve(t *testing.T) {
 			r.later(claimFor)
 			r.code("ended", r.apply(delivered(m, stClaimed, by("ctl-2"))))
 		}, []string{"resolve checkout/resolved slack.ops"}},
-		{"silenced", func(r *rig, m *logpb.Delivery) { r.silences(hour, "service=checkout") }, func(r *rig, m *logpb.Delivery) {
-			r.later(2 * hour)
-		}, nil},
+		{"silenced", func(r *rig, m *logpb.Delivery) { r.silences(hour, "service=checkout") },
+			func(r *rig, m *logpb.Delivery) { r.later(2 * hour) }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

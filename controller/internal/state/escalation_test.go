@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -63,9 +64,13 @@ func TestAcknowledgeStopsTheClimb(t *testing.T) {
 		t.Errorf("the refusal says %q", refusal.GetText())
 	}
 	r.refused("acknowledged", "web-2", "checkout") // its own alert is still on its way
-	r.settle("web-1", r.granted("web-1", "checkout", about, func(q *logpb.Request) { q.By = "kim" }), logpb.Settlement_SETTLEMENT_UNUSED)
-	r.settle("web-1", r.granted("web-1", "checkout", about, func(q *logpb.Request) { q.Undo = true }), logpb.Settlement_SETTLEMENT_UNUSED)
-	if o := r.s.StandingOrders("web-1").GetIncidents()[0]; o.GetAckBy() != "kim" || o.GetKeepHealing() || !o.GetEscalated() {
+	for _, mod := range []func(*logpb.Request){
+		func(q *logpb.Request) { q.By = "kim" }, func(q *logpb.Request) { q.Undo = true },
+	} {
+		r.settle("web-1", r.granted("web-1", "checkout", about, mod), logpb.Settlement_SETTLEMENT_UNUSED)
+	}
+	o := r.s.StandingOrders("web-1").GetIncidents()[0]
+	if o.GetAckBy() != "kim" || o.GetKeepHealing() || !o.GetEscalated() {
 		t.Errorf("web-1 knows %v", o)
 	}
 	r.later(day)
@@ -122,14 +127,14 @@ func TestPeopleAreRefused(t *testing.T) {
 	r.code("state", r.apply(releases(i)))
 	r.code("incident", r.apply(releases(none)))
 	r.code("incident", r.apply(resolves(none)))
-	r.code("incident", r.apply(&logpb.Command{What: &logpb.Command_Acknowledge{Acknowledge: &logpb.Acknowledge{Incident: "x", By: "kim"}}}))
-	r.code("who", r.apply(&logpb.Command{What: &logpb.Command_Acknowledge{Acknowledge: &logpb.Acknowledge{Incident: i.GetId()}}}))
-	r.code("who", r.apply(&logpb.Command{What: &logpb.Command_Release{Release: &logpb.Release{Incident: i.GetId()}}}))
-	r.code("who", r.apply(&logpb.Command{What: &logpb.Command_ResolveIncident{ResolveIncident: &logpb.ResolveIncident{Incident: i.GetId()}}}))
+	r.code("incident", r.apply(command(&logpb.Acknowledge{Incident: "x", By: "kim"})))
+	r.code("who", r.apply(command(&logpb.Acknowledge{Incident: i.GetId()})))
+	r.code("who", r.apply(command(&logpb.Release{Incident: i.GetId()})))
+	r.code("who", r.apply(command(&logpb.ResolveIncident{Incident: i.GetId()})))
 	r.clears("web-1", n, false)
 	r.code("ended", r.apply(releases(i)))
 	r.code("ended", r.apply(resolves(i)))
-	r.code("ended", r.apply(&logpb.Command{What: &logpb.Command_Acknowledge{Acknowledge: &logpb.Acknowledge{Incident: i.GetId(), By: "kim"}}}))
+	r.code("ended", r.apply(command(&logpb.Acknowledge{Incident: i.GetId(), By: "kim"})))
 }
 
 // A person ends what still fires: its agents hear of it, until they say so themselves.
@@ -157,6 +162,7 @@ func TestPersonResolves(t *testing.T) {
 // The gravest alert says who is told, then the service, then there is a default. What is missing is told.
 func TestWhichEscalation(t *testing.T) {
 	t.Parallel()
+	db := []string{"trigger checkout/0/0 email.boss", "trigger checkout/0/0 email.dba", "trigger checkout/1/0 slack.ops"}
 	named := func(name string) *logpb.Service { return &logpb.Service{Name: "checkout", Escalation: name} }
 	for _, c := range []struct {
 		name     string
@@ -168,16 +174,18 @@ func TestWhichEscalation(t *testing.T) {
 	}{
 		{"default", &logpb.Config{Escalations: people()}, []string{""}, []string{"trigger checkout/0/0 slack.ops"}, "", ""},
 		{"the rule's", &logpb.Config{Escalations: people(), Services: []*logpb.Service{named("default")}}, []string{"db"},
-			[]string{"trigger checkout/0/0 email.boss", "trigger checkout/0/0 email.dba", "trigger checkout/1/0 slack.ops"}, "", ""},
+			db, "", ""},
 		{"the service's", &logpb.Config{Escalations: people(), Services: []*logpb.Service{named("db")}}, []string{""},
-			[]string{"trigger checkout/0/0 email.boss", "trigger checkout/0/0 email.dba", "trigger checkout/1/0 slack.ops"}, "", ""},
+			db, "", ""},
 		{"the gravest alert's", &logpb.Config{Escalations: people()}, []string{"default", "db"},
-			[]string{"trigger checkout/0/0 email.boss", "trigger checkout/0/0 email.dba", "trigger checkout/1/0 slack.ops"}, "", ""},
-		{"missing", &logpb.Config{Escalations: people()}, []string{"night shift"}, []string{"trigger checkout/0/0 slack.ops"}, "",
-			`THERE IS NO ESCALATION "night shift"`},
-		{"a service's missing", &logpb.Config{Escalations: people(), Services: []*logpb.Service{named("nobody")}}, []string{""},
-			[]string{"trigger checkout/0/0 slack.ops"}, `service checkout names the escalation "nobody"`, `NO ESCALATION "nobody"`},
-		{"none at all", &logpb.Config{}, []string{""}, nil, "(checkout: rule 0 on web-1) is handed to people, and nobody could be told",
+			db, "", ""},
+		{"missing", &logpb.Config{Escalations: people()}, []string{"night shift"},
+			[]string{"trigger checkout/0/0 slack.ops"}, "", `THERE IS NO ESCALATION "night shift"`},
+		{"a service's missing", &logpb.Config{Escalations: people(), Services: []*logpb.Service{named("nobody")}},
+			[]string{""}, []string{"trigger checkout/0/0 slack.ops"},
+			`service checkout names the escalation "nobody"`, `NO ESCALATION "nobody"`},
+		{"none at all", &logpb.Config{}, []string{""}, nil,
+			"(checkout: rule 0 on web-1) is handed to people, and nobody could be told",
 			"NOBODY IS TOLD"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -186,7 +194,8 @@ func TestWhichEscalation(t *testing.T) {
 			r.configure(c.config)
 			r.joins("checkout", nil, "web-1", "web-2", "web-3")
 			for n, to := range c.alerts {
-				r.fires("web-1", "checkout", "rule "+string(rune('0'+n)), escalates(to), severity([]string{"warning", "critical"}[n]))
+				grave := []string{"warning", "critical"}[n]
+				r.fires("web-1", "checkout", fmt.Sprint("rule ", n), escalates(to), severity(grave))
 			}
 			r.later(5 * minute)
 			r.sent(c.want...)

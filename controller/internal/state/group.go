@@ -60,7 +60,9 @@ func (s *State) sameRule(a *logpb.Alert) *logpb.Incident {
 	for _, other := range s.derived.live[a.GetKey().GetHost()] {
 		about[other.GetIncident()] = about[other.GetIncident()] || other.GetResolved() == 0
 	}
-	own := newest(s.derived.ongoing[""], func(i *logpb.Incident) bool { return i.GetRule() == a.GetRule() && about[i.GetId()] })
+	own := newest(s.derived.ongoing[""], func(i *logpb.Incident) bool {
+		return i.GetRule() == a.GetRule() && about[i.GetId()]
+	})
 	if own != nil {
 		return own
 	}

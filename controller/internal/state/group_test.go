@@ -121,7 +121,8 @@ func TestWhatIsNotTakenIn(t *testing.T) {
 	r.acks(r.incident("checkout"), false)
 	r.fires("db-1", "postgres", "down")
 	r.fires("web-2", "checkout", "slow")
-	r.sees("shop escalated: slow@web-3", "checkout acknowledged: slow@web-1 slow@web-2(postgres)", "postgres open: down@db-1")
+	r.sees("shop escalated: slow@web-3", "checkout acknowledged: slow@web-1 slow@web-2(postgres)",
+		"postgres open: down@db-1")
 }
 
 // Rules about hosts: at one time one story, else one a host.
@@ -136,7 +137,8 @@ func TestHostRules(t *testing.T) {
 	r.later(2 * minute)
 	r.fires("web-3", "", "disk-full")
 	r.fires("web-1", "", "disk-full", instance("/tmp"))
-	r.sees("disk-full escalated: disk-full@web-1 disk-full@web-2 disk-full@web-1", "oom open: oom@web-2", "disk-full open: disk-full@web-3")
+	r.sees("disk-full escalated: disk-full@web-1 disk-full@web-2 disk-full@web-1", "oom open: oom@web-2",
+		"disk-full open: disk-full@web-3")
 }
 
 func TestIncidentNameTaken(t *testing.T) {

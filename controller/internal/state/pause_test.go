@@ -14,7 +14,7 @@ func pauses(scope string, length int64, mods ...func(*logpb.PauseCommand)) *logp
 	for _, m := range mods {
 		m(c)
 	}
-	return &logpb.Command{What: &logpb.Command_Pause{Pause: c}}
+	return command(c)
 }
 
 func window(name string) func(*logpb.PauseCommand) {
@@ -48,7 +48,8 @@ func TestWhatAPauseBinds(t *testing.T) {
 			r := two(t)
 			r.must(pauses(c.scope, hour))
 			var got []string
-			for _, try := range []string{"checkout@web-1", "checkout@web-3", "shop@web-3", "shop@web-4", "host@web-1", "host@web-3", "host@web-4"} {
+			const tries = "checkout@web-1 checkout@web-3 shop@web-3 shop@web-4 host@web-1 host@web-3 host@web-4"
+			for _, try := range strings.Fields(tries) {
 				service, host, _ := strings.Cut(try, "@")
 				service = strings.TrimPrefix(service, "host")
 				answer := r.apply(r.ask(host, service, func(q *logpb.Request) {
@@ -74,7 +75,9 @@ func TestPauseOfAnotherTarget(t *testing.T) {
 	t.Parallel()
 	r := two(t)
 	r.must(pauses("host:web-4", hour))
-	r.refused("paused", "web-3", "shop", func(q *logpb.Request) { q.Targets = []*logpb.Target{{Service: "shop", Host: "web-4"}} })
+	r.refused("paused", "web-3", "shop", func(q *logpb.Request) {
+		q.Targets = []*logpb.Target{{Service: "shop", Host: "web-4"}}
+	})
 }
 
 func TestPauseEnds(t *testing.T) {
@@ -106,7 +109,7 @@ func TestTurnedBackOn(t *testing.T) {
 	if p := r.s.StandingOrders("web-1").GetPauses(); len(p) != 1 || p[0].GetId() != id {
 		t.Errorf("web-1 knows %v", p)
 	}
-	r.code("who", r.apply(&logpb.Command{What: &logpb.Command_Resume{Resume: &logpb.ResumeCommand{Pause: id}}}))
+	r.code("who", r.apply(command(&logpb.ResumeCommand{Pause: id})))
 	r.must(r.resumes(id))
 	r.granted("web-1", "checkout")
 }
@@ -120,7 +123,8 @@ func TestPauseReminds(t *testing.T) {
 	r.sent()
 	r.later(second)
 	m := r.s.DeliveriesDue()[0]
-	if !strings.HasPrefix(m.GetKey(), id+"/") || m.GetText() != "service:checkout has been paused for 24h0m0s by kim: maintenance" {
+	want := "service:checkout has been paused for 24h0m0s by kim: maintenance"
+	if !strings.HasPrefix(m.GetKey(), id+"/") || m.GetText() != want {
 		t.Errorf("it says %v", m)
 	}
 	r.courier()
@@ -130,9 +134,7 @@ func TestPauseReminds(t *testing.T) {
 			t.Errorf("reminded %d times a day", n)
 		}
 	}
-	if all := strings.Join(r.s.Warnings(), "\n"); !strings.Contains(all, "service:checkout has been paused for 96h0m0s by kim ("+id+")") {
-		t.Errorf("warnings:\n%s", all)
-	}
+	r.warns("service:checkout has been paused for 96h0m0s by kim (" + id + ")")
 	r.later(3 * day)
 	if n := len(r.courier()); n != 1 {
 		t.Errorf("reminded %d times of what nobody could be told before", n)
@@ -187,7 +189,8 @@ func TestWindow(t *testing.T) {
 	r.configure(&logpb.Config{Windows: []*logpb.Window{{Name: "night"}, {Name: "lunch"}}})
 	id := r.must(pauses("all", hour, window("night"))).GetId()
 	r.later(minute)
-	if again := r.must(pauses("all", hour, window("night"))).GetId(); again != id || id != "window:night" || len(r.s.Pauses()) != 1 {
+	again := r.must(pauses("all", hour, window("night"))).GetId()
+	if again != id || id != "window:night" || len(r.s.Pauses()) != 1 {
 		t.Errorf("opened as %q and %q", id, again)
 	}
 	r.must(pauses("service:shop", hour, window("night"))) // another part of it
@@ -221,7 +224,7 @@ func TestPauseOfAGeneration(t *testing.T) {
 	}
 	r.joins("checkout", nil, "web-1", "web-2", "web-3")
 	r.code("awaited", r.apply(r.resumes("all")))
-	r.must(&logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: "web-4", By: "kim", Gone: true}}})
+	r.must(command(&logpb.RemoveHost{Host: "web-4", By: "kim", Gone: true}))
 	r.must(r.resumes("all"))
 	r.granted("web-1", "checkout")
 }
@@ -238,7 +241,8 @@ func TestNotReached(t *testing.T) {
 	}
 	r := two(t)
 	for scope, want := range map[string]string{
-		"all": "web-1 web-2 web-3 web-4", "service:shop": "web-3 web-4", "host:web-2": "web-2", "unit:x.service": "web-1 web-2 web-3 web-4",
+		"all": "web-1 web-2 web-3 web-4", "service:shop": "web-3 web-4", "host:web-2": "web-2",
+		"unit:x.service": "web-1 web-2 web-3 web-4",
 	} {
 		id := r.must(pauses(scope, hour)).GetId()
 		if got := names(r.s.NotReached(id)); got != want {
@@ -279,9 +283,7 @@ func TestResumeForgives(t *testing.T) {
 				r.settle(host, r.granted(host, "checkout"), logpb.Settlement_SETTLEMENT_FAILED)
 			}
 			r.refused("halted", "web-3", "checkout")
-			if all := strings.Join(r.s.Warnings(), "\n"); !strings.Contains(all, "salve resume service:checkout/slow") {
-				t.Errorf("warnings:\n%s", all)
-			}
+			r.warns("salve resume service:checkout/slow")
 			answer := r.apply(r.resumes(c.scope))
 			if (answer.GetRefusal() == nil) != c.ok {
 				t.Errorf("the answer is %v", answer)

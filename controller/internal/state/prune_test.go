@@ -22,8 +22,8 @@ func TestSnapshotStaysFlat(t *testing.T) {
 	r.quick = true
 	for n := range maxAudit { // what only counts bound is full from the beginning
 		r.s.note("kim", "pause", "the act number %d, of which there have been many before", n)
-		r.must(&logpb.Command{What: &logpb.Command_RecordChange{RecordChange: &logpb.RecordChange{Change: &logpb.Change{
-			Service: "web", Text: "release 0"}}}})
+		r.must(command(&logpb.RecordChange{Change: &logpb.Change{
+			Service: "web", Text: "release 0"}}))
 	}
 	var sizes []int
 	for d := range 365 {
@@ -72,8 +72,8 @@ func (r *rig) aDay(d int, hosts []string) {
 	r.courier()
 	r.silences(hour, "host="+on(2))
 	r.must(pauses("host:"+on(3), hour))
-	r.must(&logpb.Command{What: &logpb.Command_RecordChange{RecordChange: &logpb.RecordChange{Change: &logpb.Change{
-		Service: "web", Text: fmt.Sprint("release ", d)}}}})
+	r.must(command(&logpb.RecordChange{Change: &logpb.Change{
+		Service: "web", Text: fmt.Sprint("release ", d)}}))
 	r.later(2 * hour)
 	r.courier()
 	r.clears(on(1), fired, false)
@@ -111,8 +111,10 @@ func TestLinesOfEndedIncidentsAreCounted(t *testing.T) {
 	r := newRig(t)
 	for n := range 100 {
 		id := fmt.Sprintf("%03d", n)
-		r.s.incidents[id] = &logpb.Incident{Id: id, State: logpb.IncidentState_INCIDENT_STATE_RESOLVED, Ended: r.at + int64(n),
-			Timeline: make([]*logpb.TimelineEvent, 1000)}
+		r.s.incidents[id] = &logpb.Incident{
+			Id: id, State: logpb.IncidentState_INCIDENT_STATE_RESOLVED, Ended: r.at + int64(n),
+			Timeline: make([]*logpb.TimelineEvent, 1000),
+		}
 	}
 	r.s.pruneIncidents()
 	if n := len(r.s.incidents); n != keepEndedLines/1000 || r.s.incidents["099"] == nil {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -45,7 +47,9 @@ func (r *rig) joins(service string, dependsOn []string, hosts ...string) {
 		h := c.GetHello()
 		h.Services[0].DependsOn, h.Services[0].Detection, h.Labels = dependsOn, 2*second, r.labels[host]
 		for _, hs := range r.s.Host(host).GetServices() {
-			h.Services = append(h.Services, &logpb.ServiceReport{Service: hs.GetService(), Serving: hs.GetServing(), DependsOn: hs.GetDependsOn()})
+			h.Services = append(h.Services, &logpb.ServiceReport{
+				Service: hs.GetService(), Serving: hs.GetServing(), DependsOn: hs.GetDependsOn(),
+			})
 		}
 		r.epoch[host], r.n[host] = r.must(c).GetWelcome().GetEpoch(), 0
 	}
@@ -70,7 +74,8 @@ func (r *rig) says(host string, e *logpb.Event) uint64 {
 func (r *rig) fires(host, service, rule string, mods ...func(*logpb.Alert)) uint64 {
 	r.t.Helper()
 	a := &logpb.Alert{
-		Rule: rule, Service: service, Severity: "warning", Local: "local " + service + " of " + host, Condition: rule + " holds",
+		Rule: rule, Service: service, Severity: "warning", Condition: rule + " holds",
+		Local: "local " + service + " of " + host,
 	}
 	for _, m := range mods {
 		m(a)
@@ -147,7 +152,7 @@ func delivered(m *logpb.Delivery, how logpb.DeliveryState, mods ...func(*logpb.D
 	for _, mod := range mods {
 		mod(c)
 	}
-	return &logpb.Command{What: &logpb.Command_Delivered{Delivered: c}}
+	return command(c)
 }
 
 // describe is a message with names in the place of hashes.
@@ -229,19 +234,27 @@ func (r *rig) wrote(i *logpb.Incident, text string) {
 	}
 }
 
+// warns expects a text in the warnings.
+func (r *rig) warns(text string) {
+	r.t.Helper()
+	if all := strings.Join(r.s.Warnings(), "\n"); !strings.Contains(all, text) {
+		r.t.Errorf("nothing says %q in\n%s", text, all)
+	}
+}
+
 func (r *rig) acks(i *logpb.Incident, keep bool) {
 	r.t.Helper()
-	r.must(&logpb.Command{What: &logpb.Command_Acknowledge{Acknowledge: &logpb.Acknowledge{
-		Incident: i.GetId(), By: "kim", KeepHealing: keep}}})
+	r.must(command(&logpb.Acknowledge{
+		Incident: i.GetId(), By: "kim", KeepHealing: keep}))
 }
 
 func releases(i *logpb.Incident) *logpb.Command {
-	return &logpb.Command{What: &logpb.Command_Release{Release: &logpb.Release{Incident: i.GetId(), By: "kim"}}}
+	return command(&logpb.Release{Incident: i.GetId(), By: "kim"})
 }
 
 func resolves(i *logpb.Incident) *logpb.Command {
-	return &logpb.Command{What: &logpb.Command_ResolveIncident{ResolveIncident: &logpb.ResolveIncident{
-		Incident: i.GetId(), By: "kim", Reason: "seen to"}}}
+	return command(&logpb.ResolveIncident{
+		Incident: i.GetId(), By: "kim", Reason: "seen to"})
 }
 
 func (r *rig) silences(length int64, match ...string) string {
@@ -251,7 +264,7 @@ func (r *rig) silences(length int64, match ...string) string {
 		name, value, _ := strings.Cut(m, "=")
 		c.Match = append(c.Match, &logpb.Label{Name: name, Value: value})
 	}
-	return r.must(&logpb.Command{What: &logpb.Command_Silence{Silence: c}}).GetId()
+	return r.must(command(c)).GetId()
 }
 
 // sound is what must hold after every step.
@@ -282,4 +295,16 @@ func sound(t testing.TB, s *State) {
 			t.Errorf("alias %s → %s names an incident twice", id, alias.GetIncident())
 		}
 	}
+}
+
+// command wraps what a command is about.
+func command(m proto.Message) *logpb.Command {
+	c := (&logpb.Command{}).ProtoReflect()
+	fields := c.Descriptor().Fields()
+	for n := range fields.Len() {
+		if fields.Get(n).Message().FullName() == m.ProtoReflect().Descriptor().FullName() {
+			c.Set(fields.Get(n), protoreflect.ValueOfMessage(m.ProtoReflect()))
+		}
+	}
+	return c.Interface().(*logpb.Command)
 }

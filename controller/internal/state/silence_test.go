@@ -68,7 +68,7 @@ func TestWhatEndedDuringASilence(t *testing.T) {
 	n := r.fires("web-1", "checkout", "down")
 	r.later(10 * minute)
 	r.clears("web-1", n, true)
-	r.must(&logpb.Command{What: &logpb.Command_EndSilence{EndSilence: &logpb.EndSilence{Id: id, By: "kim"}}})
+	r.must(command(&logpb.EndSilence{Id: id, By: "kim"}))
 	r.later(day)
 	r.sent()
 }
@@ -82,7 +82,7 @@ func TestSilenceComesLater(t *testing.T) {
 	r.due("trigger checkout/1/0 pagerduty.payments")
 	id := r.silences(hour, "service=checkout")
 	r.due()
-	r.must(&logpb.Command{What: &logpb.Command_EndSilence{EndSilence: &logpb.EndSilence{Id: id, By: "kim"}}})
+	r.must(command(&logpb.EndSilence{Id: id, By: "kim"}))
 	r.due("trigger checkout/1/0 pagerduty.payments")
 	r.silences(hour, "service=checkout")
 	r.clears("web-1", n, true)
@@ -110,14 +110,14 @@ func TestSilencesAreRefused(t *testing.T) {
 	ask := func(mod func(*logpb.SilenceCommand)) *logpb.Result {
 		c := &logpb.SilenceCommand{By: "kim", For: hour, Match: []*logpb.Label{{Name: "service", Value: "x"}}}
 		mod(c)
-		return r.apply(&logpb.Command{What: &logpb.Command_Silence{Silence: c}})
+		return r.apply(command(c))
 	}
 	r.code("match", ask(func(c *logpb.SilenceCommand) { c.Match = nil }))
 	r.code("match", ask(func(c *logpb.SilenceCommand) { c.Match[0].Value = "" }))
 	r.code("match", ask(func(c *logpb.SilenceCommand) { c.Match[0].Value = "[" }))
 	r.code("who", ask(func(c *logpb.SilenceCommand) { c.By = "" }))
 	r.code("for", ask(func(c *logpb.SilenceCommand) { c.For = 0 }))
-	r.code("silence", r.apply(&logpb.Command{What: &logpb.Command_EndSilence{EndSilence: &logpb.EndSilence{Id: "silence-9"}}}))
+	r.code("silence", r.apply(command(&logpb.EndSilence{Id: "silence-9"})))
 	for range maxSilences {
 		r.s.silences[r.s.nextID("silence")] = &logpb.Silence{}
 	}

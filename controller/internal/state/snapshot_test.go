@@ -45,8 +45,8 @@ func TestReplicasAgree(t *testing.T) {
 		a, b := New(), New()
 		c := &chaos{t: rt, s: a, at: 3600 * second}
 		begin := &logpb.Entry{At: c.at, Commands: []*logpb.Command{
-			{What: &logpb.Command_NewGeneration{NewGeneration: &logpb.NewGeneration{Id: "first", Bootstrap: true}}},
-			{What: &logpb.Command_Configure{Configure: &logpb.Configure{Config: &logpb.Config{Escalations: people(), Digest: []byte("d"), FleetMax: 5}}}}}}
+			command(&logpb.NewGeneration{Id: "first", Bootstrap: true}),
+			command(&logpb.Configure{Config: &logpb.Config{Escalations: people(), Digest: []byte("d"), FleetMax: 5}})}}
 		for index := range uint64(rapid.IntRange(5, 40).Draw(rt, "entries")) {
 			e := begin
 			if index > 0 {
@@ -57,7 +57,8 @@ func TestReplicasAgree(t *testing.T) {
 				rt.Fatal(err)
 			}
 			for n, command := range twin(e).GetCommands() { // the same, cut into single entries
-				one, err := b.Apply(index+1, &logpb.Entry{Format: e.GetFormat(), At: e.GetAt(), Commands: []*logpb.Command{command}})
+				part := &logpb.Entry{Format: e.GetFormat(), At: e.GetAt(), Commands: []*logpb.Command{command}}
+				one, err := b.Apply(index+1, part)
 				if err != nil {
 					rt.Fatal(err)
 				}
@@ -92,7 +93,8 @@ func agree(t *rapid.T, a, b *State) {
 	}
 	if due := a.Due(); due != 0 && due <= a.at {
 		probe := copyOf(t, a)
-		if _, err := probe.Apply(a.index+1, &logpb.Entry{At: a.at, Commands: []*logpb.Command{{What: &logpb.Command_Tick{Tick: &logpb.Tick{}}}}}); err != nil {
+		tick := &logpb.Entry{At: a.at, Commands: []*logpb.Command{command(&logpb.Tick{})}}
+		if _, err := probe.Apply(a.index+1, tick); err != nil {
 			t.Fatal(err)
 		}
 		if again := probe.Due(); again != 0 && again <= probe.at {
@@ -142,7 +144,8 @@ func TestCheckpoint(t *testing.T) {
 	r := newRig(t)
 	index, hash := r.s.Checkpoint()
 	ask := func(index uint64, hash []byte) error {
-		_, err := r.s.Apply(r.index+1, &logpb.Entry{Commands: []*logpb.Command{{What: &logpb.Command_Check{Check: &logpb.Check{Index: index, Hash: hash}}}}})
+		c := command(&logpb.Check{Index: index, Hash: hash})
+		_, err := r.s.Apply(r.index+1, &logpb.Entry{Commands: []*logpb.Command{c}})
 		return err
 	}
 	if err := ask(index, hash); err != nil {
@@ -212,20 +215,21 @@ func FuzzApply(f *testing.F) {
 func seeded() *State {
 	s := New()
 	c := []*logpb.Command{
-		{What: &logpb.Command_NewGeneration{NewGeneration: &logpb.NewGeneration{Id: "first", Bootstrap: true}}},
-		{What: &logpb.Command_Configure{Configure: &logpb.Configure{Config: &logpb.Config{Escalations: people(), Digest: []byte("d"), FleetMax: 5}}}},
+		command(&logpb.NewGeneration{Id: "first", Bootstrap: true}),
+		command(&logpb.Configure{Config: &logpb.Config{Escalations: people(), Digest: []byte("d"), FleetMax: 5}}),
 	}
 	for n := range 5 {
 		id := fmt.Sprint("h", n+1)
-		c = append(c, &logpb.Command{What: &logpb.Command_Hello{Hello: &logpb.Hello{
+		c = append(c, command(&logpb.Hello{
 			Host: id, Name: id, Fingerprint: "f", BootId: "b", Nonce: "n", Stream: "s", Generation: "",
-			Services: []*logpb.ServiceReport{{Service: "web", Serving: logpb.Serving_SERVING_YES, DependsOn: []string{"db"}}}}}})
-		c = append(c, &logpb.Command{What: &logpb.Command_Events{Events: &logpb.Events{Host: id, Epoch: uint64(n + 1), Stream: "s",
-			Event: []*logpb.Event{{N: 1, What: &logpb.Event_Fired{Fired: &logpb.Alert{Rule: "slow", Service: "web", Local: "L1"}}}}}}})
+			Services: []*logpb.ServiceReport{{Service: "web", Serving: logpb.Serving_SERVING_YES, DependsOn: []string{"db"}}}}))
+		c = append(c, command(&logpb.Events{Host: id, Epoch: uint64(n + 1), Stream: "s",
+			Event: []*logpb.Event{{N: 1, What: &logpb.Event_Fired{
+				Fired: &logpb.Alert{Rule: "slow", Service: "web", Local: "L1"}}}}}))
 	}
-	c = append(c, &logpb.Command{What: &logpb.Command_Request{Request: &logpb.Request{Host: "h5", Epoch: 5, N: 1, Service: "web", Rule: "down", Incident: "L1"}}},
-		&logpb.Command{What: &logpb.Command_Pause{Pause: &logpb.PauseCommand{Scope: "host:h1", By: "kim"}}},
-		&logpb.Command{What: &logpb.Command_Silence{Silence: &logpb.SilenceCommand{By: "kim", For: hour, Match: []*logpb.Label{{Name: "host", Value: "h2"}}}}})
+	c = append(c, command(&logpb.Request{Host: "h5", Epoch: 5, N: 1, Service: "web", Rule: "down", Incident: "L1"}),
+		command(&logpb.PauseCommand{Scope: "host:h1", By: "kim"}),
+		command(&logpb.SilenceCommand{By: "kim", For: hour, Match: []*logpb.Label{{Name: "host", Value: "h2"}}}))
 	if _, err := s.Apply(1, &logpb.Entry{At: 3600 * second, Commands: c}); err != nil {
 		panic(err)
 	}

@@ -30,14 +30,20 @@ func TestStandingOrders(t *testing.T) {
 	r.fires("db-1", "postgres", "slow")
 
 	from := r.s.pauses[mine].GetFrom()
+	pause := func(id, scope string, mod func(*logpb.Pause)) *logpb.Pause {
+		p := &logpb.Pause{Id: id, Scope: scope, By: "kim", Reason: "maintenance", From: from, Index: r.s.pauses[id].GetIndex()}
+		mod(p)
+		return p
+	}
 	want := &agentpb.Standing{
 		Generation: r.s.generation, Index: r.index,
 		Pauses: []*logpb.Pause{
-			{Id: mine, Scope: "service:checkout", By: "kim", Reason: "maintenance", From: from, Reminds: from + day, Index: r.s.pauses[mine].GetIndex()},
-			{Id: unit, Scope: "unit:x.service", By: "kim", Reason: "maintenance", From: from, Until: from + hour, Index: r.s.pauses[unit].GetIndex()},
+			pause(mine, "service:checkout", func(p *logpb.Pause) { p.Reminds = from + day }),
+			pause(unit, "unit:x.service", func(p *logpb.Pause) { p.Until = from + hour }),
 		},
-		Windows:   []*logpb.Window{{Name: "night"}},
-		Incidents: []*agentpb.IncidentOrder{{Local: "local checkout of web-1", Incident: i.GetId(), AckBy: "kim", KeepHealing: true, Escalated: true}},
+		Windows: []*logpb.Window{{Name: "night"}},
+		Incidents: []*agentpb.IncidentOrder{
+			{Local: "local checkout of web-1", Incident: i.GetId(), AckBy: "kim", KeepHealing: true, Escalated: true}},
 		Services: []*agentpb.ServiceOrder{
 			{Service: "checkout", Autonomy: "full", PermitAlways: true, AloneAct: true, Incident: true, Detection: 2 * second},
 			{Service: "postgres", Incident: true, Detection: 2 * second},
@@ -112,7 +118,7 @@ func TestStandingVersionMoves(t *testing.T) {
 	look("the end of an alert")
 	g := r.granted("web-1", "checkout")
 	look("a permit")
-	r.must(&logpb.Command{What: &logpb.Command_Revoke{Revoke: &logpb.Revoke{Token: g.GetToken(), By: "kim"}}})
+	r.must(command(&logpb.Revoke{Token: g.GetToken(), By: "kim"}))
 	look("a revocation")
 	r.settle("web-1", g, logpb.Settlement_SETTLEMENT_UNUSED)
 	look("a settlement")

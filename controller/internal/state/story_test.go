@@ -40,8 +40,11 @@ func TestEvidenceIsBounded(t *testing.T) {
 	r.joins("checkout", nil, "web-1")
 	r.fires("web-1", "checkout", "down")
 	for n := range 2 * maxEvidence {
-		r.says("web-1", &logpb.Event{What: &logpb.Event_Story{Story: &logpb.Story{Local: "local checkout of web-1", Evidence: []*logpb.EvidenceRef{
-			{Digest: fmt.Append(nil, n), Title: strings.Repeat("x", 1000)}, {Digest: []byte("same")}, {Digest: make([]byte, 1000)}}}}})
+		refs := []*logpb.EvidenceRef{
+			{Digest: fmt.Append(nil, n), Title: strings.Repeat("x", 1000)}, {Digest: []byte("same")}, {Digest: make([]byte, 1000)},
+		}
+		r.says("web-1", &logpb.Event{What: &logpb.Event_Story{Story: &logpb.Story{
+			Local: "local checkout of web-1", Evidence: refs}}})
 	}
 	i := r.incident("checkout")
 	if len(i.GetEvidence()) != maxEvidence || len(i.GetEvidence()[0].GetTitle()) > maxName {
@@ -58,10 +61,10 @@ func TestTimelineIsBounded(t *testing.T) {
 	for n := range 1200 {
 		r.tells("web-1", "local checkout of web-1", "decide", fmt.Sprint("line ", n))
 	}
-	lines := r.incident("checkout").GetTimeline()
+	lines, dropped := r.incident("checkout").GetTimeline(), r.incident("checkout").GetDropped()
 	if len(lines) != 1000 || lines[1].GetText() != "line 0" || lines[99].GetText() != "line 98" ||
-		lines[999].GetText() != "line 1199" || r.incident("checkout").GetDropped() != 201 {
-		t.Errorf("%d lines, %d dropped, %q … %q", len(lines), r.incident("checkout").GetDropped(), lines[99].GetText(), lines[999].GetText())
+		lines[999].GetText() != "line 1199" || dropped != 201 {
+		t.Errorf("%d lines, %d dropped, %q … %q", len(lines), dropped, lines[99].GetText(), lines[999].GetText())
 	}
 }
 
@@ -81,7 +84,8 @@ func TestLocalPageIsAdopted(t *testing.T) {
 	page("0123/1/0", "email.me")
 	page(i.GetId()+"/0/0", "webhook.chat")
 	r.must(resolves(i))
-	r.sent("resolve 0123/resolved email.me", "resolve 0123/resolved webhook.chat", "resolve checkout/resolved webhook.chat")
+	r.sent("resolve 0123/resolved email.me", "resolve 0123/resolved webhook.chat",
+		"resolve checkout/resolved webhook.chat")
 	page("0123/2/0", "webhook.boss") // it came after the end
 	r.sent("resolve 0123/resolved webhook.boss")
 
@@ -101,18 +105,18 @@ func TestQuorumLostPagesOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for n, notifiers := range [][]string{{"pagerduty.payments"}, {"pagerduty.payments", "slack.ops"}, {"slack.ops"}} {
-		r.must(&logpb.Command{What: &logpb.Command_QuorumPage{QuorumPage: &logpb.QuorumPage{
-			Key: "quorum-1/0/0", Notifiers: notifiers, Node: fmt.Sprint("ctl-", n+1), Text: "no leader for 30 s"}}})
+		r.must(command(&logpb.QuorumPage{
+			Key: "quorum-1/0/0", Notifiers: notifiers, Node: fmt.Sprint("ctl-", n+1), Text: "no leader for 30 s"}))
 	}
 	r.sees("quorum-lost resolved: ")
 	r.sent("resolve quorum-1/resolved pagerduty.payments", "resolve quorum-1/resolved slack.ops")
 	r.wrote(r.incident(""), "ctl-2 told people by itself: pagerduty.payments, slack.ops")
 	r.later(day)
 	r.sent()
-	r.must(&logpb.Command{What: &logpb.Command_QuorumPage{QuorumPage: &logpb.QuorumPage{
-		Key: "quorum-2/0/0", Notifiers: []string{"slack.ops"}, Node: "ctl-1"}}})
+	r.must(command(&logpb.QuorumPage{
+		Key: "quorum-2/0/0", Notifiers: []string{"slack.ops"}, Node: "ctl-1"}))
 	r.sent("resolve quorum-2/resolved slack.ops")
-	r.code("key", r.apply(&logpb.Command{What: &logpb.Command_QuorumPage{QuorumPage: &logpb.QuorumPage{}}}))
+	r.code("key", r.apply(command(&logpb.QuorumPage{})))
 }
 
 func TestStatistics(t *testing.T) {
@@ -128,8 +132,9 @@ func TestStatistics(t *testing.T) {
 	count(&logpb.Statistic{Worse: 1})
 	count(&logpb.Statistic{Ineffective: 1})
 	count(&logpb.Statistic{Inconclusive: 1})
-	want := []*logpb.Statistic{{Service: "checkout", Rule: "down", Remedy: "restart", Verified: 2, Worse: 1, Ineffective: 1,
-		Inconclusive: 1, Last: r.at}}
+	want := []*logpb.Statistic{{
+		Service: "checkout", Rule: "down", Remedy: "restart", Verified: 2, Worse: 1, Ineffective: 1, Inconclusive: 1, Last: r.at,
+	}}
 	if diff := cmp.Diff(want, r.s.Statistics(), protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -145,7 +150,7 @@ func TestChanges(t *testing.T) {
 	r := newRig(t)
 	r.joins("checkout", nil, "web-1")
 	change := func(c *logpb.Change) string {
-		return r.must(&logpb.Command{What: &logpb.Command_RecordChange{RecordChange: &logpb.RecordChange{Change: c}}}).GetId()
+		return r.must(command(&logpb.RecordChange{Change: c})).GetId()
 	}
 	change(&logpb.Change{Service: "checkout", Kind: "deployment", Text: "too long ago"})
 	r.later(11 * minute)
@@ -166,7 +171,7 @@ func TestChanges(t *testing.T) {
 			t.Errorf("said: %s", e.GetText())
 		}
 	}
-	r.code("change", r.apply(&logpb.Command{What: &logpb.Command_RecordChange{RecordChange: &logpb.RecordChange{}}}))
+	r.code("change", r.apply(command(&logpb.RecordChange{})))
 	var last string
 	for range maxChanges + 5 {
 		last = change(&logpb.Change{Text: "again"})

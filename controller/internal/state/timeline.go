@@ -56,7 +56,8 @@ const maxDigest = 64
 func (s *State) keepEvidence(i *logpb.Incident, refs []*logpb.EvidenceRef) {
 	for _, r := range refs {
 		same := func(o *logpb.EvidenceRef) bool { return string(o.GetDigest()) == string(r.GetDigest()) }
-		if len(r.GetDigest()) <= maxDigest && len(i.GetEvidence()) < maxEvidence && !slices.ContainsFunc(i.GetEvidence(), same) {
+		fits := len(r.GetDigest()) <= maxDigest && len(i.GetEvidence()) < maxEvidence
+		if fits && !slices.ContainsFunc(i.GetEvidence(), same) {
 			i.Evidence = append(i.GetEvidence(), r)
 		}
 	}

@@ -112,7 +112,8 @@ func (s *State) escalationWarnings() []string {
 	}
 	for _, i := range s.ongoing() {
 		if i.GetSince() != 0 && i.GetState() != logpb.IncidentState_INCIDENT_STATE_ACKNOWLEDGED && s.unheard(i) {
-			out = append(out, fmt.Sprintf("incident %.8s (%s) is handed to people, and nobody could be told", i.GetId(), i.GetTitle()))
+			out = append(out, fmt.Sprintf("incident %.8s (%s) is handed to people, and nobody could be told", i.GetId(),
+				i.GetTitle()))
 		}
 	}
 	return out
