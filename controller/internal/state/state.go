@@ -14,6 +14,9 @@ import (
 // level of its own and asks s.format; SetFormat raises the level once every peer knows it.
 const Format = 1
 
+// firstFormat is where every log begins, whatever program reads it.
+const firstFormat = 1
+
 // ErrStop means that this replica must not go on: it does not understand the log, or differs from the others.
 var ErrStop = errors.New("this replica must stop")
 
@@ -64,7 +67,7 @@ type (
 // New is the state before the first entry.
 func New() *State {
 	s := &State{
-		format: Format, counters: &logpb.Counters{}, config: &logpb.Config{},
+		format: firstFormat, counters: &logpb.Counters{}, config: &logpb.Config{},
 		hosts: map[string]*logpb.Host{}, permits: map[token]*logpb.Permit{},
 		widths: map[remedyKey]*logpb.Width{}, breakers: map[ruleKey]*logpb.Breaker{},
 		alerts: map[alertKey]*logpb.Alert{}, incidents: map[string]*logpb.Incident{},
