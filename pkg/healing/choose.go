@@ -9,6 +9,7 @@ import (
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 type candidateGuard func(clock.Stamp, *Facts, *Candidate) finding
@@ -16,7 +17,8 @@ type candidateGuard func(clock.Stamp, *Facts, *Candidate) finding
 // candidateGuards are asked of every candidate, in this order: first what rules it out for good, then
 // what rules it out for now, last what only delays it.
 var candidateGuards = []candidateGuard{
-	allowlist, refused, harmful, recurring, budget, targetPaused, targetFree, precondition, cooldown, backoff,
+	allowlist, refused, harmful, recurring, budget, breaker, targetPaused, targetFree, precondition, cooldown, backoff,
+	leave,
 }
 
 // requestGuards are those that also bind a person who asks for the remedy.
@@ -176,4 +178,33 @@ func precondition(_ clock.Stamp, _ *Facts, c *Candidate) finding {
 		state = "cannot be known"
 	}
 	return finding{Condition, Hold, 0, fmt.Sprintf("the precondition of %s %s", c.Name, state)}
+}
+
+// breaker: what fires on many hosts at once has a common cause that no local remedy mends. Starting what is
+// dead takes nothing away, and passes.
+func breaker(_ clock.Stamp, f *Facts, c *Candidate) finding {
+	if !f.Broken || f.revives(c) {
+		return finding{}
+	}
+	return finding{Breaker, Hold, 0, fmt.Sprintf(
+		"%s fires on many hosts of %s at once: a common cause, for which nothing is done until a person has looked",
+		f.Alert.Rule, cmp.Or(f.Alert.Service, "the fleet"))}
+}
+
+// revives reports whether the candidate starts a unit of which nothing runs.
+func (f *Facts) revives(c *Candidate) bool {
+	u := f.target(c)
+	return (c.Kind == remedy.Start || c.Kind == remedy.Restart) && u.Name != "" && u.Dead()
+}
+
+// leave: what the controller refused is asked for again on the facts of then, not tried anyhow. What may never
+// be permitted lets the next candidate have its turn.
+func leave(_ clock.Stamp, _ *Facts, c *Candidate) finding {
+	switch {
+	case c.Denied == "":
+		return finding{}
+	case c.DeniedFor > 0:
+		return finding{NoPermit, Wait, c.DeniedFor, fmt.Sprintf("%s waits for its permit: %s", c.Name, c.Denied)}
+	}
+	return finding{NoPermit, Hold, 0, fmt.Sprintf("%s has no permit: %s", c.Name, c.Denied)}
 }

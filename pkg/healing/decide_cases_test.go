@@ -69,6 +69,27 @@ func decisions() []decision {
 			wait: 5 * time.Minute},
 		{name: "unit file gone", facts: with(func(f *Facts) { f.Unit.Load = "not-found" }), verdict: Hold,
 			guard: HumanWins, wait: 5 * time.Minute},
+		{name: "breaker lets a dead unit be started", facts: with(func(f *Facts) { f.Broken = true }), verdict: Act,
+			remedy: "restart-app"},
+		{name: "breaker-blocks-recovery", facts: with(func(f *Facts) {
+			f.Broken, f.Candidates = true, []Candidate{drain(), restart()}
+		}), verdict: Act, remedy: "restart-app"},
+		{name: "mass-action", facts: with(func(f *Facts) { f.Broken, f.Unit.Active = true, "active"; f.Unit.ActiveFor = time.Hour }),
+			verdict: Hold, guard: Breaker, wait: 5 * time.Minute,
+			reason: "down fires on many hosts of checkout at once: a common cause"},
+		{name: "breaker open for long", now: 10 * time.Minute,
+			facts:   with(func(f *Facts) { f.Broken, f.Candidates = true, []Candidate{drain()} }),
+			verdict: Escalate, guard: Overdue, reason: "down still fires after 10m"},
+		{name: "no permit now", facts: with(func(f *Facts) {
+			f.Candidates[0].Denied, f.Candidates[0].DeniedFor = "web-2 is under repair", time.Second
+			f.Candidates = append(f.Candidates, drain())
+		}), verdict: Wait, guard: NoPermit, wait: time.Second, reason: "restart-app waits for its permit: web-2 is under repair"},
+		{name: "no permit at all", facts: with(func(f *Facts) { f.Candidates[0].Denied = "it failed on 2 hosts in a row" }),
+			verdict: Hold, guard: NoPermit, wait: 5 * time.Minute, reason: "restart-app has no permit: it failed on 2 hosts in a row"},
+		{name: "no permit at all, and another remedy", facts: with(func(f *Facts) {
+			f.Candidates[0].Denied = "it failed on 2 hosts in a row"
+			f.Candidates = append(f.Candidates, drain())
+		}), verdict: Act, remedy: "drain-pool"},
 		{name: "package transaction",
 			facts: with(func(f *Facts) {
 				f.Unit.Transaction, f.Unit.Upgrading = "/var/lib/dpkg/lock", 9*time.Minute

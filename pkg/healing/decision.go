@@ -49,6 +49,8 @@ const (
 	Budget      Guard = "budget"       // it ran too often already
 	Recurring   Guard = "recurring"    // it "succeeded" too often
 	Harmful     Guard = "worse"        // it made things worse in this incident
+	Breaker     Guard = "breaker"      // many hosts have the same alert: a common cause
+	NoPermit    Guard = "permit"       // the controller did not give leave
 	Backoff     Guard = "backoff"      // too early after the attempt before
 	Cooldown    Guard = "cooldown"     // too early after the remedy last ran
 	HostRate    Guard = "host_rate"    // the host ran too many remedies in the last hour

@@ -22,6 +22,7 @@ type Facts struct {
 	Unit     Unit // the alert's own unit; without Name it has none
 
 	Observe bool // autonomy of the host or the service is observe, the stricter of the two
+	Broken  bool // the breaker of the alert's rule is open, and does not let this host through
 	Pauses  []incident.Pause
 	Windows []config.Window
 	Depends []Dependency // the services that this one depends on
@@ -98,6 +99,8 @@ type Candidate struct {
 	Attempts     int           // most attempts an hour for one instance
 	Cooldown     time.Duration // least time between two attempts
 	Prior        float64       // configured confidence
+	Denied       string        // why the controller gave no leave when it was asked last; "": it may be asked
+	DeniedFor    time.Duration // until it makes sense to ask again; 0: when something that Denied names has changed
 	Verified     int           // own outcomes of this remedy for this service and rule, at any time
 	Failed       int
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 // someFacts draws facts of which most would let a remedy run, so that every guard gets its turn.
@@ -26,7 +27,7 @@ func someFacts(t *rapid.T, now time.Duration) Facts {
 	f.Alert.Firing, f.Alert.Clearing = !rarely("resolved"), rarely("clearing")
 	f.Alert.Blind, f.Alert.Flapping = rarely("blind"), rarely("flapping")
 	f.Incident.AckBy, f.Incident.Told = seldom("ack", "", "kim"), rarely("told")
-	f.Observe = rarely("observe")
+	f.Observe, f.Broken = rarely("observe"), rarely("broken")
 	f.Host.State = seldom("system", "running", "starting", "stopping", "")
 	f.Host.PerHour = rapid.IntRange(0, 12).Draw(t, "per hour")
 	f.Unit.Active = seldom("active", "failed", "activating", "active", "")
@@ -38,6 +39,7 @@ func someFacts(t *rapid.T, now time.Duration) Facts {
 		c.Allowed, c.Conditional = !rarely("denied"), rarely("conditional")
 		c.Precondition = rapid.SampledFrom([]expr.Truth{expr.Unknown, expr.False, expr.True}).Draw(t, "precondition")
 		c.Target = seldom("target", c.Target, "")
+		c.Denied = seldom("denied", "", "web-2 is under repair")
 	}
 	for range rapid.IntRange(0, 6).Draw(t, "attempts") {
 		c := rapid.SampledFrom(f.Candidates).Draw(t, "remedy")
@@ -79,6 +81,8 @@ func TestDecideProperty(t *testing.T) {
 			rt.Fatalf("acts on %+v %+v", f.Alert, f.Incident)
 		case f.Host.State != "running", f.Unit.Active == "activating", f.Unit.Active == "", f.Unit.Load == "masked":
 			rt.Fatalf("acts on %+v %+v", f.Host, f.Unit)
+		case c.Denied != "", f.Broken && (c.Kind != remedy.Restart || f.Unit.Active != "failed"):
+			rt.Fatalf("runs %+v although it is denied, or the breaker is open: %t", c, f.Broken)
 		case !c.Allowed, c.Target == "", c.Conditional && c.Precondition != expr.True:
 			rt.Fatalf("runs %+v", c)
 		}

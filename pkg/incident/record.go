@@ -98,6 +98,7 @@ const (
 	EvAlert    EventType = "alert"    // fired, joined, resolved, muted, blind
 	EvDiagnose EventType = "diagnose" // evidence collected
 	EvDecide   EventType = "decide"   // a decision, also one not to act
+	EvPermit   EventType = "permit"   // the controller gave its leave
 	EvIntent   EventType = "intent"   // about to act
 	EvAct      EventType = "act"      // acted, with result
 	EvVerify   EventType = "verify"   // outcome

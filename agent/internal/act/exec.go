@@ -59,7 +59,7 @@ func (k executor) precheck(_ context.Context, s *step) error {
 func environment(s *step) []string {
 	a := &s.Attempt
 	return []string{
-		"SALVE_ATTEMPT=" + a.ID, "SALVE_INCIDENT=" + a.Incident, "SALVE_RULE=" + a.Rule,
+		attemptVariable + a.ID, "SALVE_INCIDENT=" + a.Incident, "SALVE_RULE=" + a.Rule,
 		"SALVE_SERVICE=" + a.Service, "SALVE_INSTANCE=" + a.Instance, "SALVE_UNIT=" + s.Unit,
 	}
 }

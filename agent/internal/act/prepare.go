@@ -14,7 +14,7 @@ func (r *Runner) Prepare(ctx context.Context, q Request) (Plan, error) {
 		return Plan{}, err
 	}
 	return Plan{
-		Kind: q.Remedy.Kind, Target: s.target, Text: kind.describe(s), Disruptive: s.disruptive, request: q,
+		Kind: q.Remedy.Kind, Target: s.target, Text: kind.describe(s), Disruptive: s.disruptive, Shared: s.shared, request: q,
 	}, nil
 }
 
@@ -37,7 +37,7 @@ func (r *Runner) check(ctx context.Context, q Request) (*step, action, error) {
 		return nil, nil, err
 	}
 	s := &step{Request: q, target: target}
-	s.disruptive, _ = spec.Risk(q.Remedy.Args)
+	s.disruptive, s.shared = spec.Risk(q.Remedy.Args)
 	if err := kind.precheck(ctx, s); err != nil {
 		return nil, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/permit"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -69,6 +70,14 @@ type Plan struct {
 	Text string
 	// Disruptive is true when it may take away what the host still serves, by the facts of this moment.
 	Disruptive bool
+	// Shared is true when it acts on something that other hosts use, too.
+	Shared bool
+
+	// Permit is the controller's leave, which goes to disk with the intent; nil: it needs none. Gate is asked
+	// once the intent is on disk, as the last thing before the action: its error means that nothing is done.
+	// Whoever runs the plan sets both.
+	Permit *permit.Held
+	Gate   func() error
 
 	request Request
 }
@@ -78,6 +87,7 @@ type step struct {
 	Request
 	target     string
 	disruptive bool
+	shared     bool
 	before     any // evidence from before, for settle; marshalled into Attempt.Before
 	after      any
 	undo       any // what undo needs; nil: cannot be undone

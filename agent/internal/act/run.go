@@ -38,11 +38,31 @@ func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 		return incident.Attempt{}, postpone("%s has become %s since it was checked", p.Target, s.target)
 	}
 	a := r.intent(s)
+	a.Permit = p.Permit
 	if err := r.o.Journal.PutAttempt(&a); err != nil {
 		return incident.Attempt{}, fmt.Errorf("write intent, nothing was done: %w", err)
 	}
+	if err := r.gate(p, &a); err != nil {
+		return incident.Attempt{}, err
+	}
 	r.do(ctx, kind, s, &a)
 	return a, nil
+}
+
+// gate asks whether the action may still begin now that its intent is on disk: the disk may have taken its time.
+func (r *Runner) gate(p Plan, a *incident.Attempt) error {
+	if p.Gate == nil {
+		return nil
+	}
+	err := p.Gate()
+	if err == nil {
+		return nil
+	}
+	a.Phase, a.Reason = incident.Refused, err.Error()
+	if err := r.o.Journal.PutAttempt(a); err != nil { // the next start finds by evidence that it had not begun
+		r.o.Log.Error("that an attempt was refused is not on disk", "attempt", a.ID, "error", err)
+	}
+	return err
 }
 
 // first refuses an attempt that ran before, in this process or in an earlier one.
