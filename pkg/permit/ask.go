@@ -94,7 +94,7 @@ func (b *Book) Granted(n uint64, g *logpb.Grant) string {
 	e := &entry{
 		attempt: q.Attempt, incident: q.Incident, service: q.Service, rule: q.Rule, remedy: q.Remedy,
 		startBy: q.sent + span(g.GetStartBy(), StartBy),
-		asDown:  g.GetAsDown(), claims: q.Claims,
+		asDown:  g.GetAsDown(), claims: q.Claims, revoked: b.stop[t],
 		Held: Held{Token: t, Epoch: g.GetEpoch(), Targets: q.Targets, Digest: q.Digest, BootID: b.o.BootID,
 			Ends: q.sent + span(g.GetRunFor(), RunFor)},
 	}

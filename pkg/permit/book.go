@@ -32,11 +32,12 @@ type Book struct {
 	o      Options
 	record Record
 
-	live  bool     // a session is established: its epoch is the record's
-	n     uint64   // the last request of this epoch
-	alone uint64   // attempts of this process that began without asking
-	queue []*asked // requests in order; the first may be on its way
-	order []*entry // permits, oldest first
+	live  bool           // a session is established: its epoch is the record's
+	n     uint64         // the last request of this epoch
+	alone uint64         // attempts of this process that began without asking
+	queue []*asked       // requests in order; the first may be on its way
+	order []*entry       // permits, oldest first
+	stop  map[Token]bool // that standing orders ask to stop
 
 	roundTrip time.Duration // when the last ping was sent that was answered; at first, when the process began
 	helloSent time.Duration // when a hello was last sent: it may be answered and the answer be lost

@@ -140,10 +140,12 @@ func (b *Book) Order(generation string, index uint64, revoked []*logpb.Token) (f
 		return false, false // of a leader that was
 	}
 	b.record.Index = index
+	b.stop = make(map[Token]bool, len(revoked)) // orders are whole, and may overtake the grant that they revoke
 	for _, t := range revoked {
-		if e := b.byToken(TokenOf(t)); e != nil {
-			e.revoked = true
-		}
+		b.stop[TokenOf(t)] = true
+	}
+	for _, e := range b.order {
+		e.revoked = e.revoked || b.stop[e.Token]
 	}
 	return true, false
 }

@@ -134,6 +134,19 @@ func TestVoid(t *testing.T) {
 	}
 }
 
+// Standing orders may overtake the grant that they revoke.
+func TestRevokedBeforeItArrives(t *testing.T) {
+	a, s := session(t)
+	id := a.ask(yes)
+	q := a.Next(a.now)
+	g, _ := s.request(q)
+	a.Order("g1", 9, []*logpb.Token{g.GetToken()})
+	a.Granted(q.GetN(), g)
+	if err := a.begins(id, a.facts(yes)); code(err) != "revoked" {
+		t.Errorf("%v, want it to be void as revoked", err)
+	}
+}
+
 // Still down, or sick beside being down elsewhere: the permit that was given for it is good.
 func TestAsDownAndStillDown(t *testing.T) {
 	a, s := session(t)
