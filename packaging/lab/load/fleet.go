@@ -129,7 +129,7 @@ func (f *Fleet) Close() {
 
 // Await returns when every agent was welcomed after since, with how long after it each was.
 func (f *Fleet) Await(ctx context.Context, since time.Time) (Samples, error) {
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond) // the agents note the times themselves
 	defer tick.Stop()
 	for {
 		took, missing := f.welcomed(since)

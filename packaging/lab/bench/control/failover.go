@@ -125,7 +125,7 @@ func (b *Bench) storm(ctx context.Context, sessions int) error {
 	if err := s.nodes()[r.node].Kill(); err != nil {
 		return err
 	}
-	all, cancel := context.WithTimeout(ctx, readyTime)
+	all, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	st := &Storm{Sessions: sessions}
 	if st.Took, err = s.fleet.Await(all, start); err != nil {

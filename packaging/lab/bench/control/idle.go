@@ -56,8 +56,8 @@ func (b *Bench) atRest(ctx context.Context, n int) (*Idle, error) {
 	now := s.fleet.Stats()
 	i.Entries, i.Heartbeats = after-before, now.Pongs-stats.Pongs
 	i.Busy, i.SlowestRTT = now.Busy, now.SlowestRTT
-	if now.Live != int64(n) || now.Ended > 0 {
-		return nil, fmt.Errorf("%d of %d sessions live, %d ended: it was no rest", now.Live, n, now.Ended)
+	if ended := now.Ended - stats.Ended; now.Live != int64(n) || ended > 0 {
+		return nil, fmt.Errorf("%d of %d sessions live, %d ended: it was no rest", now.Live, n, ended)
 	}
 	return i, s.check()
 }

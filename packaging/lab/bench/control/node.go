@@ -76,5 +76,7 @@ func poll(ctx context.Context, what string, ok func(context.Context) bool) error
 	return nil
 }
 
-// readyTime is how long nodes may take to come up, elect a leader or catch up.
-const readyTime = 60 * time.Second
+const (
+	readyTime   = 60 * time.Second // for nodes to come up, elect a leader or catch up
+	connectTime = 5 * time.Minute  // for thousands of agents to be welcome
+)

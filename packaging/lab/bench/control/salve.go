@@ -156,7 +156,7 @@ func (s *salve) connect(ctx context.Context, o load.Options, n int) error {
 		}
 	}
 	s.fleet.Grow(n)
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	_, err := s.fleet.Await(ctx, time.Time{})
 	return err
