@@ -2183,7 +2183,7 @@ func (x *ResolveIncident) GetReason() string {
 // PauseCommand stops remedies.
 type PauseCommand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "all", "host:ID", "service:NAME", "unit:NAME".
+	// "all", "host:ID", "service:NAME" (a glob, too), "unit:NAME".
 	Scope  string `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
 	By     string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2263,7 +2263,8 @@ func (x *PauseCommand) GetWindow() string {
 // ResumeCommand ends a pause, or the refusal of a width that failed on two hosts in a row.
 type ResumeCommand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ID of a pause, or a scope: then every pause of that scope.
+	// ID of a pause, or a scope: then every pause of that scope. "service:NAME" also forgives the service's
+	// remedies that failed on two hosts in a row, "service:NAME/RULE" those for one rule, "all" those of all.
 	Pause         string `protobuf:"bytes,1,opt,name=pause,proto3" json:"pause,omitempty"`
 	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields

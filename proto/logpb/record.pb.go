@@ -2190,7 +2190,8 @@ type Incident struct {
 	EscalateAt int64 `protobuf:"varint,24,opt,name=escalate_at,json=escalateAt,proto3" json:"escalate_at,omitempty"`
 	// Many hosts have it: the breaker that it tripped.
 	CommonCause bool `protobuf:"varint,25,opt,name=common_cause,json=commonCause,proto3" json:"common_cause,omitempty"`
-	// Keys under which agents or nodes paged people before this incident was committed.
+	// Where it is known by another name, because agents or nodes paged people before it was committed, or
+	// because it was merged: the notifier, a space, and the part of the key before its first slash.
 	Adopted []string `protobuf:"bytes,26,rep,name=adopted,proto3" json:"adopted,omitempty"`
 	// What groups an incident that belongs to no service.
 	Rule string `protobuf:"bytes,27,opt,name=rule,proto3" json:"rule,omitempty"`
