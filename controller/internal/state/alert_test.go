@@ -286,3 +286,81 @@ func TestPermitsThatDoNotEnd(t *testing.T) {
 	r.sees("checkout resolved: [slow@web-1] [permit-overdue@web-1] [permit-unknown@web-1]")
 	r.sent("resolve checkout/resolved slack.ops")
 }
+
+// What cannot be known is told to people and stops nothing.
+func TestBlindAlerts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for n := range 10 {
+		r.joins("web", nil, host(n))
+	}
+	var fired []uint64
+	for n := range 5 {
+		fired = append(fired, r.fires(host(n), "web", "slow", blind))
+	}
+	if len(r.s.Breakers()) != 0 {
+		t.Errorf("breakers: %v", r.s.Breakers())
+	}
+	r.wrote(r.incident("web"), "slow fires blind: whether it holds cannot be known")
+	r.later(5 * minute)
+	r.sent("trigger web/0/0 slack.ops")
+	for n := range 5 {
+		r.clears(host(n), fired[n], false)
+	}
+	r.sent("resolve web/resolved slack.ops")
+}
+
+// A service of which one host is left has no breaker.
+func TestBreakerOfAShrunkService(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.joins("web", nil, "h1", "h2")
+	r.fires("h1", "web", "slow")
+	r.fires("h2", "web", "slow")
+	r.refused("breaker", "h1", "web")
+	r.must(command(&logpb.RemoveHost{Host: "h2", By: "kim", Gone: true}))
+	r.later(0)
+	r.granted("h1", "web")
+}
+
+// What was many hosts is few once there are more: the breaker becomes calm without another alert.
+func TestBreakerOfAGrownService(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for n := range 10 {
+		r.joins("web", nil, host(n))
+	}
+	for n := range 3 {
+		r.fires(host(n), "web", "slow")
+	}
+	r.later(hour)
+	if len(r.s.Breakers()) != 1 {
+		t.Fatal("it closed by itself")
+	}
+	var more []string
+	for n := range 30 {
+		more = append(more, host(10+n))
+	}
+	r.joins("web", nil, more...)
+	r.later(breakerWindow - second)
+	if len(r.s.Breakers()) != 1 {
+		t.Error("it closed too soon")
+	}
+	r.later(second)
+	if len(r.s.Breakers()) != 0 {
+		t.Error("it stays open")
+	}
+}
+
+// A person ended it, and then its host was removed: nobody is left who has to hear of that.
+func TestRemovedAfterAPersonEndedIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.joins("web", nil, "h1")
+	r.fires("h1", "web", "slow")
+	r.must(resolves(r.incident("web")))
+	r.must(command(&logpb.RemoveHost{Host: "h1", By: "kim", Gone: true}))
+	if len(r.s.derived.live) != 0 {
+		t.Errorf("left: %v", r.s.derived.live)
+	}
+}

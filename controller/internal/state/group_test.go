@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -105,6 +106,29 @@ func TestChildBeforeParent(t *testing.T) {
 	r.clears("web-1", 1, false)
 	r.clears("db-1", db, true)
 	r.sent("resolve postgres/resolved pagerduty.payments", "resolve merged/resolved slack.ops")
+}
+
+// Two long stories become one that is no longer than one.
+func TestMergeIsBounded(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.joins("postgres", nil, "db-1")
+	r.joins("checkout", []string{"postgres"}, "web-1")
+	r.fires("web-1", "checkout", "slow")
+	for n := range 990 {
+		r.tells("web-1", "local checkout of web-1", "decide", fmt.Sprint("line ", n))
+	}
+	r.later(second)
+	old := r.incident("checkout")
+	old.Dropped, old.Forgotten = 7, 5
+	for range 20 {
+		r.must(command(&logpb.RecordChange{Change: &logpb.Change{Service: "postgres", Text: "v2"}}))
+	}
+	r.fires("db-1", "postgres", "down")
+	i := r.incident("postgres")
+	if len(i.GetTimeline()) != 1000 || i.GetDropped() != 7+13 || i.GetForgotten() != 5 {
+		t.Errorf("%d lines, %d dropped, %d forgotten", len(i.GetTimeline()), i.GetDropped(), i.GetForgotten())
+	}
 }
 
 // What a person has stays theirs, and what began long before has another cause.

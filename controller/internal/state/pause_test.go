@@ -74,10 +74,14 @@ func TestWhatAPauseBinds(t *testing.T) {
 func TestPauseOfAnotherTarget(t *testing.T) {
 	t.Parallel()
 	r := two(t)
+	too := func(q *logpb.Request) { q.Targets = []*logpb.Target{{Service: "shop", Host: "web-4"}} }
 	r.must(pauses("host:web-4", hour))
-	r.refused("paused", "web-3", "shop", func(q *logpb.Request) {
-		q.Targets = []*logpb.Target{{Service: "shop", Host: "web-4"}}
-	})
+	if after := r.refused("paused", "web-3", "shop", too).GetRetryAfter(); after != hour {
+		t.Errorf("to be asked again after %v", asDuration(after))
+	}
+	r.must(r.resumes("host:web-4"))
+	r.must(pauses("host:web-4", 0))
+	r.refused("paused", "web-3", "shop", too)
 }
 
 func TestPauseEnds(t *testing.T) {
@@ -162,6 +166,8 @@ func TestPausesAreRefused(t *testing.T) {
 	r.code("who", r.apply(pauses("all", hour, func(c *logpb.PauseCommand) { c.By = "" })))
 	r.code("for", r.apply(pauses("all", -1)))
 	r.code("for", r.apply(pauses("all", 0, window("night"))))
+	r.configure(&logpb.Config{Services: []*logpb.Service{{Name: "planned"}}})
+	r.must(r.resumes(r.must(pauses("service:planned", hour)).GetId()))
 	r.code("pause", r.apply(r.resumes("pause-99")))
 	r.code("pause", r.apply(r.resumes("all")))
 	for range maxPauses {
