@@ -12,28 +12,35 @@ import (
 
 // shipped is the demo's configuration as people read it; names between @ signs are filled in.
 //
-//go:embed config
+//go:embed config fleet
 var shipped embed.FS
 
 var placeholder = regexp.MustCompile(`@[A-Z]+@`)
 
-// writeConfig copies the shipped configuration to dir. values fill the placeholders; a placeholder
-// without a value is an error. Where no quota can be had, the neighbour's rules are the ones with stop.
+// writeConfig copies the configuration of the single host to dir. Where no quota can be had, the neighbour's rules
+// are the ones with stop.
 func writeConfig(dir string, values map[string]string, quota bool) error {
-	root, err := fs.Sub(shipped, "config")
+	return ship("config", dir, values, func(name string) string {
+		switch {
+		case name == neighbourStop && quota, name == neighbourQuota && !quota:
+			return ""
+		case name == neighbourStop:
+			return neighbourQuota
+		}
+		return name
+	})
+}
+
+// ship copies what is shipped in the folder from to dir, under the names that rename gives it, "" being none. values
+// fill the placeholders; a placeholder without a value is an error.
+func ship(from, dir string, values map[string]string, rename func(string) string) error {
+	root, err := fs.Sub(shipped, from)
 	if err != nil {
 		return err
 	}
 	return fs.WalkDir(root, ".", func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
+		if err != nil || e.IsDir() || rename(name) == "" {
 			return err
-		}
-		to := name
-		switch {
-		case name == neighbourStop && quota, name == neighbourQuota && !quota:
-			return nil
-		case name == neighbourStop:
-			to = neighbourQuota
 		}
 		src, err := fs.ReadFile(root, name)
 		if err != nil {
@@ -47,7 +54,7 @@ func writeConfig(dir string, values map[string]string, quota bool) error {
 		if strings.HasPrefix(name, "hooks/") {
 			mode = 0o755
 		}
-		path := filepath.Join(dir, to)
+		path := filepath.Join(dir, rename(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,23 +76,53 @@ func TestFillRefuses(t *testing.T) {
 	}
 }
 
+// What the second act ships is what the loaders of both programs take.
+func TestShippedFleet(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "pager.key"), []byte("key\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const addr = "127.0.0.1:7600"
+	values := map[string]string{
+		"DIR": dir, "GRPC": addr, "RAFT": "127.0.0.1:7601", "HTTP": "127.0.0.1:7602", "PAGER": addr, "HOST": "web-1", "METRICS": addr,
+		"CONTROLLER": addr, "PAGERKEY": filepath.Join(dir, "pager.key"), "UNIT": "shop.service", "SHOP": addr,
+	}
+	for _, from := range []string{"fleet/controller", "fleet/host"} {
+		if err := ship(from, dir, values, sameName); err != nil {
+			t.Fatal(err)
+		}
+	}
+	controller, diags := config.LoadController(filepath.Join(dir, "controller.hcl"), config.LoadOptions{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if len(controller.Services) != 1 || controller.Services[0].Name != shop || controller.Services[0].MaxUnavailable.Hosts != 1 {
+		t.Errorf("services of the controller are %+v", controller.Services)
+	}
+	agent, diags := config.LoadAgent(filepath.Join(dir, "agent.hcl"), config.LoadOptions{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if agent.Service(shop) == nil {
+		t.Error("the agent has no shop")
+	}
+	info, err := os.Stat(filepath.Join(dir, "hooks", "warm-up"))
+	if err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("warm-up: %v, %v", info, err)
+	}
+}
+
 // The files are documentation too: they stand as `salve fmt` would leave them.
 func TestShippedConfigIsFormatted(t *testing.T) {
-	files, err := filepath.Glob("config/*.hcl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules, err := filepath.Glob("config/rules.d/*.hcl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if files = append(files, rules...); len(files) != 9 {
-		t.Errorf("%d files, want nine", len(files))
-	}
-	for _, path := range files {
-		src, err := os.ReadFile(path)
+	files := 0
+	err := fs.WalkDir(shipped, ".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".hcl" {
+			return err
+		}
+		files++
+		src, err := shipped.ReadFile(path)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		out, diags := config.Format(src)
 		if diags.HasErrors() {
@@ -100,5 +131,9 @@ func TestShippedConfigIsFormatted(t *testing.T) {
 		if diff := cmp.Diff(string(out), string(src)); diff != "" {
 			t.Errorf("%s (-formatted +file):\n%s", path, diff)
 		}
+		return nil
+	})
+	if err != nil || files != 12 {
+		t.Errorf("%d files, want twelve; %v", files, err)
 	}
 }

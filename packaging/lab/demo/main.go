@@ -16,6 +16,8 @@ import (
 func main() {
 	o := Options{Out: os.Stdout, Keep: os.Getenv("KEEP") == "1"}
 	pflag.StringVar(&o.Agent, "agent", "", "salve-agent (default: beside this program)")
+	pflag.StringVar(&o.Controller, "controller", "", "salve-controller (default: beside this program)")
+	pflag.StringVar(&o.Salve, "salve", "", "salve, the command line (default: beside this program)")
 	pflag.StringVar(&o.Service, "service", "", "lab service (default: lab-service beside this program)")
 	pflag.BoolVar(&o.Private, "private", false, "start a systemd user manager even if one is running")
 	pflag.IntSliceVar(&o.Only, "only", nil, "play only these stories, by number")

@@ -36,8 +36,11 @@ type stage struct {
 	agent    *rig.Agent
 	tale     *tale
 	quota    bool // the CPU controller reaches the units
-	undo     []func() error
+	results  []result
+	undo
 }
+
+var _ scene = (*stage)(nil)
 
 // newStage sets everything up and returns when the agent has seen every service well.
 func newStage(ctx context.Context, o Options) (*stage, error) {
@@ -50,18 +53,6 @@ func newStage(ctx context.Context, o Options) (*stage, error) {
 		}
 	}
 	return s, nil
-}
-
-// onClose registers what takes a step back; the last one goes first.
-func (s *stage) onClose(f func() error) { s.undo = append(s.undo, f) }
-
-func (s *stage) close() error {
-	var errs []error
-	for i := len(s.undo) - 1; i >= 0; i-- {
-		errs = append(errs, s.undo[i]())
-	}
-	s.undo = nil
-	return errors.Join(errs...)
 }
 
 func (s *stage) openFolder(context.Context) (err error) {
@@ -171,13 +162,19 @@ func (s *stage) listen(ctx context.Context) (err error) {
 	// Customers come all the time, but not too many: 50 requests a second.
 	stop := keepAsking(s.patients[payment], 20*time.Millisecond)
 	s.onClose(func() error { stop(); return nil })
-	if s.tale, err = openTale(ctx, s.agent.Socket, s.opts.Out); err != nil {
+	if s.tale, err = openTale(ctx, s.agent.Socket, s.opts.Out, ""); err != nil {
 		return err
 	}
 	s.onClose(s.tale.close)
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
-	if err := s.tale.awaitReady(ctx); err != nil {
+	var probed []string
+	for _, name := range cast {
+		if name != reports {
+			probed = append(probed, name)
+		}
+	}
+	if err := s.tale.awaitReady(ctx, probed); err != nil {
 		return fmt.Errorf("%w\n%s", err, rig.LastLines(s.file("agent.log"), 15))
 	}
 	return nil
@@ -186,6 +183,20 @@ func (s *stage) listen(ctx context.Context) (err error) {
 const readyTime = 20 * time.Second
 
 func (s *stage) file(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *stage) title(i int) string {
+	st := s.stories()[i]
+	return st.title + ": " + st.tell
+}
+
+func (s *stage) perform(ctx context.Context, i int) error {
+	s.results = append(s.results, s.play(ctx, s.stories()[i]))
+	return s.results[len(s.results)-1].err
+}
+
+func (s *stage) last() string { return s.results[len(s.results)-1].line() }
+
+func (s *stage) table() string { return table(s.results) }
 
 // describe says on what the stories are played.
 func (s *stage) describe() string {
@@ -202,10 +213,6 @@ func (s *stage) describe() string {
 
 // playground says how to go on by hand.
 func (s *stage) playground() string {
-	salve, err := rig.Sibling("salve")
-	if err != nil {
-		salve = "salve"
-	}
 	socket := "--socket " + s.agent.Socket
 	systemctl := "XDG_RUNTIME_DIR=" + s.manager.Runtime + " systemctl --user"
 	return fmt.Sprintf(`
@@ -219,6 +226,6 @@ Everything is still running; Ctrl-C ends it. In another terminal:
   %[3]s stop %[4]s        # yours, so Salve leaves it alone
   curl -X POST '%[5]s'
 The configuration is in %[6]s, the agent's log in %[7]s.
-`, salve, socket, systemctl, s.patients[checkout].Unit(), s.patients[search].URL("/fault/hang"),
+`, s.opts.Salve, socket, systemctl, s.patients[checkout].Unit(), s.patients[search].URL("/fault/hang"),
 		s.dir, s.file("agent.log"))
 }

@@ -16,27 +16,27 @@ import (
 
 // tale follows what the agent tells on its socket and prints it as it happens.
 type tale struct {
+	feed[*localpb.TimelineEvent] // of the story being told
+
 	conn   *grpc.ClientConn
 	client localpb.AgentClient
 	out    io.Writer
+	label  string // whose tale it is, before each line
 	cancel context.CancelFunc
 	ended  chan struct{}
 
-	mu      sync.Mutex
+	scope   sync.Mutex
 	since   time.Time // the fault of the story being told
 	service string    // that it is about; "" between stories
-	events  []*localpb.TimelineEvent
-	news    chan struct{} // closed and replaced at every event and at the end
-	err     error         // why the stream ended
 }
 
-func openTale(ctx context.Context, socket string, out io.Writer) (*tale, error) {
+func openTale(ctx context.Context, socket string, out io.Writer, label string) (*tale, error) {
 	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
 	}
-	t := &tale{conn: conn, client: localpb.NewAgentClient(conn), out: out, ended: make(chan struct{}),
-		news: make(chan struct{})}
+	t := &tale{conn: conn, client: localpb.NewAgentClient(conn), out: out, label: label,
+		ended: make(chan struct{})}
 	// Not the caller's context: the stream has to tell the end of a story that Ctrl-C cut short.
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	t.cancel = cancel
@@ -53,74 +53,57 @@ func (t *tale) follow(stream grpc.ServerStreamingClient[localpb.WatchResponse]) 
 	defer close(t.ended)
 	for {
 		m, err := stream.Recv()
-		t.mu.Lock()
 		if err != nil {
-			t.err = fmt.Errorf("agent's event stream ended: %w", err)
-		} else if e := m.GetEvent(); e.GetService() == t.service && t.service != "" {
-			t.events = append(t.events, e)
-			t.print(e)
-		}
-		close(t.news)
-		t.news = make(chan struct{})
-		t.mu.Unlock()
-		if err != nil {
+			t.fail(fmt.Errorf("agent's event stream ended: %w", err))
 			return
 		}
+		t.scope.Lock()
+		if e := m.GetEvent(); e.GetService() == t.service && t.service != "" {
+			t.print(e)
+			t.add(e)
+		}
+		t.scope.Unlock()
 	}
 }
 
-// print writes one line of the timeline; later lines of a long text are indented below it.
 func (t *tale) print(e *localpb.TimelineEvent) {
-	text := strings.ReplaceAll(strings.TrimSpace(e.GetText()), "\n", "\n"+strings.Repeat(" ", 25))
-	fmt.Fprintf(t.out, "   %+8.0f ms  %-9s %s\n", millis(e.GetAt().AsTime().Sub(t.since)), e.GetType(), text)
+	printLine(t.out, e.GetAt().AsTime().Sub(t.since), t.label, e.GetType(), e.GetText())
+}
+
+// printLine writes one line of a timeline; later lines of a long text are indented below it.
+func printLine(out io.Writer, at time.Duration, label, kind, text string) {
+	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+strings.Repeat(" ", 25+len(label)))
+	fmt.Fprintf(out, "   %+8.0f ms  %s%-9s %s\n", millis(at), label, kind, text)
 }
 
 // begin makes events of the service print and count from now on.
 func (t *tale) begin(service string) time.Time {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.service, t.since, t.events = service, time.Now(), nil
-	return t.since
+	now := time.Now()
+	t.beginAt(service, now)
+	return now
+}
+
+func (t *tale) beginAt(service string, now time.Time) {
+	t.scope.Lock()
+	defer t.scope.Unlock()
+	t.service, t.since = service, now
+	t.clear()
 }
 
 // finish ends the story.
 func (t *tale) finish() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.scope.Lock()
+	defer t.scope.Unlock()
 	t.service = ""
-}
-
-// await waits for an event of the story that pleases ok.
-func (t *tale) await(ctx context.Context, what string, ok func(*localpb.TimelineEvent) bool) (*localpb.TimelineEvent, error) {
-	seen := 0
-	for {
-		t.mu.Lock()
-		events, news, err := t.events, t.news, t.err
-		t.mu.Unlock()
-		for ; seen < len(events); seen++ {
-			if ok(events[seen]) {
-				return events[seen], nil
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("no %s in time: %w", what, ctx.Err())
-		}
-	}
 }
 
 // lastIncident is the one that the story's last event belongs to, "" if there was none.
 func (t *tale) lastIncident() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.events) == 0 {
+	events := t.all()
+	if len(events) == 0 {
 		return ""
 	}
-	return t.events[len(t.events)-1].GetIncident()
+	return events[len(events)-1].GetIncident()
 }
 
 // incident fetches the whole record.
@@ -147,13 +130,12 @@ func (t *tale) settled(ctx context.Context, id string) (*localpb.Incident, error
 	return t.incident(ctx, id)
 }
 
-// awaitReady waits until every probe answers and every figure of a unit is known: before that the
-// agent would rightly not judge.
-func (t *tale) awaitReady(ctx context.Context) error {
+// awaitReady waits until every probe of the services answers: before that the agent would rightly not judge.
+func (t *tale) awaitReady(ctx context.Context, services []string) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		missing, err := t.missing(ctx)
+		missing, err := t.missing(ctx, services)
 		if err != nil {
 			return fmt.Errorf("ask agent for signals: %w", err)
 		}
@@ -169,7 +151,7 @@ func (t *tale) awaitReady(ctx context.Context) error {
 }
 
 // missing names a signal that is not as it must be before the first story; "" if there is none.
-func (t *tale) missing(ctx context.Context) (string, error) {
+func (t *tale) missing(ctx context.Context, services []string) (string, error) {
 	r, err := t.client.Signals(ctx, &localpb.SignalsRequest{})
 	if err != nil {
 		return "", err
@@ -183,8 +165,8 @@ func (t *tale) missing(ctx context.Context) (string, error) {
 			return name + " is " + s.GetText(), nil
 		}
 	}
-	for _, name := range cast {
-		if name != reports && !probes[name] {
+	for _, name := range services {
+		if !probes[name] {
 			return "no probe of " + name + " yet", nil
 		}
 	}

@@ -58,7 +58,7 @@ func follow(t *testing.T, f *fakeAgent) (*tale, *strings.Builder) {
 	go func() { _ = srv.Serve(l) }()
 	t.Cleanup(srv.Stop)
 	var out strings.Builder
-	tl, err := openTale(t.Context(), socket, &out)
+	tl, err := openTale(t.Context(), socket, &out, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,11 +111,10 @@ func TestTaleGivesUp(t *testing.T) {
 }
 
 func TestReadyWantsEveryProbe(t *testing.T) {
+	services := []string{checkout, search}
 	var all []*localpb.Signal
-	for _, name := range cast {
-		if name != reports {
-			all = append(all, &localpb.Signal{Name: "probe.health.ok", Of: name, Known: true, Value: 1})
-		}
+	for _, name := range services {
+		all = append(all, &localpb.Signal{Name: "probe.health.ok", Of: name, Known: true, Value: 1})
 	}
 	for name, tc := range map[string]struct {
 		signals []*localpb.Signal
@@ -128,7 +127,7 @@ func TestReadyWantsEveryProbe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tl, _ := follow(t, &fakeAgent{signals: tc.signals})
-			got, err := tl.missing(t.Context())
+			got, err := tl.missing(t.Context(), services)
 			if err != nil || (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
 				t.Errorf("missing is %q, %v; want %q", got, err, tc.want)
 			}
