@@ -88,7 +88,7 @@ func TestShippedFleet(t *testing.T) {
 		"CONTROLLER": addr, "PAGERKEY": filepath.Join(dir, "pager.key"), "UNIT": "shop.service", "SHOP": addr,
 	}
 	for _, from := range []string{"fleet/controller", "fleet/host"} {
-		if err := ship(from, dir, values, sameName); err != nil {
+		if err := ship(from, dir, values, func(name string) string { return name }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,14 +96,14 @@ func TestShippedFleet(t *testing.T) {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	if len(controller.Services) != 1 || controller.Services[0].Name != shop || controller.Services[0].MaxUnavailable.Hosts != 1 {
+	if len(controller.Services) != 1 || controller.Services[0].Name != "shop" || controller.Services[0].MaxUnavailable.Hosts != 1 {
 		t.Errorf("services of the controller are %+v", controller.Services)
 	}
 	agent, diags := config.LoadAgent(filepath.Join(dir, "agent.hcl"), config.LoadOptions{})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	if agent.Service(shop) == nil {
+	if agent.Service("shop") == nil {
 		t.Error("the agent has no shop")
 	}
 	info, err := os.Stat(filepath.Join(dir, "hooks", "warm-up"))
