@@ -14,9 +14,16 @@ import (
 )
 
 // generationOf is that of a node's state, and how many pauses there are.
+// generationOf counts what is paused: a commit whose answer was lost in an election may be there twice.
 func generationOf(n *Node) (generation string, pauses int) {
-	n.fsm.View(func(s *state.State) { generation, pauses = s.Generation(), len(s.Pauses()) })
-	return generation, pauses
+	paused := map[string]bool{}
+	n.fsm.View(func(s *state.State) {
+		generation = s.Generation()
+		for _, p := range s.Pauses() {
+			paused[p.GetScope()] = true
+		}
+	})
+	return generation, len(paused)
 }
 
 // TestSnapshotAndRestart: a node starts from its snapshot and the entries after it.
