@@ -13,7 +13,6 @@ import (
 	"github.com/salveops/salve/controller/internal/state"
 )
 
-// generationOf is that of a node's state, and how many pauses there are.
 // generationOf counts what is paused: a commit whose answer was lost in an election may be there twice.
 func generationOf(n *Node) (generation string, pauses int) {
 	paused := map[string]bool{}
