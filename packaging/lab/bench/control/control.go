@@ -114,6 +114,9 @@ func (b *Bench) Run(ctx context.Context) (*Result, error) {
 	if b.result.Disk, err = disk(dir); err != nil {
 		return nil, err
 	}
+	if b.result.Load, err = loadAverage(); err != nil {
+		return nil, err
+	}
 	for _, p := range parts {
 		if !slices.Contains(b.opts.Parts, p) {
 			continue

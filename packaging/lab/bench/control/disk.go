@@ -5,12 +5,24 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/packaging/lab/load"
 )
+
+// loadAverage is that of the last minute.
+func loadAverage() (float64, error) {
+	src, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := strings.Cut(string(src), " ")
+	return strconv.ParseFloat(first, 64)
+}
 
 // fileSystems are the magic numbers of those that a run may meet.
 var fileSystems = map[int64]string{

@@ -14,12 +14,19 @@ func (r *Result) Markdown() string {
 	var b strings.Builder
 	o := r.opts
 	fmt.Fprintf(&b, "Data on one disk (%s), everything on loopback. Seed %d.\n\n", r.Disk, o.Seed)
+	if r.Load > busy {
+		fmt.Fprintf(&b, "**The machine had other work** (load average %.1f before the first measurement): ratios compare the same "+
+			"minutes, but absolute figures are worse than they could be, and single rounds differ widely.\n\n", r.Load)
+	}
 	r.permitTable(&b)
 	r.killTable(&b)
 	r.idleTable(&b)
 	r.budgetTable(&b)
 	return b.String()
 }
+
+// busy is the load average from where on a run does not have the machine for itself.
+const busy = 1
 
 func (r *Result) permitTable(b *strings.Builder) {
 	if len(r.Cells) == 0 {

@@ -108,6 +108,14 @@ func TestMarkdown(t *testing.T) {
 			t.Errorf("report lacks %q:\n%s", want, got)
 		}
 	}
+	if strings.Contains(got, "other work") {
+		t.Error("a quiet machine is called busy")
+	}
+	noisy := sample(t)
+	noisy.Load = 3.25
+	if !strings.Contains(noisy.Markdown(), "(load average 3.2 before") {
+		t.Error("a busy machine is not told")
+	}
 	if strings.Contains(got, "| 1 | 256 |") {
 		t.Error("a row for what was not measured")
 	}

@@ -9,7 +9,8 @@ import (
 
 // Result is everything that a run measured.
 type Result struct {
-	Disk  string // file system of all data
+	Disk  string  // file system of all data
+	Load  float64 // load average of the machine before the run: what else it does
 	Cells []*Cell
 	Kills []*Kill
 	Idle  []*Idle
