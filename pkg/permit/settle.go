@@ -72,8 +72,11 @@ func (b *Book) Settles(now time.Duration, claims []Claim) []*logpb.Settle {
 			continue
 		}
 		s := e.settlement
-		if e.doubted {
+		switch {
+		case e.doubted:
 			s = Cleared
+		case s == Cleared: // of a controller that has forgotten that it was unknown
+			s = Unknown
 		}
 		if s == Cleared && !e.ready {
 			continue
@@ -111,7 +114,7 @@ func (b *Book) Settled(now time.Duration, t Token, refusal *logpb.Refusal) (clea
 			e.again = now + time.Second
 			return false, false
 		}
-		if e.settlement == Unknown && !e.doubted {
+		if (e.settlement == Unknown || e.settlement == Cleared) && !e.doubted {
 			e.doubted = true // now it counts as unknown there, too
 			return false, false
 		}

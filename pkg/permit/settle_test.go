@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/salveops/salve/proto/logpb"
@@ -51,6 +52,32 @@ func TestSettledAgainAfterARestore(t *testing.T) {
 	s = copied.restored("g2")
 	connected(t, a, s)
 	if got := a.settles(s); got != "1@g1 serving" || len(s.permits) > 0 {
+		t.Errorf("settles %q, open %v", got, s.permits)
+	}
+}
+
+// A doubted attempt that was cleared, and is open again after a restore from before the doubt: it is doubted
+// there first.
+func TestClearedAgainAfterARestore(t *testing.T) {
+	a, s := session(t)
+	id := a.granted(t, s, yes)
+	if err := errors.Join(a.begins(id, a.facts(yes)), a.acts(id, a.facts(yes))); err != nil {
+		t.Fatal(err)
+	}
+	copied := s.copied()
+	for t, p := range s.permits {
+		copied.permits[t] = proto.CloneOf(p)
+	}
+	a.ends(id, Unknown)
+	a.settles(s)
+	a.now += ClearAfter
+	a.Clear(a.Doubts()[0].Token, a.now)
+	if got := a.settles(s); got != "1@g1 cleared" || len(s.permits) > 0 {
+		t.Fatalf("settles %q, open %v", got, s.permits)
+	}
+	s = copied.restored("g2")
+	connected(t, a, s)
+	if got := a.settles(s) + ", " + a.settles(s); got != "1@g1 unknown, 1@g1 cleared" || len(s.permits) > 0 {
 		t.Errorf("settles %q, open %v", got, s.permits)
 	}
 }
