@@ -364,3 +364,23 @@ func TestRemovedAfterAPersonEndedIt(t *testing.T) {
 		t.Errorf("left: %v", r.s.derived.live)
 	}
 }
+
+// Permits that do not end are no fault of the service: they open no breaker and mute nobody.
+func TestPermitsThatDoNotEndStopNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.joins("shop", []string{"web"}, "s1")
+	for n := range 10 {
+		r.joins("web", nil, host(n))
+	}
+	r.configure(&logpb.Config{Escalations: people(), Services: []*logpb.Service{service("web", 9)}, FleetMax: 10})
+	for n := range 4 {
+		g := r.granted(host(n), "web", func(q *logpb.Request) { q.Digest = []byte(host(n)) })
+		r.settle(host(n), g, logpb.Settlement_SETTLEMENT_UNKNOWN)
+	}
+	r.fires("s1", "shop", "slow")
+	r.sees("web escalated: permit-unknown@h00 permit-unknown@h01 permit-unknown@h02 permit-unknown@h03", "shop open: slow@s1")
+	if b := r.s.Breakers(); len(b) != 0 {
+		t.Errorf("breakers: %v", b)
+	}
+}

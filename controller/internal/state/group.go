@@ -229,6 +229,7 @@ func (s *State) merge(from, to *logpb.Incident, service string) {
 		}
 	}
 	s.inherit(from, to)
+	s.rehear(to)
 	s.bindIncident(to)
 }
 

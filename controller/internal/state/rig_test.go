@@ -267,11 +267,17 @@ func (r *rig) silences(length int64, match ...string) string {
 	return r.must(command(c)).GetId()
 }
 
+// complainer is a *testing.T or a *rapid.T.
+type complainer interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
 // sound is what must hold after every step.
-func sound(t testing.TB, s *State) {
+func sound(t complainer, s *State) {
 	t.Helper()
 	if err := s.Verify(); err != nil {
-		t.Error(err)
+		t.Errorf("%v", err)
 	}
 	for _, a := range s.alerts {
 		i := s.incidents[a.GetIncident()]

@@ -26,6 +26,8 @@ func (s *State) raise(host string, a *logpb.Alert) *logpb.Incident {
 	s.counters.Id++
 	a.Key = &logpb.AlertKey{Host: host, Stream: ownStream, N: s.counters.GetId()}
 	a.HostName, a.Severity = s.name(host), "critical"
+	a.Service, a.Local = clip(a.GetService(), maxName), clip(a.GetLocal(), maxName)
+	a.Condition = clip(a.GetCondition(), maxText)
 	s.enter(a)
 	return s.incidents[a.GetIncident()]
 }
