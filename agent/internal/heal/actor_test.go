@@ -52,9 +52,18 @@ func (h *hands) Prepare(_ context.Context, q act.Request) (act.Plan, error) {
 	h.lock.Lock()
 	defer h.lock.Unlock()
 	h.n++
-	p := act.Plan{Kind: q.Remedy.Kind, Target: target, Text: fmt.Sprintf("%s %s (plan %d)", q.Remedy.Kind, target, h.n)}
+	p := act.Plan{Kind: q.Remedy.Kind, Target: target, Text: fmt.Sprintf("%s %s (plan %d)", q.Remedy.Kind, target, h.n),
+		Disruptive: h.disruptive(q.Remedy, target)}
 	h.plans[p.Text] = q
 	return p, nil
+}
+
+// disruptive is what act says of it: starting what is down takes nothing away.
+func (h *hands) disruptive(rem *config.Remedy, target string) bool {
+	spec, _ := remedy.Lookup(string(rem.Kind))
+	risky, _ := spec.Risk(rem.Args)
+	u, ok := h.Unit(target)
+	return risky && (rem.Kind != remedy.Restart || !ok || !u.Down())
 }
 
 func (h *hands) check(q act.Request) (string, error) {
@@ -114,10 +123,19 @@ func (h *hands) Run(ctx context.Context, p act.Plan) (incident.Attempt, error) {
 		return incident.Attempt{}, err
 	}
 	a := h.intent(q, p.Target)
+	a.Permit = p.Permit
 	if err := h.p.disk.PutAttempt(&a); err != nil {
 		return incident.Attempt{}, fmt.Errorf("write intent, nothing was done: %w", err)
 	}
-	if err := h.do(ctx, q.Remedy, &a); err != nil {
+	if p.Gate != nil {
+		h.p.point("gate")
+		if err := p.Gate(); err != nil {
+			a.Phase, a.Reason = incident.Refused, err.Error()
+			_ = h.p.disk.PutAttempt(&a) // else it is settled by evidence
+			return incident.Attempt{}, err
+		}
+	}
+	if err := h.do(ctx, q.Remedy, &a, p); err != nil {
 		a.Error = err.Error()
 	}
 	h.p.point("acted")
@@ -147,12 +165,13 @@ func (h *hands) free(target string) {
 }
 
 // do changes the machine. A process that is dead changes nothing any more.
-func (h *hands) do(ctx context.Context, rem *config.Remedy, a *incident.Attempt) error {
+func (h *hands) do(ctx context.Context, rem *config.Remedy, a *incident.Attempt, p act.Plan) error {
 	h.p.point("acting")
 	if h.p.dead.Load() {
 		return errKilled
 	}
 	h.watch(a)
+	h.witnessPermit(p, a)
 	h.did(a.ID, string(rem.Kind)+" "+a.Target)
 	switch rem.Kind {
 	case remedy.Start:
@@ -203,6 +222,12 @@ func (h *hands) properties(unit string) map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return maps.Clone(h.props)
+}
+
+// Quiet implements Actor.
+func (h *hands) Quiet(a *incident.Attempt) bool {
+	u, ok := h.Unit(a.Target)
+	return !isUnitKind(remedy.Kind(a.Kind)) || ok && u.Job == 0
 }
 
 // Undo implements Actor.

@@ -15,10 +15,13 @@ const defaultEscalation = "default"
 
 // handOver gives an incident to people, with the reason.
 func (e *Engine) handOver(s *story, reason string) {
-	first := s.Escalate.Since.IsZero()
+	first, was := s.Escalate.Since.IsZero(), s.Escalate.Reason
 	to := e.escalationOf(s)
 	if err := s.HandOver(e.stamp(), to, reason); err != nil {
 		return // it has ended meanwhile
+	}
+	if first || was != reason {
+		e.tellHandOver(s)
 	}
 	if !first {
 		e.save(s)
@@ -44,7 +47,12 @@ func (e *Engine) escalationOf(s *story) string {
 	return to
 }
 
+// escalation is the way to people of that name. With a controller the name may be one of the controller's; this
+// host then tells whom it can.
 func (e *Engine) escalation(name string) *config.Escalation {
+	if e.fleet != nil {
+		return e.cfg.Paging(name)
+	}
 	for _, esc := range e.cfg.Escalations {
 		if esc.Name == name {
 			return esc
@@ -57,6 +65,12 @@ func (e *Engine) escalation(name string) *config.Escalation {
 // time, so that people get the whole story.
 func (e *Engine) climb(s *story) {
 	if s.Escalate.Since.IsZero() || s.evidence != nil && !s.evidence.complete {
+		return
+	}
+	if yes, wait := e.delegated(s); yes {
+		if wait > 0 {
+			e.wakeAt(e.o.Clock.Now().Boot + wait)
+		}
 		return
 	}
 	esc := e.escalation(s.Escalate.To)
@@ -77,6 +91,7 @@ func (e *Engine) climb(s *story) {
 		text += fmt.Sprintf(" again (%d of %d)", due.Repeat, esc.Steps[due.Step].Repeat)
 	}
 	e.o.Page.Send(*s.Incident, *due) // before the journal says that they were told: a crash in between loses nothing
+	e.tellPage(s, due)
 	e.note(s, incident.EvEscalate, text, map[string]string{"key": due.Key})
 	e.wakeAt(e.o.Clock.Now().Boot)
 }

@@ -3,6 +3,7 @@ package heal
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,10 +28,10 @@ func (e *Engine) onAlert(ctx context.Context, ev rule.Event) {
 		e.collect(ctx, s, unitOf(ev.Alert))
 		e.decide(ctx, s, p)
 	case rule.Resolved:
-		e.discharge(ev)
+		e.discharge(ev, false)
 	case rule.BlindEnd:
 		if !ev.Alert.State.Active() {
-			e.discharge(ev)
+			e.discharge(ev, false)
 		}
 	case rule.Flapping, rule.FlappingEnd:
 		e.flap(ctx, ev)
@@ -93,7 +94,7 @@ func (e *Engine) record(s *story, p *patient, d healing.Decision) {
 	if d.Verdict == healing.Wait {
 		key += " for now" // when the same guard comes to hold for longer, that is news
 	}
-	if d.Verdict == healing.Nothing || p.said == key && d.Verdict != healing.Act {
+	if d.Verdict == healing.Nothing || p.said == key && d.Verdict != healing.Act || p.still(d) {
 		return
 	}
 	p.said = key
@@ -147,7 +148,42 @@ func (p *patient) refuse(remedy string, why *act.Refusal) {
 }
 
 // forgive lets what was refused be asked again: the facts changed.
-func (p *patient) forgive() { p.refused, p.wait = nil, 0 }
+func (p *patient) forgive() {
+	p.refused, p.wait = nil, 0
+	maps.DeleteFunc(p.denied, func(_ string, d denial) bool { return !d.firm })
+}
+
+// denial is why the controller must not be asked for the remedy now, and for how long; 0 with a reason: nobody
+// knows.
+func (p *patient) denial(remedy string, now time.Duration) (why string, left time.Duration) {
+	d, ok := p.denied[remedy]
+	switch {
+	case !ok:
+		return "", 0
+	case d.until <= now:
+		delete(p.denied, remedy)
+		return "", 0
+	case d.holds:
+		return d.text, 0
+	}
+	return d.text, d.until - now
+}
+
+// still reports whether a decision says nothing new: the controller is asked again, and its answer was the same
+// the last time.
+func (p *patient) still(d healing.Decision) bool {
+	switch {
+	case d.Verdict == healing.Act:
+		return p.noLeave != ""
+	case d.Guard == healing.NoPermit && d.Reason == p.noLeave:
+		return true
+	case d.Guard == healing.NoPermit:
+		p.noLeave = d.Reason
+	default:
+		p.noLeave = ""
+	}
+	return false
+}
 
 // retry is how long until a remedy that could not begin is tried again: longer each time, so that an
 // unwritable journal is not asked for ever at the same pace.

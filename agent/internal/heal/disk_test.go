@@ -13,6 +13,7 @@ import (
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/proto/logpb"
 )
 
 var errNoSpace = errors.New("no space left on device")
@@ -29,11 +30,16 @@ type disk struct {
 	full     bool
 	clock    clock.Clock
 	phases   map[string][]incident.Phase // every phase that an attempt was written with
+
+	stream string // of events for the controller
+	told   []*logpb.Event
+	acked  uint64
+	kept   map[string][]byte // of the session
 }
 
 func newDisk(c clock.Clock) *disk {
 	return &disk{incident: map[string][]byte{}, attempt: map[string][]byte{}, pause: map[string][]byte{},
-		phases: map[string][]incident.Phase{}, clock: c}
+		phases: map[string][]incident.Phase{}, clock: c, stream: "out", kept: map[string][]byte{}}
 }
 
 // memory is the journal of one process: what it queued dies with it.
@@ -41,6 +47,10 @@ type memory struct {
 	*disk
 	p      *process
 	queued []incident.Incident
+
+	waiting, queuedEvents []*logpb.Event // for the controller
+	wake                  chan struct{}
+	opened                uint64 // events on disk when the process began
 }
 
 var _ Journal = (*memory)(nil)
@@ -67,6 +77,10 @@ func (m *memory) PutIncident(i *incident.Incident) error {
 	var c incident.Incident
 	decode(raw, &c)
 	m.queued = append(m.queued, c)
+	if len(m.waiting) > 0 {
+		m.queuedEvents, m.waiting = append(m.queuedEvents, m.waiting...), nil
+		m.poke()
+	}
 	return nil
 }
 
@@ -82,7 +96,8 @@ func (m *memory) flush() {
 		}
 		m.incident[id] = encode(m.queued[i])
 	}
-	m.queued = nil
+	m.told = append(m.told, m.queuedEvents...)
+	m.queued, m.queuedEvents = nil, nil
 }
 
 func (m *memory) PutAttempt(a *incident.Attempt) error {

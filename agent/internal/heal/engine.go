@@ -41,6 +41,8 @@ type Options struct {
 	Diagnose   Diagnoser
 	Packages   Packages
 	Observe    Observer
+	// Controller is the way to the controller; nil: this host is alone.
+	Controller *Controller
 	// Settled are the attempts that were open when the agent died, settled by evidence.
 	Settled []incident.Attempt
 	// BudgetUnknown says since when attempts were lost with a corrupt journal; zero: none were.
@@ -72,6 +74,7 @@ type Engine struct {
 	work  sync.WaitGroup // goroutines of attempts
 
 	cfg      *config.Agent
+	fleet    *command // nil: this host is alone
 	store    *series.Store
 	rules    *rule.Engine
 	units    map[string]*unitSeries
@@ -103,6 +106,7 @@ func New(o Options) (*Engine, error) {
 		store: series.New(), units: make(map[string]*unitSeries), stories: make(map[string]*story),
 		services: make(map[string]*story), watchers: newWatchers(), stats: newStats(), started: o.Clock.Now(),
 	}
+	e.fleet = newCommand(o.Controller)
 	e.use(o.Config)
 	if err := e.recover(); err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ func (e *Engine) diagnosed(s *story, found []incident.Evidence) {
 	for _, ev := range s.Evidence {
 		titles = append(titles, ev.Title)
 	}
-	e.note(s, incident.EvDiagnose, "collected: "+strings.Join(titles, "; "), nil)
+	e.noteWith(s, incident.EvDiagnose, "collected: "+strings.Join(titles, "; "), nil, e.tellEvidence(s.Evidence))
 	e.climb(s)
 }
 

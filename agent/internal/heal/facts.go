@@ -39,8 +39,9 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 		Incident: tale(s),
 		Host:     e.hostFacts(),
 		Observe:  e.autonomy(a.Service) == config.Observe,
-		Pauses:   e.pauses,
-		Windows:  e.windows(),
+		Broken:   e.fleet.broken(serviceName(a), a.Rule.Name),
+		Pauses:   e.allPauses(),
+		Windows:  e.allWindows(),
 		Depends:  e.depends(a.Service),
 		History:  e.past.list(),
 	}
@@ -51,6 +52,7 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 	for _, rem := range e.cfg.Candidates(a.Rule, a.Service) {
 		c := e.candidate(rem, unit, a.Rule.Name)
 		c.Refusal = p.refused[rem.Name]
+		c.Denied, c.DeniedFor = p.denial(rem.Name, e.o.Clock.Now().Boot)
 		f.Candidates = append(f.Candidates, c)
 	}
 	return f
@@ -68,7 +70,7 @@ func (e *Engine) requestFacts(rem *config.Remedy, unit string, s *story, own str
 	f := healing.Facts{
 		Alert:  healing.Alert{Rule: "a person's request", Service: ownerOf(rem), Instance: unit, Firing: true},
 		Host:   e.hostFacts(),
-		Pauses: e.pauses, Windows: e.windows(), History: e.past.list(),
+		Pauses: e.allPauses(), Windows: e.allWindows(), History: e.past.list(),
 		Candidates: []healing.Candidate{e.candidate(rem, unit, "")},
 	}
 	if s != nil {
@@ -90,23 +92,18 @@ func (e *Engine) hostFacts() healing.Host {
 	return healing.Host{State: e.o.Units.SystemState(), PerHour: e.cfg.PerHour, Lost: e.o.BudgetUnknown}
 }
 
-func (e *Engine) windows() []config.Window {
-	out := make([]config.Window, len(e.cfg.Windows))
-	for i, w := range e.cfg.Windows {
-		out[i] = *w
-	}
-	return out
-}
-
-// depends are the services of this host that s depends on.
+// depends are the services that s depends on, of this host and, as far as the controller tells, of others.
 func (e *Engine) depends(s *config.Service) []healing.Dependency {
 	if s == nil {
 		return nil
 	}
 	var out []healing.Dependency
 	for _, name := range s.DependsOn {
-		if e.cfg.Service(name) == nil {
-			continue // of another host
+		if e.cfg.Service(name) == nil { // of another host
+			if d, ok := e.elsewhere(name); ok {
+				out = append(out, d)
+			}
+			continue
 		}
 		out = append(out, healing.Dependency{Service: name, Open: e.services[name] != nil,
 			Detection: e.rules.Detection(name)})

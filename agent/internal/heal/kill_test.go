@@ -98,6 +98,22 @@ var stories = []struct {
 		h.Advance(4 * time.Second)
 		h.Silent(health)
 	}, incident.Escalated, 7 * time.Minute},
+	{"sick, with a controller", sick, func(h *rig) {
+		h.Trait("checkout.service", trait{cures: func() { h.Tells(health, 1) }})
+		h.Tells(health, 0)
+	}, incident.Resolved, 4 * time.Minute},
+	{"dead, with a controller", sick, func(h *rig) { h.Fails("checkout.service") }, incident.Resolved, 2 * time.Minute},
+	{"the first remedy does not help, with a controller", controlled(two), func(h *rig) {
+		h.Trait("checkout.service", trait{cures: func() { h.Tells(health, 1) }})
+		h.Tells(health, 0)
+	}, incident.Resolved, 5 * time.Minute},
+	{"the line breaks in the middle", sick, func(h *rig) {
+		h.Trait("checkout.service", trait{takes: time.Second, cures: func() { h.Tells(health, 1) }})
+		h.at["step act"] = h.node.Cut
+		h.at["acting"] = h.node.Cut
+		h.Tells(health, 0)
+	}, incident.Resolved, 4 * time.Minute},
+	{"a person asks, with a controller", controlled(two), func(h *rig) { h.asks("hook") }, incident.Resolved, 2 * time.Minute},
 }
 
 // TestKilledAtEveryStep walks all points at which the agent can die: before each step, before and after
@@ -111,6 +127,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 					h := newRig(t, s.conf)
 					defer h.end()
 					h.Tells(health, 1)
+					h.Tells(alive, 1)
 					h.Advance(3 * time.Second)
 					h.passed, h.killAt = nil, at
 					s.begin(h)
@@ -174,6 +191,7 @@ func (h *rig) wantEnded(where string, ends incident.State) {
 			h.t.Errorf("%s: incident is %s, people were told: %v\n%s", where, i.State, told, h.Story())
 		}
 	}
+	h.wantSettled(where)
 	if len(found) == 0 && len(h.disk.attempts()) == 0 {
 		return // it died before anything was written or done
 	}
@@ -187,6 +205,42 @@ func (h *rig) wantEnded(where string, ends incident.State) {
 	})
 	if len(found) == 0 || found[0].State != ends && !unknown {
 		h.t.Errorf("%s: the story did not end as %s\n%s", where, ends, h.Story())
+	}
+}
+
+// wantSettled: in the end the controller counts nothing any more, and has heard of every alert and its end.
+func (h *rig) wantSettled(where string) {
+	h.t.Helper()
+	if h.node == nil {
+		return
+	}
+	h.connected()
+	h.Advance(10 * time.Second)
+	if got := h.node.Permits(); len(got) > 0 {
+		h.t.Errorf("%s: the controller still counts %q\n%s\n%s", where, got, h.node.Log(), h.Story())
+	}
+	firing := map[uint64]bool{}
+	for _, ev := range h.node.Events("h") {
+		if ev.GetFired().GetKey().GetStream() == h.disk.stream { // a journal that lost some tells what fires anew
+			firing[ev.GetN()] = true
+		}
+		if k := ev.GetResolved().GetKey(); k.GetStream() == h.disk.stream {
+			delete(firing, k.GetN())
+		}
+	}
+	found, err := h.p.disk.Incidents(journal.Filter{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, i := range found {
+		for _, a := range i.Alerts {
+			if a.Resolved.IsZero() {
+				delete(firing, a.Key.N)
+			}
+		}
+	}
+	if len(firing) > 0 {
+		h.t.Errorf("%s: for the controller alerts %v fire, and here they are over\n%s", where, firing, h.Story())
 	}
 }
 

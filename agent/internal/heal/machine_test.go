@@ -12,6 +12,7 @@ import (
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/glob"
+	"github.com/salveops/salve/pkg/permit"
 )
 
 // boot is how long the machine has been up when a test begins.
@@ -50,7 +51,8 @@ type machine struct {
 	times  []time.Duration   // and when, since the test began
 	ran    map[string]int    // how often each attempt acted
 	props  map[string]string // unit properties that were set
-	flaws  []string          // what no agent may ever do
+	used   map[permit.Token]string
+	flaws  []string // what no agent may ever do
 	listen func(systemd.Event)
 }
 
@@ -65,7 +67,7 @@ type trait struct {
 
 func newMachine(units ...string) *machine {
 	m := &machine{clock: newTicking(), units: map[string]*systemd.Unit{}, system: "running", traits: map[string]trait{},
-		ran: map[string]int{}, props: map[string]string{}, listen: func(systemd.Event) {}}
+		ran: map[string]int{}, props: map[string]string{}, used: map[permit.Token]string{}, listen: func(systemd.Event) {}}
 	for _, name := range units {
 		m.serial++
 		m.units[name] = &systemd.Unit{Name: name, Load: "loaded", Active: "active", Sub: "running", Result: "success",

@@ -160,6 +160,9 @@ func (e *Engine) Acknowledge(ctx context.Context, id string, keep bool, comment,
 // Release hands an acknowledged incident back.
 func (e *Engine) Release(ctx context.Context, id, by string) (local.Story, error) {
 	return e.change(ctx, id, func(s *story) error {
+		if err := s.heldElsewhere(); err != nil {
+			return err
+		}
 		if err := s.Release(e.stamp(), by); err != nil {
 			return err
 		}
@@ -248,7 +251,7 @@ func (e *Engine) beginByHand(ctx context.Context, rem *config.Remedy, unit strin
 	s := e.services[ownerOf(rem)]
 	if s == nil {
 		key := incident.AlertKey{Host: e.o.Journal.Host(), Stream: e.o.Journal.Stream(), N: e.o.Journal.NextEvent()}
-		s = e.openStory(&incident.Incident{ID: incident.ID("", key), Service: ownerOf(rem), State: incident.Open,
+		s = e.openStory(&incident.Incident{ID: incident.ID(e.generation(), key), Service: ownerOf(rem), State: incident.Open,
 			Severity: string(config.Info), Opened: e.stamp(), Title: fmt.Sprintf("%s ran %s by hand", by, rem.Name)})
 	}
 	e.collect(context.WithoutCancel(ctx), s, unit)

@@ -11,9 +11,12 @@ import (
 	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/observe"
+	"github.com/salveops/salve/agent/internal/session"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/permit"
+	"github.com/salveops/salve/proto/logpb"
 )
 
 // Actor is the only way to change the host.
@@ -25,6 +28,8 @@ type Actor interface {
 	Run(ctx context.Context, p act.Plan) (incident.Attempt, error)
 	// Undo takes an attempt back and journals that.
 	Undo(ctx context.Context, attempt string) (incident.Attempt, error)
+	// Quiet reports whether nothing of an attempt runs any more.
+	Quiet(a *incident.Attempt) bool
 }
 
 // Units tells the state of systemd's units, from memory.
@@ -58,6 +63,49 @@ type Pager interface {
 	// Send delivers a message to every notifier of d, at least once, under its key.
 	Send(i incident.Incident, d incident.Delivery)
 }
+
+// Permits is the controller's leave, and what else is said on the line to it; *session.Session is one. All but
+// Ask return at once.
+type Permits interface {
+	// Ask waits for the permit of an attempt. A *session.Refusal says why there is none.
+	Ask(ctx context.Context, a permit.Ask) error
+	// Begin, or BeginAlone where nobody could be asked, gives what goes to disk with the intent; Act is the last
+	// question before the action. A *permit.Void says that the permit must not be used.
+	Begin(attempt string, f permit.Facts) (permit.Held, error)
+	BeginAlone(a permit.Ask, f permit.Facts) (permit.Held, error)
+	Act(attempt string, f permit.Facts) error
+	// Withdraw says that the attempt does not begin; Settle how one ended.
+	Withdraw(attempt, reason string)
+	Settle(attempt string, how permit.Settlement, reason string)
+	// Overrun reports whether the attempt's time is up.
+	Overrun(attempt string) bool
+	// Doubts are attempts of which nobody knows what became of them; Clear ends one.
+	Doubts() []permit.Doubt
+	Clear(t permit.Token)
+	// Serving says what this host serves, all of it.
+	Serving(reports []*logpb.ServiceReport)
+	// Evidence hands evidence over, and names it.
+	Evidence(list []incident.Evidence) []*logpb.EvidenceRef
+	// Lost reports whether the controller takes this host for lost; Generation is the controller's, "" if it is
+	// not known.
+	Lost() bool
+	Generation() string
+	State() session.State
+}
+
+// Events is what the controller has to be told; *journal.Outbox is one. An event goes to disk with the incident
+// that is journaled next, or with Commit.
+type Events interface {
+	Add(ev *logpb.Event) uint64
+	AddAlert(with func(k incident.AlertKey) *logpb.Alert) incident.AlertKey
+	Commit() error
+	Stream() string
+}
+
+var (
+	_ Permits = (*session.Session)(nil)
+	_ Events  = (*journal.Outbox)(nil)
+)
 
 // Diagnoser collects evidence, bounded in time and size. It never fails: what could not be had is
 // said in the evidence.

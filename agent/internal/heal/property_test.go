@@ -3,6 +3,7 @@ package heal
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,23 +13,41 @@ import (
 
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/proto/agentpb"
 )
 
 // TestAnyHistory lets anything happen in any order. The witness in hands checks each act: intent on disk,
 // one at a time on a target, never twice, not while paused, not on what a person stopped.
-func TestAnyHistory(t *testing.T) {
+func TestAnyHistory(t *testing.T) { anyHistory(t, two+worse, here) }
+
+// TestAnyHistoryWithAController is the same beside a controller of which anything may be heard, or nothing. Its
+// witness also looks at permits: whoever acts on what serves is counted, and in the end nobody is.
+func TestAnyHistoryWithAController(t *testing.T) {
+	anyHistory(t, controlled(two+worse), append(slices.Clone(here), there...))
+}
+
+// What may happen on this host, and on the way to the controller.
+var (
+	here = []string{
+		"fail", "recover", "hang", "unhang", "silence", "pause", "resume", "kill", "stop agent", "person stops",
+		"broken", "sound", "dies soon", "disk full", "disk free", "bus gone", "bus back", "wall", "advance", "advance",
+		"wait",
+	}
+	there = []string{
+		"hang", "unhang", "line down", "line up", "cut", "refuse", "grant", "hold", "answer", "mute", "speak", "revoke", "force",
+		"pause there", "resume there", "backup", "restore", "sole", "not sole", "breaker", "no breaker", "short permits",
+	}
+)
+
+func anyHistory(t *testing.T, conf string, what []string) {
 	rapid.Check(t, func(rt *rapid.T) {
-		events := rapid.SliceOfN(rapid.SampledFrom([]string{
-			"fail", "recover", "hang", "unhang", "silence", "pause", "resume", "kill", "stop agent", "person stops",
-			"broken", "sound", "dies soon", "disk full", "disk free", "bus gone", "bus back", "wall", "advance", "advance",
-			"wait",
-		}), 1, 30).Draw(rt, "events")
+		events := rapid.SliceOfN(rapid.SampledFrom(what), 1, 30).Draw(rt, "events")
 		waits := rapid.SliceOfN(rapid.IntRange(1, 90), len(events), len(events)).Draw(rt, "seconds")
 		var failed []string
 		synctest.Test(t, func(t *testing.T) {
 			r := &recorder{TB: t}
 			defer func() { failed = r.failed }()
-			h := newRig(r, two+worse)
+			h := newRig(r, conf)
 			defer h.end()
 			h.Tells(health, 1)
 			for i, ev := range events {
@@ -36,6 +55,7 @@ func TestAnyHistory(t *testing.T) {
 				h.wantBudgets()
 			}
 			h.calms()
+			h.wantSettled("at the end")
 			for _, a := range h.disk.attempts() {
 				if a.Open() {
 					r.Errorf("attempt %s is left %s", a.ID, a.Phase)
@@ -111,8 +131,53 @@ func (h *rig) happens(ev string, seconds int) {
 		h.clock.wrong.Store(int64(time.Duration(seconds-45) * time.Hour))
 	case "wait":
 		h.Advance(time.Duration(seconds) * 10 * time.Second)
+	default:
+		h.hears(ev)
 	}
 	h.Advance(time.Duration(seconds) * time.Second)
+}
+
+// hears is what happens at the controller, or on the way to it.
+func (h *rig) hears(ev string) {
+	n := h.node
+	switch ev {
+	case "line down":
+		n.Down(true)
+	case "line up":
+		n.Down(false)
+	case "cut":
+		n.Cut()
+	case "refuse":
+		n.Refuse("cap", "another host is under repair", 1e9)
+	case "grant":
+		n.Refuse("", "", 0)
+	case "hold", "answer":
+		n.Hold(ev == "hold")
+	case "mute", "speak":
+		n.Mute(ev == "mute")
+	case "revoke":
+		n.Revoke("eve")
+	case "force":
+		h.forced = true
+		n.Force()
+	case "pause there":
+		n.Pause("all", "eve", 0)
+	case "resume there":
+		n.Resume("")
+	case "backup":
+		h.backup = n.Backup()
+	case "restore":
+		if h.backup != nil {
+			h.restored++
+			h.backup(fmt.Sprintf("g%d", 1+h.restored))
+		}
+	case "sole", "not sole":
+		n.Order("checkout", func(o *agentpb.ServiceOrder) { o.Sole = ev == "sole" })
+	case "breaker", "no breaker":
+		n.Breaker("checkout", "ill", ev == "breaker")
+	case "short permits":
+		n.RunFor(int64(5 * time.Second))
+	}
 }
 
 func (h *rig) resumesAll() {
@@ -144,6 +209,14 @@ func (h *rig) calms() {
 	h.disk.fill(false)
 	h.say(systemd.Connected, "running")
 	h.resumesAll()
+	if h.node != nil {
+		for _, ev := range []string{"line up", "grant", "answer", "speak", "resume there", "no breaker"} {
+			h.hears(ev)
+		}
+		h.Tells(health, 1)
+		h.Trait(unit, trait{})
+		h.up(unit) // what nobody can tell about counts until the host serves
+	}
 	h.Advance(20 * time.Minute)
 }
 

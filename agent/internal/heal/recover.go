@@ -9,6 +9,7 @@ import (
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/permit"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -45,6 +46,7 @@ func (e *Engine) revive(ctx context.Context) {
 		e.log.Error("cannot read open incidents; their alerts open new ones", "error", err)
 	}
 	e.revived = true
+	e.report()
 	for i := len(open) - 1; i >= 0; i-- {
 		e.reopen(open[i])
 	}
@@ -56,7 +58,7 @@ func (e *Engine) revive(ctx context.Context) {
 func (e *Engine) reopen(rec *incident.Incident) {
 	s := e.openStory(rec)
 	for _, a := range e.past.all { // the record may be older than its newest attempt
-		if a.Incident == rec.ID && !slices.Contains(rec.Attempts, a.ID) {
+		if a.Incident == rec.ID && a.Phase != incident.Refused && !slices.Contains(rec.Attempts, a.ID) {
 			rec.Attempts = append(rec.Attempts, a.ID)
 		}
 	}
@@ -67,11 +69,13 @@ func (e *Engine) reopen(rec *incident.Incident) {
 		}
 		if a.Blind { // it is told again if its condition stays unknown
 			a.Resolved = e.stamp()
+			e.tellEnd(a.Key, false)
 			continue
 		}
 		live := e.rules.Restore(a.Rule, a.Service, a.Instance, e.instant(a.Fired))
 		if live == nil {
 			a.Resolved = e.stamp()
+			e.tellEnd(a.Key, false)
 			e.note(s, incident.EvAlert, fmt.Sprintf("%s is not watched any more: the configuration changed", a.Rule),
 				map[string]string{"rule": a.Rule})
 			continue
@@ -80,6 +84,10 @@ func (e *Engine) reopen(rec *incident.Incident) {
 	}
 	s.evidence = &collection{volatile: make(chan struct{}), complete: true}
 	close(s.evidence.volatile)
+	if e.fleet != nil {
+		e.retell(s, func(incident.AlertKey) (uint64, bool) { return 0, false })
+		e.fleet.Permits.Evidence(s.Evidence) // it may not have been handed over
+	}
 }
 
 // instant is the moment of a stamp on this boot's clock; what was before it counts as its start.
@@ -109,6 +117,9 @@ func (e *Engine) resume(ctx context.Context) {
 		case incident.Unknown:
 			e.handOver(s, fmt.Sprintf("whether %s ran to its end on %s is unknown: %s", a.Remedy, a.Target, a.Reason))
 		}
+	}
+	if e.fleet != nil {
+		e.obey()
 	}
 	for _, s := range e.openStories() {
 		e.closeIfQuiet(s)
@@ -181,6 +192,9 @@ func (e *Engine) abandon(s *story, a incident.Attempt) {
 		e.log.Error("cannot journal that an attempt was given up", "attempt", a.ID, "error", err)
 	}
 	e.past.put(&a)
+	if e.fleet != nil {
+		e.fleet.Permits.Settle(a.ID, permit.Unknown, a.Reason)
+	}
 	e.handOver(s, a.Reason)
 }
 

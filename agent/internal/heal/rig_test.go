@@ -23,6 +23,7 @@ import (
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/agent/internal/observe"
 	"github.com/salveops/salve/agent/internal/observe/source"
+	"github.com/salveops/salve/agent/internal/session/linetest"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -35,6 +36,7 @@ type rig struct {
 	*machine
 	t       testing.TB
 	disk    *disk
+	node    *linetest.Server // nil: the host is alone
 	cfg     *config.Agent
 	p       *process          // the agent that runs
 	killAt  int               // the agent is killed at the point of this number, counted from 1; 0: at none
@@ -42,13 +44,16 @@ type rig struct {
 	at      map[string]func() // what happens at a point, once
 	pointMu sync.Mutex
 
-	sampled map[string]*float64 // what sources tell each second: "probe.health.ok{checkout}"; nil is unknown
-	locked  atomic.Pointer[string]
-	slow    atomic.Int64 // how long diagnosis takes
-	lost    clock.Stamp  // when the journal was lost
-	pages   []string     // "trigger web" or "resolve web", with step
-	deaf    map[string]bool
-	pageMu  sync.Mutex
+	sampled  map[string]*float64 // what sources tell each second: "probe.health.ok{checkout}"; nil is unknown
+	locked   atomic.Pointer[string]
+	slow     atomic.Int64            // how long diagnosis takes
+	lost     clock.Stamp             // when the journal was lost
+	backup   func(generation string) // of the node; nil: none was made
+	restored int
+	forced   bool     // a person settled permits there without knowing
+	pages    []string // "trigger web" or "resolve web", with step
+	deaf     map[string]bool
+	pageMu   sync.Mutex
 }
 
 // process is one life of the agent.
@@ -64,6 +69,7 @@ type process struct {
 	book      *source.Book
 	stop      context.CancelFunc
 	done      chan struct{}
+	lines     sync.WaitGroup
 }
 
 // heals runs a test in a bubble with a host of these units.
@@ -83,9 +89,17 @@ func newRig(t testing.TB, conf string) *rig {
 	none := ""
 	r.locked.Store(&none)
 	r.disk = newDisk(r.clock)
-	r.cfg = load(t, conf)
+	r.withNode(conf)
 	r.Start()
 	return r
+}
+
+// withNode takes a configuration, and brings up the node that it names.
+func (r *rig) withNode(conf string) {
+	r.t.Helper()
+	if r.cfg = load(r.t, conf); r.cfg.Controller != nil {
+		r.node = linetest.New(r.t)
+	}
 }
 
 // load reads a configuration through the real loader.
@@ -123,16 +137,17 @@ func (r *rig) Start() {
 	if testing.Verbose() && os.Getenv("SALVE_TEST_LOG") != "" {
 		p.log = hclog.New(&hclog.LoggerOptions{Output: writer{r}, Level: hclog.Debug})
 	}
-	p.disk = &memory{disk: r.disk, p: p}
+	p.disk = &memory{disk: r.disk, p: p, wake: make(chan struct{}, 1), opened: uint64(len(r.disk.told))}
 	r.p = p
 	acts := newHands(r.machine, p, r.cfg.Allow)
 	r.mu.Lock()
 	r.listen = p.hear
 	r.mu.Unlock()
 	settled := acts.Settle()
+	line, controller := p.newLine()
 	e, err := New(Options{Config: r.cfg, Clock: r.clock, Log: p.log, Units: r.machine, UnitEvents: p.events,
 		Samples: p.batches, Act: acts, Journal: p.disk, Page: p, Diagnose: p, Packages: p, Observe: p,
-		Settled: settled, BudgetUnknown: r.lost, Step: func(step string) { p.point("step " + step) }})
+		Controller: controller, Settled: settled, BudgetUnknown: r.lost, Step: func(step string) { p.point("step " + step) }})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -145,6 +160,13 @@ func (r *rig) Start() {
 			r.t.Errorf("engine: %v", err)
 		}
 	}()
+	if line != nil {
+		p.lines.Go(func() {
+			if err := line.Run(ctx); err != nil {
+				r.t.Errorf("session: %v", err)
+			}
+		})
+	}
 	go p.sample(ctx)
 	synctest.Wait()
 }
@@ -173,6 +195,7 @@ func (r *rig) Kill() {
 func (r *rig) Stop() {
 	r.p.stop()
 	<-r.p.done
+	r.p.lines.Wait()
 	synctest.Wait()
 }
 

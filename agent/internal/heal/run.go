@@ -20,8 +20,8 @@ import (
 // run is one attempt from its decision to its end. Its goroutine does what takes time, the engine's
 // goroutine owns the fields and judges.
 //
-//	prepare ─► confirm ─► intent, act ─► verify ─► journal outcome ─► undo if it did not help ─► finished
-//	   └──────────┴─► refused
+//	prepare ─► permit ─► confirm ─► intent, gate, act ─► verify ─► journal outcome ─► undo if it did not help ─► finished
+//	   └──────────┴─────────┴────────────┴─► refused                                     the permit is settled ◄──┘
 type run struct {
 	story   *story
 	patient *patient // nil: asked for by a person without an alert
@@ -29,6 +29,8 @@ type run struct {
 	attempt *incident.Attempt // as far as the engine knows it
 	request act.Request
 	dead    bool // the target has no main process: nothing delays its start
+
+	cut context.CancelFunc // ends the action at its next safe end; nil while none runs
 
 	judge  *healing.Judge // from Acted on
 	truth  func(clock.Instant) expr.Truth
@@ -123,11 +125,18 @@ func (e *Engine) act(ctx context.Context, r *run) (*incident.Attempt, error) {
 	if !r.dead {
 		r.story.evidence.await(ctx)
 	}
+	l, err := e.seek(ctx, r, plan)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cut := context.WithCancel(ctx)
+	defer cut()
 	var again healing.Decision
 	if err := e.call(ctx, func() {
 		if again = e.confirm(r); again.Verdict == healing.Act {
-			e.note(r.story, incident.EvIntent, fmt.Sprintf("%s begins: %s", r.remedy.Name, plan.Text),
-				map[string]string{"attempt": r.attempt.ID, "disruptive": strconv.FormatBool(plan.Disruptive)})
+			if r.cut = cut; l == nil {
+				e.intend(r, plan, l)
+			}
 		}
 	}); err != nil {
 		return nil, err
@@ -135,12 +144,34 @@ func (e *Engine) act(ctx context.Context, r *run) (*incident.Attempt, error) {
 	if again.Verdict != healing.Act {
 		return nil, errNoLonger{again.Reason}
 	}
+	if l != nil {
+		if plan, err = e.admitted(ctx, r, l, plan); err != nil {
+			return nil, err
+		}
+		if err := e.call(ctx, func() { e.intend(r, plan, l) }); err != nil {
+			return nil, err
+		}
+	}
 	e.o.Step("act")
 	done, err := e.o.Act.Run(ctx, plan)
 	if err != nil {
 		return nil, err
 	}
 	return &done, nil
+}
+
+// intend notes that the attempt is about to begin, and whose leave it has.
+func (e *Engine) intend(r *run, plan act.Plan, l *leave) {
+	fields := map[string]string{"attempt": r.attempt.ID, "disruptive": strconv.FormatBool(plan.Disruptive)}
+	switch {
+	case l == nil:
+	case l.alone:
+		e.note(r.story, incident.EvPermit, fmt.Sprintf(
+			"%s runs without being permitted: the controller cannot be reached, and this host may act alone", r.remedy.Name), fields)
+	default:
+		e.noteHere(r.story, incident.EvPermit, fmt.Sprintf("the controller permits %s", r.remedy.Name), fields)
+	}
+	e.note(r.story, incident.EvIntent, fmt.Sprintf("%s begins: %s", r.remedy.Name, plan.Text), fields)
 }
 
 // conclude waits for the verdict, writes it down, and takes back what did not help.
@@ -179,8 +210,13 @@ func (e *Engine) refuse(r *run, err error) {
 	r.story.Attempts = slices.DeleteFunc(r.story.Attempts, func(id string) bool { return id == a.ID })
 	var refusal *act.Refusal
 	var changed errNoLonger
+	if no := refusalOf(err); no != nil && r.patient != nil { // the decision that follows says so
+		e.deny(r, no)
+		e.finish(r)
+		return
+	}
 	switch {
-	case errors.As(err, &changed):
+	case errors.As(err, &changed), refusalOf(err) != nil, errors.Is(err, context.Canceled):
 	case errors.As(err, &refusal):
 		if r.patient != nil && !refusal.Temporary {
 			r.patient.refuse(r.remedy.Name, refusal)
@@ -213,6 +249,7 @@ func (e *Engine) putOff(r *run, why string) {
 // acted takes over the result of the action and begins to verify it.
 func (e *Engine) acted(r *run, done *incident.Attempt) {
 	a := *done
+	r.cut = nil
 	e.past.put(&a)
 	r.attempt = &a
 	text := fmt.Sprintf("%s on %s took %s", r.remedy.Name, a.Target, a.Intended.Age(a.Acted).Round(100*time.Microsecond))
@@ -229,15 +266,16 @@ func (e *Engine) outcome(r *run, a incident.Attempt) {
 	e.past.put(&a)
 	r.attempt = &a
 	e.stats.attempt(a)
-	e.note(r.story, incident.EvVerify, fmt.Sprintf("%s: %s: %s", r.remedy.Name, a.Outcome, a.Reason),
-		map[string]string{"attempt": a.ID, "outcome": string(a.Outcome)})
+	e.noteWith(r.story, incident.EvVerify, fmt.Sprintf("%s: %s: %s", r.remedy.Name, a.Outcome, a.Reason),
+		map[string]string{"attempt": a.ID, "outcome": string(a.Outcome)}, tellOutcome(&a))
 }
 
 // finish frees the incident for the next decision. Alerts whose recovery was just proved end now, so
 // that the next fault fires anew.
 func (e *Engine) finish(r *run) {
-	r.story.run = nil
+	r.story.run, r.cut = nil, nil
 	close(r.ended)
+	e.settle(r)
 	switch a := e.residue(r.story); {
 	case a != nil:
 		e.handOver(r.story, fmt.Sprintf("what %s left behind on %s is unknown: %s", a.Remedy, a.Target, a.Reason))
@@ -248,17 +286,21 @@ func (e *Engine) finish(r *run) {
 	if r.attempt.Outcome == incident.Verified {
 		now := e.o.Clock.Now()
 		for _, p := range r.story.ordered() {
-			e.rules.Settle(p.live, now, func(ev rule.Event) { e.discharge(ev) })
+			e.rules.Settle(p.live, now, func(ev rule.Event) { e.discharge(ev, true) })
 		}
 	}
 	for _, p := range r.story.patients {
 		if r.attempt.Phase != incident.Refused {
-			p.said, p.unable, p.wait = "", "", 0
+			p.said, p.unable, p.noLeave, p.wait = "", "", "", 0
 		}
 		if p.due == 0 {
 			p.due = e.o.Clock.Now().Boot
 		}
 	}
 	e.wakeAt(e.o.Clock.Now().Boot)
+	if r.story.ending && r.story.State != incident.Resolved {
+		e.endBy(r.story)
+		return
+	}
 	e.closeIfQuiet(r.story)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/rule"
+	"github.com/salveops/salve/proto/logpb"
 )
 
 // story is an open incident with what is alive of it.
@@ -21,6 +22,7 @@ type story struct {
 	patients map[patientID]*patient // alerts that fire
 	run      *run                   // the attempt under way; one at a time in one incident
 	begun    int                    // number of the newest attempt; those that were refused count, too
+	ending   bool                   // a person ended it; what is under way comes to its end first
 	evidence *collection            // diagnosis
 }
 
@@ -35,6 +37,8 @@ type patient struct {
 	due     time.Duration     // when to decide again at the latest; 0: when a fact changes
 	said    string            // the last decision's reason, so that a standing one is recorded once
 	refused map[string]string // remedies that the precheck refused, with the reason
+	denied  map[string]denial // remedies that the controller gave no leave for
+	noLeave string            // the last decision because of that, so that it is recorded once
 	unable  string            // why the last attempt could not begin, so that it is recorded once
 	wait    time.Duration     // between the last two attempts that could not begin
 	would   string            // observe: the remedy that would have run
@@ -74,24 +78,24 @@ func (e *Engine) admit(ev rule.Event) (*story, *patient) {
 	}
 	at := clock.At(e.o.Clock, ev.At)
 	record := incident.Alert{
-		Key:  incident.AlertKey{Host: e.o.Journal.Host(), Stream: e.o.Journal.Stream(), N: e.o.Journal.NextEvent()},
 		Rule: a.Rule.Name, Service: serviceName(a), Instance: a.Instance, Severity: string(a.Rule.Severity),
 		Condition: a.Rule.When.Text(), Values: values(ev.Readings), Fired: at, Blind: a.Blind,
 		Began: e.began(ev),
 	}
-	p := &patient{live: a, key: record.Key, fired: at}
 	s := e.services[record.Service]
+	record.Key = e.keyFor(&record, a.Rule, s)
+	p := &patient{live: a, key: record.Key, fired: at}
 	text := fmt.Sprintf("%s fires for %s: %s", a.Rule.Name, subject(a), reads(record.Values, record.Condition))
 	if a.Blind {
 		text = fmt.Sprintf("%s cannot be known for %s: %s", a.Rule.Name, subject(a), reads(record.Values, record.Condition))
 	}
 	if s == nil {
-		s = e.openStory(incident.New("", record, fmt.Sprintf("%s on %s", a.Rule.Name, subject(a))))
+		s = e.openStory(incident.New(e.generation(), record, fmt.Sprintf("%s on %s", a.Rule.Name, subject(a))))
 	} else if err := s.Join(record); err != nil {
 		e.log.Error("cannot join alert to incident", "rule", record.Rule, "error", err)
 	}
 	s.patients[idOf(a)] = p
-	e.note(s, incident.EvAlert, text, map[string]string{"rule": record.Rule, "instance": record.Instance,
+	e.noteHere(s, incident.EvAlert, text, map[string]string{"rule": record.Rule, "instance": record.Instance,
 		"severity": record.Severity})
 	return s, p
 }
@@ -145,13 +149,30 @@ func reads(vs []incident.Value, condition string) string {
 	return fmt.Sprintf("%s (%s)", condition, strings.Join(parts, ", "))
 }
 
-// note appends to the timeline, tells those who watch, and journals the incident.
+// note appends to the timeline, tells those who watch and the controller, and journals the incident.
 func (e *Engine) note(s *story, typ incident.EventType, text string, fields map[string]string) {
+	e.noteWith(s, typ, text, fields, nil)
+}
+
+// noteWith is note for a line with which the controller gets more than the line.
+func (e *Engine) noteWith(
+	s *story, typ incident.EventType, text string, fields map[string]string, with func(*logpb.Story),
+) {
 	ev := incident.Event{At: e.stamp(), Type: typ, Text: text, Fields: fields}
+	e.tellLine(s, ev, with)
+	e.enter(s, ev)
+}
+
+// noteHere is note for what the controller knows already, in its own words.
+func (e *Engine) noteHere(s *story, typ incident.EventType, text string, fields map[string]string) {
+	e.enter(s, incident.Event{At: e.stamp(), Type: typ, Text: text, Fields: fields})
+}
+
+func (e *Engine) enter(s *story, ev incident.Event) {
 	s.Append(ev)
 	e.save(s) // first, so that who is told can ask for the story and finds it in it
 	e.watchers.publish(local.Event{Event: ev, Incident: s.ID, Service: s.Service, Opened: s.Opened})
-	e.log.Info("incident", "id", s.ID[:8], "service", s.Service, "event", string(typ), "text", text)
+	e.log.Info("incident", "id", s.ID[:8], "service", s.Service, "event", string(ev.Type), "text", ev.Text)
 }
 
 // save journals the incident as it is. A journal that takes nothing is told by Healthy.
@@ -161,8 +182,8 @@ func (e *Engine) save(s *story) {
 	}
 }
 
-// discharge takes a resolved alert out of its incident.
-func (e *Engine) discharge(ev rule.Event) {
+// discharge takes a resolved alert out of its incident. verified: a remedy was just seen to have helped.
+func (e *Engine) discharge(ev rule.Event, verified bool) {
 	s := e.services[serviceName(ev.Alert)]
 	if s == nil {
 		return
@@ -175,7 +196,8 @@ func (e *Engine) discharge(ev rule.Event) {
 	if err := s.Clear(p.key, clock.At(e.o.Clock, ev.At)); err != nil {
 		e.log.Error("cannot clear alert", "rule", ev.Alert.Rule.Name, "error", err)
 	}
-	e.note(s, incident.EvAlert, fmt.Sprintf("%s no longer fires for %s", ev.Alert.Rule.Name, subject(ev.Alert)),
+	e.tellEnd(p.key, verified)
+	e.noteHere(s, incident.EvAlert, fmt.Sprintf("%s no longer fires for %s", ev.Alert.Rule.Name, subject(ev.Alert)),
 		map[string]string{"rule": ev.Alert.Rule.Name, "instance": ev.Alert.Instance, "resolved": "true"})
 	e.closeIfQuiet(s)
 }
@@ -193,10 +215,15 @@ func (e *Engine) closeIfQuiet(s *story) {
 		e.log.Error("cannot resolve incident", "id", s.ID, "error", err)
 		return
 	}
+	e.bury(s, incident.EvEnd, "resolved: "+how)
+}
+
+// bury takes an incident that has ended out of what is alive. Whoever was told hears of it.
+func (e *Engine) bury(s *story, typ incident.EventType, text string) {
 	if bye := s.Farewell(); bye != nil {
 		e.o.Page.Send(*s.Incident, *bye)
 	}
-	e.note(s, incident.EvEnd, "resolved: "+how, nil)
+	e.note(s, typ, text, nil)
 	delete(e.stories, s.ID)
 	delete(e.services, s.Service)
 	e.unmute(s.Service)
@@ -244,9 +271,9 @@ func (e *Engine) ending(s *story) string {
 	return "it cleared by itself"
 }
 
-// autonomy is the stricter of the host's and the service's.
+// autonomy is the strictest of the host's, the service's and the controller's.
 func (e *Engine) autonomy(s *config.Service) config.Autonomy {
-	if e.cfg.Autonomy == config.Observe || s != nil && s.Autonomy == config.Observe {
+	if e.cfg.Autonomy == config.Observe || s != nil && (s.Autonomy == config.Observe || e.fleet.observes(s.Name)) {
 		return config.Observe
 	}
 	return config.Full

@@ -110,6 +110,7 @@ func (e *Engine) unitChanged(ctx context.Context, ev systemd.Event) {
 		if ev.Unit.Active == "active" {
 			e.kick(name)
 		}
+		e.report()
 	}
 	e.reconsider(ctx, name) // also when only its file changed: what was refused because of that may run now
 }
@@ -176,6 +177,7 @@ func (e *Engine) onSamples(ctx context.Context, b *source.Batch) {
 	}
 	b.Release()
 	e.step(now)
+	e.report()
 }
 
 // adopt finds or opens the series of a handle that is seen for the first time.
@@ -206,8 +208,11 @@ func (e *Engine) tick(ctx context.Context) {
 		e.revive(ctx)
 		return
 	}
+	e.report()
 	e.rules.Tick(now, func(a rule.Event) { e.onAlert(ctx, a) })
 	e.step(now)
+	e.overruns()
+	e.clearDoubts()
 	e.judgeDue(ctx)
 	e.remind()
 	e.past.forget(e.stamp())

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/proto/logpb"
 )
 
@@ -27,6 +28,7 @@ type Outbox struct {
 	mu      sync.Mutex
 	stream  string
 	next    uint64          // number of the next event
+	opened  uint64          // number of the last event that an earlier process left
 	durable uint64          // events up to this one are on disk
 	gone    uint64          // events up to this one are no longer kept
 	acked   uint64          // the controller has every event up to this one
@@ -86,7 +88,7 @@ func (o *Outbox) load() error {
 	}
 	// What was acknowledged may be more than the disk has: it had taken nothing when the agent died.
 	o.durable = max(last, m.Gone, m.Acked)
-	o.next = o.durable + 1
+	o.next, o.opened = o.durable+1, o.durable
 	return nil
 }
 
@@ -131,6 +133,15 @@ func (o *Outbox) Last() uint64 {
 	return o.next - 1
 }
 
+// Opened is the number of the last event that an earlier process left, 0: none did. That is what a controller must
+// be told first: an earlier process may have told it more than the disk took, and what this one has given the
+// same numbers since is something else.
+func (o *Outbox) Opened() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.opened
+}
+
 // Unacknowledged is how many events the controller does not have.
 func (o *Outbox) Unacknowledged() uint64 {
 	o.mu.Lock()
@@ -141,20 +152,33 @@ func (o *Outbox) Unacknowledged() uint64 {
 // Wake is sent to when there is something new to read.
 func (o *Outbox) Wake() <-chan struct{} { return o.wake }
 
-// Add gives the event the next number and returns it; a firing's is its alert's number for ever. It reaches
-// the disk together with the incident that is journaled next, so that neither is there without the other,
-// or with Commit. It does not wait. The event belongs to the outbox from then on.
+// Add gives the event the next number. It reaches the disk together with the incident that is journaled next, so
+// that neither is there without the other, or with Commit. It does not wait. The event belongs to the outbox from
+// then on.
 func (o *Outbox) Add(ev *logpb.Event) uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if r := ev.GetResolved(); r != nil {
+		o.rename(r.GetKey())
+	}
+	return o.add(ev)
+}
+
+// AddAlert is Add for an alert, which is known for ever by the stream and the number that it gets.
+func (o *Outbox) AddAlert(with func(k incident.AlertKey) *logpb.Alert) incident.AlertKey {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	k := incident.AlertKey{Host: o.j.host, Stream: o.stream, N: o.next}
+	a := with(k)
+	a.Key = &logpb.AlertKey{Host: k.Host, Stream: k.Stream, N: k.N}
+	o.add(&logpb.Event{What: &logpb.Event_Fired{Fired: a}})
+	return k
+}
+
+// add takes an event. The caller holds mu.
+func (o *Outbox) add(ev *logpb.Event) uint64 {
 	ev.N = o.next
 	o.next++
-	switch what := ev.GetWhat().(type) {
-	case *logpb.Event_Fired:
-		what.Fired.Key = &logpb.AlertKey{Host: o.j.host, Stream: o.stream, N: ev.GetN()}
-	case *logpb.Event_Resolved:
-		o.rename(what.Resolved.GetKey())
-	}
 	sanitize(ev.ProtoReflect())
 	bound(ev)
 	o.waiting, o.tail = append(o.waiting, ev), append(o.tail, ev)

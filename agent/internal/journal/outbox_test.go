@@ -16,18 +16,29 @@ import (
 	"github.com/salveops/salve/proto/logpb"
 )
 
-func outbox(t testing.TB, j *Journal) *Outbox {
+// box is an outbox to which tests say what fires.
+type box struct{ *Outbox }
+
+func outbox(t testing.TB, j *Journal) *box {
 	t.Helper()
 	o, err := j.Outbox()
 	must(t, err)
-	return o
+	return &box{o}
+}
+
+// Add gives alerts their key.
+func (b *box) Add(ev *logpb.Event) uint64 {
+	if a := ev.GetFired(); a != nil {
+		return b.AddAlert(func(incident.AlertKey) *logpb.Alert { return a }).N
+	}
+	return b.Outbox.Add(ev)
 }
 
 func fires(rule string) *logpb.Event {
 	return &logpb.Event{What: &logpb.Event_Fired{Fired: &logpb.Alert{Rule: rule}}}
 }
 
-func ends(o *Outbox, n uint64) *logpb.Event {
+func ends(o *box, n uint64) *logpb.Event {
 	return &logpb.Event{What: &logpb.Event_Resolved{Resolved: &logpb.AlertEnd{
 		Key: &logpb.AlertKey{Host: o.j.Host(), Stream: o.Stream(), N: n},
 	}}}
@@ -38,7 +49,7 @@ func line(text string) *logpb.Event {
 }
 
 // told are the events after a number, one a word: "1:fires", "2:ends 1", "3:text", "4:" for one that says nothing.
-func told(t testing.TB, o *Outbox, after uint64) string {
+func told(t testing.TB, o *box, after uint64) string {
 	t.Helper()
 	events, err := o.Read(t.Context(), after, 1000)
 	must(t, err)
@@ -67,7 +78,7 @@ func told(t testing.TB, o *Outbox, after uint64) string {
 	return strings.Join(out, ", ")
 }
 
-func wantTold(t testing.TB, o *Outbox, after uint64, want string) {
+func wantTold(t testing.TB, o *box, after uint64, want string) {
 	t.Helper()
 	if got := told(t, o, after); got != want {
 		t.Errorf("after %d it tells %q, want %q", after, got, want)

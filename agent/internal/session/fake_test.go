@@ -32,6 +32,7 @@ func (nothing) Get(string, any) (bool, error)                             { retu
 func (nothing) Each(func(string, func(any) error) error) error            { return nil }
 func (n *nothing) Stream() string                                         { return n.stream }
 func (nothing) Last() uint64                                              { return 3 }
+func (nothing) Opened() uint64                                            { return 3 }
 func (nothing) Unacknowledged() uint64                                    { return 0 }
 func (nothing) Wake() <-chan struct{}                                     { return nil }
 func (nothing) Read(context.Context, uint64, int) ([]*logpb.Event, error) { return nil, nil }

@@ -58,6 +58,9 @@ func (s *Session) hello(r permit.Record) *logpb.Hello {
 		Nonce: r.Nonce, Stream: s.o.Outbox.Stream(), LastEvent: s.o.Outbox.Last(), Generation: r.Generation,
 		Index: r.Index, Version: s.o.Version,
 	}
+	if !s.met { // what this process has added is known to nobody, and must not hide what an earlier one lost
+		h.LastEvent = s.o.Outbox.Opened()
+	}
 	for i, name := range slices.Sorted(maps.Keys(s.o.Labels)) {
 		if i == mostLabels {
 			break
@@ -104,6 +107,7 @@ func (s *Session) goOn(w *logpb.Welcome) error {
 		return fmt.Errorf("%w: it has %d events of this host, which has %d", errStrange, w.GetMark(), s.o.Outbox.Last())
 	}
 	s.o.Outbox.Ack(w.GetStream(), w.GetMark())
+	s.met = true
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/salveops/salve/agent/internal/session"
 	"github.com/salveops/salve/agent/internal/session/linetest"
 	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/permit"
 	"github.com/salveops/salve/pkg/transport"
 	"github.com/salveops/salve/proto/logpb"
@@ -55,7 +56,7 @@ func TestOverGRPC(t *testing.T) {
 
 	text := strings.Repeat("x", 150_000)
 	refs := s.Evidence(evidenceOf("a long one", text))
-	outbox.Add(&logpb.Event{What: &logpb.Event_Fired{Fired: &logpb.Alert{Rule: "down"}}})
+	outbox.AddAlert(func(incident.AlertKey) *logpb.Alert { return &logpb.Alert{Rule: "down"} })
 	if err := outbox.Commit(); err != nil {
 		t.Fatal(err)
 	}

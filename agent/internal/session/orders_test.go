@@ -43,12 +43,17 @@ func TestOrders(t *testing.T) {
 		if got := r.pausesHeld(); got != "service:web" {
 			t.Errorf("paused is %q", got)
 		}
+		known := r.Session.Orders().Known[id]
 		r.Down(true)
 		r.Resume(id)
+		r.pass(time.Minute)
 		r.restart()
 		synctest.Wait()
 		if got := r.Session.Orders().GetPauses(); len(got) != 1 || got[0].GetScope() != "service:web" {
 			t.Errorf("the next process knows of %v", got)
+		}
+		if got := r.Session.Orders().Known[id]; got.IsZero() || got.Boot != known.Boot {
+			t.Errorf("it knows of the pause since %v, not since %v", got, known)
 		}
 		r.Down(false)
 		r.connected()

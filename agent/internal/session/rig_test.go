@@ -20,7 +20,6 @@ import (
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/permit"
-	"github.com/salveops/salve/proto/agentpb"
 	"github.com/salveops/salve/proto/logpb"
 )
 
@@ -54,8 +53,8 @@ type rig struct {
 	attempt int
 
 	mu     sync.Mutex
-	orders []*agentpb.Standing // as they came to hold
-	deny   error               // nobody can follow them
+	orders []session.Orders // as they came to hold
+	deny   error            // nobody can follow them
 	moved  []string
 }
 
@@ -137,7 +136,7 @@ func (r *rig) restart() {
 }
 
 // follow is the engine that takes over standing orders.
-func (r *rig) follow(_ context.Context, o *agentpb.Standing) error {
+func (r *rig) follow(_ context.Context, o session.Orders) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.deny != nil {
@@ -251,7 +250,9 @@ func (r *rig) wantLog(want ...string) {
 // fires puts an alert into the outbox.
 func (r *rig) fires(rule string) uint64 {
 	r.t.Helper()
-	n := r.outbox.Add(&logpb.Event{What: &logpb.Event_Fired{Fired: &logpb.Alert{Rule: rule, Service: "web", Local: "l-" + rule}}})
+	n := r.outbox.AddAlert(func(incident.AlertKey) *logpb.Alert {
+		return &logpb.Alert{Rule: rule, Service: "web", Local: "l-" + rule}
+	}).N
 	if err := r.outbox.Commit(); err != nil {
 		r.t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ type Store interface {
 type Outbox interface {
 	Stream() string
 	Last() uint64
+	Opened() uint64
 	Unacknowledged() uint64
 	Wake() <-chan struct{}
 	Read(ctx context.Context, after uint64, most int) ([]*logpb.Event, error)
@@ -81,7 +82,7 @@ type Options struct {
 	Past []permit.Restored
 
 	// Orders takes over standing orders that are on disk, and returns when they hold. nil: nobody follows them.
-	Orders func(ctx context.Context, o *agentpb.Standing) error
+	Orders func(ctx context.Context, o Orders) error
 	// Moved says that the event stream was replaced, with the new numbers of alerts by their old ones. nil: nobody
 	// remembers numbers.
 	Moved func(from string, numbers map[uint64]uint64)
@@ -109,7 +110,7 @@ func (o *Options) validate() error {
 		o.Jitter = rand.Float64
 	}
 	if o.Orders == nil {
-		o.Orders = func(context.Context, *agentpb.Standing) error { return nil }
+		o.Orders = func(context.Context, Orders) error { return nil }
 	}
 	if o.Moved == nil {
 		o.Moved = func(string, map[uint64]uint64) {}
@@ -134,10 +135,11 @@ type Session struct {
 
 	mu       sync.Mutex
 	book     *permit.Book
+	met      bool                  // this process has been welcomed
 	recorded bool                  // the record of the session is on disk; before that no permit counts
 	waiting  map[string]chan error // attempts that wait for their permit
 	reports  []*logpb.ServiceReport
-	orders   *agentpb.Standing // that hold; nil: there never were any
+	orders   Orders // that hold
 	status   status
 }
 
@@ -238,11 +240,11 @@ type State struct {
 
 // State says how the line is.
 func (s *Session) State() State {
-	now := s.now()
+	now, unsent := s.now(), s.o.Outbox.Unacknowledged()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := State{Address: s.status.address, Failed: s.status.failed, Since: now - s.status.since,
-		Generation: s.book.Record().Generation, Silent: s.book.Silent(now), Unsent: s.o.Outbox.Unacknowledged(),
+		Generation: s.book.Record().Generation, Silent: s.book.Silent(now), Unsent: unsent,
 		Permits: s.book.Open()}
 	st.Epoch, st.Live = s.book.Live()
 	return st

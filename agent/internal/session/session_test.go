@@ -314,6 +314,31 @@ func TestJournalGoesBack(t *testing.T) {
 	})
 }
 
+// The answer that names another stream is lost: the next one names the same, and no number is used twice.
+func TestJournalGoesBackAndTheAnswerIsLost(t *testing.T) {
+	online(t, func(r *rig) {
+		r.fires("one")
+		synctest.Wait()
+		r.kill()
+		copied := copyOf(t, r.dir)
+		r.start()
+		r.connected()
+		r.fires("two")
+		synctest.Wait()
+		r.kill()
+		r.dir = copied
+		r.Mute(true)
+		r.start()
+		r.fires("three")
+		r.until("two hellos", time.Minute, func() bool { return r.Hellos() >= 4 })
+		r.Mute(false)
+		r.connected()
+		if got := r.told(); got != "one two three" {
+			t.Errorf("told: %s", got)
+		}
+	})
+}
+
 // one-way-link: pings arrive and answers do not. Then there is no line.
 func TestOneWayLink(t *testing.T) {
 	online(t, func(r *rig) {

@@ -64,6 +64,24 @@ func (s *Server) Pause(scope, by string, until int64) string {
 	return id
 }
 
+// SetFrom says since when, by log time, the pauses hold.
+func (s *Server) SetFrom(from int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pauses {
+		p.From = from
+	}
+	s.bind()
+}
+
+// Window adds a recurring pause.
+func (s *Server) Window(w *logpb.Window) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.windows = append(s.windows, w)
+	s.bind()
+}
+
 // Resume ends a pause; "" ends all.
 func (s *Server) Resume(id string) {
 	s.mu.Lock()

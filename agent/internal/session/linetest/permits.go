@@ -25,6 +25,9 @@ func (s *Server) request(st *stream, c *logpb.Request) {
 		s.say("grant %s %s", permit.TokenOf(g.GetToken()), c.GetRemedy())
 	}
 	answer := func() {
+		if !s.line[st] {
+			return // it was lost with the line
+		}
 		st.asked = false
 		st.send(&agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Answer{Answer: a}})
 	}

@@ -36,9 +36,8 @@ func (s *Server) hello(st *stream, c *logpb.Hello) {
 		st.end(turnedAway("quarantined", "another machine says that it is this host"))
 		return
 	}
-	again := h.nonce == c.GetNonce()
-	s.replay(h, c, !again && c.GetLastEpoch() < h.epoch)
-	if !again {
+	if again := h.nonce == c.GetNonce(); !again { // else it is the same hello, with the same answer
+		s.replay(h, c, c.GetLastEpoch() < h.epoch)
 		s.epochs = max(s.epochs, c.GetLastEpoch()) + 1
 		h.epoch, h.nonce, h.lastN, h.lastToken = s.epochs, c.GetNonce(), 0, permit.Token{}
 	}
