@@ -47,8 +47,10 @@ type Status struct {
 	// Rules that are evaluated.
 	Rules uint32 `protobuf:"varint,15,opt,name=rules,proto3" json:"rules,omitempty"`
 	// How long the last and the longest evaluation of all rules took.
-	TickLast      *durationpb.Duration `protobuf:"bytes,16,opt,name=tick_last,json=tickLast,proto3" json:"tick_last,omitempty"`
-	TickMax       *durationpb.Duration `protobuf:"bytes,17,opt,name=tick_max,json=tickMax,proto3" json:"tick_max,omitempty"`
+	TickLast *durationpb.Duration `protobuf:"bytes,16,opt,name=tick_last,json=tickLast,proto3" json:"tick_last,omitempty"`
+	TickMax  *durationpb.Duration `protobuf:"bytes,17,opt,name=tick_max,json=tickMax,proto3" json:"tick_max,omitempty"`
+	// The line to the controller; absent: the agent works alone.
+	Controller    *ControllerLine `protobuf:"bytes,18,opt,name=controller,proto3" json:"controller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -202,6 +204,146 @@ func (x *Status) GetTickMax() *durationpb.Duration {
 	return nil
 }
 
+func (x *Status) GetController() *ControllerLine {
+	if x != nil {
+		return x.Controller
+	}
+	return nil
+}
+
+// ControllerLine is the agent's line to the controller.
+type ControllerLine struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Addresses []string               `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Connected bool                   `protobuf:"varint,2,opt,name=connected,proto3" json:"connected,omitempty"`
+	// The node, while connected.
+	Address string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	// Why there is no session.
+	Problem string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	// How long it has been like that.
+	Since *durationpb.Duration `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	// Since the last round trip began.
+	Silent *durationpb.Duration `protobuf:"bytes,6,opt,name=silent,proto3" json:"silent,omitempty"`
+	Epoch  uint64               `protobuf:"varint,7,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// "": no controller was ever met.
+	Generation string `protobuf:"bytes,8,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Events that the controller does not have.
+	Unsent uint64 `protobuf:"varint,9,opt,name=unsent,proto3" json:"unsent,omitempty"`
+	// Permits that this host holds.
+	Permits uint32 `protobuf:"varint,10,opt,name=permits,proto3" json:"permits,omitempty"`
+	// The controller's pauses that bind this host, as far as it knows.
+	Pauses        []*Pause `protobuf:"bytes,11,rep,name=pauses,proto3" json:"pauses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControllerLine) Reset() {
+	*x = ControllerLine{}
+	mi := &file_localpb_record_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControllerLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControllerLine) ProtoMessage() {}
+
+func (x *ControllerLine) ProtoReflect() protoreflect.Message {
+	mi := &file_localpb_record_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControllerLine.ProtoReflect.Descriptor instead.
+func (*ControllerLine) Descriptor() ([]byte, []int) {
+	return file_localpb_record_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ControllerLine) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *ControllerLine) GetConnected() bool {
+	if x != nil {
+		return x.Connected
+	}
+	return false
+}
+
+func (x *ControllerLine) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ControllerLine) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *ControllerLine) GetSince() *durationpb.Duration {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ControllerLine) GetSilent() *durationpb.Duration {
+	if x != nil {
+		return x.Silent
+	}
+	return nil
+}
+
+func (x *ControllerLine) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ControllerLine) GetGeneration() string {
+	if x != nil {
+		return x.Generation
+	}
+	return ""
+}
+
+func (x *ControllerLine) GetUnsent() uint64 {
+	if x != nil {
+		return x.Unsent
+	}
+	return 0
+}
+
+func (x *ControllerLine) GetPermits() uint32 {
+	if x != nil {
+		return x.Permits
+	}
+	return 0
+}
+
+func (x *ControllerLine) GetPauses() []*Pause {
+	if x != nil {
+		return x.Pauses
+	}
+	return nil
+}
+
 // Configuration is what the agent runs with.
 type Configuration struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -217,7 +359,7 @@ type Configuration struct {
 
 func (x *Configuration) Reset() {
 	*x = Configuration{}
-	mi := &file_localpb_record_proto_msgTypes[1]
+	mi := &file_localpb_record_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -229,7 +371,7 @@ func (x *Configuration) String() string {
 func (*Configuration) ProtoMessage() {}
 
 func (x *Configuration) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[1]
+	mi := &file_localpb_record_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -242,7 +384,7 @@ func (x *Configuration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Configuration.ProtoReflect.Descriptor instead.
 func (*Configuration) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{1}
+	return file_localpb_record_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Configuration) GetFiles() []string {
@@ -298,7 +440,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_localpb_record_proto_msgTypes[2]
+	mi := &file_localpb_record_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -310,7 +452,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[2]
+	mi := &file_localpb_record_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -323,7 +465,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{2}
+	return file_localpb_record_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Service) GetName() string {
@@ -382,7 +524,7 @@ type UnitState struct {
 
 func (x *UnitState) Reset() {
 	*x = UnitState{}
-	mi := &file_localpb_record_proto_msgTypes[3]
+	mi := &file_localpb_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +536,7 @@ func (x *UnitState) String() string {
 func (*UnitState) ProtoMessage() {}
 
 func (x *UnitState) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[3]
+	mi := &file_localpb_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +549,7 @@ func (x *UnitState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnitState.ProtoReflect.Descriptor instead.
 func (*UnitState) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{3}
+	return file_localpb_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *UnitState) GetName() string {
@@ -447,7 +589,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_localpb_record_proto_msgTypes[4]
+	mi := &file_localpb_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -459,7 +601,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[4]
+	mi := &file_localpb_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -472,7 +614,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{4}
+	return file_localpb_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Source) GetName() string {
@@ -536,7 +678,7 @@ type Signal struct {
 
 func (x *Signal) Reset() {
 	*x = Signal{}
-	mi := &file_localpb_record_proto_msgTypes[5]
+	mi := &file_localpb_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -548,7 +690,7 @@ func (x *Signal) String() string {
 func (*Signal) ProtoMessage() {}
 
 func (x *Signal) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[5]
+	mi := &file_localpb_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -561,7 +703,7 @@ func (x *Signal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signal.ProtoReflect.Descriptor instead.
 func (*Signal) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{5}
+	return file_localpb_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Signal) GetName() string {
@@ -647,7 +789,7 @@ type Value struct {
 
 func (x *Value) Reset() {
 	*x = Value{}
-	mi := &file_localpb_record_proto_msgTypes[6]
+	mi := &file_localpb_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -659,7 +801,7 @@ func (x *Value) String() string {
 func (*Value) ProtoMessage() {}
 
 func (x *Value) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[6]
+	mi := &file_localpb_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -672,7 +814,7 @@ func (x *Value) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Value.ProtoReflect.Descriptor instead.
 func (*Value) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{6}
+	return file_localpb_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Value) GetSignal() string {
@@ -737,7 +879,7 @@ type Alert struct {
 
 func (x *Alert) Reset() {
 	*x = Alert{}
-	mi := &file_localpb_record_proto_msgTypes[7]
+	mi := &file_localpb_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +891,7 @@ func (x *Alert) String() string {
 func (*Alert) ProtoMessage() {}
 
 func (x *Alert) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[7]
+	mi := &file_localpb_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +904,7 @@ func (x *Alert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alert.ProtoReflect.Descriptor instead.
 func (*Alert) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{7}
+	return file_localpb_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Alert) GetRule() string {
@@ -896,7 +1038,7 @@ type IncidentSummary struct {
 
 func (x *IncidentSummary) Reset() {
 	*x = IncidentSummary{}
-	mi := &file_localpb_record_proto_msgTypes[8]
+	mi := &file_localpb_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1050,7 @@ func (x *IncidentSummary) String() string {
 func (*IncidentSummary) ProtoMessage() {}
 
 func (x *IncidentSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[8]
+	mi := &file_localpb_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1063,7 @@ func (x *IncidentSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncidentSummary.ProtoReflect.Descriptor instead.
 func (*IncidentSummary) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{8}
+	return file_localpb_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *IncidentSummary) GetId() string {
@@ -1056,7 +1198,7 @@ type Incident struct {
 
 func (x *Incident) Reset() {
 	*x = Incident{}
-	mi := &file_localpb_record_proto_msgTypes[9]
+	mi := &file_localpb_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1210,7 @@ func (x *Incident) String() string {
 func (*Incident) ProtoMessage() {}
 
 func (x *Incident) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[9]
+	mi := &file_localpb_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1223,7 @@ func (x *Incident) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Incident.ProtoReflect.Descriptor instead.
 func (*Incident) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{9}
+	return file_localpb_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Incident) GetSummary() *IncidentSummary {
@@ -1160,7 +1302,7 @@ type TimelineEvent struct {
 
 func (x *TimelineEvent) Reset() {
 	*x = TimelineEvent{}
-	mi := &file_localpb_record_proto_msgTypes[10]
+	mi := &file_localpb_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1314,7 @@ func (x *TimelineEvent) String() string {
 func (*TimelineEvent) ProtoMessage() {}
 
 func (x *TimelineEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[10]
+	mi := &file_localpb_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1327,7 @@ func (x *TimelineEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimelineEvent.ProtoReflect.Descriptor instead.
 func (*TimelineEvent) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{10}
+	return file_localpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TimelineEvent) GetAt() *timestamppb.Timestamp {
@@ -1273,7 +1415,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_localpb_record_proto_msgTypes[11]
+	mi := &file_localpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1427,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[11]
+	mi := &file_localpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1440,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{11}
+	return file_localpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Attempt) GetId() string {
@@ -1432,7 +1574,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_localpb_record_proto_msgTypes[12]
+	mi := &file_localpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1586,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[12]
+	mi := &file_localpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1599,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{12}
+	return file_localpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Evidence) GetTitle() string {
@@ -1499,7 +1641,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_localpb_record_proto_msgTypes[13]
+	mi := &file_localpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1653,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[13]
+	mi := &file_localpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1666,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{13}
+	return file_localpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Escalation) GetTo() string {
@@ -1586,7 +1728,7 @@ type Pause struct {
 
 func (x *Pause) Reset() {
 	*x = Pause{}
-	mi := &file_localpb_record_proto_msgTypes[14]
+	mi := &file_localpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1740,7 @@ func (x *Pause) String() string {
 func (*Pause) ProtoMessage() {}
 
 func (x *Pause) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[14]
+	mi := &file_localpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1753,7 @@ func (x *Pause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pause.ProtoReflect.Descriptor instead.
 func (*Pause) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{14}
+	return file_localpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Pause) GetId() string {
@@ -1671,7 +1813,7 @@ type RunResult struct {
 
 func (x *RunResult) Reset() {
 	*x = RunResult{}
-	mi := &file_localpb_record_proto_msgTypes[15]
+	mi := &file_localpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1683,7 +1825,7 @@ func (x *RunResult) String() string {
 func (*RunResult) ProtoMessage() {}
 
 func (x *RunResult) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[15]
+	mi := &file_localpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1696,7 +1838,7 @@ func (x *RunResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResult.ProtoReflect.Descriptor instead.
 func (*RunResult) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{15}
+	return file_localpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RunResult) GetAttempt() string {
@@ -1744,7 +1886,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_localpb_record_proto_msgTypes[16]
+	mi := &file_localpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1898,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[16]
+	mi := &file_localpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1911,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{16}
+	return file_localpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Finding) GetAbout() string {
@@ -1804,7 +1946,7 @@ var File_localpb_record_proto protoreflect.FileDescriptor
 
 const file_localpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x14localpb/record.proto\x12\x0esalve.local.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x06\n" +
+	"\x14localpb/record.proto\x12\x0esalve.local.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\a\n" +
 	"\x06Status\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x121\n" +
@@ -1823,13 +1965,31 @@ const file_localpb_record_proto_rawDesc = "" +
 	"\x0eremedies_limit\x18\x0e \x01(\rR\rremediesLimit\x12\x14\n" +
 	"\x05rules\x18\x0f \x01(\rR\x05rules\x126\n" +
 	"\ttick_last\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\btickLast\x124\n" +
-	"\btick_max\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\atickMax\x1a9\n" +
+	"\btick_max\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\atickMax\x12>\n" +
+	"\n" +
+	"controller\x18\x12 \x01(\v2\x1e.salve.local.v1.ControllerLineR\n" +
+	"controller\x1a9\n" +
 	"\vAlertsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\x1a<\n" +
 	"\x0eIncidentsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xa7\x01\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xfb\x02\n" +
+	"\x0eControllerLine\x12\x1c\n" +
+	"\taddresses\x18\x01 \x03(\tR\taddresses\x12\x1c\n" +
+	"\tconnected\x18\x02 \x01(\bR\tconnected\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x18\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\x12/\n" +
+	"\x05since\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x05since\x121\n" +
+	"\x06silent\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06silent\x12\x14\n" +
+	"\x05epoch\x18\a \x01(\x04R\x05epoch\x12\x1e\n" +
+	"\n" +
+	"generation\x18\b \x01(\tR\n" +
+	"generation\x12\x16\n" +
+	"\x06unsent\x18\t \x01(\x04R\x06unsent\x12\x18\n" +
+	"\apermits\x18\n" +
+	" \x01(\rR\apermits\x12-\n" +
+	"\x06pauses\x18\v \x03(\v2\x15.salve.local.v1.PauseR\x06pauses\"\xa7\x01\n" +
 	"\rConfiguration\x12\x14\n" +
 	"\x05files\x18\x01 \x03(\tR\x05files\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x122\n" +
@@ -1988,80 +2148,85 @@ func file_localpb_record_proto_rawDescGZIP() []byte {
 	return file_localpb_record_proto_rawDescData
 }
 
-var file_localpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_localpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_localpb_record_proto_goTypes = []any{
 	(*Status)(nil),                // 0: salve.local.v1.Status
-	(*Configuration)(nil),         // 1: salve.local.v1.Configuration
-	(*Service)(nil),               // 2: salve.local.v1.Service
-	(*UnitState)(nil),             // 3: salve.local.v1.UnitState
-	(*Source)(nil),                // 4: salve.local.v1.Source
-	(*Signal)(nil),                // 5: salve.local.v1.Signal
-	(*Value)(nil),                 // 6: salve.local.v1.Value
-	(*Alert)(nil),                 // 7: salve.local.v1.Alert
-	(*IncidentSummary)(nil),       // 8: salve.local.v1.IncidentSummary
-	(*Incident)(nil),              // 9: salve.local.v1.Incident
-	(*TimelineEvent)(nil),         // 10: salve.local.v1.TimelineEvent
-	(*Attempt)(nil),               // 11: salve.local.v1.Attempt
-	(*Evidence)(nil),              // 12: salve.local.v1.Evidence
-	(*Escalation)(nil),            // 13: salve.local.v1.Escalation
-	(*Pause)(nil),                 // 14: salve.local.v1.Pause
-	(*RunResult)(nil),             // 15: salve.local.v1.RunResult
-	(*Finding)(nil),               // 16: salve.local.v1.Finding
-	nil,                           // 17: salve.local.v1.Status.AlertsEntry
-	nil,                           // 18: salve.local.v1.Status.IncidentsEntry
-	nil,                           // 19: salve.local.v1.TimelineEvent.FieldsEntry
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*ControllerLine)(nil),        // 1: salve.local.v1.ControllerLine
+	(*Configuration)(nil),         // 2: salve.local.v1.Configuration
+	(*Service)(nil),               // 3: salve.local.v1.Service
+	(*UnitState)(nil),             // 4: salve.local.v1.UnitState
+	(*Source)(nil),                // 5: salve.local.v1.Source
+	(*Signal)(nil),                // 6: salve.local.v1.Signal
+	(*Value)(nil),                 // 7: salve.local.v1.Value
+	(*Alert)(nil),                 // 8: salve.local.v1.Alert
+	(*IncidentSummary)(nil),       // 9: salve.local.v1.IncidentSummary
+	(*Incident)(nil),              // 10: salve.local.v1.Incident
+	(*TimelineEvent)(nil),         // 11: salve.local.v1.TimelineEvent
+	(*Attempt)(nil),               // 12: salve.local.v1.Attempt
+	(*Evidence)(nil),              // 13: salve.local.v1.Evidence
+	(*Escalation)(nil),            // 14: salve.local.v1.Escalation
+	(*Pause)(nil),                 // 15: salve.local.v1.Pause
+	(*RunResult)(nil),             // 16: salve.local.v1.RunResult
+	(*Finding)(nil),               // 17: salve.local.v1.Finding
+	nil,                           // 18: salve.local.v1.Status.AlertsEntry
+	nil,                           // 19: salve.local.v1.Status.IncidentsEntry
+	nil,                           // 20: salve.local.v1.TimelineEvent.FieldsEntry
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
 }
 var file_localpb_record_proto_depIdxs = []int32{
-	20, // 0: salve.local.v1.Status.uptime:type_name -> google.protobuf.Duration
-	1,  // 1: salve.local.v1.Status.configuration:type_name -> salve.local.v1.Configuration
-	2,  // 2: salve.local.v1.Status.services:type_name -> salve.local.v1.Service
-	14, // 3: salve.local.v1.Status.pauses:type_name -> salve.local.v1.Pause
-	4,  // 4: salve.local.v1.Status.sources:type_name -> salve.local.v1.Source
-	17, // 5: salve.local.v1.Status.alerts:type_name -> salve.local.v1.Status.AlertsEntry
-	18, // 6: salve.local.v1.Status.incidents:type_name -> salve.local.v1.Status.IncidentsEntry
-	20, // 7: salve.local.v1.Status.tick_last:type_name -> google.protobuf.Duration
-	20, // 8: salve.local.v1.Status.tick_max:type_name -> google.protobuf.Duration
-	21, // 9: salve.local.v1.Configuration.loaded:type_name -> google.protobuf.Timestamp
-	3,  // 10: salve.local.v1.Service.units:type_name -> salve.local.v1.UnitState
-	20, // 11: salve.local.v1.Source.duration:type_name -> google.protobuf.Duration
-	20, // 12: salve.local.v1.Source.age:type_name -> google.protobuf.Duration
-	20, // 13: salve.local.v1.Signal.age:type_name -> google.protobuf.Duration
-	20, // 14: salve.local.v1.Signal.every:type_name -> google.protobuf.Duration
-	21, // 15: salve.local.v1.Alert.since:type_name -> google.protobuf.Timestamp
-	21, // 16: salve.local.v1.Alert.fired:type_name -> google.protobuf.Timestamp
-	21, // 17: salve.local.v1.Alert.resolved:type_name -> google.protobuf.Timestamp
-	6,  // 18: salve.local.v1.Alert.values:type_name -> salve.local.v1.Value
-	21, // 19: salve.local.v1.IncidentSummary.opened:type_name -> google.protobuf.Timestamp
-	21, // 20: salve.local.v1.IncidentSummary.ended:type_name -> google.protobuf.Timestamp
-	20, // 21: salve.local.v1.IncidentSummary.detect:type_name -> google.protobuf.Duration
-	20, // 22: salve.local.v1.IncidentSummary.act:type_name -> google.protobuf.Duration
-	20, // 23: salve.local.v1.IncidentSummary.verify:type_name -> google.protobuf.Duration
-	20, // 24: salve.local.v1.IncidentSummary.total:type_name -> google.protobuf.Duration
-	8,  // 25: salve.local.v1.Incident.summary:type_name -> salve.local.v1.IncidentSummary
-	7,  // 26: salve.local.v1.Incident.alerts:type_name -> salve.local.v1.Alert
-	10, // 27: salve.local.v1.Incident.timeline:type_name -> salve.local.v1.TimelineEvent
-	11, // 28: salve.local.v1.Incident.attempts:type_name -> salve.local.v1.Attempt
-	12, // 29: salve.local.v1.Incident.evidence:type_name -> salve.local.v1.Evidence
-	13, // 30: salve.local.v1.Incident.escalation:type_name -> salve.local.v1.Escalation
-	21, // 31: salve.local.v1.TimelineEvent.at:type_name -> google.protobuf.Timestamp
-	20, // 32: salve.local.v1.TimelineEvent.offset:type_name -> google.protobuf.Duration
-	19, // 33: salve.local.v1.TimelineEvent.fields:type_name -> salve.local.v1.TimelineEvent.FieldsEntry
-	21, // 34: salve.local.v1.Attempt.intended:type_name -> google.protobuf.Timestamp
-	20, // 35: salve.local.v1.Attempt.offset:type_name -> google.protobuf.Duration
-	20, // 36: salve.local.v1.Attempt.act:type_name -> google.protobuf.Duration
-	20, // 37: salve.local.v1.Attempt.verify:type_name -> google.protobuf.Duration
-	21, // 38: salve.local.v1.Evidence.at:type_name -> google.protobuf.Timestamp
-	21, // 39: salve.local.v1.Escalation.since:type_name -> google.protobuf.Timestamp
-	21, // 40: salve.local.v1.Escalation.due:type_name -> google.protobuf.Timestamp
-	21, // 41: salve.local.v1.Pause.from:type_name -> google.protobuf.Timestamp
-	21, // 42: salve.local.v1.Pause.until:type_name -> google.protobuf.Timestamp
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	21, // 0: salve.local.v1.Status.uptime:type_name -> google.protobuf.Duration
+	2,  // 1: salve.local.v1.Status.configuration:type_name -> salve.local.v1.Configuration
+	3,  // 2: salve.local.v1.Status.services:type_name -> salve.local.v1.Service
+	15, // 3: salve.local.v1.Status.pauses:type_name -> salve.local.v1.Pause
+	5,  // 4: salve.local.v1.Status.sources:type_name -> salve.local.v1.Source
+	18, // 5: salve.local.v1.Status.alerts:type_name -> salve.local.v1.Status.AlertsEntry
+	19, // 6: salve.local.v1.Status.incidents:type_name -> salve.local.v1.Status.IncidentsEntry
+	21, // 7: salve.local.v1.Status.tick_last:type_name -> google.protobuf.Duration
+	21, // 8: salve.local.v1.Status.tick_max:type_name -> google.protobuf.Duration
+	1,  // 9: salve.local.v1.Status.controller:type_name -> salve.local.v1.ControllerLine
+	21, // 10: salve.local.v1.ControllerLine.since:type_name -> google.protobuf.Duration
+	21, // 11: salve.local.v1.ControllerLine.silent:type_name -> google.protobuf.Duration
+	15, // 12: salve.local.v1.ControllerLine.pauses:type_name -> salve.local.v1.Pause
+	22, // 13: salve.local.v1.Configuration.loaded:type_name -> google.protobuf.Timestamp
+	4,  // 14: salve.local.v1.Service.units:type_name -> salve.local.v1.UnitState
+	21, // 15: salve.local.v1.Source.duration:type_name -> google.protobuf.Duration
+	21, // 16: salve.local.v1.Source.age:type_name -> google.protobuf.Duration
+	21, // 17: salve.local.v1.Signal.age:type_name -> google.protobuf.Duration
+	21, // 18: salve.local.v1.Signal.every:type_name -> google.protobuf.Duration
+	22, // 19: salve.local.v1.Alert.since:type_name -> google.protobuf.Timestamp
+	22, // 20: salve.local.v1.Alert.fired:type_name -> google.protobuf.Timestamp
+	22, // 21: salve.local.v1.Alert.resolved:type_name -> google.protobuf.Timestamp
+	7,  // 22: salve.local.v1.Alert.values:type_name -> salve.local.v1.Value
+	22, // 23: salve.local.v1.IncidentSummary.opened:type_name -> google.protobuf.Timestamp
+	22, // 24: salve.local.v1.IncidentSummary.ended:type_name -> google.protobuf.Timestamp
+	21, // 25: salve.local.v1.IncidentSummary.detect:type_name -> google.protobuf.Duration
+	21, // 26: salve.local.v1.IncidentSummary.act:type_name -> google.protobuf.Duration
+	21, // 27: salve.local.v1.IncidentSummary.verify:type_name -> google.protobuf.Duration
+	21, // 28: salve.local.v1.IncidentSummary.total:type_name -> google.protobuf.Duration
+	9,  // 29: salve.local.v1.Incident.summary:type_name -> salve.local.v1.IncidentSummary
+	8,  // 30: salve.local.v1.Incident.alerts:type_name -> salve.local.v1.Alert
+	11, // 31: salve.local.v1.Incident.timeline:type_name -> salve.local.v1.TimelineEvent
+	12, // 32: salve.local.v1.Incident.attempts:type_name -> salve.local.v1.Attempt
+	13, // 33: salve.local.v1.Incident.evidence:type_name -> salve.local.v1.Evidence
+	14, // 34: salve.local.v1.Incident.escalation:type_name -> salve.local.v1.Escalation
+	22, // 35: salve.local.v1.TimelineEvent.at:type_name -> google.protobuf.Timestamp
+	21, // 36: salve.local.v1.TimelineEvent.offset:type_name -> google.protobuf.Duration
+	20, // 37: salve.local.v1.TimelineEvent.fields:type_name -> salve.local.v1.TimelineEvent.FieldsEntry
+	22, // 38: salve.local.v1.Attempt.intended:type_name -> google.protobuf.Timestamp
+	21, // 39: salve.local.v1.Attempt.offset:type_name -> google.protobuf.Duration
+	21, // 40: salve.local.v1.Attempt.act:type_name -> google.protobuf.Duration
+	21, // 41: salve.local.v1.Attempt.verify:type_name -> google.protobuf.Duration
+	22, // 42: salve.local.v1.Evidence.at:type_name -> google.protobuf.Timestamp
+	22, // 43: salve.local.v1.Escalation.since:type_name -> google.protobuf.Timestamp
+	22, // 44: salve.local.v1.Escalation.due:type_name -> google.protobuf.Timestamp
+	22, // 45: salve.local.v1.Pause.from:type_name -> google.protobuf.Timestamp
+	22, // 46: salve.local.v1.Pause.until:type_name -> google.protobuf.Timestamp
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_localpb_record_proto_init() }
@@ -2075,7 +2240,7 @@ func file_localpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_localpb_record_proto_rawDesc), len(file_localpb_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
