@@ -34,6 +34,9 @@ type Agent struct {
 	attempts []*attempt
 	stalled  []func()
 	line     line
+	heard    bool   // standing orders came to this process
+	met      bool   // a controller has welcomed this process
+	opened   uint64 // events that an earlier process left
 }
 
 // line is what a session has, and loses.
@@ -50,7 +53,7 @@ type line struct {
 
 // Start begins a process on the machine, with what its journal has.
 func Start(m *Machine, nonce func() string) *Agent {
-	a := &Agent{m: m, nonce: nonce, started: m.Boottime()}
+	a := &Agent{m: m, nonce: nonce, started: m.Boottime(), opened: uint64(len(m.Disk.Events))}
 	var past []permit.Restored
 	for _, id := range sortedKeys(m.Disk.Intents) {
 		i := m.Disk.Intents[id]
@@ -75,6 +78,9 @@ func (a *Agent) Connect(send func(*agentpb.ConnectRequest)) {
 		Host: a.m.ID, Name: a.m.Name, Fingerprint: a.m.Fingerprint, BootId: a.m.BootID, LastEpoch: r.Epoch, Nonce: r.Nonce,
 		Stream: a.d().Stream, LastEvent: uint64(len(a.d().Events)), Generation: r.Generation, Index: r.Index,
 		Running: a.book.Send(a.m.Boottime()),
+	}
+	if !a.met { // what this process has added is known to nobody, and must not hide what an earlier one lost
+		h.LastEvent = a.opened
 	}
 	for _, s := range a.m.Services() {
 		h.Services = append(h.Services, &logpb.ServiceReport{Service: s, Serving: a.m.Serving(s)})
@@ -143,8 +149,12 @@ func (a *Agent) targets(w Want) []permit.Target {
 	return targets
 }
 
-// sole reports whether every target is a service whose only host this is, by orders that are on disk.
+// sole reports whether every target is a service whose only host this is, by orders that this process heard:
+// what a journal says may be an older copy's, from before the right was taken back.
 func (a *Agent) sole(targets []permit.Target) bool {
+	if !a.heard {
+		return false
+	}
 	for _, t := range targets {
 		right := slices.ContainsFunc(a.d().Standing.GetServices(), func(s *agentpb.ServiceOrder) bool {
 			return s.GetService() == t.Service && s.GetSole()
@@ -162,7 +172,8 @@ func (a *Agent) stop(t *attempt) string {
 		return "a job is under way"
 	}
 	for _, p := range a.d().Standing.GetPauses() {
-		if p.GetScope() == "all" || p.GetScope() == "host:"+a.m.ID || p.GetScope() == "service:"+t.Service {
+		of := slices.ContainsFunc(t.targets, func(x permit.Target) bool { return p.GetScope() == "service:"+x.Service })
+		if of || p.GetScope() == "all" || p.GetScope() == "host:"+a.m.ID {
 			return "paused: " + p.GetScope()
 		}
 	}
@@ -202,3 +213,6 @@ func (a *Agent) Open() int { return a.book.Open() }
 
 // Silent is how long ago the last round trip began.
 func (a *Agent) Silent() time.Duration { return a.book.Silent(a.m.Boottime()) }
+
+// Backlog is how many events the controller has not acknowledged, as far as this process knows.
+func (a *Agent) Backlog() int { return len(a.d().Events) - int(a.line.marked) }

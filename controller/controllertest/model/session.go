@@ -50,11 +50,11 @@ func (a *Agent) welcome(w *logpb.Welcome) Verdict {
 		return Leave
 	}
 	a.d().write(r)
-	a.m.Forgot = false
+	a.m.Forgot, a.met = false, true
 	if w.GetStream() != a.d().Stream {
 		a.d().begin(a.m.ID, w.GetStream())
 	}
-	for _, t := range a.book.Enter(a.m.Boottime(), r, w) {
+	for _, t := range a.book.Enter(r, w) {
 		a.d().cleared(t)
 	}
 	a.line.told, a.line.marked = w.GetMark(), w.GetMark()
@@ -122,7 +122,7 @@ func (a *Agent) standing(s *agentpb.Standing) Verdict {
 		return Anew
 	}
 	if fresh {
-		a.d().Standing = s
+		a.d().Standing, a.heard = s, true
 		a.d().write(a.book.Record())
 		a.confirm()
 	}
