@@ -42,7 +42,7 @@ type World struct {
 	wants   int
 	counts  map[string]int
 	weights []int // of the turns that fate may take
-	wild    bool // messages are repeated, reordered and lost one by one
+	wild    bool  // messages are repeated, reordered and lost one by one
 }
 
 // event is something that happens at a time.
