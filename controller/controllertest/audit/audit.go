@@ -7,6 +7,7 @@ package audit
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -30,12 +31,14 @@ type Auditor struct {
 	wrong   []string
 	suspect bool // the log went back in time, and nobody has shown it yet
 	revoked map[permit.Token]uint64
+	alerts  map[string]bool // that the log has taken into an incident
 	applied int
 }
 
 // New is one at the beginning of a log.
 func New(w *model.Witness) *Auditor {
-	return &Auditor{State: state.New(), Whole: state.New(), Table: spec.New(), w: w, revoked: map[permit.Token]uint64{}}
+	return &Auditor{State: state.New(), Whole: state.New(), Table: spec.New(), w: w, revoked: map[permit.Token]uint64{},
+		alerts: map[string]bool{}}
 }
 
 // Wrong is what must not have happened.
@@ -98,8 +101,28 @@ func (a *Auditor) command(index uint64, e *logpb.Entry, c *logpb.Command) *logpb
 		a.rules(spec.Point{Index: index, At: a.State.At()}, c, rs[0])
 	}
 	a.tell(index, before, c, rs[0])
+	if c.GetEvents() != nil {
+		a.incidents(index)
+	}
 	return rs[0]
 }
+
+// incidents asserts that every alert is in one incident, which there is, and remembers which came.
+func (a *Auditor) incidents(index uint64) {
+	in := map[string]string{}
+	for _, i := range a.State.Incidents() {
+		for _, x := range a.State.AlertsOf(i.GetId()) {
+			k := x.GetKey().String()
+			if in[k] != "" || x.GetIncident() != i.GetId() {
+				a.complain("entry %d: alert %s is in incidents %s, %s and %s", index, k, in[k], i.GetId(), x.GetIncident())
+			}
+			in[k], a.alerts[k] = i.GetId(), true
+		}
+	}
+}
+
+// Kept reports whether an alert came into an incident. The incident may have ended long ago.
+func (a *Auditor) Kept(k *logpb.AlertKey) bool { return a.alerts[k.String()] }
 
 // rules holds the answer against the table.
 func (a *Auditor) rules(at spec.Point, c *logpb.Command, r *logpb.Result) {
@@ -165,11 +188,21 @@ func (a *Auditor) caps(p *logpb.Permit) map[string]int {
 	return caps
 }
 
+// Copy is a backup of the controller, with what the auditor knew then.
+type Copy struct {
+	*logpb.Snapshot
+	alerts map[string]bool
+}
+
+// Copy makes one.
+func (a *Auditor) Copy() Copy { return Copy{a.Whole.Snapshot(), maps.Clone(a.alerts)} }
+
 // Restored: the log goes on from an older snapshot. If nobody said so, what it gives is suspect until an agent
 // shows that it went back.
-func (a *Auditor) Restored(old *logpb.Snapshot, silently bool) {
+func (a *Auditor) Restored(old Copy, silently bool) {
+	a.alerts = maps.Clone(old.alerts)
 	for _, s := range []**state.State{&a.State, &a.Whole} {
-		restored, err := state.Restore(proto.CloneOf(old))
+		restored, err := state.Restore(proto.CloneOf(old.Snapshot))
 		if err != nil {
 			a.complain("restore: %v", err)
 			return
@@ -190,8 +223,8 @@ func (a *Auditor) Restored(old *logpb.Snapshot, silently bool) {
 // says that the host knows. Undo is never stopped.
 func (a *Auditor) Step(j *model.Job, host string) {
 	h := a.State.Host(host)
-	if j.Undo || h == nil {
-		return
+	if j.Undo || h == nil || a.suspect {
+		return // an older log may hold a pause whose end the host knows
 	}
 	for _, p := range a.State.Pauses() {
 		if h.GetConfirmed() >= p.GetIndex() && binds(p.GetScope(), host, j.Targets) {

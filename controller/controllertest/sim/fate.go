@@ -2,10 +2,10 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/salveops/salve/controller/controllertest/audit"
 	"github.com/salveops/salve/controller/controllertest/model"
 	"github.com/salveops/salve/pkg/permit"
 )
@@ -132,6 +132,9 @@ func want(w *World, h *host) {
 
 // set changes how a service is, with the alert that goes with it.
 func (w *World) set(h *host, service string, is model.Health) {
+	if !slices.Contains(h.m.Services(), service) {
+		return
+	}
 	h.m.Set(service, is)
 	w.tell("%s of %s is %d now", service, h.m.ID, is)
 	if h.a == nil || h.frozen {
@@ -198,7 +201,7 @@ func restoreDisk(w *World, h *host) {
 // clone is a machine with the disk of another one, and so with its identity. What acts on it, if a person
 // takes it for the host, begins after the other one is off.
 func clone(w *World, h *host) {
-	c := &host{m: model.NewMachine(w.Witness, func() time.Duration { return w.now }, h.m.ID, h.m.Services()...)}
+	c := &host{clone: true, m: model.NewMachine(w.Witness, func() time.Duration { return w.now }, h.m.ID, h.m.Services()...)}
 	c.m.Forgot = true
 	c.m.Disk, c.m.Fingerprint, c.m.BootID = h.m.Disk.Copy(), fmt.Sprintf("print %d", w.dice.IntN(1000)), h.m.ID+" boot 1000"
 	for _, o := range w.hosts {
@@ -210,19 +213,22 @@ func clone(w *World, h *host) {
 	w.tell("%s has a clone", h.m.ID)
 	c.start(w)
 	w.after(w.between(0, 60*time.Second), func() {
+		if c.gone || h.gone {
+			return
+		}
 		gone := c
-		if w.chance(30) && !h.gone {
+		if w.chance(30) {
 			gone = h
 		}
-		gone.powerOff(w)
-		gone.gone = true
+		gone.vanish(w)
 		w.tell("one of the two %s is gone: the clone %t", h.m.ID, gone == c)
+		h.clone, c.clone = false, false
 	})
 }
 
 // save keeps a snapshot of the controller.
 func (w *World) save() {
-	w.old = append(w.old, w.state().Snapshot())
+	w.old = append(w.old, w.Audit.Copy())
 	if len(w.old) > 8 {
 		w.old = w.old[1:]
 	}
@@ -245,12 +251,18 @@ func (w *World) restore(silently bool) {
 	}
 	if silently {
 		w.index = old.GetIndex()
+		w.logTime, w.stamped = time.Duration(old.GetAt()), w.now
 	}
 	w.Audit.Restored(old, silently)
 	if !silently {
 		w.enter(newGeneration(w.generation()))
 	}
-	w.old = []*logSnapshot{proto.CloneOf(old)}
+	w.old = []audit.Copy{old}
+	for _, h := range w.present() {
+		if h.clone { // a log that does not know the fingerprint cannot tell the two apart: a person has to
+			h.vanish(w)
+		}
+	}
 	w.raft.leader = nil
 	w.elect()
 }

@@ -20,6 +20,7 @@ type host struct {
 	off    bool // without power
 	banned bool // a person has to do something first
 	gone   bool // for ever
+	clone  bool // another machine has its identity, and had it first
 	backup []*model.Disk
 	next   time.Duration // not to be connected before
 }
@@ -207,4 +208,10 @@ func (h *host) powerOn(w *World) {
 	h.m.Boot()
 	w.tell("%s is on again", h.m.ID)
 	h.start(w)
+}
+
+// vanish takes the machine away for ever.
+func (h *host) vanish(w *World) {
+	h.powerOff(w)
+	h.gone = true
 }

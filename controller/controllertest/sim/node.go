@@ -128,7 +128,7 @@ func (w *World) duties() {
 	}
 	w.losses(n)
 	w.courier(n)
-	if due := w.state().Due(); due != 0 && time.Duration(due) <= w.logTime+time.Second {
+	if due := w.state().Due(); due != 0 && time.Duration(due) <= w.clock() {
 		w.propose(n, nil, &logpb.Command{What: &logpb.Command_Tick{Tick: &logpb.Tick{}}})
 	}
 }

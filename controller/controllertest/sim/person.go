@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/salveops/salve/controller/controllertest/model"
 	"github.com/salveops/salve/pkg/permit"
 	"github.com/salveops/salve/proto/logpb"
 )
-
-type logSnapshot = logpb.Snapshot
 
 func newGeneration(id string) *logpb.Command {
 	return &logpb.Command{What: &logpb.Command_NewGeneration{NewGeneration: &logpb.NewGeneration{Id: id, Reason: "restored"}}}
@@ -137,8 +134,7 @@ func (w *World) remove(h *host) {
 	if gone {
 		for _, o := range w.present() {
 			if o.m.ID == h.m.ID {
-				o.powerOff(w)
-				o.gone = true
+				o.vanish(w)
 			}
 		}
 	}
@@ -194,9 +190,9 @@ func (w *World) configuration() *logpb.Command {
 		x := &logpb.Service{Name: s, Autonomy: "full"}
 		switch n := uint32(w.dice.IntN(8)); {
 		case n < 4:
-			x.MaxUnavailable = proto_(n)
+			x.MaxUnavailable = number(n)
 		case n < 7:
-			x.MaxUnavailableShare = proto_(n * 90_000)
+			x.MaxUnavailableShare = number(n * 90_000)
 		}
 		if w.chance(5) {
 			x.Autonomy = "observe"
@@ -206,6 +202,4 @@ func (w *World) configuration() *logpb.Command {
 	return &logpb.Command{What: &logpb.Command_Configure{Configure: &logpb.Configure{By: "ctl-1", Config: c}}}
 }
 
-func proto_(n uint32) *uint32 { return &n }
-
-var _ = model.Well
+func number(n uint32) *uint32 { return &n }

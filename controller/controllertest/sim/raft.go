@@ -120,14 +120,22 @@ func (w *World) enter(commands ...*logpb.Command) []*logpb.Result {
 	return results
 }
 
-// stamp moves log time on. It never goes back, and it may run ahead of any clock.
+// stamp moves log time on by what has passed. It never goes back, and it may run ahead of any clock.
 func (w *World) stamp() {
-	w.logTime = max(w.logTime, w.now+w.between(-2*time.Second, 2*time.Second))
-	if w.dice.IntN(2000) == 0 && !w.calm {
+	w.logTime = w.clock()
+	w.stamped = w.now
+	if w.calm {
+		return
+	}
+	w.logTime += w.between(0, 50*time.Millisecond)
+	if w.dice.IntN(2000) == 0 {
 		w.logTime += 365 * 24 * time.Hour
 		w.tell("the leader's clock goes a year ahead")
 	}
 }
+
+// clock is what the leader would stamp an entry with.
+func (w *World) clock() time.Duration { return w.logTime + w.now - w.stamped }
 
 // elect gives the log to another leader, or to none.
 func (w *World) elect() {

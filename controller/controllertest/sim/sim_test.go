@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// number is a setting from outside.
-func number(t *testing.T, name string, otherwise int) int {
+// setting is a number from outside.
+func setting(t *testing.T, name string, otherwise int) int {
 	if os.Getenv(name) == "" {
 		return otherwise
 	}
@@ -26,7 +26,7 @@ func number(t *testing.T, name string, otherwise int) int {
 // FAULT_STEPS= how long each one is.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
-	first, runs, steps := number(t, "FAULT_SEED", 1), number(t, "FAULT_RUNS", 40), number(t, "FAULT_STEPS", 2000)
+	first, runs, steps := setting(t, "FAULT_SEED", 1), setting(t, "FAULT_RUNS", 40), setting(t, "FAULT_STEPS", 2000)
 	begun, counts := time.Now(), map[string]int{}
 	for seed := first; seed < first+runs; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -36,6 +36,9 @@ func TestSchedules(t *testing.T) {
 				if wrong := w.Wrong(); len(wrong) > 0 {
 					t.Fatalf("seed %d, step %d of %d:\n%s\n\nWRONG: %s", seed, w.steps, steps, w.Story(), wrong[0])
 				}
+			}
+			if err := w.Calm(); err != nil {
+				t.Fatalf("seed %d, step %d, at rest:\n%s\n\nWRONG: %v %v", seed, w.steps, w.Story(), err, w.Wrong())
 			}
 			for what, n := range w.Counts() {
 				counts[what] += n

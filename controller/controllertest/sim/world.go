@@ -32,10 +32,12 @@ type World struct {
 	steps int
 	story []string
 	calm  bool // nothing new goes wrong
+	quiet bool // nobody tidies up
 
 	index   uint64        // of the last entry
 	logTime time.Duration // stamped last
-	old     []*logpb.Snapshot
+	stamped time.Duration // when
+	old     []audit.Copy
 	raft    raft
 	hosts   []*host // those that are, or may come back
 	names   int
@@ -68,7 +70,7 @@ func (e *events) Pop() any {
 
 // New is a world in which nothing has happened yet.
 func New(seed uint64) *World {
-	w := &World{Witness: model.NewWitness(), dice: rand.New(rand.NewPCG(seed, 0)), now: time.Hour, logTime: time.Hour,
+	w := &World{Witness: model.NewWitness(), dice: rand.New(rand.NewPCG(seed, 0)), now: time.Hour, logTime: time.Hour, stamped: time.Hour,
 		counts: map[string]int{}}
 	w.Audit = audit.New(w.Witness)
 	w.Witness.Called = func(j *model.Job, m *model.Machine) {

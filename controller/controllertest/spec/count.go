@@ -118,11 +118,12 @@ func (t *Table) fits(service string, these []string) string {
 	return ""
 }
 
-// fleet gives the reason why these hosts must not be acting beside those that are.
+// fleet gives the reason why these hosts must not be acting beside those that are. What a permit of another
+// host takes away counts until that is settled, also if its host was struck off meanwhile.
 func (t *Table) fleet(hosts map[string]bool) string {
 	n := len(hosts)
-	for id, h := range t.Hosts {
-		if hosts[id] || h.Removed {
+	for id := range t.Hosts {
+		if hosts[id] {
 			continue
 		}
 		for service := range t.everyService() {
