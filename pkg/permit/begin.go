@@ -7,9 +7,12 @@ import (
 	"github.com/salveops/salve/proto/logpb"
 )
 
+// Revoked is the code of a permit that a person took back.
+const Revoked = "revoked"
+
 // Void says why a permit must not be used. It is settled as unused.
 type Void struct {
-	Code string // "late", "revoked", "epoch", "serving", "used", "stopped", "none"
+	Code string // "late", Revoked, "epoch", "serving", "used", "stopped", "connected", "early", "none"
 	Text string // one sentence
 }
 
@@ -61,7 +64,7 @@ func (b *Book) void(e *entry, at stage, f Facts) *Void {
 	case e.Epoch != b.record.Epoch:
 		return &Void{"epoch", fmt.Sprintf("permit %s belongs to a session that is over", e.Token)}
 	case e.revoked:
-		return &Void{"revoked", fmt.Sprintf("permit %s was revoked", e.Token)}
+		return &Void{Revoked, fmt.Sprintf("permit %s was revoked", e.Token)}
 	case f.Now >= e.startBy:
 		return &Void{"late", fmt.Sprintf("permit %s was for an attempt that begins sooner", e.Token)}
 	case e.asDown:
