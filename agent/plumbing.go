@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,9 +17,11 @@ import (
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/agent/internal/observe"
+	"github.com/salveops/salve/agent/internal/session"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/agent/internal/transaction"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/notify"
 )
 
@@ -48,6 +51,9 @@ type plumbing struct {
 	runner   *act.Runner
 	observer *observe.Observer
 	courier  *escalate.Courier
+	settled  []incident.Attempt // that an earlier process left open
+	session  *session.Session   // nil: the agent works alone
+	outbox   *journal.Outbox    // with session
 	engine   *heal.Engine
 	server   *local.Server
 	stopping <-chan struct{} // closed when the agent stops
@@ -62,7 +68,7 @@ func (a *agent) build(ctx context.Context) error {
 	}
 	a.cfg, a.loaded = cfg, a.o.Clock.Now().Wall
 	for _, step := range []func(context.Context) error{
-		a.openJournal, a.connect, a.buildRunner, a.buildObserver, a.buildCourier, a.buildEngine, a.buildServer,
+		a.openJournal, a.connect, a.buildRunner, a.buildObserver, a.buildCourier, a.buildSession, a.buildEngine, a.buildServer,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -138,10 +144,14 @@ func patterns(cfg *config.Agent) []string {
 	return compact(out)
 }
 
-func (a *agent) buildRunner(context.Context) (err error) {
+func (a *agent) buildRunner(ctx context.Context) (err error) {
 	a.runner, err = act.New(act.Options{Allow: a.cfg.Allow, Systemd: a.systemd, Journal: a.memory, Clock: a.o.Clock,
 		Log: a.log.Named("act")})
-	return err
+	if err != nil {
+		return err
+	}
+	a.settled = a.runner.Settle(ctx)
+	return nil
 }
 
 func (a *agent) buildObserver(context.Context) (err error) {
@@ -245,6 +255,9 @@ func (a *agent) fixed(cfg *config.Agent) error {
 	if fmt.Sprint(heartbeatOf(old)) != fmt.Sprint(heartbeatOf(cfg)) {
 		return errors.New("the heartbeat block changed: that takes a restart of the agent")
 	}
+	if was, now := addressesOf(old), addressesOf(cfg); !slices.Equal(was, now) {
+		return fmt.Errorf("the controller's addresses changed from %q to %q: that takes a restart of the agent", was, now)
+	}
 	return nil
 }
 
@@ -255,13 +268,14 @@ func heartbeatOf(cfg *config.Agent) notify.Heartbeat {
 	return notify.Heartbeat{URL: cfg.Heartbeat.URL, Every: cfg.Heartbeat.Every}
 }
 
-func (a *agent) buildEngine(ctx context.Context) (err error) {
+func (a *agent) buildEngine(context.Context) (err error) {
 	a.engine, err = heal.New(heal.Options{
 		Config: a.cfg, Clock: a.o.Clock, Log: a.log, Units: a.systemd, UnitEvents: a.systemd.Events(), Samples: a.batches,
 		Act: a.runner, Journal: a.memory, Page: a.courier, Observe: a.observer, Packages: transaction.New(""),
 		Diagnose: diagnose.New(diagnose.Options{Clock: a.o.Clock, Figures: a.observer, Commands: a.runner,
 			User: a.o.Systemd != "system"}),
-		Settled:       a.runner.Settle(ctx),
+		Controller:    a.controller(),
+		Settled:       a.settled,
 		BudgetUnknown: a.journal.Lost(),
 		Step:          a.o.step,
 	})
@@ -275,7 +289,7 @@ func (a *agent) buildServer(context.Context) error {
 
 // parts are what runs side by side. The engine comes down last: others report to it.
 func (a *agent) parts() map[string]func(context.Context) error {
-	return map[string]func(context.Context) error{
+	parts := map[string]func(context.Context) error{
 		"engine":    a.engine.Run,
 		"observer":  a.observer.Run,
 		"limits":    a.runner.Serve,
@@ -284,6 +298,10 @@ func (a *agent) parts() map[string]func(context.Context) error {
 		"heartbeat": a.heartbeat,
 		"slim":      a.slim,
 	}
+	if a.session != nil {
+		parts["session"] = a.session.Run
+	}
+	return parts
 }
 
 // warnings are the configuration's, one a line.

@@ -73,9 +73,36 @@ func (e *Engine) examineHost() []local.Finding {
 		out = append(out, local.Finding{About: "allow", Verdict: warning, Text: "no allow block: nothing may be done",
 			Hint: "add an allow block with the units that Salve may act on"})
 	}
+	out = append(out, e.examineController()...)
 	for _, p := range e.pauses {
 		out = append(out, local.Finding{About: "pause", Verdict: warning,
 			Text: fmt.Sprintf("%s is paused by %s: %s", p.Scope, p.By, p.Reason), Hint: "salve agent resume " + p.ID})
+	}
+	return out
+}
+
+// examineController says whether what needs a permit would get one, and what the controller forbids.
+func (e *Engine) examineController() []local.Finding {
+	if e.fleet == nil {
+		return nil
+	}
+	line := e.lineView()
+	f := local.Finding{About: "controller", Verdict: fine, Text: fmt.Sprintf("connected to %s, generation %.8s", line.Address, line.Generation)}
+	if !line.Connected {
+		f.Verdict, f.Text = failed, "cannot be reached: "+line.Problem
+		f.Hint = "what takes away what this host serves waits until it can; dead units are started all the same. Tried are " +
+			strings.Join(line.Addresses, ", ")
+	}
+	out := []local.Finding{f}
+	for _, p := range line.Pauses {
+		out = append(out, local.Finding{About: "pause", Verdict: warning,
+			Text: fmt.Sprintf("%s is paused through the controller by %s: %s", p.Scope, p.By, p.Reason), Hint: "salve resume " + p.ID})
+	}
+	for _, s := range e.cfg.Services {
+		if s.Alone == config.AloneAct {
+			out = append(out, local.Finding{About: "service " + s.Name, Verdict: warning,
+				Text: "alone = \"act\": while the controller cannot be reached it acts without a permit; with several hosts nothing is guaranteed"})
+		}
 	}
 	return out
 }

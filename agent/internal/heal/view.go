@@ -39,6 +39,7 @@ func (e *Engine) Status(ctx context.Context) (local.Status, error) {
 		for _, svc := range e.cfg.Services {
 			s.Services = append(s.Services, e.serviceView(svc))
 		}
+		s.Controller = e.lineView()
 		if e.o.Units.SystemState() == "" {
 			s.Problems = append(s.Problems, "no connection to systemd: nothing can be done to units")
 		}
@@ -48,6 +49,19 @@ func (e *Engine) Status(ctx context.Context) (local.Status, error) {
 		s.Problems = append(s.Problems, "the journal cannot be written, so nothing is done: "+s.Journal.Error())
 	}
 	return s, err
+}
+
+// lineView is the line to the controller, nil on a host that is alone.
+func (e *Engine) lineView() *local.Controller {
+	if e.fleet == nil {
+		return nil
+	}
+	st := e.fleet.Permits.State()
+	return &local.Controller{
+		Addresses: e.cfg.Controller.Addresses, Connected: st.Live, Address: st.Address, Problem: st.Failed, Since: st.Since,
+		Silent: st.Silent, Epoch: st.Epoch, Generation: st.Generation, Unsent: st.Unsent, Permits: st.Permits,
+		Pauses: e.fleet.pauses(e.stamp(), e.o.Journal.Host()),
+	}
 }
 
 // lastHour counts the attempts that weigh in the host's budget.

@@ -83,8 +83,24 @@ type Status struct {
 	RemediesHour  int                      // of the last hour
 	RemediesLimit int
 	Rules         int
-	Journal       error // nil: intents can be written
+	Controller    *Controller // nil: the agent works alone
+	Journal       error       // nil: intents can be written
 	Tick          Tick
+}
+
+// Controller is the line to the controller.
+type Controller struct {
+	Addresses  []string
+	Connected  bool
+	Address    string        // of the node; "" while not connected
+	Problem    string        // why it is not connected
+	Since      time.Duration // how long it has been like that
+	Silent     time.Duration // since the last round trip began
+	Epoch      uint64
+	Generation string // "": none is known
+	Unsent     uint64 // events that the controller does not have
+	Permits    int    // that this host holds
+	Pauses     []incident.Pause
 }
 
 // AttemptClass is what attempts are counted by.

@@ -26,6 +26,7 @@ type collector struct {
 	remediesHour, remediesLimit                          *prometheus.Desc
 	sourceOK, sourceDuration, sourceAge, sourceSamples   *prometheus.Desc
 	tick, tickMax, configLoaded, configOK, configRefused *prometheus.Desc
+	connected, silent, unsent, permits                   *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*collector)(nil)
@@ -55,6 +56,10 @@ func newCollector(v Viewer) *collector {
 		sourceSamples:  desc("source_samples_total", "Samplings since the agent started.", "source", "result"),
 		tick:           desc("engine_tick_seconds", "Time that evaluating all rules takes."),
 		tickMax:        desc("engine_tick_max_seconds", "The longest evaluation since the agent started."),
+		connected:      desc("controller_connected", "1 if a session with the controller is established; absent on a host that is alone."),
+		silent:         desc("controller_silent_seconds", "Since the last round trip with the controller began."),
+		unsent:         desc("controller_unsent_events", "Events that the controller does not have."),
+		permits:        desc("controller_permits", "Permits that this host holds."),
 		configLoaded:   desc("config_loaded_timestamp_seconds", "When the configuration was loaded."),
 		configOK:       desc("config_reload_ok", "0 if the last reload was refused."),
 		configRefused:  desc("config_reloads_refused_total", "Reloads refused since the agent started."),
@@ -80,6 +85,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.collectWork(ch, st)
 	c.collectSources(ch, st.Sources)
 	c.collectEngine(ch, st)
+	if l := st.Controller; l != nil {
+		gauge(ch, c.connected, boolean(l.Connected))
+		gauge(ch, c.silent, l.Silent.Seconds())
+		gauge(ch, c.unsent, float64(l.Unsent))
+		gauge(ch, c.permits, float64(l.Permits))
+	}
 }
 
 func (c *collector) collectWork(ch chan<- prometheus.Metric, st Status) {

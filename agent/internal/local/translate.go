@@ -70,6 +70,13 @@ func statusPB(st Status) *localpb.Status {
 		TickLast:      durationpb.New(st.Tick.Last),
 		TickMax:       durationpb.New(st.Tick.Max),
 	}
+	if c := st.Controller; c != nil {
+		out.Controller = &localpb.ControllerLine{
+			Addresses: c.Addresses, Connected: c.Connected, Address: c.Address, Problem: c.Problem,
+			Since: durationpb.New(c.Since), Silent: durationpb.New(c.Silent), Epoch: c.Epoch, Generation: c.Generation,
+			Unsent: c.Unsent, Permits: uint32(c.Permits), Pauses: each(c.Pauses, pausePB),
+		}
+	}
 	for s, n := range st.Alerts {
 		if n > 0 {
 			out.Alerts[s] = uint32(n)

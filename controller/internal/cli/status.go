@@ -64,9 +64,38 @@ func writeStatus(w io.Writer, st *localpb.Status) {
 	if len(cfg.GetWarnings()) > 0 {
 		fmt.Fprintf(w, "warnings       %s\n", strings.Join(cfg.GetWarnings(), "\n               "))
 	}
+	writeLine(w, st.GetController())
 	writeServices(w, st.GetServices())
 	writePauses(w, st.GetPauses())
 	writeSources(w, st.GetSources())
+}
+
+// writeLine says how the agent's line to the controller is; nothing for an agent that works alone.
+func writeLine(w io.Writer, l *localpb.ControllerLine) {
+	if l == nil {
+		return
+	}
+	state := fmt.Sprintf("connected to %s for %s", l.GetAddress(), span(l.GetSince()))
+	if !l.GetConnected() {
+		state = fmt.Sprintf("NOT CONNECTED for %s: %s", span(l.GetSince()), l.GetProblem())
+	}
+	fmt.Fprintf(w, "controller     %s\n", state)
+	generation := "none known"
+	if g := l.GetGeneration(); g != "" {
+		generation = shortID(g)
+	}
+	fmt.Fprintf(w, "               generation %s, epoch %d, last round trip %s ago\n", generation, l.GetEpoch(), span(l.GetSilent()))
+	fmt.Fprintf(w, "               %s to be told, %s held\n", story.Number(int(l.GetUnsent()), "event"),
+		story.Number(int(l.GetPermits()), "permit"))
+	if len(l.GetPauses()) == 0 {
+		return
+	}
+	var lines [][]string
+	for _, p := range l.GetPauses() {
+		lines = append(lines, []string{p.GetId(), p.GetScope(), until(p), p.GetBy(), p.GetReason()})
+	}
+	fmt.Fprintln(w)
+	rows(w, "PAUSE-OF-THE-CONTROLLER SCOPE UNTIL BY REASON", lines...)
 }
 
 func writeServices(w io.Writer, services []*localpb.Service) {

@@ -262,3 +262,17 @@ func (f *Fake) Reload(context.Context, string) (local.Reloaded, error) {
 		Warnings: []string{`agent.hcl:3,1: there is no escalation "default"`},
 	}, nil
 }
+
+// Line is a line to the controller, established or not.
+func Line(up bool) *local.Controller {
+	l := &local.Controller{
+		Addresses: []string{"127.0.0.1:7600", "127.0.0.1:7700"}, Connected: true, Address: "127.0.0.1:7600",
+		Since: 2 * time.Hour, Silent: 1200 * time.Millisecond, Epoch: 3, Generation: "11111111111111111111111111111111", Permits: 1,
+	}
+	if !up {
+		l.Connected, l.Address, l.Problem = false, "", "the node sees no leader, for 1m0s now"
+		l.Since, l.Silent, l.Unsent, l.Permits = 3*time.Minute, 3*time.Minute, 12, 0
+		l.Pauses = []incident.Pause{{ID: "pause-7", Scope: "service:checkout", By: "kim", Reason: "release", From: at(0)}}
+	}
+	return l
+}

@@ -18,6 +18,7 @@ func main() {
 	socket := flag.String("socket", "", "path of the socket")
 	problem := flag.String("problem", "", "be unhealthy for this reason")
 	refuse := flag.String("refuse", "", "refuse every reload for this reason")
+	line := flag.String("line", "", "have a line to the controller: up, or down")
 	panics := flag.Bool("panic", false, "panic in the doctor")
 	flag.Parse()
 
@@ -26,6 +27,9 @@ func main() {
 	fake := localtest.New()
 	if *problem != "" {
 		fake.State.Problems = []string{*problem}
+	}
+	if *line != "" {
+		fake.State.Controller = localtest.Line(*line == "up")
 	}
 	fake.Refuse, fake.Panic = *refuse, *panics
 	srv := local.New(fake, local.Options{Socket: *socket})
