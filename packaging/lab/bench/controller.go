@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -37,15 +38,16 @@ func NewController(o ControllerOptions) (*ControllerBench, error) {
 // Run measures everything and writes the report.
 func (c *ControllerBench) Run(ctx context.Context) error {
 	fmt.Fprintf(c.opts.Log, "seed %d\n", c.opts.Seed)
-	result, err := c.bench.Run(ctx)
-	if err != nil {
-		return err
+	result, failed := c.bench.Run(ctx)
+	if result == nil {
+		return failed
 	}
 	var benches []GoBench
 	if c.opts.GoBench {
 		fmt.Fprintln(c.opts.Log, "go benchmarks")
+		var err error
 		if benches, err = goBenchmarks(ctx, controllerPackages); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
 	c.where.Ended = time.Now()
@@ -54,5 +56,5 @@ func (c *ControllerBench) Run(ctx context.Context) error {
 	b.WriteString(result.Markdown())
 	goTable(&b, benches)
 	fmt.Fprintln(c.opts.Log, b.String())
-	return writeBetween(c.opts.Out, b.String())
+	return errors.Join(failed, writeBetween(c.opts.Out, b.String()))
 }

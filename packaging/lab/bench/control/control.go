@@ -103,7 +103,8 @@ func New(o Options) (*Bench, error) {
 	return &Bench{opts: o, dice: rand.New(rand.NewPCG(uint64(o.Seed), 1))}, nil
 }
 
-// Run measures all parts.
+// Run measures all parts. One that fails does not keep the others from being measured: then both results are
+// set, and the report names what is missing.
 func (b *Bench) Run(ctx context.Context) (*Result, error) {
 	dir, err := os.MkdirTemp(b.opts.Dir, "salve-bench-")
 	if err != nil {
@@ -117,15 +118,21 @@ func (b *Bench) Run(ctx context.Context) (*Result, error) {
 	if b.result.Load, err = loadAverage(); err != nil {
 		return nil, err
 	}
+	var failed error
 	for _, p := range parts {
 		if !slices.Contains(b.opts.Parts, p) {
 			continue
 		}
 		if err := b.part(ctx, p); err != nil {
-			return nil, fmt.Errorf("measure %s: %w", p, err)
+			failed = errors.Join(failed, fmt.Errorf("measure %s: %w", p, err))
+			b.result.Failed = append(b.result.Failed, p)
+			b.logf("measure %s: %v", p, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 	}
-	return &b.result, nil
+	return &b.result, failed
 }
 
 func (b *Bench) part(ctx context.Context, name string) error {

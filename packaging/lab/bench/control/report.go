@@ -18,6 +18,9 @@ func (r *Result) Markdown() string {
 		fmt.Fprintf(&b, "**The machine had other work** (load average %.1f before the first measurement): ratios compare the same "+
 			"minutes, but absolute figures are worse than they could be, and single rounds differ widely.\n\n", r.Load)
 	}
+	if len(r.Failed) > 0 {
+		fmt.Fprintf(&b, "**Not measured to the end: %s.** What is there of it stands below.\n\n", strings.Join(r.Failed, ", "))
+	}
 	r.permitTable(&b)
 	r.killTable(&b)
 	r.idleTable(&b)

@@ -112,7 +112,10 @@ func TestMarkdown(t *testing.T) {
 		t.Error("a quiet machine is called busy")
 	}
 	noisy := sample(t)
-	noisy.Load = 3.25
+	noisy.Load, noisy.Failed = 3.25, []string{partIdle}
+	if !strings.Contains(noisy.Markdown(), "**Not measured to the end: idle.**") {
+		t.Error("a part that failed is not told")
+	}
 	if !strings.Contains(noisy.Markdown(), "(load average 3.2 before") {
 		t.Error("a busy machine is not told")
 	}

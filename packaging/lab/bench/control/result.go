@@ -9,13 +9,14 @@ import (
 
 // Result is everything that a run measured.
 type Result struct {
-	Disk  string  // file system of all data
-	Load  float64 // load average of the machine before the run: what else it does
-	Cells []*Cell
-	Kills []*Kill
-	Idle  []*Idle
-	Storm *Storm // nil: not measured
-	opts  Options
+	Disk   string   // file system of all data
+	Load   float64  // load average of the machine before the run: what else it does
+	Failed []string // parts that could not be measured to their end
+	Cells  []*Cell
+	Kills  []*Kill
+	Idle   []*Idle
+	Storm  *Storm // nil: not measured
+	opts   Options
 }
 
 // Cell is one contender at one number of nodes and callers.
