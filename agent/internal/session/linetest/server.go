@@ -163,6 +163,13 @@ func (s *Server) Hellos() int {
 	return s.hellos
 }
 
+// Hosts are the IDs of the hosts that have said hello, in order.
+func (s *Server) Hosts() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.hosts))
+}
+
 // Live reports whether a session of the host is open.
 func (s *Server) Live(host string) bool {
 	s.mu.Lock()
