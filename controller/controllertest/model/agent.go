@@ -48,7 +48,6 @@ type line struct {
 	told     uint64 // events sent up to here
 	toldAt   time.Duration
 	marked   uint64
-	confirm  uint64 // standing orders confirmed
 }
 
 // Start begins a process on the machine, with what its journal has.
