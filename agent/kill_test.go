@@ -152,6 +152,12 @@ func TestDiesAgainAndAgain(t *testing.T) {
 // checkWalk holds the record, the journal and what really happened to the units against one another.
 func (h *host) checkWalk(in *localpb.Incident) {
 	h.t.Helper()
+	h.checkWalkWith(in, 1)
+}
+
+// checkWalkWith is checkWalk for a story in which the first remedy ran so often.
+func (h *host) checkWalkWith(in *localpb.Incident, quiet int) {
+	h.t.Helper()
 	if s := in.GetSummary().GetState(); s != "resolved" {
 		h.t.Errorf("the incident is %s", s)
 	}
@@ -171,8 +177,9 @@ func (h *host) checkWalk(in *localpb.Incident) {
 	if got := h.starts("web"); len(got) != 2 || ran["again"] != 1 {
 		h.t.Errorf("web.service was started %d times by %d attempts, want 1 by 1", len(got)-1, ran["again"])
 	}
-	if got := h.starts("noisy"); len(got) != 2 || ran["quiet"] != 1 {
-		h.t.Errorf("noisy.service was stopped by %d attempts and started %d times, want 1 and 1", ran["quiet"], len(got)-1)
+	if got := h.starts("noisy"); len(got) != 1+quiet || ran["quiet"] != quiet {
+		h.t.Errorf("noisy.service was stopped by %d attempts and started %d times, want %d of both", ran["quiet"], len(got)-1,
+			quiet)
 	}
 	if s := h.ctl("show", "--value", "--property=ActiveState", "web.service", "noisy.service"); s != "active\n\nactive" {
 		h.t.Errorf("the units are %q", s)

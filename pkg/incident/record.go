@@ -78,8 +78,9 @@ type Alert struct {
 	Began     clock.Stamp `json:"began,omitzero"` // since when the trouble is known to have been there
 	Fired     clock.Stamp `json:"fired"`
 	Resolved  clock.Stamp `json:"resolved,omitzero"`
-	Muted     string      `json:"muted,omitempty"` // the service whose incident mutes this one
-	Blind     bool        `json:"blind,omitempty"` // the condition cannot be known; told, never acted on
+	Muted     string      `json:"muted,omitempty"`  // the service whose incident mutes this one
+	Blind     bool        `json:"blind,omitempty"`  // the condition cannot be known; told, never acted on
+	Untold    bool        `json:"untold,omitempty"` // the controller does not know yet that it has resolved
 }
 
 // Value is one signal as it was at one moment.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/proto/agentpb"
 )
@@ -181,6 +182,49 @@ func TestTheStoryIsTold(t *testing.T) {
 		}
 		if outcome != 1 || evidence < 2 || local != 1 {
 			t.Errorf("%d outcomes, %d pieces of evidence, %d alerts of the incident", outcome, evidence, local)
+		}
+	})
+}
+
+// An alert that clears while the remedy is still being proved is told as over with the proof: the controller's
+// incident does not end in the middle, and is healed when it ends. That outlives the process.
+func TestEndWaitsForTheProof(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		conf := strings.Replace(sick, `hold   = "3s"`, `hold   = "15s"`, 1)
+		conf = strings.Replace(conf, `within = "20s"`, `within = "40s"`, 1)
+		fleets(t, conf, func(h *rig) {
+			h.falls()
+			h.Advance(8 * time.Second)
+			h.WantSaid("checkout", "ill no longer fires")
+			h.wantTold([]string{"resolved"})
+			if killed {
+				h.Restarts()
+				h.connected()
+			}
+			h.Advance(40 * time.Second)
+			h.wantTold([]string{"resolved"}, "resolved 1 verified")
+			h.WantState("checkout", incident.Resolved)
+		})
+	}
+}
+
+// What a person asks for and the controller refuses does not run, and the person hears why.
+func TestPersonIsRefusedByTheController(t *testing.T) {
+	fleets(t, controlled(two), func(h *rig) {
+		h.node.Refuse("cap", "web-2 is under repair", 1e9)
+		got, err := h.p.RunByHand(h.ctx(), local.RunRequest{Remedy: "limit", By: "eve"}, func(local.Event) error { return nil })
+		if err != nil || got.Verdict != "refused" || got.Reason != "web-2 is under repair" {
+			t.Errorf("%+v, %v", got, err)
+		}
+		h.WantActs()
+		h.node.Refuse("", "", 0)
+		got, err = h.p.RunByHand(h.ctx(), local.RunRequest{Remedy: "limit", By: "eve"}, func(local.Event) error { return nil })
+		if err != nil || got.Verdict != "verified" {
+			t.Errorf("%+v, %v", got, err)
+		}
+		h.Advance(time.Second)
+		if got := h.node.Permits(); len(got) > 0 {
+			t.Errorf("counted are %q", got)
 		}
 	})
 }

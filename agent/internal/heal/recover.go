@@ -85,9 +85,17 @@ func (e *Engine) reopen(rec *incident.Incident) {
 	s.evidence = &collection{volatile: make(chan struct{}), complete: true}
 	close(s.evidence.volatile)
 	if e.fleet != nil {
+		if !e.interrupted(rec.ID) {
+			e.tellEnds(s, false)
+		}
 		e.retell(s, func(incident.AlertKey) (uint64, bool) { return 0, false })
 		e.fleet.Permits.Evidence(s.Evidence) // it may not have been handed over
 	}
+}
+
+// interrupted reports whether an attempt of the incident goes on, at whose end its alerts' ends are told.
+func (e *Engine) interrupted(id string) bool {
+	return slices.ContainsFunc(e.o.Settled, func(a incident.Attempt) bool { return a.Incident == id && a.Open() })
 }
 
 // instant is the moment of a stamp on this boot's clock; what was before it counts as its start.
@@ -192,6 +200,7 @@ func (e *Engine) abandon(s *story, a incident.Attempt) {
 		e.log.Error("cannot journal that an attempt was given up", "attempt", a.ID, "error", err)
 	}
 	e.past.put(&a)
+	e.tellEnds(s, false)
 	if e.fleet != nil {
 		e.fleet.Permits.Settle(a.ID, permit.Unknown, a.Reason)
 	}

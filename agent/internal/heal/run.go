@@ -276,6 +276,7 @@ func (e *Engine) finish(r *run) {
 	r.story.run, r.cut = nil, nil
 	close(r.ended)
 	e.settle(r)
+	e.tellEnds(r.story, r.attempt.Outcome == incident.Verified)
 	switch a := e.residue(r.story); {
 	case a != nil:
 		e.handOver(r.story, fmt.Sprintf("what %s left behind on %s is unknown: %s", a.Remedy, a.Target, a.Reason))

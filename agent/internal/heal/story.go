@@ -196,7 +196,7 @@ func (e *Engine) discharge(ev rule.Event, verified bool) {
 	if err := s.Clear(p.key, clock.At(e.o.Clock, ev.At)); err != nil {
 		e.log.Error("cannot clear alert", "rule", ev.Alert.Rule.Name, "error", err)
 	}
-	e.tellEnd(p.key, verified)
+	e.endOf(s, p.key, verified)
 	e.noteHere(s, incident.EvAlert, fmt.Sprintf("%s no longer fires for %s", ev.Alert.Rule.Name, subject(ev.Alert)),
 		map[string]string{"rule": ev.Alert.Rule.Name, "instance": ev.Alert.Instance, "resolved": "true"})
 	e.closeIfQuiet(s)
@@ -220,6 +220,7 @@ func (e *Engine) closeIfQuiet(s *story) {
 
 // bury takes an incident that has ended out of what is alive. Whoever was told hears of it.
 func (e *Engine) bury(s *story, typ incident.EventType, text string) {
+	e.tellEnds(s, false)
 	if bye := s.Farewell(); bye != nil {
 		e.o.Page.Send(*s.Incident, *bye)
 	}

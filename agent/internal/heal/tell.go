@@ -56,6 +56,30 @@ func (e *Engine) tellEnd(k incident.AlertKey, verified bool) {
 	}}})
 }
 
+// endOf says that an alert of an incident is over. While an attempt is under way that waits for its end, which
+// tells whether the remedy helped; else the controller's incident would end in the middle of it.
+func (e *Engine) endOf(s *story, k incident.AlertKey, verified bool) {
+	if e.fleet == nil || verified || s.run == nil {
+		e.tellEnd(k, verified)
+		return
+	}
+	for i := range s.Alerts {
+		if s.Alerts[i].Key == k {
+			s.Alerts[i].Untold = true
+		}
+	}
+}
+
+// tellEnds says what has waited for the end of an attempt.
+func (e *Engine) tellEnds(s *story, verified bool) {
+	for i := range s.Alerts {
+		if a := &s.Alerts[i]; a.Untold {
+			a.Untold = false
+			e.tellEnd(a.Key, verified)
+		}
+	}
+}
+
 // tellLine says one line of an incident's timeline, with what belongs to it.
 func (e *Engine) tellLine(s *story, ev incident.Event, with func(*logpb.Story)) {
 	if e.fleet == nil {
@@ -128,14 +152,17 @@ func (e *Engine) retell(s *story, renamed func(incident.AlertKey) (uint64, bool)
 	stream, again := e.fleet.Events.Stream(), false
 	for i := range s.Alerts {
 		a := &s.Alerts[i]
-		if !a.Resolved.IsZero() || a.Key.Stream == stream {
+		if !a.Resolved.IsZero() && !a.Untold || a.Key.Stream == stream {
 			continue
 		}
 		p, of := s.patientOf(a.Key), e.cfg.Rule(a.Rule)
 		old := a.Key
-		if n, ok := renamed(a.Key); ok {
+		switch n, ok := renamed(a.Key); {
+		case ok:
 			a.Key = incident.AlertKey{Host: a.Key.Host, Stream: stream, N: n}
-		} else {
+		case a.Untold:
+			continue // its end is told under the name that the controller knows
+		default:
 			a.Key = e.keyFor(a, of, s)
 			e.tellEnd(old, false)
 			again = true
