@@ -40,7 +40,12 @@ var turns = []turn{
 	{2, restoreDisk},
 	{1, clone},
 	{1, func(w *World, h *host) { h.m.Name = fmt.Sprintf("name-%d", w.dice.IntN(5)) }},
-	{1, func(w *World, h *host) { h.m.Add(pick(w, services)) }},
+	{1, func(w *World, h *host) {
+		h.m.Add(pick(w, services))
+		if h.s != nil {
+			h.drop(w, h.s) // services are told in a hello
+		}
+	}},
 	{1, func(w *World, _ *host) {
 		if len(w.present()) < 8 {
 			w.enrol()

@@ -29,7 +29,7 @@ func (c *chooser) of(what string, names ...string) string {
 	return rapid.SampledFrom(names).Draw(c.t, what)
 }
 
-func (c *chooser) host() string { return c.of("host", "a", "b", "c", "d") }
+func (c *chooser) host() string { return c.of("host", "a", "b", "c", "d", "e") }
 
 func (c *chooser) service() string { return c.of("service", "web", "db") }
 
@@ -106,21 +106,21 @@ func (c *chooser) rare(draw int) *logpb.Command {
 }
 
 func (c *chooser) configure() *logpb.Configure {
-	n := uint32(rapid.IntRange(0, 3).Draw(c.t, "cap"))
+	n := uint32(rapid.IntRange(0, 4).Draw(c.t, "cap"))
 	web := &logpb.Service{Name: "web", MaxUnavailable: &n, Autonomy: c.of("autonomy", "full", "full", "observe")}
 	if c.chance(40) {
-		parts := n * 330_000
+		parts := n * 230_000
 		web.MaxUnavailable, web.MaxUnavailableShare = nil, &parts
 	}
 	return &logpb.Configure{By: "ctl-1", Config: &logpb.Config{Services: []*logpb.Service{web}, Digest: fmt.Append(nil, c.index),
-		FleetMax: uint32(rapid.IntRange(0, 4).Draw(c.t, "fleet_max"))}}
+		FleetMax: uint32(rapid.IntRange(0, 6).Draw(c.t, "fleet_max"))}}
 }
 
 func (c *chooser) request() *logpb.Request {
 	host := c.host()
 	h := c.s.Host(host)
 	r := &logpb.Request{Host: host, Epoch: c.epoch(host), N: h.GetLastN() + 1, Rule: c.of("rule", "slow", "slow", "dead"),
-		Remedy: "restart", Digest: []byte(c.of("digest", "1", "2", "3")), Service: c.service()}
+		Remedy: "restart", Digest: []byte(c.of("digest", "1", "1", "2")), Service: c.service()}
 	switch rapid.IntRange(0, 19).Draw(c.t, "odd") {
 	case 0:
 		r.N = uint64(rapid.IntRange(0, 3).Draw(c.t, "n"))
