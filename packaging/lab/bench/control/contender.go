@@ -72,6 +72,20 @@ func awaitLeader(ctx context.Context, c contender) error {
 	return nil
 }
 
+// ruler is the reign that there is, or that comes of an election under way.
+func ruler(ctx context.Context, c contender) (reign, error) {
+	if err := awaitLeader(ctx, c); err != nil {
+		return reign{}, err
+	}
+	var r reign
+	err := poll(ctx, "a node leads", func(ctx context.Context) bool {
+		var err error
+		r, err = c.reign(ctx)
+		return err == nil
+	})
+	return r, err
+}
+
 // logs are the last lines of each node.
 func logs(all []*node) string {
 	text := ""

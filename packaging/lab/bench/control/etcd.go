@@ -108,7 +108,7 @@ func (e *etcdStore) status(ctx context.Context, c *etcd.Client) (etcd.Status, er
 
 // callers speak with the leader, as agents do: no put takes the way through a follower.
 func (e *etcdStore) callers(ctx context.Context, n int) ([]load.Caller, error) {
-	r, err := e.reign(ctx)
+	r, err := ruler(ctx, e)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (b *Bench) losses(ctx context.Context, c contender, tries int) error {
 
 // stall freezes the leader for a moment and reports whether another reign began.
 func (b *Bench) stall(ctx context.Context, c contender) (bool, error) {
-	before, err := c.reign(ctx)
+	before, err := ruler(ctx, c)
 	if err != nil {
 		return false, err
 	}
@@ -69,17 +69,14 @@ func (b *Bench) stall(ctx context.Context, c contender) (bool, error) {
 		return false, err
 	}
 	wait(ctx, 2*b.opts.Recover) // more than an election
-	if err := awaitLeader(ctx, c); err != nil {
-		return false, err
-	}
-	after, err := c.reign(ctx)
+	after, err := ruler(ctx, c)
 	return after != before, err
 }
 
 // loss kills the leader and brings the node back when the next leader has committed something.
 func (b *Bench) loss(ctx context.Context, c contender) (time.Duration, error) {
 	wait(ctx, b.phase())
-	r, err := c.reign(ctx)
+	r, err := ruler(ctx, c)
 	if err != nil {
 		return 0, err
 	}
@@ -118,7 +115,7 @@ func (b *Bench) storm(ctx context.Context, sessions int) error {
 		return err
 	}
 	wait(ctx, b.opts.Rest/2)
-	r, err := s.reign(ctx)
+	r, err := ruler(ctx, s)
 	if err != nil {
 		return err
 	}

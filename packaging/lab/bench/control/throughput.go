@@ -51,7 +51,7 @@ func (b *Bench) round(ctx context.Context, c contender, n int) error {
 
 // drive makes the callers work, and sees to it that the leader stays.
 func (b *Bench) drive(ctx context.Context, c contender, callers []load.Caller) (Round, error) {
-	before, err := c.reign(ctx)
+	before, err := ruler(ctx, c)
 	if err != nil {
 		return Round{}, err
 	}
