@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"crypto/sha256"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,28 +28,30 @@ const (
 // uploads is evidence that the controller does not have.
 type uploads struct {
 	mu     sync.Mutex
-	pieces []piece
+	pieces []*piece
 	wake   chan struct{}
 }
 
 // piece is one piece of evidence.
 type piece struct {
-	ref  *logpb.EvidenceRef
-	text string
+	digest      []byte
+	title, text string
 }
 
-// Evidence makes the references by which the story names evidence, and hands the evidence over when it can.
+// Evidence makes the references by which the story names evidence, and hands the evidence over when it can. The
+// references are the caller's.
 func (s *Session) Evidence(list []incident.Evidence) []*logpb.EvidenceRef {
 	s.uploads.mu.Lock()
 	defer s.uploads.mu.Unlock()
 	var refs []*logpb.EvidenceRef
 	for _, e := range list {
 		text := e.Text[:min(len(e.Text), mostPiece)]
+		title := strings.ToValidUTF8(e.Title[:min(len(e.Title), mostTitle)], "?")
 		sum := sha256.Sum256([]byte(text))
-		ref := &logpb.EvidenceRef{Digest: sum[:], Title: e.Title[:min(len(e.Title), mostTitle)], Size: uint32(len(text)),
-			Host: s.o.Host}
-		refs = append(refs, ref)
-		s.uploads.pieces = append(s.uploads.pieces, piece{ref, text})
+		refs = append(refs, &logpb.EvidenceRef{
+			Digest: slices.Clone(sum[:]), Title: title, Size: uint32(len(text)), Host: s.o.Host,
+		})
+		s.uploads.pieces = append(s.uploads.pieces, &piece{sum[:], title, text})
 	}
 	if over := len(s.uploads.pieces) - mostPieces; over > 0 {
 		s.uploads.pieces = s.uploads.pieces[over:]
@@ -57,32 +61,27 @@ func (s *Session) Evidence(list []incident.Evidence) []*logpb.EvidenceRef {
 }
 
 // first is the piece that waits longest.
-func (u *uploads) first() (piece, bool) {
+func (u *uploads) first() *piece {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.pieces) == 0 {
-		return piece{}, false
+		return nil
 	}
-	return u.pieces[0], true
+	return u.pieces[0]
 }
 
 // done forgets a piece.
-func (u *uploads) done(p piece) {
+func (u *uploads) done(p *piece) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for i := range u.pieces {
-		if u.pieces[i].ref == p.ref {
-			u.pieces = append(u.pieces[:i:i], u.pieces[i+1:]...)
-			return
-		}
-	}
+	u.pieces = slices.DeleteFunc(u.pieces, func(q *piece) bool { return q == p })
 }
 
 // upload hands evidence over, piece by piece, for as long as the session lasts.
 func (x *session) upload() {
 	for tries := 0; ; {
-		p, ok := x.uploads.first()
-		if !ok {
+		p := x.uploads.first()
+		if p == nil {
 			select {
 			case <-x.c.ctx.Done():
 				return
@@ -93,7 +92,7 @@ func (x *session) upload() {
 		err := x.keep(p)
 		if err == nil || tries >= uploadTries {
 			if err != nil {
-				x.log.Warn("evidence stays on this host: the controller does not take it", "title", p.ref.GetTitle(), "error", err)
+				x.log.Warn("evidence stays on this host: the controller does not take it", "title", p.title, "error", err)
 			}
 			x.uploads.done(p)
 			tries = 0
@@ -110,8 +109,8 @@ func (x *session) upload() {
 	}
 }
 
-func (x *session) keep(p piece) error {
+func (x *session) keep(p *piece) error {
 	ctx, cancel := context.WithTimeout(x.c.ctx, uploadTime)
 	defer cancel()
-	return x.c.line.Keep(ctx, &agentpb.EvidenceRequest{Host: x.o.Host, Digest: p.ref.GetDigest(), Title: p.ref.GetTitle()}, p.text)
+	return x.c.line.Keep(ctx, &agentpb.EvidenceRequest{Host: x.o.Host, Digest: p.digest, Title: p.title}, p.text)
 }

@@ -55,7 +55,9 @@ func TestOverGRPC(t *testing.T) {
 	await(t, changed, true)
 
 	text := strings.Repeat("x", 150_000)
-	refs := s.Evidence(evidenceOf("a long one", text))
+	refs := s.Evidence(evidenceOf("x"+strings.Repeat("é", 150), text)) // is cut within a letter
+	digest := string(refs[0].GetDigest())
+	outbox.Add(&logpb.Event{What: &logpb.Event_Story{Story: &logpb.Story{Local: "i", Evidence: refs}}}) // owns them now
 	outbox.AddAlert(func(incident.AlertKey) *logpb.Alert { return &logpb.Alert{Rule: "down"} })
 	if err := outbox.Commit(); err != nil {
 		t.Fatal(err)
@@ -70,8 +72,8 @@ func TestOverGRPC(t *testing.T) {
 	node.Down(false)
 	await(t, changed, true)
 	eventually(t, "the permit is settled", func() bool { return len(node.Permits()) == 0 })
-	eventually(t, "the alert is told", func() bool { return len(node.Events(j.Host())) == 1 })
-	eventually(t, "the evidence is there", func() bool { return node.Evidence(refs[0].GetDigest()) == text })
+	eventually(t, "the alert is told", func() bool { return len(node.Events(j.Host())) == 2 })
+	eventually(t, "the evidence is there", func() bool { return node.Evidence([]byte(digest)) == text })
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
