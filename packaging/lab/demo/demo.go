@@ -59,6 +59,7 @@ type act struct {
 
 var acts = []act{
 	{7, func(ctx context.Context, o Options) (scene, error) { return newStage(ctx, o) }},
+	{3, func(ctx context.Context, o Options) (scene, error) { return newPair(ctx, o) }},
 }
 
 // Demo is one performance.

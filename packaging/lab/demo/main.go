@@ -1,6 +1,7 @@
 // Command salve-demo runs the agent beside seven small services on a real systemd, breaks them one
-// after another, and prints what the agent sees and does. It ends with 0 only if every story ended as
-// it must. KEEP=1 leaves everything running to play with.
+// after another, and prints what the agent sees and does. Then it runs a controller and two hosts, and
+// shows what they do together. It ends with 0 only if every story ended as it must. KEEP=1 leaves
+// everything running to play with.
 package main
 
 import (

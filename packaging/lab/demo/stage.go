@@ -69,6 +69,9 @@ func (s *stage) openManager(ctx context.Context) (err error) {
 		return err
 	}
 	s.onClose(s.manager.Stop)
+	if s.manager.Private {
+		prefer(s.manager.PID())
+	}
 	return nil
 }
 

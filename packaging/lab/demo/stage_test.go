@@ -108,6 +108,19 @@ func TestNeighbourHeld(t *testing.T) {
 	}
 }
 
+func TestPrefer(t *testing.T) {
+	m := agenttest.Manager(t)
+	dir := managerCgroup(m.PID())
+	agenttest.Require(t, "the CPU controller", dir != "", "a private manager has no cgroup of it")
+	prefer(m.PID())
+	if got := contents(dir, "cpu.shares") + contents(dir, "cpu.weight"); got != "65536" && got != "6400" {
+		t.Errorf("the weight of %s is %q", dir, got)
+	}
+	if got := managerCgroup(-1); got != "" {
+		t.Errorf("a process that cannot be has the cgroup %s", got)
+	}
+}
+
 func TestHasCPUController(t *testing.T) {
 	if hasCPUController(os.Getpid(), "no-such.service") {
 		t.Error("a process that is no unit has a unit's cgroup")
