@@ -112,7 +112,7 @@ func (b *Bench) storm(ctx context.Context, sessions int) error {
 		return err
 	}
 	if err := s.connect(ctx, load.Options{}, sessions); err != nil {
-		return err
+		return fmt.Errorf("%w; %+v\n%s", err, s.fleet.Stats(), logs(s.nodes()))
 	}
 	wait(ctx, b.opts.Rest/2)
 	r, err := ruler(ctx, s)
@@ -127,7 +127,7 @@ func (b *Bench) storm(ctx context.Context, sessions int) error {
 	defer cancel()
 	st := &Storm{Sessions: sessions}
 	if st.Took, err = s.fleet.Await(all, start); err != nil {
-		return fmt.Errorf("after the loss of the leader: %w\n%s", err, logs(s.nodes()))
+		return fmt.Errorf("after the loss of the leader: %w; %+v\n%s", err, s.fleet.Stats(), logs(s.nodes()))
 	}
 	st.Busy = s.fleet.Stats().Busy - busy
 	if st.Lost, err = s.mostLost(ctx, b.opts.Lost); err != nil {
