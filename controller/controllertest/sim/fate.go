@@ -66,7 +66,7 @@ func (w *World) fate() {
 		total += n
 	}
 	n := w.dice.IntN(total)
-	for i, t := range turns {
+	for i, t := range w.turns {
 		if n -= w.weights[i]; n < 0 {
 			t.do(w, pick(w, w.present()))
 			break
@@ -78,7 +78,7 @@ func (w *World) fate() {
 // weigh draws what this world has much of, and what never happens in it: what many kinds of faults together
 // hide, few of them show.
 func (w *World) weigh() {
-	for i, t := range turns {
+	for i, t := range w.turns {
 		n := t.weight
 		if i > 0 {
 			n *= pick(w, []int{0, 1, 1, 1, 5})

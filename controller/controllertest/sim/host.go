@@ -113,14 +113,14 @@ func (h *host) dial(w *World) {
 	}
 }
 
-// receive hands a message to the process that it was sent to.
-func (h *host) receive(w *World, s *session, r *agentpb.ConnectResponse) {
+// receive hands a message to the process that it was sent to, and reports whether that could take it.
+func (h *host) receive(w *World, s *session, r *agentpb.ConnectResponse) bool {
 	if h.a != s.agent || h.s != s || h.a == nil {
-		return
+		return false
 	}
 	if h.frozen { // of a network without order
 		w.after(time.Second, func() { h.receive(w, s, r) })
-		return
+		return false
 	}
 	h.judge(w, h.a.Receive(r))
 	a := h.a
@@ -129,6 +129,7 @@ func (h *host) receive(w *World, s *session, r *agentpb.ConnectResponse) {
 			h.tick(w)
 		}
 	})
+	return true
 }
 
 func (h *host) judge(w *World, v model.Verdict) {

@@ -113,16 +113,23 @@ func (h *host) connect(w *World, n *node) {
 	}
 	h.a.Connect(func(r *agentpb.ConnectRequest) {
 		r = proto.CloneOf(r)
+		answer := w.called(command(r))
 		s.carry(w, up, func() {
 			if slices.Contains(n.sessions, s) {
-				n.receive(w, s, r)
+				n.receive(w, s, r, answer)
 			}
 		})
 	})
 }
 
-// say sends something to the agent.
-func (s *session) say(w *World, r *agentpb.ConnectResponse) {
+// say sends something to the agent. seen, if not nil, is told when it arrives.
+func (s *session) say(w *World, r *agentpb.ConnectResponse, seen ...func()) {
 	r = proto.CloneOf(r)
-	s.carry(w, down, func() { s.h.receive(w, s, r) })
+	s.carry(w, down, func() {
+		if s.h.receive(w, s, r) {
+			for _, f := range seen {
+				f()
+			}
+		}
+	})
 }

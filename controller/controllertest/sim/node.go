@@ -8,36 +8,55 @@ import (
 	"github.com/salveops/salve/proto/logpb"
 )
 
-// receive is what a node that thinks it leads does with a message.
-func (n *node) receive(w *World, s *session, r *agentpb.ConnectRequest) {
+// command is what a message asks of the log, nil: nothing.
+func command(r *agentpb.ConnectRequest) *logpb.Command {
+	switch what := r.GetWhat().(type) {
+	case *agentpb.ConnectRequest_Hello:
+		return &logpb.Command{What: &logpb.Command_Hello{Hello: what.Hello}}
+	case *agentpb.ConnectRequest_Events:
+		return &logpb.Command{What: &logpb.Command_Events{Events: what.Events}}
+	case *agentpb.ConnectRequest_Edges:
+		return &logpb.Command{What: &logpb.Command_Edges{Edges: what.Edges}}
+	case *agentpb.ConnectRequest_Confirm:
+		return &logpb.Command{What: &logpb.Command_ConfirmStanding{ConfirmStanding: what.Confirm}}
+	case *agentpb.ConnectRequest_Request:
+		return &logpb.Command{What: &logpb.Command_Request{Request: what.Request}}
+	case *agentpb.ConnectRequest_Settle:
+		return &logpb.Command{What: &logpb.Command_Settle{Settle: what.Settle}}
+	}
+	return nil
+}
+
+// receive is what a node that thinks it leads does with a message. seen is told once the agent has the answer,
+// or where there is none, once it is in the log.
+func (n *node) receive(w *World, s *session, r *agentpb.ConnectRequest, seen func(*logpb.Result)) {
 	if h := r.GetHello(); h != nil {
-		n.hello(w, s, h)
+		n.hello(w, s, h, seen)
 		return
 	}
 	if s.epoch == 0 {
 		return // it speaks before it has said hello
 	}
-	switch what := r.GetWhat().(type) {
-	case *agentpb.ConnectRequest_Ping:
-		n.pong(w, s, what.Ping)
-	case *agentpb.ConnectRequest_Events:
-		w.propose(n, func(rs []*logpb.Result) { s.marked(w, what.Events, rs[0]) },
-			&logpb.Command{What: &logpb.Command_Events{Events: what.Events}})
-	case *agentpb.ConnectRequest_Edges:
-		w.propose(n, nil, &logpb.Command{What: &logpb.Command_Edges{Edges: what.Edges}})
-	case *agentpb.ConnectRequest_Confirm:
-		w.propose(n, nil, &logpb.Command{What: &logpb.Command_ConfirmStanding{ConfirmStanding: what.Confirm}})
-	case *agentpb.ConnectRequest_Request:
-		w.propose(n, func(rs []*logpb.Result) { s.answer(w, what.Request.GetN(), nil, rs[0]) },
-			&logpb.Command{What: &logpb.Command_Request{Request: what.Request}})
-	case *agentpb.ConnectRequest_Settle:
-		w.propose(n, func(rs []*logpb.Result) { s.answer(w, what.Settle.GetToken().GetN(), what.Settle.GetToken(), rs[0]) },
-			&logpb.Command{What: &logpb.Command_Settle{Settle: what.Settle}})
+	if p := r.GetPing(); p != nil {
+		n.pong(w, s, p)
+		return
 	}
+	w.propose(n, func(rs []*logpb.Result) {
+		switch {
+		case r.GetEvents() != nil:
+			s.marked(w, r.GetEvents(), rs[0])
+		case r.GetRequest() != nil:
+			s.answer(w, r.GetRequest().GetN(), nil, rs[0], seen)
+		case r.GetSettle() != nil:
+			s.answer(w, r.GetSettle().GetToken().GetN(), r.GetSettle().GetToken(), rs[0], seen)
+		default:
+			seen(rs[0])
+		}
+	}, command(r))
 }
 
 // hello begins a session, and ends the older ones of the host.
-func (n *node) hello(w *World, s *session, h *logpb.Hello) {
+func (n *node) hello(w *World, s *session, h *logpb.Hello, seen func(*logpb.Result)) {
 	for _, o := range n.sessions {
 		alive := o != s && o.epoch > 0 && o.h.a == o.agent && o.agent != nil && o.h.s == o && !o.h.frozen
 		if alive && o.h.m.ID == h.GetHost() && o.boot != h.GetBootId() {
@@ -49,7 +68,7 @@ func (n *node) hello(w *World, s *session, h *logpb.Hello) {
 		r := rs[0]
 		if x := r.GetRefusal(); x != nil {
 			s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_TurnedAway{TurnedAway: &agentpb.TurnedAway{
-				Code: x.GetCode(), Text: x.GetText()}}})
+				Code: x.GetCode(), Text: x.GetText()}}}, func() { seen(r) })
 			s.hangUp(w)
 			return
 		}
@@ -60,7 +79,7 @@ func (n *node) hello(w *World, s *session, h *logpb.Hello) {
 		}
 		s.epoch = r.GetWelcome().GetEpoch()
 		n.heard[h.GetHost()] = w.now
-		s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Welcome{Welcome: r.GetWelcome()}})
+		s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Welcome{Welcome: r.GetWelcome()}}, func() { seen(r) })
 	}, &logpb.Command{What: &logpb.Command_Hello{Hello: h}})
 }
 
@@ -92,7 +111,7 @@ func (s *session) over(w *World, r *logpb.Result) bool {
 	return false
 }
 
-func (s *session) answer(w *World, n uint64, t *logpb.Token, r *logpb.Result) {
+func (s *session) answer(w *World, n uint64, t *logpb.Token, r *logpb.Result, seen func(*logpb.Result)) {
 	x := &agentpb.Answer{N: n, Token: t}
 	switch {
 	case r.GetRefusal() != nil:
@@ -102,7 +121,7 @@ func (s *session) answer(w *World, n uint64, t *logpb.Token, r *logpb.Result) {
 	default:
 		x.What = &agentpb.Answer_Grant{Grant: r.GetGrant()}
 	}
-	s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Answer{Answer: x}})
+	s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Answer{Answer: x}}, func() { seen(r) })
 }
 
 // push sends standing orders to the hosts whose orders have changed.
@@ -156,7 +175,9 @@ func (w *World) losses(n *node) {
 		lost = nil
 	}
 	if edges := append(lost, back...); len(edges) > 0 {
-		w.propose(n, nil, &logpb.Command{What: &logpb.Command_Edges{Edges: &logpb.Edges{Edge: edges}}})
+		c := &logpb.Command{What: &logpb.Command_Edges{Edges: &logpb.Edges{Edge: edges}}}
+		seen := w.called(c)
+		w.propose(n, func(rs []*logpb.Result) { seen(rs[0]) }, c)
 	}
 }
 

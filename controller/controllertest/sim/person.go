@@ -15,7 +15,8 @@ func newGeneration(id string) *logpb.Command {
 // order is what a person says to the controller.
 func (w *World) order(c *logpb.Command) {
 	if w.raft.leader != nil {
-		w.propose(w.raft.leader, nil, c)
+		seen := w.called(c)
+		w.propose(w.raft.leader, func(rs []*logpb.Result) { seen(rs[0]) }, c)
 	}
 }
 

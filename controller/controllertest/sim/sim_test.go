@@ -26,7 +26,7 @@ func setting(t *testing.T, name string, otherwise int) int {
 // FAULT_STEPS= how long each one is.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
-	first, runs, steps := setting(t, "FAULT_SEED", 1), setting(t, "FAULT_RUNS", 40), setting(t, "FAULT_STEPS", 2000)
+	first, runs, steps := setting(t, "FAULT_SEED", 1), setting(t, "FAULT_RUNS", 30), setting(t, "FAULT_STEPS", 3000)
 	begun, counts := time.Now(), map[string]int{}
 	for seed := first; seed < first+runs; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

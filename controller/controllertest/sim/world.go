@@ -13,6 +13,7 @@ import (
 
 	"github.com/salveops/salve/controller/controllertest/audit"
 	"github.com/salveops/salve/controller/controllertest/model"
+	"github.com/salveops/salve/controller/controllertest/spec"
 	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -24,6 +25,9 @@ const kept = 50
 type World struct {
 	Witness *model.Witness
 	Audit   *audit.Auditor
+
+	history *spec.History // nil: nobody writes it
+	turns   []turn
 
 	dice  *rand.Rand
 	now   time.Duration // true time
@@ -68,10 +72,13 @@ func (e *events) Pop() any {
 	return last
 }
 
-// New is a world in which nothing has happened yet.
-func New(seed uint64) *World {
+// New is a world in which nothing has happened yet, and everything may.
+func New(seed uint64) *World { return begin(seed, turns, false) }
+
+// begin makes a world in which these things happen. If it is calm, they do not yet.
+func begin(seed uint64, turns []turn, calm bool) *World {
 	w := &World{Witness: model.NewWitness(), dice: rand.New(rand.NewPCG(seed, 0)), now: time.Hour, logTime: time.Hour, stamped: time.Hour,
-		counts: map[string]int{}}
+		counts: map[string]int{}, turns: turns, calm: calm}
 	w.Audit = audit.New(w.Witness)
 	w.Witness.Called = func(j *model.Job, m *model.Machine) {
 		w.tell("%s is called", j)
@@ -147,6 +154,15 @@ func (w *World) chance(percent int) bool { return w.dice.IntN(100) < percent }
 // between is a time drawn evenly.
 func (w *World) between(from, to time.Duration) time.Duration {
 	return from + time.Duration(w.dice.Int64N(int64(to-from)+1))
+}
+
+// called writes down that somebody asks something of the log. What it returns takes the answer that is seen.
+func (w *World) called(c *logpb.Command) func(*logpb.Result) {
+	if c == nil || c.GetEvents() != nil {
+		return func(*logpb.Result) {}
+	}
+	returned := w.history.Call(int64(w.now), c)
+	return func(r *logpb.Result) { returned(int64(w.now), r) }
 }
 
 // state is what the log says now.

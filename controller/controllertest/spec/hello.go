@@ -164,8 +164,9 @@ func (t *Table) welcomed(h *Host, c *logpb.Hello, r *logpb.Result) error {
 		return fmt.Errorf("the welcome says epoch %d of %s, want %d of %s", w.GetEpoch(), w.GetGeneration(), h.Epoch, t.Generation)
 	case len(w.GetPermits()) != held:
 		return fmt.Errorf("the welcome names %d permits, %d are open", len(w.GetPermits()), held)
-	case w.GetStream() != h.Stream || w.GetMark() != h.Mark:
+	case w.GetStream() != h.Stream || w.GetMark() < h.Mark:
 		return fmt.Errorf("the welcome goes on with %s after %d, want %s after %d", w.GetStream(), w.GetMark(), h.Stream, h.Mark)
 	}
+	h.Mark = w.GetMark() // events are no matter of permits: see Table.Mark
 	return nil
 }

@@ -75,8 +75,8 @@ func (t *Table) pause(at Point, c *logpb.PauseCommand, r *logpb.Result) error {
 		p.Until = at.At + c.GetFor()
 	}
 	id := r.GetId()
-	if r == nil {
-		id = fmt.Sprint("unseen ", c) // nobody can name it in a resume
+	for n := 0; r == nil && (id == "" || t.Pauses[id] != Pause{}); n++ {
+		id = fmt.Sprint("unseen ", n) // nobody can name it in a resume
 	}
 	if old, taken := t.Pauses[id]; id == "" || taken && old.Window == "" {
 		return fmt.Errorf("the pause has no name of its own: %v", r)

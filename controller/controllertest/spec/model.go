@@ -1,0 +1,119 @@
+package spec
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/salveops/salve/proto/logpb"
+)
+
+// List is the operation that reads which permits are open; its output are their tokens, in order.
+type List struct{}
+
+// Tokens are the open permits as a list gives them.
+func Tokens(ps []*logpb.Permit) []Token {
+	out := make([]Token, 0, len(ps))
+	for _, p := range ps {
+		out = append(out, tokenOf(p.GetToken()))
+	}
+	return order(out)
+}
+
+func order(ts []Token) []Token {
+	slices.SortFunc(ts, func(a, b Token) int {
+		if a.Generation != b.Generation {
+			return slices.Compare([]string{a.Generation}, []string{b.Generation})
+		}
+		return int(int64(a.N) - int64(b.N))
+	})
+	return ts
+}
+
+// seen is a table in a search: it never changes, and its text is made once.
+type seen struct {
+	table *Table
+	text  string
+	hash  uint64
+}
+
+func see(t *Table) *seen {
+	s := &seen{table: t, text: t.String()}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(s.text))
+	s.hash = h.Sum64()
+	return s
+}
+
+// Model is the table as porcupine asks for it: histories of commands and lists, with the answers that clients
+// saw, beginning with a table on which nothing is in flight. An operation whose answer nobody saw has no
+// output, and returns never: it may have happened at any time since, or not. Entries have no index there, so
+// that what compares indices, which are rights to act alone and logs that went back, is no part of it; nor is
+// time.
+func Model(begin *Table) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return see(begin) },
+		Step: func(state, input, output any) (bool, any) {
+			s := state.(*seen)
+			if _, ok := input.(List); ok {
+				return output == nil || slices.Equal(output.([]Token), s.table.open()), s
+			}
+			next := s.table.Clone()
+			var r *logpb.Result
+			if output != nil {
+				r = output.(*logpb.Result)
+			}
+			if next.Step(Point{Index: math.MaxUint64}, input.(*logpb.Command), r) != nil {
+				return false, s
+			}
+			return true, see(next)
+		},
+		Equal:             func(a, b any) bool { return a.(*seen).text == b.(*seen).text },
+		Hash:              func(s any) uint64 { return s.(*seen).hash },
+		DescribeOperation: func(in, out any) string { return fmt.Sprintf("%v → %v", in, out) },
+		DescribeState:     func(s any) string { return s.(*seen).text },
+	}
+}
+
+func (t *Table) open() []Token {
+	out := make([]Token, 0, len(t.Permits))
+	for k := range t.Permits {
+		out = append(out, k)
+	}
+	return order(out)
+}
+
+// History gathers operations. It is not safe for concurrent use.
+type History struct {
+	Operations []porcupine.Operation
+	Client     int
+}
+
+// Call notes that a client asks for something. What it returns takes the answer, once.
+func (h *History) Call(at int64, input any) func(at int64, output any) {
+	if h == nil {
+		return func(int64, any) {}
+	}
+	i := len(h.Operations)
+	h.Client++
+	h.Operations = append(h.Operations, porcupine.Operation{ClientId: h.Client, Input: input, Call: at, Return: math.MaxInt64})
+	return func(at int64, output any) {
+		if h.Operations[i].Return == math.MaxInt64 {
+			h.Operations[i].Return, h.Operations[i].Output = at, output
+		}
+	}
+}
+
+// Unanswered is how many operations have no answer.
+func (h *History) Unanswered() int {
+	n := 0
+	for _, o := range h.Operations {
+		if o.Output == nil {
+			n++
+		}
+	}
+	return n
+}
