@@ -96,6 +96,10 @@ func (s *pair) openManagers(ctx context.Context) error {
 				s.shared = true
 				s.hosts[0].manager, s.hosts[1].manager = m, m
 				s.onClose(m.Stop)
+				s.onClose(func() error {
+					_, err := m.Systemctl("reset-failed", unitPrefix+shop+"-*")
+					return err
+				})
 				return nil
 			}
 		}
@@ -248,12 +252,12 @@ func (h *shopHost) starts() int {
 }
 
 func (s *pair) describe() string {
-	on := "each with a systemd of its own"
+	managers := "Each has a systemd of its own."
 	if s.shared {
-		on = "which share the running systemd user manager, as no other can be started here"
+		managers = "They share the running systemd user manager, because no other can be started here."
 	}
-	return fmt.Sprintf("Two hosts, %s and %s, %s and an agent, run the service %s; a controller lets one of them be under "+
-		"repair at a time.\nTimes are since each fault.", s.hosts[0].name, s.hosts[1].name, on, shop)
+	return fmt.Sprintf("Two hosts, %s and %s, each with an agent, run the service %s; a controller lets one of them be under "+
+		"repair at a time. %s", s.hosts[0].name, s.hosts[1].name, shop, managers)
 }
 
 func (s *pair) title(i int) string {

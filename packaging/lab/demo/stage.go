@@ -132,7 +132,7 @@ func (s *stage) forgetUnits() error {
 	}
 	_, err := s.manager.Systemctl("reset-failed", unitPrefix+"*")
 	// This is where systemd keeps properties that were set until the next boot.
-	limits := filepath.Join(s.manager.Runtime, "systemd/user.control", s.patients[reports].Unit()+".d")
+	limits := filepath.Join(s.manager.Runtime, "systemd/user.control", unitPrefix+reports+".service.d")
 	return errors.Join(err, os.RemoveAll(limits))
 }
 
