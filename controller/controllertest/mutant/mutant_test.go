@@ -143,7 +143,7 @@ func look(t *testing.T, overlay, pkg, test string, settings ...string) bool {
 		t.Fatalf("it cannot be told: %v\n%s", err, tail(out.String()))
 	}
 	if i := strings.Index(out.String(), "WRONG"); i >= 0 {
-		t.Log(fmt.Sprintf("%.300s", out.String()[i:]))
+		t.Logf("%.300s", out.String()[i:])
 	}
 	return true
 }
