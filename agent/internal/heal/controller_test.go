@@ -128,6 +128,7 @@ func TestPermitAlways(t *testing.T) {
 			fleets(t, conf, func(h *rig) {
 				if conf == sick {
 					h.node.Order("checkout", func(o *agentpb.ServiceOrder) { o.PermitAlways = true })
+					h.Advance(time.Second)
 				}
 				h.node.Refuse("cap", "another host is under repair", 1e9)
 				h.Fails(unit)

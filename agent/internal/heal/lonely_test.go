@@ -63,6 +63,7 @@ func TestReconnectReplaysNothing(t *testing.T) {
 func TestSplitBrain(t *testing.T) {
 	fleets(t, sick, func(h *rig) {
 		h.node.Order("checkout", func(o *agentpb.ServiceOrder) { o.Sole = false })
+		h.Advance(time.Second)
 		h.node.Down(true)
 		h.falls()
 		h.Advance(24 * time.Hour)
@@ -191,6 +192,7 @@ func TestPausesOfOthers(t *testing.T) {
 	fleets(t, sick, func(h *rig) {
 		h.node.Pause("host:other", "eve", 0)
 		h.node.Pause("service:other", "eve", 0)
+		h.Advance(time.Second)
 		h.falls()
 		h.WantActs("restart " + unit)
 	})
