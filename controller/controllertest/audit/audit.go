@@ -204,7 +204,9 @@ func (a *Auditor) Copy() Copy { return Copy{a.Whole.Snapshot(), maps.Clone(a.ale
 // Restored: the log goes on from an older snapshot. If nobody said so, what it gives is suspect until an agent
 // shows that it went back.
 func (a *Auditor) Restored(old Copy, silently bool) {
-	a.alerts = maps.Clone(old.alerts)
+	if old.alerts != nil { // a backup that was not made here says nothing of it
+		a.alerts = maps.Clone(old.alerts)
+	}
 	for _, s := range []**state.State{&a.State, &a.Whole} {
 		restored, err := state.Restore(proto.CloneOf(old.Snapshot))
 		if err != nil {

@@ -34,9 +34,10 @@ type Agent struct {
 	attempts []*attempt
 	stalled  []func()
 	line     line
-	heard    bool   // standing orders came to this process
-	met      bool   // a controller has welcomed this process
-	opened   uint64 // events that an earlier process left
+	fates    map[string]string // of attempts that are over
+	heard    bool              // standing orders came to this process
+	met      bool              // a controller has welcomed this process
+	opened   uint64            // events that an earlier process left
 }
 
 // line is what a session has, and loses.
@@ -52,7 +53,8 @@ type line struct {
 
 // Start begins a process on the machine, with what its journal has.
 func Start(m *Machine, nonce func() string) *Agent {
-	a := &Agent{m: m, nonce: nonce, started: m.Boottime(), opened: uint64(len(m.Disk.Events))}
+	a := &Agent{m: m, nonce: nonce, started: m.Boottime(), opened: uint64(len(m.Disk.Events)),
+		fates: map[string]string{}}
 	var past []permit.Restored
 	for _, id := range sortedKeys(m.Disk.Intents) {
 		i := m.Disk.Intents[id]
@@ -98,14 +100,32 @@ func (a *Agent) Live() bool { _, live := a.book.Live(); return live }
 func (a *Agent) Cut() {
 	a.send = nil
 	for _, id := range a.book.Cut() {
-		a.refused(id)
+		a.refused(id, "cut")
 	}
 }
 
 func (a *Agent) say(r *agentpb.ConnectRequest) { a.send(r) }
 
-func (a *Agent) refused(id string) {
+func (a *Agent) refused(id, code string) {
+	a.fates[id] = "refused: " + code
 	a.attempts = slices.DeleteFunc(a.attempts, func(t *attempt) bool { return t.id == id && t.stage == waiting })
+}
+
+// Fate is what became of an attempt of this process: "asked", "granted", "acting", "refused: CODE", "void: WHY", or
+// how it was settled; "": it has none of that name.
+func (a *Agent) Fate(id string) string {
+	for _, t := range a.attempts {
+		switch {
+		case t.id != id:
+		case t.stage == waiting:
+			return "asked"
+		case t.stage <= intended:
+			return "granted"
+		case t.stage < done:
+			return "acting"
+		}
+	}
+	return a.fates[id]
 }
 
 // Want begins an attempt. It asks for a permit, or begins by the right of the only host.

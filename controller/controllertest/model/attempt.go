@@ -76,12 +76,12 @@ func (a *Agent) facts(t *attempt) permit.Facts {
 func (a *Agent) intend(t *attempt) {
 	if a.locked(t) {
 		a.book.Withdraw(t.id, "something else is under way here")
-		t.stage = done
+		a.void(t, "something else is under way here")
 		return
 	}
 	held, err := a.book.Begin(t.id, a.facts(t))
 	if err != nil {
-		t.stage = done
+		a.void(t, err.Error())
 		return
 	}
 	a.write(t, held)
@@ -108,7 +108,7 @@ func (a *Agent) write(t *attempt, held permit.Held) {
 func (a *Agent) act(t *attempt) {
 	if err := a.book.Act(t.id, a.facts(t)); err != nil {
 		a.d().settled(t.id, permit.Unused)
-		t.stage = done
+		a.void(t, err.Error())
 		return
 	}
 	t.stage = acting
@@ -178,9 +178,16 @@ func (a *Agent) verify(t *attempt) {
 // verifyFor is how long after a step a sample says something.
 const verifyFor = 3 * time.Second
 
+// void ends what never began.
+func (a *Agent) void(t *attempt, why string) {
+	t.stage = done
+	a.fates[t.id] = "void: " + why
+}
+
 // finish journals the outcome and settles.
 func (a *Agent) finish(t *attempt, s permit.Settlement, reason string) {
 	t.stage = done
+	a.fates[t.id] = string(s)
 	a.d().settled(t.id, s)
 	a.book.Settle(t.id, s, reason)
 }

@@ -28,6 +28,8 @@ type Machine struct {
 	// Forgot: the disk is an older copy, and no controller has noticed yet. What was confirmed before, such as
 	// a pause, is not known here.
 	Forgot bool
+	// Calls is how many jobs were called.
+	Calls int
 
 	w        *Witness
 	now      func() time.Duration // true time
@@ -96,6 +98,7 @@ func (m *Machine) takenAway(service string) bool {
 // Call begins a job, after its lag. The call is in flight from now on, also if the caller dies.
 func (m *Machine) Call(j *Job) {
 	j.machine, j.called = m, m.now()
+	m.Calls++
 	m.jobs = append(m.jobs, j)
 	delete(m.past, j.Attempt)
 	m.w.called(j)
@@ -184,4 +187,20 @@ func (m *Machine) Idle(targets []permit.Target) bool {
 func (m *Machine) Left(attempt string) (Health, bool) {
 	h, ok := m.past[attempt]
 	return h, ok
+}
+
+// Finish ends the job of an attempt that runs now.
+func (m *Machine) Finish(attempt string) {
+	for _, j := range slices.Clone(m.jobs) {
+		if j.Attempt == attempt && j.acts() {
+			m.end(j)
+		}
+	}
+}
+
+// FinishAll ends every job that runs now.
+func (m *Machine) FinishAll() {
+	for _, j := range slices.Clone(m.jobs) {
+		m.Finish(j.Attempt)
+	}
 }

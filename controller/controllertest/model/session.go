@@ -94,7 +94,7 @@ func (a *Agent) answer(x *agentpb.Answer) Verdict {
 		if x.GetToken() == nil {
 			var id string
 			id, anew = a.book.Refused(x.GetN(), what.Refusal)
-			a.refused(id)
+			a.refused(id, what.Refusal.GetCode())
 			break
 		}
 		anew = a.settled(permit.TokenOf(x.GetToken()), what.Refusal)

@@ -96,6 +96,9 @@ func (w *Witness) Runs(host string, t permit.Token) bool {
 
 // called: an agent asks its host to act. From here to the end of the job nothing may free the permit.
 func (w *Witness) called(j *Job) {
+	if w.Called != nil {
+		w.Called(j, j.machine)
+	}
 	k := holder{j.Token, j.machine.ID}
 	g := w.grants[k]
 	switch {
@@ -109,9 +112,6 @@ func (w *Witness) called(j *Job) {
 		w.Complain("%s is step %d after step %d", j, j.Step, w.ran[k])
 	}
 	w.ran[k] = j.Step
-	if w.Called != nil {
-		w.Called(j, j.machine)
-	}
 	w.running[j] = true
 }
 

@@ -101,13 +101,13 @@ func record(t *testing.T, seed uint64) (*spec.Table, []porcupine.Operation) {
 	before := spec.Of(w.state())
 	w.calm, w.history = false, &spec.History{}
 	w.fate()
-	for len(w.history.Operations) < operations && w.history.Unanswered() < unanswerable {
+	for w.history.Len() < operations && w.history.Unanswered() < unanswerable {
 		w.Step()
 	}
 	if wrong := w.Wrong(); len(wrong) > 0 {
 		t.Fatalf("seed %d: %s", seed, wrong[0])
 	}
-	return before, w.history.Operations
+	return before, w.history.Operations()
 }
 
 // told is a history as people read it.

@@ -86,34 +86,38 @@ func (t *Table) open() []Token {
 	return order(out)
 }
 
-// History gathers operations. It is not safe for concurrent use.
+// History gathers operations. It is not safe for concurrent use. On nil nothing is gathered.
 type History struct {
-	Operations []porcupine.Operation
-	Client     int
+	operations []porcupine.Operation
+	unanswered int
 }
+
+// Never is the answer of who knows that nothing was done: such an operation is none.
+type Never struct{}
 
 // Call notes that a client asks for something. What it returns takes the answer, once.
 func (h *History) Call(at int64, input any) func(at int64, output any) {
 	if h == nil {
 		return func(int64, any) {}
 	}
-	i := len(h.Operations)
-	h.Client++
-	h.Operations = append(h.Operations, porcupine.Operation{ClientId: h.Client, Input: input, Call: at, Return: math.MaxInt64})
+	i := len(h.operations)
+	h.operations = append(h.operations, porcupine.Operation{ClientId: i, Input: input, Call: at, Return: math.MaxInt64})
+	h.unanswered++
 	return func(at int64, output any) {
-		if h.Operations[i].Return == math.MaxInt64 {
-			h.Operations[i].Return, h.Operations[i].Output = at, output
+		if h.operations[i].Return == math.MaxInt64 {
+			h.operations[i].Return, h.operations[i].Output = at, output
+			h.unanswered--
 		}
 	}
 }
 
 // Unanswered is how many operations have no answer.
-func (h *History) Unanswered() int {
-	n := 0
-	for _, o := range h.Operations {
-		if o.Output == nil {
-			n++
-		}
-	}
-	return n
+func (h *History) Unanswered() int { return h.unanswered }
+
+// Len is how many operations there are.
+func (h *History) Len() int { return len(h.operations) }
+
+// Operations are those that may have happened.
+func (h *History) Operations() []porcupine.Operation {
+	return slices.DeleteFunc(slices.Clone(h.operations), func(o porcupine.Operation) bool { return o.Output == Never{} })
 }

@@ -166,7 +166,10 @@ func (t *Table) String() string {
 	return fmt.Sprint(t.Generation, t.Epoch, t.Token, hosts, permits, t.Pauses, t.Widths, t.digest, t.FleetMax)
 }
 
-func tokenOf(t *logpb.Token) Token { return Token{t.GetGeneration(), t.GetN()} }
+func tokenOf(t *logpb.Token) Token { return TokenOf(t) }
+
+// TokenOf is the token of the wire.
+func TokenOf(t *logpb.Token) Token { return Token{t.GetGeneration(), t.GetN()} }
 
 func targetsOf(ts []*logpb.Target) []Target {
 	out := make([]Target, 0, len(ts))
