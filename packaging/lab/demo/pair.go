@@ -168,7 +168,8 @@ func (s *pair) startController(ctx context.Context) error {
 	}
 	s.address, s.salve = ports[0], rig.Salve{Binary: s.opts.Salve, Where: []string{"--address", ports[0]}}
 	s.controller = rig.NewController(rig.ControllerOptions{
-		Binary: s.opts.Controller, Config: filepath.Join(dir, "controller.hcl"), HTTP: ports[2], Log: s.file("controller.log"),
+		Binary: s.opts.Controller, Config: filepath.Join(dir, "controller.hcl"), HTTP: ports[2],
+		Log: s.file("controller.log"),
 	})
 	s.onClose(func() error { s.controller.Stop(); return nil })
 	return s.wake(ctx)
@@ -256,8 +257,8 @@ func (s *pair) describe() string {
 	if s.shared {
 		managers = "They share the running systemd user manager, because no other can be started here."
 	}
-	return fmt.Sprintf("Two hosts, %s and %s, each with an agent, run the service %s; a controller lets one of them be under "+
-		"repair at a time. %s", s.hosts[0].name, s.hosts[1].name, shop, managers)
+	return fmt.Sprintf("Two hosts, %s and %s, each with an agent, run the service %s; a controller lets one of them be "+
+		"under repair at a time. %s", s.hosts[0].name, s.hosts[1].name, shop, managers)
 }
 
 func (s *pair) title(i int) string {

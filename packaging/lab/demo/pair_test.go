@@ -48,7 +48,8 @@ func TestPairTable(t *testing.T) {
 func TestShopHost(t *testing.T) {
 	m := agenttest.Manager(t)
 	h := &shopHost{name: "web-1", dir: t.TempDir(), manager: m}
-	s := &pair{opts: Options{Service: rigtest.Service(t)}, hosts: [2]*shopHost{h, {name: "web-2", dir: t.TempDir(), manager: m}}}
+	other := &shopHost{name: "web-2", dir: t.TempDir(), manager: m}
+	s := &pair{opts: Options{Service: rigtest.Service(t)}, hosts: [2]*shopHost{h, other}}
 	if err := s.admit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,8 @@ func TestTokenOf(t *testing.T) {
 
 func TestTellsAll(t *testing.T) {
 	good := rig.Page{}
-	good.Host, good.Summary, good.Details = "web-2", "start-shop: ineffective\nThe whole story: salve explain 0a", "12:00 web-2 alert"
+	good.Host, good.Details = "web-2", "12:00 web-2 alert"
+	good.Summary = "start-shop: ineffective\nThe whole story: salve explain 0a"
 	h := &shopHost{name: "web-2"}
 	if err := tellsAll(h, good); err != nil {
 		t.Error(err)

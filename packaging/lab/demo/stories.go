@@ -143,7 +143,7 @@ func held(ctx context.Context, _ *rig.Patient, before int) (string, error) {
 	if err == nil && (!limited || limit > 0.21) {
 		err = fmt.Errorf("process %d uses %.2f CPU, but nothing keeps it from using more", before, share)
 	}
-	return fmt.Sprintf("process %d goes on with %.2f of the %.2f CPU that the kernel lets it have", before, share, limit), err
+	return fmt.Sprintf("process %d goes on with %.2f of the %.2f CPU that it may have, by the kernel", before, share, limit), err
 }
 
 func gone(_ context.Context, _ *rig.Patient, before int) (string, error) {
