@@ -73,8 +73,8 @@ func (d *derived) configure(c *logpb.Config) {
 // refresh takes over what is known of a host's services. It reports of which services others have to know
 // more now.
 func (d *derived) refresh(s *State, h *logpb.Host) (changed []string) {
-	for name := range d.services {
-		outOf(d.services, name, h.GetId())
+	for _, t := range d.graph.said[h.GetId()].takes {
+		outOf(d.services, t.service, h.GetId())
 	}
 	delete(d.alone, h.GetId())
 	delete(d.present, h.GetId())

@@ -136,7 +136,7 @@ func (s *State) introduce(c *logpb.Hello, h *logpb.Host) {
 	slices.SortFunc(h.GetServices(), func(a, b *logpb.HostService) int { return compare(a.GetService(), b.GetService()) })
 	h.Services = slices.CompactFunc(h.GetServices(), func(a, b *logpb.HostService) bool { return a.GetService() == b.GetService() })
 	s.bindServices(s.derived.refresh(s, h))
-	s.crown()
+	s.crown(append(serviceNames(old), serviceNames(h.GetServices())...)...)
 	s.bindHost(h.GetId())
 }
 
@@ -268,7 +268,7 @@ func (s *State) removeHost(c *logpb.RemoveHost) *logpb.Result {
 	}
 	h.Removed, h.Awaited = true, false
 	s.derived.refresh(s, h)
-	s.crown()
+	s.crown(serviceNames(h.GetServices())...)
 	s.hostRemoved(h)
 	s.note(c.GetBy(), "remove", "host %s was removed (gone: %t): %s", h.GetName(), c.GetGone(), c.GetReason())
 	s.bind()
@@ -301,9 +301,10 @@ func (s *State) confirmStanding(c *logpb.ConfirmStanding) *logpb.Result {
 
 // crown keeps the right to act alone with the only host of each service. Once a second host comes, the
 // right is taken back, and counts until the host has confirmed that it knows.
-func (s *State) crown() {
+func (s *State) crown(services ...string) {
 	moved := map[string]bool{}
-	for _, hosts := range s.derived.services {
+	for _, name := range services {
+		hosts := s.derived.services[name]
 		for id, hs := range hosts {
 			switch {
 			case len(hosts) == 1 && hs.GetSole() != logpb.Sole_SOLE_GRANTED:
@@ -317,6 +318,15 @@ func (s *State) crown() {
 		s.derived.refresh(s, s.hosts[id])
 		s.bindHost(id)
 	}
+}
+
+// serviceNames are what a host serves.
+func serviceNames(all []*logpb.HostService) []string {
+	names := make([]string, len(all))
+	for i, hs := range all {
+		names[i] = hs.GetService()
+	}
+	return names
 }
 
 // Host is a host by its ID, nil if there is none; not to be changed.

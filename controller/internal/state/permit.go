@@ -162,9 +162,9 @@ func (s *State) fits(h *logpb.Host, c *logpb.Request, targets []*logpb.Target) *
 			return r
 		}
 	}
-	n := len(hosts)
-	for id := range s.derived.acting {
-		if !hosts[id] {
+	n := len(s.derived.acting)
+	for id := range hosts {
+		if s.derived.acting[id] == 0 {
 			n++
 		}
 	}
