@@ -35,14 +35,15 @@ type Ledger struct {
 	last    *logpb.AuditRecord
 	open    map[string]Place // by token
 	token   uint64           // the highest that was granted
-	granted map[Place]int
-	settled map[string]int // how many permits ended, by how
+	granted map[Place]int    // but for those that ended unused
+	settled map[string]int   // how many permits ended, by how
 	wrong   []string
 }
 
 // NewLedger begins before the first record. serviceOf names the service that a rule is about.
 func NewLedger(l Limits, serviceOf func(rule string) string) *Ledger {
-	return &Ledger{limits: l, serviceOf: serviceOf, open: map[string]Place{}, granted: map[Place]int{}, settled: map[string]int{}}
+	return &Ledger{limits: l, serviceOf: serviceOf, open: map[string]Place{}, granted: map[Place]int{},
+		settled: map[string]int{}}
 }
 
 // After is the number after which records are to be asked for. The last one that is known comes once more, which
@@ -104,7 +105,8 @@ func (l *Ledger) read(r *logpb.AuditRecord) {
 			l.complain("nobody restored anything, and a new generation begins: %s", r.GetText())
 		}
 	case "quarantine", "journal", "running", "adopt", "remove", "revoke":
-		l.complain("nobody copied, restored or removed a host, and the audit has %s by %s: %s", r.GetWhat(), r.GetBy(), r.GetText())
+		l.complain("nobody copied, restored or removed a host, and the audit has %s by %s: %s", r.GetWhat(), r.GetBy(),
+			r.GetText())
 	}
 }
 
@@ -158,6 +160,9 @@ func (l *Ledger) settle(r *logpb.AuditRecord) {
 		l.complain("%s settles permit %s, which it does not hold", r.GetBy(), m[1])
 	default:
 		l.settled[m[2]]++
+		if m[2] == "unused" {
+			l.granted[l.open[m[1]]]--
+		}
 		if m[2] != "unknown" { // which goes on counting
 			delete(l.open, m[1])
 		}
@@ -184,12 +189,13 @@ func (l *Ledger) Open() []string {
 	return out
 }
 
-// Granted is how many permits a place was given.
+// Granted is how many permits a place was given under which something may have been done: all but those that ended
+// as unused.
 func (l *Ledger) Granted(p Place) int { return l.granted[p] }
 
 // Grants is how many permits there were altogether.
 func (l *Ledger) Grants() int {
-	n := 0
+	n := l.settled["unused"]
 	for _, m := range l.granted {
 		n += m
 	}

@@ -65,9 +65,11 @@ func TestLedger(t *testing.T) {
 		"settled by another": {[]string{
 			"h1 grant permit 1@0a: restart for shop-hangs on h1", "h2 settle permit 1@0a: failed"}, "does not hold"},
 		"by force": {[]string{
-			"h1 grant permit 1@0a: restart for shop-hangs on h1", "me settle permit 1@0a by force: I am sure"}, "no settlement by a host"},
-		"a new generation": {[]string{first, "controller generation generation 0b begins, everything is paused: why"}, "a new generation"},
-		"a clone":          {[]string{"controller quarantine host h1: another machine"}, "quarantine by controller"},
+			"h1 grant permit 1@0a: restart for shop-hangs on h1", "me settle permit 1@0a by force: I am sure",
+		}, "no settlement by a host"},
+		"a new generation": {[]string{first,
+			"controller generation generation 0b begins, everything is paused: why"}, "a new generation"},
+		"a clone": {[]string{"controller quarantine host h1: another machine"}, "quarantine by controller"},
 		"a person": {[]string{first, "me acknowledge incident 01234567: has it", "controller breaker it opens",
 			"controller halt it failed"}, ""},
 		"not a grant": {[]string{"h1 grant permit: what"}, "is no grant"},
@@ -119,13 +121,15 @@ func TestLedgerIsOneHistory(t *testing.T) {
 func TestLedgerRemembers(t *testing.T) {
 	l := newLedger()
 	l.Take(page("h1 grant permit 1@0a: restart for shop-hangs on h1", "h2 grant permit 2@0a: start for cart-down on h2",
-		"h1 settle permit 1@0a: serving", "h1 grant permit 3@0a: start for shop-down on h1"))
+		"h1 settle permit 1@0a: serving", "h1 grant permit 3@0a: start for shop-down on h1",
+		"h3 grant permit 4@0a: restart for shop-hangs on h3", "h3 settle permit 4@0a: unused"))
 	shop, cart := Place{"shop", "h1"}, Place{"cart", "h2"}
 	if !l.Holds(shop) || !l.Holds(cart) || l.Holds(Place{"shop", "h2"}) {
 		t.Error("it does not know who holds a permit")
 	}
-	if l.Granted(shop) != 2 || l.Granted(cart) != 1 || l.Grants() != 3 || l.Settled()["serving"] != 1 {
-		t.Errorf("it counts %d, %d, %d, %v", l.Granted(shop), l.Granted(cart), l.Grants(), l.Settled())
+	if l.Granted(shop) != 2 || l.Granted(cart) != 1 || l.Granted(Place{"shop", "h3"}) != 0 || l.Grants() != 4 ||
+		l.Settled()["serving"] != 1 {
+		t.Errorf("it counts %v, %d, %v", l.granted, l.Grants(), l.Settled())
 	}
 	if got := strings.Join(l.Open(), " "); got != "2@0a 3@0a" {
 		t.Errorf("open are %s", got)

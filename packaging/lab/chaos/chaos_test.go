@@ -1,0 +1,304 @@
+package chaos
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/packaging/lab/rig/rigtest"
+	"github.com/salveops/salve/pkg/notify"
+	"github.com/salveops/salve/proto/adminpb"
+	"github.com/salveops/salve/proto/localpb"
+	"github.com/salveops/salve/proto/logpb"
+)
+
+// TestChaos kills and freezes controllers, agents and services at random. Whatever happens, at most two hosts of a
+// service are under repair at once; and in the end everything is healed, or in the hands of a person.
+//
+// FAULT_MINUTES=10 goes on for so long, with a new fleet every minute; FAULT_SEED=N begins with that seed.
+func TestChaos(t *testing.T) {
+	programs := rigtest.All(t)
+	minutes := number(t, "FAULT_MINUTES", 1)
+	seed := number(t, "FAULT_SEED", rand.Uint64N(1e9))
+	for i := range minutes {
+		t.Run(fmt.Sprintf("seed %d", seed+i), func(t *testing.T) {
+			chaos(t, newFleet(t, programs), seed+i)
+		})
+	}
+}
+
+const stormTime = time.Minute
+
+func chaos(t *testing.T, f *fleet, seed uint64) {
+	audit, stop := f.watch()
+	f.storm(t.Context(), stormTime, seed)
+	storm := time.Now()
+	f.tell("the storm is over")
+	f.awaitCalm()
+	stop()
+	calm := time.Now()
+	f.tell("Salve has come to an end")
+
+	maxUnavailable(t, audit)
+	f.noLoss()
+	f.noSilence()
+	ill := f.mend()
+	f.everythingIsWell()
+	if t.Failed() {
+		f.tellAll()
+	}
+	t.Logf("%s; Salve came to an end %v after the storm, a person mended %d of %d services, all was well %v later", audit,
+		calm.Sub(storm).Round(time.Second), ill, hosts*len(services), time.Since(calm).Round(time.Second))
+}
+
+// awaitCalm waits until Salve has done what it could: every host is back, no permit is open but those of which nobody
+// can tell how they ended, and each incident has ended or is with people.
+func (f *fleet) awaitCalm() {
+	f.t.Helper()
+	f.eventually(90*time.Second, "Salve comes to an end", func() string {
+		if why := f.strangers(); why != "" {
+			return why
+		}
+		permits, err := f.permits()
+		if err != nil {
+			return err.Error()
+		}
+		for _, p := range permits {
+			if !p.GetUnknown() {
+				return fmt.Sprintf("permit %d for %s on %s is open", p.GetToken().GetN(), p.GetRemedy(), p.GetHost())
+			}
+		}
+		incidents, err := f.incidents()
+		if err != nil {
+			return err.Error()
+		}
+		for _, i := range incidents {
+			if !ended(i) && !withPeople(i) {
+				return incidentText(i)
+			}
+		}
+		if ill := f.unwatched(incidents); len(ill) > 0 {
+			return fmt.Sprintf("ill, and in no incident: %s", strings.Join(ill, ", "))
+		}
+		return ""
+	})
+}
+
+// incidentText names an incident and says how it stands.
+func incidentText(i *adminpb.GetIncidentResponse) string {
+	return fmt.Sprintf("incident %.8s (%s) is %v", i.GetIncident().GetId(), i.GetIncident().GetTitle(),
+		i.GetIncident().GetState())
+}
+
+func ended(i *adminpb.GetIncidentResponse) bool {
+	return i.GetIncident().GetState() == logpb.IncidentState_INCIDENT_STATE_RESOLVED
+}
+
+func withPeople(i *adminpb.GetIncidentResponse) bool {
+	return i.GetIncident().GetState() == logpb.IncidentState_INCIDENT_STATE_ESCALATED
+}
+
+// unwatched are the places that are ill and that no open incident has an alert of.
+func (f *fleet) unwatched(incidents []*adminpb.GetIncidentResponse) []string {
+	known := map[string]bool{}
+	for _, i := range incidents {
+		for _, a := range i.GetAlerts() {
+			if !ended(i) && a.GetResolved() == 0 {
+				known[Place{a.GetService(), a.GetHostName()}.String()] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(f.unwell(), func(p string) bool { return known[p] })
+}
+
+// maxUnavailable: by the audit and by the witness, never more hosts than allowed were under repair, and nothing was
+// done to a unit without a permit for it, nor twice under one.
+func maxUnavailable(t *testing.T, a *auditor) {
+	t.Helper()
+	for _, wrong := range slices.Concat(slices.Sorted(maps.Values(a.wrong)), a.ledger.Wrong(), a.witness.Wrong()) {
+		t.Error(wrong)
+	}
+	for p, n := range a.witness.Begun() {
+		if n > a.ledger.Granted(p) {
+			t.Errorf("systemd did %d jobs on %v, and there were %d permits that were used", n, p, a.ledger.Granted(p))
+		}
+	}
+	if a.ledger.Grants() < 5 || a.witness.Total() < 5 || a.seen < 1 {
+		t.Errorf("%d permits, %d jobs, %d of them seen running: nothing was put to the test", a.ledger.Grants(),
+			a.witness.Total(), a.seen)
+	}
+}
+
+// noLoss: what stands in an agent's journal stands in one incident of the controllers, and in one only.
+func (f *fleet) noLoss() {
+	f.t.Helper()
+	f.eventually(upTime, "every alert of the journals is with the controllers", func() string {
+		incidents, err := f.incidents()
+		if err != nil {
+			return err.Error()
+		}
+		has := map[string]bool{}
+		for _, i := range incidents {
+			for _, a := range i.GetAlerts() {
+				has[alertName(a.GetHostName(), a.GetLocal(), a.GetRule(), a.GetInstance())] = true
+			}
+		}
+		var missing []string
+		for i := range hosts {
+			journal, err := f.journal(i)
+			if err != nil {
+				return err.Error()
+			}
+			missing = append(missing, lacks(host(i), journal, has)...)
+		}
+		if len(missing) > 0 {
+			return strings.Join(missing, ", ")
+		}
+		f.once(incidents)
+		return ""
+	})
+}
+
+func alertName(host, local, rule, instance string) string {
+	return fmt.Sprintf("%s of %s on %s in %.8s", rule, instance, host, local)
+}
+
+func lacks(host string, journal []*localpb.Incident, has map[string]bool) []string {
+	var out []string
+	for _, i := range journal {
+		for _, a := range i.GetAlerts() {
+			if name := alertName(host, i.GetSummary().GetId(), a.GetRule(), a.GetInstance()); !has[name] {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// once: each alert is in exactly one incident.
+func (f *fleet) once(incidents []*adminpb.GetIncidentResponse) {
+	in := map[string]string{}
+	for _, i := range incidents {
+		id := i.GetIncident().GetId()
+		for _, a := range i.GetAlerts() {
+			key := fmt.Sprintf("%s/%s/%d", a.GetKey().GetHost(), a.GetKey().GetStream(), a.GetKey().GetN())
+			if other := in[key]; other != "" && other != id {
+				f.t.Errorf("alert %s is in the incidents %.8s and %.8s", key, other, id)
+			}
+			in[key] = id
+		}
+	}
+}
+
+// noSilence: whoever has an incident has heard of it.
+func (f *fleet) noSilence() {
+	f.t.Helper()
+	f.eventually(upTime, "people hear of every incident that is theirs", func() string {
+		incidents, err := f.incidents()
+		if err != nil {
+			return err.Error()
+		}
+		heard := map[string]bool{}
+		for _, page := range f.pager.Pages() {
+			heard[page.Incident] = heard[page.Incident] || page.Kind == notify.Trigger
+		}
+		for _, i := range incidents {
+			names := append(i.GetAliases(), i.GetIncident().GetId()) // it may have been told before it was merged
+			if withPeople(i) && !slices.ContainsFunc(names, func(name string) bool { return heard[name] }) {
+				return "nobody heard that " + incidentText(i)
+			}
+		}
+		return ""
+	})
+}
+
+// mend is what a person does with what Salve has handed over: whatever is still ill is restarted by hand.
+func (f *fleet) mend() (ill int) {
+	f.t.Helper()
+	for p := range f.patients {
+		if f.well(p) {
+			continue
+		}
+		ill++
+		f.tell("a person restarts %v", p)
+		if _, err := f.manager.Systemctl("restart", unitOf(p)); err != nil {
+			f.t.Errorf("restart %v by hand: %v", p, err)
+		}
+	}
+	return ill
+}
+
+// everythingIsWell: all units are active and answer, no permit is open, every incident has ended, and everybody who
+// was told of one has heard of its end, and of nothing after that.
+func (f *fleet) everythingIsWell() {
+	f.t.Helper()
+	f.eventually(90*time.Second, "everything is well", func() string {
+		if ill := f.unwell(); len(ill) > 0 {
+			return "ill: " + strings.Join(ill, ", ")
+		}
+		if permits, err := f.permits(); err != nil || len(permits) > 0 {
+			return fmt.Sprintf("permits are open: %v, %v", permits, err)
+		}
+		incidents, err := f.incidents()
+		if err != nil {
+			return err.Error()
+		}
+		for _, i := range incidents {
+			if !ended(i) {
+				return incidentText(i)
+			}
+		}
+		return f.untold()
+	})
+	for p := range f.patients {
+		if state, err := f.manager.Property(unitOf(p), "ActiveState"); err != nil || state != "active" {
+			f.t.Errorf("%s is %s, %v", unitOf(p), state, err)
+		}
+	}
+}
+
+// untold names what somebody was told of and has not heard the end of, "" if there is nothing.
+func (f *fleet) untold() string {
+	f.t.Helper()
+	open, over := map[string]bool{}, map[string]bool{}
+	for _, page := range f.pager.Pages() {
+		thread := page.Incident
+		if page.Dedup != "" {
+			thread = page.Dedup
+		}
+		switch {
+		case page.Problem != nil:
+			f.t.Errorf("a message is not to be believed: %v", page.Problem)
+		case page.Kind == notify.Resolve:
+			delete(open, thread)
+			over[thread] = true
+		case over[thread]:
+			f.t.Errorf("a %s about %s came after its end", page.Kind, thread)
+		default:
+			open[thread] = true
+		}
+	}
+	for thread := range open {
+		return "nobody heard that this is over: " + thread
+	}
+	return ""
+}
+
+func number(t *testing.T, name string, otherwise uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
