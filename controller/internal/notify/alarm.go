@@ -14,7 +14,7 @@ import (
 // Times of alarms.
 const (
 	alarmLook   = time.Second
-	alarmCalm   = 15 * time.Second // so long must it be over before people are told: sends of other nodes have ended
+	alarmCalm   = 15 * time.Second // so long must it be over before people are told: sends have ended; longer than state's reportAfter
 	retryFirst  = 5 * time.Second
 	retryMost   = 5 * time.Minute
 	sendTime    = 30 * time.Second // of one send, whatever the notifier's own time-out is

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"fmt"
+
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -8,6 +10,9 @@ import (
 // quorumPage is what a node says that had no quorum and told people by itself, once there is one again. It
 // becomes an incident that has ended, whose farewell goes to the places that were told, under their key.
 // All nodes page under one key, so what the second one says is the same incident.
+//
+// Everybody who was told hears of the end, once at each place under each key, unless a node paged later than
+// that: one that was cut off for longer, or whose outage was another one in the same hour. See again.
 func (s *State) quorumPage(c *logpb.QuorumPage) *logpb.Result {
 	if c.GetKey() == "" {
 		return refuse("key", "a page has a key")
@@ -30,5 +35,33 @@ func (s *State) quorumPage(c *logpb.QuorumPage) *logpb.Result {
 		s.adopt(i, notifier, c.GetKey())
 	}
 	s.farewell(i)
+	for _, notifier := range c.GetNotifiers() {
+		s.again(i, notifier, Subject(c.GetKey()))
+	}
 	return done()
+}
+
+// reportAfter is shorter than a node waits between the last page that it sent and its report of it: if the
+// farewell was made earlier than that before the report, the page may have come after the farewell, and a
+// place that takes it for a new one would keep it open for ever. Nodes that have had the same outage report
+// within it, and a place hears of their end once.
+const reportAfter = int64(10e9)
+
+// again tells a place the end once more, if the page may have come after what it was told of the end.
+func (s *State) again(i *logpb.Incident, notifier, name string) {
+	var last *logpb.Delivery
+	for _, m := range sorted(s.derived.mail[i.GetId()], compareDeliveries) {
+		same := m.GetKind() == resolve && m.GetNotifier() == notifier && Subject(m.GetKey()) == name
+		if same && (last == nil || m.GetMade() > last.GetMade()) {
+			last = m
+		}
+	}
+	switch {
+	case last == nil: // no name of ours, see adopt
+	case inFlight(last) && last.GetState() != logpb.DeliveryState_DELIVERY_STATE_CLAIMED: // it is sent later than now
+	case s.now()-last.GetMade() >= reportAfter:
+		s.send(&logpb.Delivery{
+			Key: fmt.Sprintf("%s/resolved/%d", name, s.index), Notifier: notifier, Incident: i.GetId(), Kind: resolve,
+		})
+	}
 }

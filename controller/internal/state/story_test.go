@@ -119,6 +119,38 @@ func TestQuorumLostPagesOnce(t *testing.T) {
 	r.code("key", r.apply(command(&logpb.QuorumPage{})))
 }
 
+// TestQuorumPageAfterItsEnd: a node that was cut off for longer pages, or pages again, under a key whose end was
+// told. Whoever it told hears of the end, too: a place that they all told, once more.
+func TestQuorumPageAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	page := func(node string, notifiers ...string) {
+		r.must(command(&logpb.QuorumPage{Key: "quorum-1/0", Notifiers: notifiers, Node: node}))
+	}
+	page("ctl-1", "slack.ops")
+	r.sent("resolve quorum-1/resolved slack.ops")
+	r.later(reportAfter - second)
+	page("ctl-2", "slack.ops", "email.dba")
+	r.sent("resolve quorum-1/resolved email.dba") // the same outage
+	r.later(minute)
+	page("ctl-3", "slack.ops", "pagerduty.payments")
+	late := fmt.Sprintf("resolve quorum-1/resolved/%d slack.ops", r.s.Index())
+	r.sent("resolve quorum-1/resolved pagerduty.payments", late)
+	page("ctl-3", "slack.ops", "pagerduty.payments") // it did not hear that this was committed
+	r.sent()
+
+	// What has not been sent yet comes later than the page.
+	r.later(minute)
+	page("ctl-1", "email.dba")
+	r.later(minute)
+	page("ctl-2", "email.dba")
+	if got := r.courier(); len(got) != 1 {
+		t.Errorf("sent %q", got)
+	}
+	r.sees("quorum-lost resolved: ")
+	sound(t, r.s)
+}
+
 func TestStatistics(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
