@@ -2255,7 +2255,7 @@ func (x *SettlePermitResponse) GetAt() *At {
 
 type PauseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "all", "host:ID or name", "service:NAME", "unit:NAME".
+	// "all", "host:ID or name", "service:NAME" (a glob, too), "unit:NAME".
 	Scope  string `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
 	By     string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2412,7 +2412,8 @@ func (x *PauseResponse) GetNames() []*HostName {
 
 type ResumeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ID of a pause, or a scope.
+	// ID of a pause, or a scope: then every pause of exactly that scope, and what failed there on two hosts in a
+	// row may be tried again. "service:NAME/RULE" is that for one rule, and ends no pause.
 	Pause         string `protobuf:"bytes,1,opt,name=pause,proto3" json:"pause,omitempty"`
 	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -86,6 +86,10 @@ func findScope(st *state.State, said string) (string, error) {
 	if _, err := name("scope", said); err != nil {
 		return "", err
 	}
+	if _, _, ok := cutRule(said); ok {
+		return "", invalid("%q is one rule of a service: resume takes that, and a pause is of a whole service, "+
+			"a host, a unit, or all", said)
+	}
 	kind, rest, ok := strings.Cut(said, ":")
 	switch {
 	case said == scopeAll:
@@ -112,6 +116,33 @@ func findScope(st *state.State, said string) (string, error) {
 		return scopeUnit + said, nil
 	}
 	return findBare(st, said)
+}
+
+// hostRules is how people write the service of rules about hosts.
+const hostRules = "-"
+
+// cutRule takes "service:NAME/RULE" apart, and NAME/RULE. No other scope has a slash in it but a unit's or a
+// host's that says so.
+func cutRule(said string) (service, rule string, ok bool) {
+	rest, named := strings.CutPrefix(said, scopeService)
+	if !named && strings.Contains(said, ":") {
+		return "", "", false
+	}
+	service, rule, ok = strings.Cut(rest, "/")
+	return service, rule, ok
+}
+
+// findRule is the scope of one rule of a service, for what failed there too often.
+func findRule(st *state.State, service, rule string) (string, error) {
+	switch {
+	case rule == "":
+		return "", invalid("%s/ names no rule", service)
+	case service == hostRules:
+		service = ""
+	case service != "" && !slices.Contains(serviceNames(st), service):
+		return "", notFound("service %s not found: no host has reported it, and no service block names it", service)
+	}
+	return scopeService + service + "/" + rule, nil
 }
 
 // findBare is the service or the host of a name, if it can only be one of them.

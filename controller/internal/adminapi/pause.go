@@ -134,7 +134,7 @@ func (s *Server) Resume(ctx context.Context, r *adminpb.ResumeRequest) (*adminpb
 }
 
 // findPause is what a person wants to end: a pause by its ID, or all of one scope. What failed too often is
-// named "service:NAME" or "service:NAME/RULE"; whether there is such a thing, the state machine knows.
+// named "all", "service:NAME", or "service:NAME/RULE"; whether a rule has such a thing, the state machine knows.
 func findPause(st *state.State, said string) (string, []*logpb.Pause, error) {
 	if _, err := name("pause or scope", said); err != nil {
 		return "", nil, err
@@ -145,8 +145,9 @@ func findPause(st *state.State, said string) (string, []*logpb.Pause, error) {
 	if by := ends(func(p *logpb.Pause) bool { return p.GetId() == said || p.GetScope() == said }); len(by) > 0 {
 		return said, by, nil
 	}
-	if strings.HasPrefix(said, scopeService) && strings.Contains(said, "/") {
-		return said, nil, nil
+	if service, rule, ok := cutRule(said); ok {
+		scope, err := findRule(st, service, rule)
+		return scope, nil, err
 	}
 	scope, err := findScope(st, said)
 	if err != nil {
@@ -162,8 +163,8 @@ func findPause(st *state.State, said string) (string, []*logpb.Pause, error) {
 // halted reports whether a remedy of the scope waits for a person after failures in a row.
 func halted(st *state.State, scope string) bool {
 	service, ok := strings.CutPrefix(scope, scopeService)
-	return ok && slices.ContainsFunc(st.Widths(""), func(w *logpb.Width) bool {
-		return w.GetService() == service && len(w.GetFailed()) > 1
+	return (ok || scope == scopeAll) && slices.ContainsFunc(st.Widths(""), func(w *logpb.Width) bool {
+		return (scope == scopeAll || w.GetService() == service) && len(w.GetFailed()) > 1
 	})
 }
 

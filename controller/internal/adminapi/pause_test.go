@@ -111,10 +111,22 @@ func TestResume(t *testing.T) {
 	wants(t, err, codes.NotFound, "", "is not paused")
 	_, err = resume("service:checkout/slow")
 	wants(t, err, codes.FailedPrecondition, "pause", "nothing that failed too often")
+	_, err = resume("chekout/slow")
+	wants(t, err, codes.NotFound, "", "service chekout not found")
+	_, err = resume("checkout/")
+	wants(t, err, codes.InvalidArgument, "", "names no rule")
+	_, err = r.Pause(r.ctx, &adminpb.PauseRequest{Scope: "checkout/slow", By: "ann", Reason: "move", For: 1e12, Wait: 1})
+	wants(t, err, codes.InvalidArgument, "", "a pause is of a whole service")
 }
 
-// What failed on two hosts in a row runs nowhere, until its service is resumed.
+// What failed on two hosts in a row runs nowhere, until its service, its rule, or everything is resumed.
 func TestResumeForgivesFailures(t *testing.T) {
+	for _, scope := range []string{"checkout", "checkout/leak", "service:checkout/leak", "all"} {
+		t.Run(scope, func(t *testing.T) { forgives(t, scope) })
+	}
+}
+
+func forgives(t *testing.T, scope string) {
 	r := newRig(t)
 	if err := r.Web3.Settle(r.Open, logpb.Settlement_SETTLEMENT_FAILED); err != nil {
 		t.Fatal(err)
@@ -137,7 +149,7 @@ func TestResumeForgivesFailures(t *testing.T) {
 	if !halted {
 		t.Fatalf("nothing is halted: %v", services().GetWidths())
 	}
-	got, err := r.Resume(r.ctx, &adminpb.ResumeRequest{Pause: "checkout", By: "ann"})
+	got, err := r.Resume(r.ctx, &adminpb.ResumeRequest{Pause: scope, By: "ann"})
 	if err != nil || len(got.GetEnded()) != 0 {
 		t.Errorf("resume: %v, %v", got, err)
 	}

@@ -19,7 +19,8 @@ func (a *app) fleetPause() *cobra.Command {
 		Use:   "pause [SERVICE|HOST|UNIT|all]",
 		Short: "Stop remedies in the fleet for a while",
 		Long: `Stop remedies for a service, a host, a unit, or all, and list the pauses if none is named. Say service:NAME,
-host:NAME or unit:NAME where a name could mean several.
+host:NAME or unit:NAME where a name could mean several. A service may be a glob, such as "service:shop-*"; one
+rule of a service cannot be paused.
 
 Once the pause is committed nothing new is permitted. What needs no permit may still begin on a host until that
 host has confirmed the pause; the hosts that have not done so within --wait are listed. "salve agent pause" works
@@ -112,13 +113,17 @@ func fleetUntil(p *logpb.Pause) string {
 
 func (a *app) fleetResume() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "resume SERVICE|HOST|UNIT|all|PAUSE",
+		Use:   "resume SERVICE[/RULE]|HOST|UNIT|all|PAUSE",
 		Short: "End pauses, and let a remedy go on that failed in a row",
 		Long: `End the pause of that ID, or all pauses of exactly that target. "all" ends the pauses of all; those of single
 services, hosts and units stay.
 
-A remedy that failed on two hosts in a row runs nowhere until its service is resumed, or the remedy changes.`,
-		Args: exactly("a service, a host, a unit, all, or the ID of a pause"),
+A remedy that failed on two hosts in a row runs nowhere until its service is resumed, or the remedy changes.
+SERVICE/RULE lets only those of one rule go on and ends no pause; "-/RULE" is a rule about hosts.`,
+		Example: `  salve resume checkout
+  salve resume checkout/slow
+  salve resume pause-7`,
+		Args: exactly("a service, one rule of a service, a host, a unit, all, or the ID of a pause"),
 		ValidArgsFunction: a.completion(func(ctx context.Context, admin client) ([]string, error) {
 			r, err := admin.ListPauses(ctx, &adminpb.ListPausesRequest{Stale: true})
 			var words []string
