@@ -17,7 +17,6 @@ import (
 const (
 	maxWaiting  = 16384           // commands that wait to be taken
 	maxWaitSize = 64 << 20        // bytes of them
-	maxInFlight = 4               // entries that Raft has and has not answered
 	grace       = 5 * time.Second // for Raft to answer what it has, once this node leads no more
 )
 
@@ -47,11 +46,11 @@ func newCall(command []byte) *call {
 	return &call{command: command, since: time.Now(), done: make(chan outcome, 1)}
 }
 
-// line brings commands into the log while this node leads: whatever waits becomes one entry, up to maxInFlight
-// entries are on their way, and the answers go out in the order of the log. One goroutine runs it.
+// line brings commands into the log while this node leads: whatever waits becomes one entry, and while that one is on
+// its way the next one grows. One goroutine runs it.
 //
 //	calls ──► queue ──► entry ──► Raft ──► results ──► calls
-//	           16,384   1,024 commands, 256 KiB, 4 in flight
+//	           16,384   1,024 commands, 256 KiB, one at a time
 type line struct {
 	node      Node
 	id        string
@@ -59,50 +58,30 @@ type line struct {
 	metrics   *metrics
 	elsewhere func() ErrNotLeader
 
-	queue     chan *call
-	size      atomic.Int64  // bytes that wait
-	most      int64         // of them
-	alone     chan func()   // runs while nothing else is proposed and nothing is in flight
-	closed    chan struct{} // nothing is taken any more
-	abandoned chan struct{} // nothing is answered any more
+	queue  chan *call
+	size   atomic.Int64  // bytes that wait
+	most   int64         // of them
+	alone  chan func()   // runs between two entries
+	closed chan struct{} // nothing is taken any more
 
 	work   *clockwork
 	format atomic.Uint32
 	held   *call // the first of the next entry
-	slots  chan struct{}
-	order  chan flight
-}
-
-// flight is one entry on its way.
-type flight struct {
-	future raft.ApplyFuture
-	calls  []*call
 }
 
 func newLine(a *Arbiter) *line {
 	return &line{
 		node: a.o.Node, id: a.o.ID, clock: a.o.Clock, metrics: a.metrics, elsewhere: a.elsewhere, work: &a.work,
 		most: maxWaitSize, queue: make(chan *call, maxWaiting), alone: make(chan func()), closed: make(chan struct{}),
-		abandoned: make(chan struct{}), slots: make(chan struct{}, maxInFlight), order: make(chan flight, maxInFlight),
 	}
 }
 
-// run takes calls until ctx ends. Answers to what Raft has still come for a while after.
+// run takes calls until ctx ends. What Raft has then may still be answered for a while.
 func (l *line) run(ctx context.Context) {
-	go l.answer()
-	defer close(l.order)
-	defer time.AfterFunc(grace, func() { close(l.abandoned) })
-	defer close(l.closed)
+	context.AfterFunc(ctx, func() { close(l.closed) })
 	for l.wait(ctx) {
-		select {
-		case l.slots <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
 		if calls := l.take(); len(calls) > 0 {
-			l.propose(calls)
-		} else {
-			<-l.slots
+			l.propose(ctx, calls)
 		}
 	}
 }
@@ -112,35 +91,20 @@ func (l *line) wait(ctx context.Context) bool {
 	for {
 		select {
 		case f := <-l.alone: // before more is taken
-			l.apart(ctx, f)
+			f()
 			continue
 		default:
 		}
-		if l.held != nil {
+		if l.held != nil && ctx.Err() == nil {
 			return true
 		}
 		select {
 		case <-ctx.Done():
 			return false
 		case f := <-l.alone:
-			l.apart(ctx, f)
+			f()
 		case l.held = <-l.queue:
 			l.size.Add(-int64(len(l.held.command)))
-		}
-	}
-}
-
-// apart runs f while nothing is in flight.
-func (l *line) apart(ctx context.Context, f func()) {
-	for taken := range maxInFlight {
-		select {
-		case l.slots <- struct{}{}:
-			defer func() { <-l.slots }()
-		case <-ctx.Done():
-			return
-		}
-		if taken == maxInFlight-1 {
-			f()
 		}
 	}
 }
@@ -166,7 +130,7 @@ func (l *line) direct(ctx context.Context, commands ...*logpb.Command) ([]*logpb
 		return nil, err
 	}
 	future := l.node.Propose(data)
-	if err := l.await(ctx.Done(), future); err != nil {
+	if err := l.await(ctx, future); err != nil {
 		return nil, err
 	}
 	return resultsOf(future.Response(), len(calls))
@@ -227,59 +191,55 @@ func (l *line) encode(calls []*call) ([]byte, error) {
 	return entry(l.format.Load(), l.work.stamp(l.clock.Now()), l.id, commands)
 }
 
-// propose hands one entry to Raft.
-func (l *line) propose(calls []*call) {
+// propose brings one entry into the log, and hands out the results.
+func (l *line) propose(ctx context.Context, calls []*call) {
 	data, err := l.encode(calls)
 	if err != nil {
 		reject(calls, err)
-		<-l.slots
 		return
 	}
-	l.order <- flight{future: l.node.Propose(data), calls: calls}
-}
-
-// answer hands out results in the order of the log.
-func (l *line) answer() {
-	for f := range l.order {
-		err := l.await(l.abandoned, f.future)
-		if err != nil {
-			l.metrics.failed.Add(float64(len(f.calls)))
-			reject(f.calls, err)
-		} else {
-			l.land(f)
-		}
-		<-l.slots
+	future := l.node.Propose(data)
+	if err := l.await(ctx, future); err != nil {
+		l.metrics.failed.Add(float64(len(calls)))
+		reject(calls, err)
+		return
 	}
+	l.land(future, calls)
 }
 
-// await waits for Raft's answer. On shutdown Raft leaves some unanswered: then the caller gives up.
-func (l *line) await(over <-chan struct{}, future raft.ApplyFuture) error {
+// await waits for Raft's answer. On shutdown Raft leaves some unanswered: then the caller gives up after a while.
+func (l *line) await(ctx context.Context, future raft.ApplyFuture) error {
 	answered := make(chan error, 1)
 	go func() { answered <- future.Error() }()
-	select {
-	case err := <-answered:
-		switch {
-		case err == nil:
-			return nil
-		case surelyNot(err):
-			return l.untaken(err)
+	var over <-chan time.Time
+	for {
+		select {
+		case err := <-answered:
+			switch {
+			case err == nil:
+				return nil
+			case surelyNot(err):
+				return l.untaken(err)
+			}
+			return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+		case <-ctx.Done():
+			ctx, over = context.WithoutCancel(ctx), time.After(grace)
+		case <-over:
+			return ErrUnknownOutcome
 		}
-		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
-	case <-over:
-		return ErrUnknownOutcome
 	}
 }
 
 // land answers the calls of one entry.
-func (l *line) land(f flight) {
-	results, err := resultsOf(f.future.Response(), len(f.calls))
+func (l *line) land(future raft.ApplyFuture, calls []*call) {
+	results, err := resultsOf(future.Response(), len(calls))
 	if err != nil {
-		reject(f.calls, err)
+		reject(calls, err)
 		return
 	}
-	for i, c := range f.calls {
+	for i, c := range calls {
 		l.metrics.answered(c, results[i])
-		c.done <- outcome{result: results[i], index: f.future.Index()}
+		c.done <- outcome{result: results[i], index: future.Index()}
 	}
 }
 

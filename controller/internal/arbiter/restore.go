@@ -34,17 +34,8 @@ func (a *Arbiter) Restore(ctx context.Context, backup io.Reader, by string) (str
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	select {
-	case r := <-done:
-		return r.id, r.err
-	case <-l.closed: // the line may end before it comes to the work
-		select {
-		case r := <-done:
-			return r.id, r.err
-		default:
-			return "", a.elsewhere()
-		}
-	}
+	r := <-done
+	return r.id, r.err
 }
 
 func (a *Arbiter) restore(ctx context.Context, l *line, backup io.Reader, by string) (string, error) {
