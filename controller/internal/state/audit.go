@@ -28,16 +28,17 @@ func (s *State) note(by, what, format string, args ...any) {
 
 // chain is the hash of a record after the one with the hash before.
 func chain(before []byte, r *logpb.AuditRecord) []byte {
-	h := sha256.New()
-	h.Write(before)
+	var room [512]byte // most records fit: no allocation
+	b := append(room[:0], before...)
 	for _, n := range []uint64{r.GetN(), uint64(r.GetAt()), r.GetIndex()} {
-		h.Write(binary.BigEndian.AppendUint64(nil, n))
+		b = binary.BigEndian.AppendUint64(b, n)
 	}
 	for _, text := range []string{r.GetBy(), r.GetWhat(), r.GetText()} {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text)))) // so that no two records read the same
-		h.Write([]byte(text))
+		b = binary.BigEndian.AppendUint64(b, uint64(len(text))) // so that no two records read the same
+		b = append(b, text...)
 	}
-	return h.Sum(nil)
+	hash := sha256.Sum256(b)
+	return hash[:]
 }
 
 // kept are the audit records that a snapshot holds.

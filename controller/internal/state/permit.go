@@ -1,10 +1,10 @@
 package state
 
 import (
-	"fmt"
 	"maps"
 	"math/bits"
 	"slices"
+	"strconv"
 
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -379,5 +379,6 @@ func tokenOf(t *logpb.Token) token { return token{t.GetGeneration(), t.GetN()} }
 
 // TokenText is a token as people write it: the count, and the beginning of the generation.
 func TokenText(t *logpb.Token) string {
-	return fmt.Sprintf("%d@%.8s", t.GetN(), t.GetGeneration())
+	g := t.GetGeneration()
+	return strconv.FormatUint(t.GetN(), 10) + "@" + g[:min(8, len(g))]
 }
