@@ -3942,6 +3942,7 @@ func (x *TransferLeadershipResponse) GetLeader() string {
 
 type SnapshotRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	By            string                 `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3974,6 +3975,13 @@ func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotRequest) Descriptor() ([]byte, []int) {
 	return file_adminpb_admin_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *SnapshotRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
 }
 
 type SnapshotResponse struct {
@@ -4395,8 +4403,9 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\"4\n" +
 	"\x1aTransferLeadershipResponse\x12\x16\n" +
-	"\x06leader\x18\x01 \x01(\tR\x06leader\"\x11\n" +
-	"\x0fSnapshotRequest\"(\n" +
+	"\x06leader\x18\x01 \x01(\tR\x06leader\"!\n" +
+	"\x0fSnapshotRequest\x12\x0e\n" +
+	"\x02by\x18\x01 \x01(\tR\x02by\"(\n" +
 	"\x10SnapshotResponse\x12\x14\n" +
 	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"T\n" +
 	"\x0eRestoreRequest\x12\x14\n" +

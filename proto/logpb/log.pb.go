@@ -128,6 +128,7 @@ type Command struct {
 	//	*Command_Check
 	//	*Command_CloseBreaker
 	//	*Command_QuorumPage
+	//	*Command_Note
 	What          isCommand_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -404,6 +405,15 @@ func (x *Command) GetQuorumPage() *QuorumPage {
 	return nil
 }
 
+func (x *Command) GetNote() *Note {
+	if x != nil {
+		if x, ok := x.What.(*Command_Note); ok {
+			return x.Note
+		}
+	}
+	return nil
+}
+
 type isCommand_What interface {
 	isCommand_What()
 }
@@ -512,6 +522,10 @@ type Command_QuorumPage struct {
 	QuorumPage *QuorumPage `protobuf:"bytes,26,opt,name=quorum_page,json=quorumPage,proto3,oneof"`
 }
 
+type Command_Note struct {
+	Note *Note `protobuf:"bytes,27,opt,name=note,proto3,oneof"`
+}
+
 func (*Command_NewGeneration) isCommand_What() {}
 
 func (*Command_SetFormat) isCommand_What() {}
@@ -563,6 +577,8 @@ func (*Command_Check) isCommand_What() {}
 func (*Command_CloseBreaker) isCommand_What() {}
 
 func (*Command_QuorumPage) isCommand_What() {}
+
+func (*Command_Note) isCommand_What() {}
 
 // Result is the answer to one command, in the entry's order. It is not stored.
 type Result struct {
@@ -2753,6 +2769,69 @@ func (x *QuorumPage) GetText() string {
 	return ""
 }
 
+// Note puts into the audit what a person does with the nodes themselves: it changes nothing else of the state.
+type Note struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	By    string                 `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	// "peer", "transfer", "backup", "restore".
+	What string `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	// One sentence.
+	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Note) Reset() {
+	*x = Note{}
+	mi := &file_logpb_log_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Note) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Note) ProtoMessage() {}
+
+func (x *Note) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_log_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Note.ProtoReflect.Descriptor instead.
+func (*Note) Descriptor() ([]byte, []int) {
+	return file_logpb_log_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Note) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Note) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Note) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // Check is a state hash that every replica must agree with.
 type Check struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2764,7 +2843,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_logpb_log_proto_msgTypes[31]
+	mi := &file_logpb_log_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2776,7 +2855,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[31]
+	mi := &file_logpb_log_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2789,7 +2868,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{31}
+	return file_logpb_log_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Check) GetIndex() uint64 {
@@ -2820,7 +2899,7 @@ type CloseBreaker struct {
 
 func (x *CloseBreaker) Reset() {
 	*x = CloseBreaker{}
-	mi := &file_logpb_log_proto_msgTypes[32]
+	mi := &file_logpb_log_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +2911,7 @@ func (x *CloseBreaker) String() string {
 func (*CloseBreaker) ProtoMessage() {}
 
 func (x *CloseBreaker) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[32]
+	mi := &file_logpb_log_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2845,7 +2924,7 @@ func (x *CloseBreaker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseBreaker.ProtoReflect.Descriptor instead.
 func (*CloseBreaker) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{32}
+	return file_logpb_log_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CloseBreaker) GetService() string {
@@ -2892,7 +2971,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_logpb_log_proto_msgTypes[33]
+	mi := &file_logpb_log_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2904,7 +2983,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[33]
+	mi := &file_logpb_log_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2917,7 +2996,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{33}
+	return file_logpb_log_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Welcome) GetEpoch() uint64 {
@@ -2970,7 +3049,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_logpb_log_proto_msgTypes[34]
+	mi := &file_logpb_log_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2982,7 +3061,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[34]
+	mi := &file_logpb_log_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2995,7 +3074,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{34}
+	return file_logpb_log_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Grant) GetToken() *Token {
@@ -3042,7 +3121,7 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x121\n" +
-	"\bcommands\x18\x04 \x03(\v2\x15.salve.log.v1.CommandR\bcommands\"\xdd\v\n" +
+	"\bcommands\x18\x04 \x03(\v2\x15.salve.log.v1.CommandR\bcommands\"\x87\f\n" +
 	"\aCommand\x12D\n" +
 	"\x0enew_generation\x18\x01 \x01(\v2\x1b.salve.log.v1.NewGenerationH\x00R\rnewGeneration\x128\n" +
 	"\n" +
@@ -3075,7 +3154,8 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x05check\x18\x18 \x01(\v2\x13.salve.log.v1.CheckH\x00R\x05check\x12A\n" +
 	"\rclose_breaker\x18\x19 \x01(\v2\x1a.salve.log.v1.CloseBreakerH\x00R\fcloseBreaker\x12;\n" +
 	"\vquorum_page\x18\x1a \x01(\v2\x18.salve.log.v1.QuorumPageH\x00R\n" +
-	"quorumPageB\x06\n" +
+	"quorumPage\x12(\n" +
+	"\x04note\x18\x1b \x01(\v2\x12.salve.log.v1.NoteH\x00R\x04noteB\x06\n" +
 	"\x04what\"\xb3\x01\n" +
 	"\x06Result\x12/\n" +
 	"\arefusal\x18\x01 \x01(\v2\x15.salve.log.v1.RefusalR\arefusal\x121\n" +
@@ -3253,7 +3333,11 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1c\n" +
 	"\tnotifiers\x18\x02 \x03(\tR\tnotifiers\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"1\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\">\n" +
+	"\x04Note\x12\x0e\n" +
+	"\x02by\x18\x01 \x01(\tR\x02by\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"1\n" +
 	"\x05Check\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\"`\n" +
@@ -3289,7 +3373,7 @@ func file_logpb_log_proto_rawDescGZIP() []byte {
 	return file_logpb_log_proto_rawDescData
 }
 
-var file_logpb_log_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_logpb_log_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_logpb_log_proto_goTypes = []any{
 	(*Entry)(nil),           // 0: salve.log.v1.Entry
 	(*Command)(nil),         // 1: salve.log.v1.Command
@@ -3322,20 +3406,21 @@ var file_logpb_log_proto_goTypes = []any{
 	(*Delivered)(nil),       // 28: salve.log.v1.Delivered
 	(*Tick)(nil),            // 29: salve.log.v1.Tick
 	(*QuorumPage)(nil),      // 30: salve.log.v1.QuorumPage
-	(*Check)(nil),           // 31: salve.log.v1.Check
-	(*CloseBreaker)(nil),    // 32: salve.log.v1.CloseBreaker
-	(*Welcome)(nil),         // 33: salve.log.v1.Welcome
-	(*Grant)(nil),           // 34: salve.log.v1.Grant
-	(*Config)(nil),          // 35: salve.log.v1.Config
-	(*Label)(nil),           // 36: salve.log.v1.Label
-	(Serving)(0),            // 37: salve.log.v1.Serving
-	(*Token)(nil),           // 38: salve.log.v1.Token
-	(*Target)(nil),          // 39: salve.log.v1.Target
-	(Settlement)(0),         // 40: salve.log.v1.Settlement
-	(*Event)(nil),           // 41: salve.log.v1.Event
-	(*Change)(nil),          // 42: salve.log.v1.Change
-	(DeliveryState)(0),      // 43: salve.log.v1.DeliveryState
-	(*Permit)(nil),          // 44: salve.log.v1.Permit
+	(*Note)(nil),            // 31: salve.log.v1.Note
+	(*Check)(nil),           // 32: salve.log.v1.Check
+	(*CloseBreaker)(nil),    // 33: salve.log.v1.CloseBreaker
+	(*Welcome)(nil),         // 34: salve.log.v1.Welcome
+	(*Grant)(nil),           // 35: salve.log.v1.Grant
+	(*Config)(nil),          // 36: salve.log.v1.Config
+	(*Label)(nil),           // 37: salve.log.v1.Label
+	(Serving)(0),            // 38: salve.log.v1.Serving
+	(*Token)(nil),           // 39: salve.log.v1.Token
+	(*Target)(nil),          // 40: salve.log.v1.Target
+	(Settlement)(0),         // 41: salve.log.v1.Settlement
+	(*Event)(nil),           // 42: salve.log.v1.Event
+	(*Change)(nil),          // 43: salve.log.v1.Change
+	(DeliveryState)(0),      // 44: salve.log.v1.DeliveryState
+	(*Permit)(nil),          // 45: salve.log.v1.Permit
 }
 var file_logpb_log_proto_depIdxs = []int32{
 	1,  // 0: salve.log.v1.Entry.commands:type_name -> salve.log.v1.Command
@@ -3362,39 +3447,40 @@ var file_logpb_log_proto_depIdxs = []int32{
 	27, // 21: salve.log.v1.Command.record_change:type_name -> salve.log.v1.RecordChange
 	28, // 22: salve.log.v1.Command.delivered:type_name -> salve.log.v1.Delivered
 	29, // 23: salve.log.v1.Command.tick:type_name -> salve.log.v1.Tick
-	31, // 24: salve.log.v1.Command.check:type_name -> salve.log.v1.Check
-	32, // 25: salve.log.v1.Command.close_breaker:type_name -> salve.log.v1.CloseBreaker
+	32, // 24: salve.log.v1.Command.check:type_name -> salve.log.v1.Check
+	33, // 25: salve.log.v1.Command.close_breaker:type_name -> salve.log.v1.CloseBreaker
 	30, // 26: salve.log.v1.Command.quorum_page:type_name -> salve.log.v1.QuorumPage
-	3,  // 27: salve.log.v1.Result.refusal:type_name -> salve.log.v1.Refusal
-	33, // 28: salve.log.v1.Result.welcome:type_name -> salve.log.v1.Welcome
-	34, // 29: salve.log.v1.Result.grant:type_name -> salve.log.v1.Grant
-	35, // 30: salve.log.v1.Configure.config:type_name -> salve.log.v1.Config
-	8,  // 31: salve.log.v1.Hello.services:type_name -> salve.log.v1.ServiceReport
-	9,  // 32: salve.log.v1.Hello.running:type_name -> salve.log.v1.Running
-	36, // 33: salve.log.v1.Hello.labels:type_name -> salve.log.v1.Label
-	37, // 34: salve.log.v1.ServiceReport.serving:type_name -> salve.log.v1.Serving
-	38, // 35: salve.log.v1.Running.token:type_name -> salve.log.v1.Token
-	39, // 36: salve.log.v1.Running.targets:type_name -> salve.log.v1.Target
-	11, // 37: salve.log.v1.Edges.edge:type_name -> salve.log.v1.Edge
-	37, // 38: salve.log.v1.Edge.serving:type_name -> salve.log.v1.Serving
-	39, // 39: salve.log.v1.Request.targets:type_name -> salve.log.v1.Target
-	8,  // 40: salve.log.v1.Request.claims:type_name -> salve.log.v1.ServiceReport
-	38, // 41: salve.log.v1.Settle.token:type_name -> salve.log.v1.Token
-	40, // 42: salve.log.v1.Settle.settlement:type_name -> salve.log.v1.Settlement
-	8,  // 43: salve.log.v1.Settle.claims:type_name -> salve.log.v1.ServiceReport
-	38, // 44: salve.log.v1.Revoke.token:type_name -> salve.log.v1.Token
-	38, // 45: salve.log.v1.ForceSettle.token:type_name -> salve.log.v1.Token
-	41, // 46: salve.log.v1.Events.event:type_name -> salve.log.v1.Event
-	36, // 47: salve.log.v1.SilenceCommand.match:type_name -> salve.log.v1.Label
-	42, // 48: salve.log.v1.RecordChange.change:type_name -> salve.log.v1.Change
-	43, // 49: salve.log.v1.Delivered.state:type_name -> salve.log.v1.DeliveryState
-	44, // 50: salve.log.v1.Welcome.permits:type_name -> salve.log.v1.Permit
-	38, // 51: salve.log.v1.Grant.token:type_name -> salve.log.v1.Token
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	31, // 27: salve.log.v1.Command.note:type_name -> salve.log.v1.Note
+	3,  // 28: salve.log.v1.Result.refusal:type_name -> salve.log.v1.Refusal
+	34, // 29: salve.log.v1.Result.welcome:type_name -> salve.log.v1.Welcome
+	35, // 30: salve.log.v1.Result.grant:type_name -> salve.log.v1.Grant
+	36, // 31: salve.log.v1.Configure.config:type_name -> salve.log.v1.Config
+	8,  // 32: salve.log.v1.Hello.services:type_name -> salve.log.v1.ServiceReport
+	9,  // 33: salve.log.v1.Hello.running:type_name -> salve.log.v1.Running
+	37, // 34: salve.log.v1.Hello.labels:type_name -> salve.log.v1.Label
+	38, // 35: salve.log.v1.ServiceReport.serving:type_name -> salve.log.v1.Serving
+	39, // 36: salve.log.v1.Running.token:type_name -> salve.log.v1.Token
+	40, // 37: salve.log.v1.Running.targets:type_name -> salve.log.v1.Target
+	11, // 38: salve.log.v1.Edges.edge:type_name -> salve.log.v1.Edge
+	38, // 39: salve.log.v1.Edge.serving:type_name -> salve.log.v1.Serving
+	40, // 40: salve.log.v1.Request.targets:type_name -> salve.log.v1.Target
+	8,  // 41: salve.log.v1.Request.claims:type_name -> salve.log.v1.ServiceReport
+	39, // 42: salve.log.v1.Settle.token:type_name -> salve.log.v1.Token
+	41, // 43: salve.log.v1.Settle.settlement:type_name -> salve.log.v1.Settlement
+	8,  // 44: salve.log.v1.Settle.claims:type_name -> salve.log.v1.ServiceReport
+	39, // 45: salve.log.v1.Revoke.token:type_name -> salve.log.v1.Token
+	39, // 46: salve.log.v1.ForceSettle.token:type_name -> salve.log.v1.Token
+	42, // 47: salve.log.v1.Events.event:type_name -> salve.log.v1.Event
+	37, // 48: salve.log.v1.SilenceCommand.match:type_name -> salve.log.v1.Label
+	43, // 49: salve.log.v1.RecordChange.change:type_name -> salve.log.v1.Change
+	44, // 50: salve.log.v1.Delivered.state:type_name -> salve.log.v1.DeliveryState
+	45, // 51: salve.log.v1.Welcome.permits:type_name -> salve.log.v1.Permit
+	39, // 52: salve.log.v1.Grant.token:type_name -> salve.log.v1.Token
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_logpb_log_proto_init() }
@@ -3430,6 +3516,7 @@ func file_logpb_log_proto_init() {
 		(*Command_Check)(nil),
 		(*Command_CloseBreaker)(nil),
 		(*Command_QuorumPage)(nil),
+		(*Command_Note)(nil),
 	}
 	file_logpb_log_proto_msgTypes[2].OneofWrappers = []any{
 		(*Result_Welcome)(nil),
@@ -3442,7 +3529,7 @@ func file_logpb_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logpb_log_proto_rawDesc), len(file_logpb_log_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/salveops/salve/controller/internal/adminapi/reason"
 	"github.com/salveops/salve/proto/adminpb"
+	"github.com/salveops/salve/proto/logpb"
 )
 
 const (
@@ -19,7 +21,33 @@ const (
 	maxBackup = 4 << 30
 	// answerWithin is how long the voters that stay have to show that they live.
 	answerWithin = 2 * time.Second
+	// afterwards is how long a record of what failed may take.
+	afterwards = 2 * time.Second
 )
+
+// record puts into the audit what somebody does with the nodes.
+func (s *Server) record(ctx context.Context, who, what, text string) error {
+	_, err := s.do(ctx, &logpb.Command{What: &logpb.Command_Note{Note: &logpb.Note{By: who, What: what, Text: text}}})
+	return err
+}
+
+// recorded does something with the nodes. It is in the audit before, because this node may lead no longer
+// afterwards; that it failed is put there, too, if that can be.
+func (s *Server) recorded(ctx context.Context, who, what, text string, act func() error) error {
+	if err := s.record(ctx, who, what, text); err != nil {
+		return err
+	}
+	err := act()
+	if err == nil {
+		return nil
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	if missing := s.record(late, who, what, text+": it failed: "+err.Error()); missing != nil {
+		s.log.Warn("failure is not in the audit", "what", text, "error", missing)
+	}
+	return s.clusterFault(err)
+}
 
 // ListPeers implements adminpb.AdminServer.
 func (s *Server) ListPeers(ctx context.Context, _ *adminpb.ListPeersRequest) (*adminpb.ListPeersResponse, error) {
@@ -48,8 +76,10 @@ func (s *Server) AddPeer(ctx context.Context, r *adminpb.AddPeerRequest) (*admin
 	if err := s.leading.prove(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.o.Cluster.AddPeer(ctx, id, address); err != nil {
-		return nil, s.clusterFault(err)
+	if err := s.recorded(ctx, who, "peer", "add node "+id+" at "+address, func() error {
+		return s.o.Cluster.AddPeer(ctx, id, address)
+	}); err != nil {
+		return nil, err
 	}
 	s.log.Info("peer added", "peer", id, "address", address, "by", who)
 	return &adminpb.AddPeerResponse{At: s.at(nil)}, nil
@@ -68,8 +98,10 @@ func (s *Server) RemovePeer(ctx context.Context, r *adminpb.RemovePeerRequest) (
 	if err := s.removable(ctx, id); err != nil {
 		return nil, err
 	}
-	if err := s.o.Cluster.RemovePeer(ctx, id); err != nil {
-		return nil, s.clusterFault(err)
+	if err := s.recorded(ctx, who, "peer", "remove node "+id, func() error {
+		return s.o.Cluster.RemovePeer(ctx, id)
+	}); err != nil {
+		return nil, err
 	}
 	s.log.Info("peer removed", "peer", id, "by", who)
 	return &adminpb.RemovePeerResponse{At: s.at(nil)}, nil
@@ -157,8 +189,11 @@ func (s *Server) TransferLeadership(
 	}
 	st := s.o.Node.Standing()
 	if to != st.ID {
-		if err := s.o.Cluster.Transfer(ctx, to); err != nil {
-			return nil, s.clusterFault(err)
+		what := "hand the leadership over to " + cmp.Or(to, "the most up to date")
+		if err := s.recorded(ctx, who, "transfer", what, func() error {
+			return s.o.Cluster.Transfer(ctx, to)
+		}); err != nil {
+			return nil, err
 		}
 		s.log.Info("leadership handed over", "to", to, "by", who)
 	}
@@ -209,10 +244,17 @@ func (s *Server) newLeader(ctx context.Context, before Standing, to string) stri
 }
 
 // Snapshot implements adminpb.AdminServer.
-func (s *Server) Snapshot(_ *adminpb.SnapshotRequest, out grpc.ServerStreamingServer[adminpb.SnapshotResponse]) error {
+func (s *Server) Snapshot(m *adminpb.SnapshotRequest, out grpc.ServerStreamingServer[adminpb.SnapshotResponse]) error {
 	ctx, cancel := s.streamContext(out.Context())
 	defer cancel()
+	who, err := by(m.GetBy())
+	if err != nil {
+		return err
+	}
 	if err := s.leading.prove(ctx); err != nil {
+		return err
+	}
+	if err := s.record(ctx, who, "backup", "takes a backup of the whole state"); err != nil {
 		return err
 	}
 	r, w := io.Pipe()
@@ -244,6 +286,10 @@ func (s *Server) Restore(in grpc.ClientStreamingServer[adminpb.RestoreRequest, a
 		return s.clusterFault(err)
 	}
 	at := s.newGeneration(ctx, before)
+	// The restored log has it by the reason of its generation, too: a record that does not come is no failure.
+	if err := s.record(ctx, who, "restore", "replaced the whole state by a backup"); err != nil {
+		s.log.Warn("restore is not in the audit under the name of who asked", "by", who, "error", err)
+	}
 	s.log.Warn("restored from a backup: everything is paused until a person resumes", "by", who,
 		"generation", at.GetGeneration())
 	return in.SendAndClose(&adminpb.RestoreResponse{At: at, Generation: at.GetGeneration()})

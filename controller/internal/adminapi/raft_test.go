@@ -6,13 +6,66 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/proto/adminpb"
 )
+
+// audited is the whole audit, without numbers and times.
+func (r *rig) audited() (out []string) {
+	r.View(func(s *state.State) {
+		for _, a := range s.Audit(0, 1000) {
+			out = append(out, a.GetBy()+" "+a.GetWhat()+": "+a.GetText())
+		}
+	})
+	return out
+}
+
+// What people do with the nodes is in the audit, also what failed.
+func TestNodesAreAudited(t *testing.T) {
+	r := newRig(t)
+	before := len(r.audited())
+	add := func(id, address string) error {
+		_, err := r.AddPeer(r.ctx, &adminpb.AddPeerRequest{Id: id, Address: address, By: "ann"})
+		return err
+	}
+	if err := add("c4", "127.0.0.4:7601"); err != nil {
+		t.Fatal(err)
+	}
+	if add("c2", "127.0.0.9:7601") == nil {
+		t.Error("c2 was added twice")
+	}
+	must[*adminpb.RemovePeerResponse](t)(r.RemovePeer(r.ctx, &adminpb.RemovePeerRequest{Id: "c4", By: "ben"}))
+	r.snapshot()
+	if _, err := r.TransferLeadership(r.ctx, &adminpb.TransferLeadershipRequest{By: "ben"}); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := r.AdminClient.Snapshot(r.ctx, &adminpb.SnapshotRequest{})
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	wants(t, err, codes.InvalidArgument, "", "who asks")
+
+	all := r.audited()[before:]
+	want := []string{
+		"ann peer: add node c4 at 127.0.0.4:7601",
+		"ann peer: add node c2 at 127.0.0.9:7601",
+		"ann peer: add node c2 at 127.0.0.9:7601: it failed: ",
+		"ben peer: remove node c4",
+		"ann backup: takes a backup of the whole state",
+		"ben transfer: hand the leadership over to the most up to date",
+	}
+	for n, text := range want {
+		if n >= len(all) || !strings.HasPrefix(all[n], text) {
+			t.Fatalf("the audit has %q, want %q", all, want)
+		}
+	}
+}
 
 func TestPeers(t *testing.T) {
 	r := newRig(t)
@@ -70,7 +123,7 @@ func TestTransfer(t *testing.T) {
 // snapshot is the backup as a client gets it.
 func (r *rig) snapshot() []byte {
 	r.t.Helper()
-	stream, err := r.AdminClient.Snapshot(r.ctx, &adminpb.SnapshotRequest{})
+	stream, err := r.AdminClient.Snapshot(r.ctx, &adminpb.SnapshotRequest{By: "ann"})
 	var all bytes.Buffer
 	for err == nil {
 		var piece *adminpb.SnapshotResponse
@@ -121,6 +174,9 @@ func TestBackupAndRestore(t *testing.T) {
 	got := must[*adminpb.RestoreResponse](t)(r.restore(backup, &adminpb.RestoreRequest{By: "ann", Confirmed: true}))
 	if got.GetGeneration() == "11111111111111111111111111111111" || got.GetGeneration() != got.GetAt().GetGeneration() {
 		t.Errorf("after the restore it is generation %s", got.GetGeneration())
+	}
+	if all := r.audited(); all[len(all)-1] != "ann restore: replaced the whole state by a backup" {
+		t.Errorf("the audit has %q", all)
 	}
 	st := must[*adminpb.StatusResponse](t)(r.Status(r.ctx, &adminpb.StatusRequest{}))
 	if st.GetPermits() != 1 || st.GetAwaited() != 4 || len(st.GetPauses()) != 1 {

@@ -57,7 +57,7 @@ func (a *app) backup(ctx context.Context, name string) (n int64, err error) {
 		if n, err = f.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		stream, err := admin.Snapshot(ctx, &adminpb.SnapshotRequest{})
+		stream, err := admin.Snapshot(ctx, &adminpb.SnapshotRequest{By: a.by()})
 		for err == nil {
 			var piece *adminpb.SnapshotResponse
 			if piece, err = stream.Recv(); err == nil {

@@ -11,7 +11,8 @@ import (
 )
 
 // Format is the newest level of the log that this program knows. Every change of what Apply *does* gets a
-// level of its own and asks s.format; SetFormat raises the level once every peer knows it.
+// level of its own and asks s.format; SetFormat raises the level once every peer knows it. Level 1 is what the
+// first release does: until that is out there are no older programs, and changes of what Apply does are part of it.
 const Format = 1
 
 // firstFormat is where every log begins, whatever program reads it.
@@ -149,6 +150,8 @@ func (s *State) apply(c *logpb.Command) (*logpb.Result, error) {
 		return s.delivered(c.Delivered), nil
 	case *logpb.Command_QuorumPage:
 		return s.quorumPage(c.QuorumPage), nil
+	case *logpb.Command_Note:
+		return s.remark(c.Note), nil
 	case *logpb.Command_Tick:
 		return s.tick(), nil
 	case *logpb.Command_Check:
