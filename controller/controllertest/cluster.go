@@ -63,7 +63,9 @@ type Cluster struct {
 	wrong   []string
 	history *spec.History
 	wants   int
-	story   []string
+
+	appended int64 // when the newest audited entry, or one before it, came into a leader's log
+	story    []string
 }
 
 // reader is a log, and the replica that has applied a part of it.
@@ -362,19 +364,17 @@ func (c *Cluster) apply(l *raft.Log) {
 		c.wrong = append(c.wrong, fmt.Sprintf("entry %d cannot be read: %v", l.Index, err))
 		return
 	}
+	c.appended = max(c.appended, int64(l.AppendedAt.Sub(c.glass.begun)))
 	results := c.audit.Apply(l.Index, e)
 	for i, cmd := range e.GetCommands() {
 		if i < len(results) && cmd.GetConfirmStanding() == nil && cmd.GetTick() == nil {
 			c.note("#%d %v → %v", l.Index, cmd, results[i])
 		}
-		c.silent(cmd, results[i])
-	}
-}
-
-// silent writes down what no client hears an answer to: it was proposed a moment ago.
-func (c *Cluster) silent(cmd *logpb.Command, r *logpb.Result) {
-	if cmd.GetEdges() != nil || cmd.GetConfirmStanding() != nil {
-		c.history.Call(c.nanos()-int64(5*time.Second), cmd)(c.nanos(), r)
+		if cmd.GetEdges() != nil || cmd.GetConfirmStanding() != nil { // no client hears an answer
+			c.history.Call(c.appended, cmd)(c.nanos(), results[i])
+		} else {
+			c.history.Landed(c.nanos(), cmd)
+		}
 	}
 }
 

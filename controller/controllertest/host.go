@@ -42,7 +42,7 @@ type line struct {
 	begun  time.Duration
 	cancel context.CancelFunc
 	out    chan *agentpb.ConnectRequest
-	asked  map[string]func(at int64, output any) // answers that the history waits for
+	asked  map[string][]func(at int64, output any) // answers that the history waits for, in order
 }
 
 // Host adds a machine that runs services, with an agent.
@@ -134,7 +134,7 @@ func (h *Host) dial() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &line{host: h, agent: h.agent, node: node, begun: h.c.glass.now(), cancel: cancel,
-		out: make(chan *agentpb.ConnectRequest, 1000), asked: map[string]func(int64, any){}}
+		out: make(chan *agentpb.ConnectRequest, 1000), asked: map[string][]func(int64, any){}}
 	h.line = l
 	go l.run(ctx)
 }
@@ -205,14 +205,20 @@ func (l *line) write(ctx context.Context, stream grpc.BidiStreamingClient[agentp
 	}
 }
 
-// say is the agent's voice, with the lock held.
+// say is the agent's voice, with the lock held. In a network that repeats things it says some of them twice.
 func (l *line) say(r *agentpb.ConnectRequest) {
 	r = proto.CloneOf(r)
-	l.ask(r)
-	select {
-	case l.out <- r:
-	default: // a thousand messages that nobody takes
-		l.cancel()
+	times := 1
+	if _, twice := l.host.c.net.fate(); twice && r.GetHello() == nil {
+		times = 2
+	}
+	for range times {
+		l.ask(r)
+		select {
+		case l.out <- r:
+		default: // a thousand messages that nobody takes
+			l.cancel()
+		}
 	}
 }
 
@@ -250,19 +256,24 @@ func (l *line) ask(r *agentpb.ConnectRequest) {
 	if l.host.c.history == nil {
 		return
 	}
-	at := l.host.c.nanos()
+	var name string
+	var cmd *logpb.Command
 	switch what := r.GetWhat().(type) {
 	case *agentpb.ConnectRequest_Hello:
-		l.asked["hello"] = l.host.c.history.Call(at, &logpb.Command{What: &logpb.Command_Hello{Hello: what.Hello}})
+		name, cmd = "hello", &logpb.Command{What: &logpb.Command_Hello{Hello: what.Hello}}
 	case *agentpb.ConnectRequest_Request:
-		l.asked[fmt.Sprint("request ", what.Request.GetN())] = l.host.c.history.Call(at, &logpb.Command{What: &logpb.Command_Request{Request: what.Request}})
+		name = fmt.Sprint("request ", what.Request.GetN())
+		cmd = &logpb.Command{What: &logpb.Command_Request{Request: what.Request}}
 	case *agentpb.ConnectRequest_Settle:
-		l.asked[fmt.Sprint("settle ", spec.TokenOf(what.Settle.GetToken()))] = l.host.c.history.Call(at,
-			&logpb.Command{What: &logpb.Command_Settle{Settle: what.Settle}})
+		name = fmt.Sprint("settle ", spec.TokenOf(what.Settle.GetToken()))
+		cmd = &logpb.Command{What: &logpb.Command_Settle{Settle: what.Settle}}
+	default:
+		return
 	}
+	l.asked[name] = append(l.asked[name], l.host.c.history.Call(l.host.c.nanos(), cmd))
 }
 
-// answered writes an answer into the history.
+// answered writes an answer into the history: a session answers one message after the other.
 func (l *line) answered(r *agentpb.ConnectResponse) {
 	name, out := "", &logpb.Result{}
 	switch what := r.GetWhat().(type) {
@@ -278,9 +289,9 @@ func (l *line) answered(r *agentpb.ConnectResponse) {
 			out.What = &logpb.Result_Grant{Grant: g}
 		}
 	}
-	if seen := l.asked[name]; seen != nil {
-		seen(l.host.c.nanos(), out)
-		delete(l.asked, name)
+	if waiting := l.asked[name]; len(waiting) > 0 {
+		waiting[0](l.host.c.nanos(), out)
+		l.asked[name] = waiting[1:]
 	}
 }
 
@@ -325,6 +336,12 @@ func (h *Host) Freeze() { h.with("the agent of %s stands still", func() { h.froz
 // FreezeBeforeActing stops the process the next time that it has asked for the last time, and not acted.
 func (h *Host) FreezeBeforeActing() {
 	h.with("", func() { h.agent.Stall = func() bool { return true } })
+}
+
+// Dead reports whether there is no process, and nothing that one has called runs.
+func (h *Host) Dead() (is bool) {
+	h.with("", func() { is = h.agent == nil && !h.c.witness.Runs(h.Machine.ID, permit.Token{}) })
+	return is
 }
 
 // Frozen reports whether the process stands still.

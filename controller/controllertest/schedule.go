@@ -18,6 +18,7 @@ type Fate struct {
 	c     *Cluster
 	dice  *rand.Rand
 	ended []func() // ends of faults that go on
+	said  int      // by people
 }
 
 // NewFate is the one of a seed.
@@ -41,6 +42,7 @@ var (
 		{3, func(f *Fate) { f.order(f.pause()) }},
 		{24, func(f *Fate) { f.order(f.resume()) }},
 		{4, (*Fate).revoke},
+		{6, (*Fate).force},
 		{3, func(f *Fate) { f.order(web(uint32(1+f.dice.IntN(4)), f.dice.Uint64())) }},
 		{6, (*Fate).list},
 	}
@@ -139,12 +141,18 @@ func (f *Fate) want() {
 
 func (f *Fate) pause() *logpb.Command {
 	scope := pick(f, []string{"all", "service:web", "host:" + f.host().Machine.ID})
-	return &logpb.Command{What: &logpb.Command_Pause{Pause: &logpb.PauseCommand{Scope: scope, By: "ann", Reason: "work"}}}
+	return &logpb.Command{What: &logpb.Command_Pause{Pause: &logpb.PauseCommand{Scope: scope, By: f.person(), Reason: "work"}}}
+}
+
+// person has a name of its own for each time that it says something: so histories tell one from the other.
+func (f *Fate) person() string {
+	f.said++
+	return fmt.Sprint("ann ", f.said)
 }
 
 func (f *Fate) resume() *logpb.Command {
 	scope := pick(f, []string{"all", "service:web", "host:" + f.host().Machine.ID})
-	return &logpb.Command{What: &logpb.Command_Resume{Resume: &logpb.ResumeCommand{Pause: scope, By: "ann"}}}
+	return &logpb.Command{What: &logpb.Command_Resume{Resume: &logpb.ResumeCommand{Pause: scope, By: f.person()}}}
 }
 
 // order says something to a node, and does not wait for what becomes of it.
@@ -160,7 +168,21 @@ func (f *Fate) revoke() {
 	if len(open) > 0 {
 		p := pick(f, open)
 		f.order(&logpb.Command{What: &logpb.Command_Revoke{Revoke: &logpb.Revoke{Token: p.GetToken(), Epoch: p.GetEpoch(),
-			By: "ann", Reason: "no"}}})
+			By: f.person(), Reason: "no"}}})
+	}
+}
+
+// force says of a permit that it is over, once its process is dead and nothing that it called runs any more.
+func (f *Fate) force() {
+	var open []*logpb.Permit
+	f.node().fsm.View(func(s *state.State) { open = slices.Clone(s.Permits()) })
+	for _, p := range open {
+		i := slices.IndexFunc(f.c.hosts, func(h *Host) bool { return h.Machine.ID == p.GetHost() })
+		if i >= 0 && f.c.hosts[i].Dead() {
+			f.order(&logpb.Command{What: &logpb.Command_ForceSettle{ForceSettle: &logpb.ForceSettle{Token: p.GetToken(),
+				Epoch: p.GetEpoch(), By: f.person(), Reason: "looked at it"}}})
+			return
+		}
 	}
 }
 
@@ -233,9 +255,12 @@ func (f *Fate) crash() {
 	f.until(func() { f.c.Restart(n.Name) })
 }
 
-// disk makes a disk full, slow, or stand still.
+// disk makes the disk of a node full, slow, or stand still; one that is down would not come up before its end.
 func (f *Fate) disk() {
 	n := f.node()
+	if !n.up {
+		return
+	}
 	s := n.Store
 	switch f.dice.IntN(3) {
 	case 0:

@@ -104,6 +104,9 @@ func rests(c *Cluster) bool {
 	return still
 }
 
+// operations are so many that a history is whole.
+const operations = 150
+
 // TestClusterHistories: what agents and people saw over real Raft is what the table could have said.
 func TestClusterHistories(t *testing.T) {
 	t.Parallel()
@@ -126,7 +129,7 @@ func TestClusterHistories(t *testing.T) {
 			for range 200 {
 				f.Step(append(slices.Concat(wants, wants, wants), faults...)...)
 				c.mu.Lock()
-				enough := c.history.Len() >= 120 || c.history.Unanswered() >= 14
+				enough := c.history.Len() >= operations
 				c.mu.Unlock()
 				if enough {
 					break
@@ -136,9 +139,10 @@ func TestClusterHistories(t *testing.T) {
 			c.aside.Wait()
 			c.Check()
 			c.mu.Lock()
-			history := c.history.Operations()
+			history, unanswered := c.history.Told(), c.history.Unanswered()
 			c.history = nil
 			c.mu.Unlock()
+			looked := time.Now()
 			switch porcupine.CheckOperationsTimeout(spec.Model(begin), history, 60*time.Second) {
 			case porcupine.Illegal:
 				for _, o := range history {
@@ -148,7 +152,8 @@ func TestClusterHistories(t *testing.T) {
 			case porcupine.Unknown:
 				t.Errorf("seed %d: it cannot be told", seed)
 			}
-			t.Logf("seed %d: %d operations", seed, len(history))
+			t.Logf("seed %d: %d operations, %d unanswered, looked through in %v", seed, len(history), unanswered,
+				time.Since(looked).Round(time.Millisecond))
 		})
 	}
 }

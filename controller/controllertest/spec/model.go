@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/anishathalye/porcupine"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -50,9 +51,9 @@ func see(t *Table) *seen {
 
 // Model is the table as porcupine asks for it: histories of commands and lists, with the answers that clients
 // saw, beginning with a table on which nothing is in flight. An operation whose answer nobody saw has no
-// output, and returns never: it may have happened at any time since, or not. Entries have no index there, so
-// that what compares indices, which are rights to act alone and logs that went back, is no part of it; nor is
-// time.
+// output, and returns never, if nobody knows more: it may have happened at any time since, or not. Entries have
+// no index there, so that what compares indices, which are rights to act alone and logs that went back, is no
+// part of it; nor is time.
 func Model(begin *Table) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return see(begin) },
@@ -89,6 +90,7 @@ func (t *Table) open() []Token {
 // History gathers operations. It is not safe for concurrent use. On nil nothing is gathered.
 type History struct {
 	operations []porcupine.Operation
+	landed     map[int]int64 // when the log was seen to have them
 	unanswered int
 }
 
@@ -111,13 +113,60 @@ func (h *History) Call(at int64, input any) func(at int64, output any) {
 	}
 }
 
+// Landed notes that the log has a command: whoever asked for it first may wait in vain for the answer, but it
+// has happened by now. Commands that say the same are sent one after the other.
+func (h *History) Landed(at int64, c *logpb.Command) {
+	if h == nil {
+		return
+	}
+	for i, o := range h.operations {
+		if asked, ok := o.Input.(*logpb.Command); ok && h.landed[i] == 0 && proto.Equal(asked, said(c)) {
+			if h.landed == nil {
+				h.landed = map[int]int64{}
+			}
+			h.landed[i], h.operations[i].Input = at, c
+			return
+		}
+	}
+}
+
+// said is what the client said of a command: a leader adds to a hello what it sees, and names to be used.
+func said(c *logpb.Command) *logpb.Command {
+	if c.GetHello() == nil {
+		return c
+	}
+	c = proto.CloneOf(c)
+	h := c.GetHello()
+	h.Twin, h.NewStream, h.NewGeneration = false, "", ""
+	return c
+}
+
 // Unanswered is how many operations have no answer.
 func (h *History) Unanswered() int { return h.unanswered }
 
 // Len is how many operations there are.
 func (h *History) Len() int { return len(h.operations) }
 
-// Operations are those that may have happened.
+// Operations are those that may have happened, as clients know it.
 func (h *History) Operations() []porcupine.Operation {
 	return slices.DeleteFunc(slices.Clone(h.operations), func(o porcupine.Operation) bool { return o.Output == Never{} })
+}
+
+// Told are the same for one who has read the log to its end: what nobody answered had happened when the log was
+// seen to have it, with whatever answer, and has not happened if the log does not have it.
+func (h *History) Told() []porcupine.Operation {
+	var out []porcupine.Operation
+	for i, o := range h.operations {
+		switch _, list := o.Input.(List); {
+		case o.Output == Never{}:
+			continue
+		case o.Return < math.MaxInt64:
+		case h.landed[i] > 0:
+			o.Return = h.landed[i]
+		case !list:
+			continue
+		}
+		out = append(out, o)
+	}
+	return out
 }

@@ -150,7 +150,7 @@ func (t *Table) Look(s *state.State) {
 	}
 }
 
-// String is the table as text. Equal tables have equal texts.
+// String is the table as text. Equal tables have equal texts; the digest stands for the configuration.
 func (t *Table) String() string {
 	hosts, permits := map[string]Host{}, map[string]Permit{}
 	for id, h := range t.Hosts {
@@ -158,10 +158,6 @@ func (t *Table) String() string {
 	}
 	for k, p := range t.Permits {
 		permits[fmt.Sprint(k)] = *p
-	}
-	blocks := map[string]string{}
-	for name, s := range t.Services {
-		blocks[name] = s.String()
 	}
 	return fmt.Sprint(t.Generation, t.Epoch, t.Token, hosts, permits, t.Pauses, t.Widths, t.digest, t.FleetMax)
 }
