@@ -88,6 +88,12 @@ allow {
 `, host, dir, strings.Join(nodes, ", "), strings.Join(units, ", ")) + f.people()
 }
 
+var rules = []struct{ name, kind, when, clear string }{
+	{"down", "start", "unit.failed", "unit.active"},
+	{"hangs", "restart", "unit.active && !probe.health.ok", "probe.health.ok"},
+	{"fails", "restart", "probe.health.ok && !probe.work.ok", "probe.work.ok"},
+}
+
 // rulesOf are three ways in which a service can be ill, each with its remedy: it is dead, it hangs, it fails.
 func rulesOf(service, host, address string) string {
 	var b strings.Builder
@@ -107,11 +113,6 @@ service %[1]q {
     timeout = "400ms"
   }
 `, service, unitOf(Place{service, host}), address)
-	rules := []struct{ name, kind, when, clear string }{
-		{"down", "start", "unit.failed", "unit.active"},
-		{"hangs", "restart", "unit.active && !probe.health.ok", "probe.health.ok"},
-		{"fails", "restart", "probe.health.ok && !probe.work.ok", "probe.work.ok"},
-	}
 	for _, r := range rules {
 		fmt.Fprintf(&b, `
   remedy %q "%s-that-%s" {

@@ -43,6 +43,10 @@ type fleet struct {
 	patients map[Place]*rig.Patient
 	salve    rig.Salve // asks the controllers, whichever of them leads
 
+	addresses []string  // of the nodes
+	artifacts string    // folder for the logs
+	deadline  time.Time // for everything, once it is known
+
 	start time.Time
 	mu    sync.Mutex
 	story []string // what was done to it, and when
@@ -52,7 +56,7 @@ type fleet struct {
 func newFleet(t *testing.T, p rigtest.Programs) *fleet {
 	t.Helper()
 	f := &fleet{t: t, dir: t.TempDir(), programs: p, manager: agenttest.Manager(t), patients: map[Place]*rig.Patient{},
-		start: time.Now()}
+		artifacts: t.ArtifactDir(), start: time.Now()}
 	var err error
 	if f.pager, err = rig.NewPager(); err != nil {
 		t.Fatal(err)
@@ -61,8 +65,8 @@ func newFleet(t *testing.T, p rigtest.Programs) *fleet {
 	f.write("pager.key", f.pager.Secret+"\n")
 	t.Cleanup(f.keepLogs)
 	f.startServices()
-	addresses := f.startNodes()
-	f.startAgents(addresses)
+	f.startNodes()
+	f.startAgents()
 	f.awaitUp()
 	return f
 }
@@ -81,27 +85,38 @@ func (f *fleet) tellAll() {
 	f.t.Logf("what was done:\n%s", strings.Join(f.story, "\n"))
 }
 
-// keepLogs saves what the programs logged, if the test failed: the folder goes away with it.
+// keepLogs saves what the programs logged, if the test failed, and prints the end of it.
 func (f *fleet) keepLogs() {
 	if !f.t.Failed() {
 		return
 	}
-	dir, err := os.MkdirTemp("", "salve-chaos-")
-	if err != nil {
-		f.t.Error(err)
-		return
-	}
+	f.tellAll()
 	for _, pattern := range []string{"*.log", "*/log"} {
 		logs, _ := filepath.Glob(filepath.Join(f.dir, pattern))
 		for _, log := range logs {
 			text, err := os.ReadFile(log)
 			name := strings.ReplaceAll(strings.TrimPrefix(log, f.dir+"/"), "/", ".")
-			if err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), text, 0o600)); err != nil {
+			if err = errors.Join(err, os.WriteFile(filepath.Join(f.artifacts, name), text, 0o600)); err != nil {
 				f.t.Error(err)
 			}
+			f.t.Logf("%s ends with (-artifacts keeps it all)\n%s", name, rig.LastLines(log, 10))
 		}
 	}
-	f.t.Logf("the logs are in %s", dir)
+}
+
+// allRun: no program has ended but those that were killed.
+func (f *fleet) allRun() {
+	f.t.Helper()
+	for _, n := range f.nodes {
+		if err := n.Fault(); err != nil {
+			f.t.Error(err)
+		}
+	}
+	for _, a := range f.agents {
+		if err := a.Fault(); err != nil {
+			f.t.Error(err)
+		}
+	}
 }
 
 func (f *fleet) write(name, text string) string {
@@ -158,8 +173,8 @@ func host(i int) string { return fmt.Sprintf("host%d", i+1) }
 
 func node(i int) string { return fmt.Sprintf("ctl%d", i+1) }
 
-// startNodes runs the controllers and returns their addresses for agents.
-func (f *fleet) startNodes() []string {
+// startNodes runs the controllers.
+func (f *fleet) startNodes() {
 	f.t.Helper()
 	ports := f.ports(3 * nodes)
 	grpc, raft, web := ports[:nodes], ports[nodes:2*nodes], ports[2*nodes:]
@@ -172,8 +187,8 @@ func (f *fleet) startNodes() []string {
 		f.nodes = append(f.nodes, c)
 		f.run(c.Process)
 	}
+	f.addresses = grpc
 	f.salve = rig.Salve{Binary: f.programs.Salve, Where: []string{"--address", strings.Join(grpc, ",")}}
-	return grpc
 }
 
 func (f *fleet) run(p *rig.Process) {
@@ -184,14 +199,14 @@ func (f *fleet) run(p *rig.Process) {
 	f.t.Cleanup(p.Stop)
 }
 
-func (f *fleet) startAgents(addresses []string) {
+func (f *fleet) startAgents() {
 	f.t.Helper()
 	for i := range hosts {
 		dir := host(i)
 		for _, service := range services {
 			f.write(dir+"/rules.d/"+service+".hcl", rulesOf(service, host(i), f.patients[Place{service, host(i)}].Addr))
 		}
-		config := f.write(dir+"/agent.hcl", f.agentConfig(host(i), addresses))
+		config := f.write(dir+"/agent.hcl", f.agentConfig(host(i), f.addresses))
 		a := rig.NewProcess([]string{f.programs.Agent, "--config", config, "--systemd", f.manager.Address},
 			filepath.Join(f.dir, dir, "log"))
 		f.agents, f.sockets = append(f.agents, a), append(f.sockets, filepath.Join(f.dir, dir, "agent.sock"))
@@ -218,6 +233,9 @@ func (f *fleet) eventually(limit time.Duration, what string, missing func() stri
 	f.t.Helper()
 	last := ""
 	deadline := time.Now().Add(limit)
+	if !f.deadline.IsZero() && f.deadline.Before(deadline) {
+		deadline = f.deadline
+	}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -225,7 +243,7 @@ func (f *fleet) eventually(limit time.Duration, what string, missing func() stri
 			return
 		}
 		if time.Now().After(deadline) {
-			f.tellAll()
+			f.allRun()
 			f.t.Fatalf("not within %v: %s: %s", limit, what, last)
 		}
 		<-tick.C

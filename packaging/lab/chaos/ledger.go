@@ -33,17 +33,19 @@ type Ledger struct {
 	serviceOf func(rule string) string
 
 	last    *logpb.AuditRecord
-	open    map[string]Place // by token
-	token   uint64           // the highest that was granted
-	granted map[Place]int    // but for those that ended unused
-	settled map[string]int   // how many permits ended, by how
+	open    map[string]Place  // by token
+	token   uint64            // the highest that was granted
+	granted map[Place]int     // but for those that ended unused
+	settled map[string]int    // how many permits ended, by how
+	paused  map[string]string // services, by the pause's ID
+	pauses  int
 	wrong   []string
 }
 
 // NewLedger begins before the first record. serviceOf names the service that a rule is about.
 func NewLedger(l Limits, serviceOf func(rule string) string) *Ledger {
 	return &Ledger{limits: l, serviceOf: serviceOf, open: map[string]Place{}, granted: map[Place]int{},
-		settled: map[string]int{}}
+		settled: map[string]int{}, paused: map[string]string{}}
 }
 
 // After is the number after which records are to be asked for. The last one that is known comes once more, which
@@ -91,6 +93,8 @@ var (
 	grantText  = regexp.MustCompile(`^permit ((\d+)@[0-9a-f]+): \S+ for (\S+) on (\S+)$`)
 	settleText = regexp.MustCompile(`^permit (\d+@[0-9a-f]+): (unused|serving|failed|cleared|unknown)\b`)
 	begins     = regexp.MustCompile(`^generation [0-9a-f]+ begins: `)
+	pauseText  = regexp.MustCompile(`^(\S+): service:(\S+) for `)
+	resumeText = regexp.MustCompile(`^(\S+?)(?:: | has ended: )`)
 )
 
 // read judges one record.
@@ -100,6 +104,15 @@ func (l *Ledger) read(r *logpb.AuditRecord) {
 		l.grant(r)
 	case "settle":
 		l.settle(r)
+	case "pause":
+		if m := pauseText.FindStringSubmatch(r.GetText()); m != nil {
+			l.paused[m[1]] = m[2]
+			l.pauses++
+		}
+	case "resume":
+		if m := resumeText.FindStringSubmatch(r.GetText()); m != nil {
+			delete(l.paused, m[1])
+		}
 	case "generation":
 		if r.GetN() != 1 || !begins.MatchString(r.GetText()) {
 			l.complain("nobody restored anything, and a new generation begins: %s", r.GetText())
@@ -125,6 +138,11 @@ func (l *Ledger) grant(r *logpb.AuditRecord) {
 	for token, other := range l.open {
 		if other == p {
 			l.complain("permit %s was granted for %v, which permit %s had", m[1], p, token)
+		}
+	}
+	for id, service := range l.paused {
+		if service == p.Service {
+			l.complain("permit %s was granted for %v, which was paused (%s)", m[1], p, id)
 		}
 	}
 	l.open[m[1]] = p
@@ -201,6 +219,9 @@ func (l *Ledger) Grants() int {
 	}
 	return n
 }
+
+// Pauses is how many pauses of a service there were.
+func (l *Ledger) Pauses() int { return l.pauses }
 
 // Settled says how permits ended.
 func (l *Ledger) Settled() map[string]int { return l.settled }

@@ -72,6 +72,17 @@ func TestLedger(t *testing.T) {
 		"a clone": {[]string{"controller quarantine host h1: another machine"}, "quarantine by controller"},
 		"a person": {[]string{first, "me acknowledge incident 01234567: has it", "controller breaker it opens",
 			"controller halt it failed"}, ""},
+		"paused": {[]string{first,
+			"me pause pause-1: service:shop for 5s: why", "h1 grant permit 1@0a: start for shop-down on h1",
+		}, "shop on h1, which was paused (pause-1)"},
+		"another is paused": {[]string{
+			"me pause pause-1: service:shop for 5s: why", "h1 grant permit 1@0a: start for cart-down on h1"}, ""},
+		"paused no more": {[]string{
+			"me pause pause-1: service:shop for 5s: why",
+			"me pause pause-2: service:shop for 5s: why",
+			"controller resume pause-1 has ended: service:shop", "me resume pause-2: service:shop",
+			"me resume service:shop: what failed on two hosts in a row may be tried again",
+			"h1 grant permit 1@0a: start for shop-down on h1"}, ""},
 		"not a grant": {[]string{"h1 grant permit: what"}, "is no grant"},
 	} {
 		t.Run(name, func(t *testing.T) {

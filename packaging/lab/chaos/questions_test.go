@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,13 @@ func (f *fleet) ask(answer proto.Message, args ...string) error {
 	ctx, cancel := context.WithTimeout(f.t.Context(), 15*time.Second)
 	defer cancel()
 	return f.salve.Ask(ctx, answer, args...)
+}
+
+// askNode asks one node.
+func (f *fleet) askNode(i int, answer proto.Message, args ...string) error {
+	ctx, cancel := context.WithTimeout(f.t.Context(), 15*time.Second)
+	defer cancel()
+	return rig.Salve{Binary: f.programs.Salve, Where: []string{"--address", f.addresses[i]}}.Ask(ctx, answer, args...)
 }
 
 // strangers says which hosts the controllers do not have as they should, "" if there are none.
@@ -104,14 +112,16 @@ type auditor struct {
 	witness *Witness
 	wrong   map[uint32]string // what must not have happened, by number of the job
 
+	judged bool // what is wrong has been said
+
 	reads, seen int // times that the audit was read, and that a job was found running meanwhile
 }
 
 // String says how much was put to the test.
 func (a *auditor) String() string {
-	return fmt.Sprintf("%d permits, ended as %v; %d jobs of systemd, on up to %d hosts of a service at once; the audit "+
-		"was read %d times, and %d times with a job running", a.ledger.Grants(), a.ledger.Settled(), a.witness.Total(),
-		a.witness.Most(), a.reads, a.seen)
+	return fmt.Sprintf("%d permits, ended as %v; %d pauses; %d jobs of systemd, on up to %d hosts of a service at once; "+
+		"the audit was read %d times, and %d times with a job running", a.ledger.Grants(), a.ledger.Settled(),
+		a.ledger.Pauses(), a.witness.Total(), a.witness.Most(), a.reads, a.seen)
 }
 
 // watch begins to audit; stop ends it, after one last look.
@@ -139,7 +149,11 @@ func (f *fleet) watch() (a *auditor, stop func()) {
 			_ = a.look() // there may be no quorum now
 		}
 	}()
-	f.t.Cleanup(func() { cancel(); <-ended })
+	f.t.Cleanup(func() {
+		cancel()
+		<-ended
+		a.complain() // also where the test ended early
+	})
 	return a, func() {
 		f.t.Helper()
 		cancel()
@@ -153,6 +167,18 @@ func (f *fleet) watch() (a *auditor, stop func()) {
 		if err := a.witness.Close(); err != nil { // what a person does from here on is not Salve's
 			f.t.Error(err)
 		}
+	}
+}
+
+// complain says what must not have happened, once.
+func (a *auditor) complain() {
+	a.f.t.Helper()
+	if a.judged {
+		return
+	}
+	a.judged = true
+	for _, wrong := range slices.Concat(slices.Sorted(maps.Values(a.wrong)), a.ledger.Wrong(), a.witness.Wrong()) {
+		a.f.t.Error(wrong)
 	}
 }
 

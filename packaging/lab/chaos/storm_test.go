@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 
 // storm breaks everything at random for d, and puts together again what it broke itself: programs that it killed run,
 // and those that it froze go on. What it did to the services stays.
-func (f *fleet) storm(ctx context.Context, d time.Duration, seed uint64) {
+func (f *fleet) storm(ctx context.Context, d time.Duration, seed uint64, w *Witness) {
 	ctx, stop := context.WithTimeout(ctx, d)
 	defer stop()
 	var all sync.WaitGroup
@@ -25,20 +26,25 @@ func (f *fleet) storm(ctx context.Context, d time.Duration, seed uint64) {
 		begin(f.torment(node(i), n.Process,
 			torture{every: 9 * time.Second, down: 3 * time.Second, frozen: 4 * time.Second}))
 	}
+	now := map[string]chan struct{}{}
 	for i, a := range f.agents {
+		now[host(i)] = make(chan struct{})
 		// Frozen for more than ten seconds, a host is lost.
 		begin(f.torment("agent of "+host(i), a,
-			torture{every: 12 * time.Second, down: 2 * time.Second, frozen: 14 * time.Second}))
+			torture{every: 16 * time.Second, now: now[host(i)], down: 2 * time.Second, frozen: 14 * time.Second}))
 	}
+	begin(func(ctx context.Context, dice *rand.Rand) { aim(ctx, dice, w, now) })
 	for range 2 {
 		begin(f.weather)
 	}
+	begin(f.person)
 	all.Wait()
 }
 
 // torture is how a program is treated.
 type torture struct {
 	every  time.Duration // twice the mean time between two faults
+	now    chan struct{} // asks for a fault at once; nil: never
 	down   time.Duration // most, after it was killed
 	frozen time.Duration // most
 }
@@ -46,12 +52,29 @@ type torture struct {
 // torment kills or freezes one program, again and again. At the end it runs.
 func (f *fleet) torment(name string, p *rig.Process, o torture) func(context.Context, *rand.Rand) {
 	return func(ctx context.Context, dice *rand.Rand) {
-		for pause(ctx, upTo(dice, o.every)) {
+		for pauseUnless(ctx, upTo(dice, o.every), o.now) {
 			if dice.IntN(2) == 0 {
 				f.kill(ctx, name, p, upTo(dice, o.down))
 			} else {
 				f.freeze(ctx, name, p, upTo(dice, o.frozen))
 			}
+		}
+	}
+}
+
+// aim asks for faults at the worst moment: while the agent does something to its host.
+func aim(ctx context.Context, dice *rand.Rand, w *Witness, now map[string]chan struct{}) {
+	for pause(ctx, upTo(dice, 8*time.Second)) {
+		jobs := w.Running()
+		for len(jobs) == 0 && pause(ctx, 20*time.Millisecond) {
+			jobs = w.Running()
+		}
+		if len(jobs) == 0 {
+			return
+		}
+		select {
+		case now[jobs[dice.IntN(len(jobs))].Host] <- struct{}{}:
+		default: // it has a fault already
 		}
 	}
 }
@@ -114,6 +137,25 @@ var faults = []struct {
 	}},
 }
 
+// person does what somebody on call may do meanwhile: lets remedies go on that failed too often, closes a breaker,
+// pauses a service for a moment. Often there is nothing of the kind, or no quorum: then nothing happens.
+func (f *fleet) person(ctx context.Context, dice *rand.Rand) {
+	for pause(ctx, upTo(dice, 10*time.Second)) {
+		service, rule := services[dice.IntN(len(services))], rules[dice.IntN(len(rules))]
+		orders := [][]string{
+			{"resume", "service:" + service},
+			{"breaker", "close", service, service + "-" + rule.name},
+			{"pause", "service:" + service, "--for", "4s", "--wait", "0s", "--reason", "to look at it"},
+		}
+		order := orders[dice.IntN(len(orders))]
+		within, cancel := context.WithTimeout(ctx, 5*time.Second)
+		if _, err := f.salve.Run(within, order...); err == nil {
+			f.tell("a person says salve %s", strings.Join(order, " "))
+		}
+		cancel()
+	}
+}
+
 // signal reaches the main process of a unit, if it has one. For systemd that is no job.
 func (f *fleet) signal(p Place, name string) {
 	_, _ = f.manager.Systemctl("kill", "--kill-who=main", "--signal="+name, unitOf(p))
@@ -125,11 +167,16 @@ func upTo(dice *rand.Rand, most time.Duration) time.Duration {
 }
 
 // pause reports whether d passed before ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
+func pause(ctx context.Context, d time.Duration) bool { return pauseUnless(ctx, d, nil) }
+
+// pauseUnless ends as soon as somebody asks for it.
+func pauseUnless(ctx context.Context, d time.Duration, now <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return true
+	case <-now:
 		return true
 	case <-ctx.Done():
 		return false

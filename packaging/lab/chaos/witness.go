@@ -158,6 +158,15 @@ func (w *Witness) Jobs(ctx context.Context) (map[uint32]Place, error) {
 	return out, nil
 }
 
+// Running are the places where a job runs, in order.
+func (w *Witness) Running() []Place {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.SortedFunc(maps.Values(w.running), func(a, b Place) int {
+		return strings.Compare(a.String(), b.String())
+	})
+}
+
 // Begun is how many jobs there were, by place.
 func (w *Witness) Begun() map[Place]int {
 	w.mu.Lock()
