@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
@@ -11,6 +12,26 @@ import (
 )
 
 // What the controller hears of this host. Every event goes to disk with the incident that is saved next.
+
+// Bounds of what is told: the controller keeps no more of it, and refuses an event that no entry of its log takes.
+// What it refused would be sent again for ever, and hold up all that comes after.
+const (
+	maxInstance = 256     // bytes of what an alert is about, such as a mount point
+	maxTold     = 4 << 10 // bytes of a text
+	maxParts    = 32      // values of an alert, fields of a line
+)
+
+// told is the beginning of a long text, cut between two characters.
+func told(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	end := most - len("…")
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}
 
 // tell puts an event into the outbox.
 func (e *Engine) tell(ev *logpb.Event) {
@@ -37,11 +58,12 @@ func (e *Engine) keyFor(a *incident.Alert, of *config.Rule, s *story) incident.A
 // alertOf is an alert as the controller hears of it.
 func alertOf(a *incident.Alert, of *config.Rule, local string) *logpb.Alert {
 	out := &logpb.Alert{
-		Rule: a.Rule, Service: a.Service, Instance: a.Instance, Severity: a.Severity, Condition: a.Condition,
+		Rule: a.Rule, Service: a.Service, Instance: told(a.Instance, maxInstance), Severity: a.Severity,
+		Condition: told(a.Condition, maxTold),
 		HostFired: a.Fired.Wall.UnixNano(), Blind: a.Blind, Local: local,
 	}
-	for _, v := range a.Values {
-		out.Values = append(out.Values, v.Signal+" = "+v.Text)
+	for _, v := range a.Values[:min(maxParts, len(a.Values))] {
+		out.Values = append(out.Values, told(v.Signal+" = "+v.Text, maxTold))
 	}
 	if of != nil {
 		out.Escalation, out.EscalateAfter = of.Escalate.To, int64(max(1, of.Escalate.After)) // 0 would be the default
@@ -85,16 +107,21 @@ func (e *Engine) tellLine(s *story, ev incident.Event, with func(*logpb.Story)) 
 	if e.fleet == nil {
 		return
 	}
-	line := &logpb.Story{Local: s.ID, Event: &logpb.TimelineEvent{
-		HostAt: ev.At.Wall.UnixNano(), Type: string(ev.Type), Text: ev.Text,
-	}}
-	for _, name := range slices.Sorted(maps.Keys(ev.Fields)) {
-		line.Event.Fields = append(line.Event.Fields, &logpb.Label{Name: name, Value: ev.Fields[name]})
-	}
+	line := &logpb.Story{Local: s.ID, Event: lineOf(ev)}
 	if with != nil {
 		with(line)
 	}
 	e.tell(&logpb.Event{What: &logpb.Event_Story{Story: line}})
+}
+
+// lineOf is a line as the controller hears of it.
+func lineOf(ev incident.Event) *logpb.TimelineEvent {
+	out := &logpb.TimelineEvent{HostAt: ev.At.Wall.UnixNano(), Type: string(ev.Type), Text: told(ev.Text, maxTold)}
+	names := slices.Sorted(maps.Keys(ev.Fields))
+	for _, name := range names[:min(maxParts, len(names))] {
+		out.Fields = append(out.Fields, &logpb.Label{Name: name, Value: told(ev.Fields[name], maxTold)})
+	}
+	return out
 }
 
 // tellOutcome says how an attempt ended, for what is learned of its remedy.
@@ -125,7 +152,9 @@ func (e *Engine) tellEvidence(list []incident.Evidence) func(*logpb.Story) {
 
 // tellHandOver asks for people.
 func (e *Engine) tellHandOver(s *story) {
-	e.tell(&logpb.Event{What: &logpb.Event_HandOver{HandOver: &logpb.HandOver{Local: s.ID, Reason: s.Escalate.Reason}}})
+	e.tell(&logpb.Event{What: &logpb.Event_HandOver{HandOver: &logpb.HandOver{
+		Local: s.ID, Reason: told(s.Escalate.Reason, maxTold),
+	}}})
 }
 
 // tellPage says that this host told people itself.
