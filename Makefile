@@ -61,7 +61,7 @@ missing:
 	if [ "$$n" = 1 ] && [ "$${SALVE_TEST_REQUIRE:-}" = all ]; then exit 1; fi
 
 .PHONY: demo
-demo: build ## break seven services for real and watch them being healed (KEEP=1 leaves it running)
+demo: build ## break services for real and watch them being healed (KEEP=1 leaves it running)
 	$(BUILD) -o bin/lab-service ./packaging/lab/service
 	$(BUILD) -o bin/salve-demo ./packaging/lab/demo
 	bin/salve-demo
