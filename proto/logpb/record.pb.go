@@ -1531,8 +1531,11 @@ type Permit struct {
 	// Its outcome cannot be told; counts until cleared.
 	Unknown bool `protobuf:"varint,17,opt,name=unknown,proto3" json:"unknown,omitempty"`
 	// Told as overdue.
-	Overdue       bool   `protobuf:"varint,18,opt,name=overdue,proto3" json:"overdue,omitempty"`
-	By            string `protobuf:"bytes,19,opt,name=by,proto3" json:"by,omitempty"`
+	Overdue bool `protobuf:"varint,18,opt,name=overdue,proto3" json:"overdue,omitempty"`
+	// The person who asked for this run, "": a rule did.
+	By string `protobuf:"bytes,19,opt,name=by,proto3" json:"by,omitempty"`
+	// The unit that the remedy acts on, "": none, or it is not known.
+	Unit          string `protobuf:"bytes,20,opt,name=unit,proto3" json:"unit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1696,6 +1699,13 @@ func (x *Permit) GetOverdue() bool {
 func (x *Permit) GetBy() string {
 	if x != nil {
 		return x.By
+	}
+	return ""
+}
+
+func (x *Permit) GetUnit() string {
+	if x != nil {
+		return x.Unit
 	}
 	return ""
 }
@@ -3816,7 +3826,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x06Target\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x1a\n" +
-	"\bresource\x18\x03 \x01(\tR\bresource\"\xee\x03\n" +
+	"\bresource\x18\x03 \x01(\tR\bresource\"\x82\x04\n" +
 	"\x06Permit\x12)\n" +
 	"\x05token\x18\x01 \x01(\v2\x13.salve.log.v1.TokenR\x05token\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
@@ -3837,7 +3847,8 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\arevoked\x18\x10 \x01(\tR\arevoked\x12\x18\n" +
 	"\aunknown\x18\x11 \x01(\bR\aunknown\x12\x18\n" +
 	"\aoverdue\x18\x12 \x01(\bR\aoverdue\x12\x0e\n" +
-	"\x02by\x18\x13 \x01(\tR\x02by\"\xa7\x01\n" +
+	"\x02by\x18\x13 \x01(\tR\x02by\x12\x12\n" +
+	"\x04unit\x18\x14 \x01(\tR\x04unit\"\xa7\x01\n" +
 	"\x05Width\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +

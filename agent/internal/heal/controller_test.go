@@ -91,6 +91,9 @@ func TestPermitted(t *testing.T) {
 		h.falls()
 		h.WantActs("restart " + unit)
 		h.wantLine("grant 1@g1 restart")
+		if p := h.node.Permit(token(1)); p.GetUnit() != unit {
+			t.Errorf("the controller knows of the unit %q", p.GetUnit())
+		}
 		h.Advance(20 * time.Second)
 		h.wantLine("settle 1@g1 serving")
 		h.WantOutcomes("checkout", "restart verified")

@@ -27,7 +27,9 @@ func TestWhatIsToldIsBounded(t *testing.T) {
 			t.Errorf("%T has %d bytes", m, n)
 		}
 	}
-	for _, text := range []string{alert.GetInstance(), alert.GetCondition(), line.GetText(), line.GetFields()[0].GetValue()} {
+	for _, text := range []string{
+		alert.GetInstance(), alert.GetCondition(), line.GetText(), line.GetFields()[0].GetValue(),
+	} {
 		if !utf8.ValidString(text) || !strings.HasSuffix(text, "ä…") {
 			t.Errorf("cut wrongly: …%s", text[len(text)-8:])
 		}

@@ -42,11 +42,11 @@ func writePermits(w io.Writer, r *adminpb.ListPermitsResponse) {
 	var lines [][]string
 	for _, p := range r.GetPermits() {
 		lines = append(lines, []string{
-			story.Token(p.GetToken()), names.of(p.GetHost()), p.GetService(), p.GetRemedy(), p.GetRule(),
+			story.Token(p.GetToken()), names.of(p.GetHost()), p.GetService(), p.GetRemedy(), p.GetUnit(), p.GetRule(),
 			instant(p.GetGranted()), permitState(p), targets(p, names), shortID(p.GetIncident()), p.GetBy(),
 		})
 	}
-	rows(w, "PERMIT HOST SERVICE REMEDY RULE GRANTED STATE TARGETS INCIDENT BY", lines...)
+	rows(w, "PERMIT HOST SERVICE REMEDY UNIT RULE GRANTED STATE TARGETS INCIDENT BY", lines...)
 }
 
 // permitState says what is special about an open permit.

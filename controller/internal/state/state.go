@@ -113,7 +113,7 @@ func (s *State) apply(c *logpb.Command) (*logpb.Result, error) {
 	case *logpb.Command_Edges:
 		return s.edges(c.Edges), nil
 	case *logpb.Command_Request:
-		return s.request(c.Request), nil
+		return s.requested(c.Request), nil
 	case *logpb.Command_Settle:
 		return s.settle(c.Settle), nil
 	case *logpb.Command_Revoke:

@@ -35,7 +35,7 @@ func OfFleet(r *adminpb.GetIncidentResponse) Tale {
 	t.measure(i)
 	for _, p := range r.GetPermits() {
 		t.Permits = append(t.Permits, Permit{
-			Token: Token(p.GetToken()), Host: nameOf(names, p.GetHost()), Remedy: p.GetRemedy(),
+			Token: Token(p.GetToken()), Host: nameOf(names, p.GetHost()), Remedy: p.GetRemedy(), Unit: p.GetUnit(),
 			Granted: instant(p.GetGranted()), Unknown: p.GetUnknown(), Overdue: p.GetOverdue(), Revoked: p.GetRevoked(),
 		})
 	}

@@ -149,7 +149,7 @@ func TestFleetControlCharactersDoNotReachTheTerminal(t *testing.T) {
 			Evidence: []*logpb.EvidenceRef{{Title: nasty, Host: nasty}},
 		},
 		Alerts:     []*logpb.Alert{{Rule: nasty, HostName: nasty, Instance: nasty, Condition: nasty, Values: []string{nasty}, Muted: nasty}},
-		Permits:    []*logpb.Permit{{Host: nasty, Remedy: nasty, Revoked: nasty, Unknown: true}},
+		Permits:    []*logpb.Permit{{Host: nasty, Remedy: nasty, Unit: nasty, Revoked: nasty, Unknown: true}},
 		Deliveries: []*logpb.Delivery{{Notifier: nasty, Kind: nasty, Error: nasty, Tries: 2}},
 		Aliases:    []string{nasty},
 	}

@@ -13,7 +13,11 @@ func (t teller) permits() {
 	}
 	t.printf("\nOpen permits\n")
 	for _, p := range t.i.Permits {
-		line := fmt.Sprintf("%s for %s on %s, granted %s", p.Token, p.Remedy, p.Host, t.moment(p.Granted))
+		what := p.Remedy
+		if p.Unit != "" {
+			what += " of " + p.Unit
+		}
+		line := fmt.Sprintf("%s for %s on %s, granted %s", p.Token, what, p.Host, t.moment(p.Granted))
 		if p.Revoked != "" {
 			line += "; " + p.Revoked + " asked it to stop"
 		}

@@ -69,6 +69,7 @@ type Attempt struct {
 // Permit is the controller's leave for an attempt; only those that are not settled are told of.
 type Permit struct {
 	Token, Host, Remedy string
+	Unit                string // that it acts on, "": none
 	Granted             time.Time
 	Unknown, Overdue    bool
 	Revoked             string // who asked it to stop

@@ -82,7 +82,7 @@ func (s *Server) judge(st *stream, h *host, c *logpb.Request) (*logpb.Grant, *lo
 	s.tokens++
 	token := permit.Token{Generation: s.generation, N: s.tokens}
 	p := &logpb.Permit{Token: token.Proto(), Host: h.id, Epoch: c.GetEpoch(), N: c.GetN(), Remedy: c.GetRemedy(),
-		Rule: c.GetRule(), Service: c.GetService(), Targets: c.GetTargets(), By: c.GetBy()}
+		Rule: c.GetRule(), Service: c.GetService(), Targets: c.GetTargets(), By: c.GetBy(), Unit: c.GetUnit()}
 	for _, t := range c.GetTargets() {
 		p.AsDown = p.GetAsDown() || h.serving[t.GetService()] == logpb.Serving_SERVING_DOWN
 	}

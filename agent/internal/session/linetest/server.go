@@ -112,6 +112,13 @@ func (s *Server) Permits() []string {
 	return out
 }
 
+// Permit is an open one, nil if it is not.
+func (s *Server) Permit(t permit.Token) *logpb.Permit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return proto.CloneOf(s.permits[t])
+}
+
 // Counts reports whether a permit is open, so that whoever acts under it is counted.
 func (s *Server) Counts(t permit.Token) bool {
 	s.mu.Lock()

@@ -119,7 +119,7 @@ func (h *Host) Ask(local, service, rule, remedy string) (*logpb.Grant, error) {
 	digest := sha256.Sum256([]byte(remedy))
 	r, err := Do(h.log, &logpb.Command{What: &logpb.Command_Request{Request: &logpb.Request{
 		Host: h.ID, Epoch: h.epoch, N: h.asked, Incident: local, Service: service, Rule: rule, Remedy: remedy,
-		Digest: digest[:],
+		Digest: digest[:], Unit: service + ".service",
 	}}})
 	return r.GetGrant(), err
 }
