@@ -46,6 +46,7 @@ var _ adminapi.Node = standing{}
 func (s standing) Standing() adminapi.Standing {
 	n := s.c.node.Standing()
 	leader, _ := s.c.node.Leader()
+	refused, refusals := s.c.reloads.last()
 	problem := ""
 	if err := s.c.node.Healthy(); err != nil {
 		problem = err.Error()
@@ -53,7 +54,7 @@ func (s standing) Standing() adminapi.Standing {
 	return adminapi.Standing{
 		Problem: problem,
 		ID:      s.c.node.Name(), Role: n.Role, Leader: leader, LeaderAddress: s.c.node.API(leader), Term: n.Term,
-		Silent: n.Silent, Behind: n.Behind,
+		Silent: n.Silent, Behind: n.Behind, Refused: refused, Refusals: refusals,
 	}
 }
 

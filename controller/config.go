@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -72,6 +73,27 @@ func (c *controller) reload() error {
 	c.courier.Swap(places)
 	c.log.Info("configuration loaded", "digest", file.Digest)
 	return nil
+}
+
+// reloads remembers how reading the file again went.
+type reloads struct {
+	mu       sync.Mutex
+	refused  string // why the last one was refused, "": it was not
+	refusals uint64
+}
+
+func (r *reloads) note(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refused = ""; err != nil {
+		r.refused, r.refusals = err.Error(), r.refusals+1
+	}
+}
+
+func (r *reloads) last() (refused string, refusals uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refused, r.refusals
 }
 
 // fixed refuses changes of what is opened once, at the start.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
@@ -85,6 +86,8 @@ type controller struct {
 	file  *config.ControllerFile
 	lines *transport.Transport
 
+	reloads reloads
+
 	plumbing
 }
 
@@ -139,10 +142,14 @@ func (c *controller) reloadOn(ctx context.Context, hangup <-chan os.Signal) erro
 			return nil
 		case <-hangup:
 			c.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
-			if err := c.reload(); err != nil {
+			err := c.reload()
+			c.reloads.note(err)
+			state := "STATUS=" // the status of systemctl: nothing to say
+			if err != nil {
 				c.log.Error("configuration refused, the old one stays", "error", err)
+				state += "configuration refused, the old one holds: " + strings.Join(strings.Fields(err.Error()), " ")
 			}
-			c.notify(daemon.SdNotifyReady)
+			c.notify(daemon.SdNotifyReady + "\n" + state)
 		}
 	}
 }

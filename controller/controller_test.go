@@ -113,6 +113,7 @@ func (s *site) eventually(what string, so func() bool) {
 // the file leaves the old one in force.
 func TestOneNode(t *testing.T) {
 	s := newSite(t)
+	systemd := listenAsSystemd(t)
 	admin, stop := s.run()
 	status := func() *adminpb.StatusResponse {
 		r, _ := admin.Status(t.Context(), &adminpb.StatusRequest{})
@@ -141,12 +142,21 @@ func TestOneNode(t *testing.T) {
 	s.configure(`service "web" { max_unavailabel = 3 }`)
 	hangup(t)
 	s.eventually("the mistake is told with its place", func() bool { return s.log.has(s.file + ":14:17") })
-	if status().GetConfigDigest() != second.GetConfigDigest() {
+	systemd.hears("STATUS=configuration refused, the old one holds: ")
+	refused := status()
+	if refused.GetConfigDigest() != second.GetConfigDigest() {
 		t.Error("a file with a mistake was taken")
+	}
+	if !strings.Contains(refused.GetConfigRefused(), s.file+":14:17") || len(refused.GetWarnings()) != 1 {
+		t.Errorf("refused %q, warnings %q", refused.GetConfigRefused(), refused.GetWarnings())
 	}
 	s.configure(`service "web" { max_unavailable = 3 }`)
 	hangup(t)
 	s.eventually("a good file after a bad one is taken", func() bool { return status().GetConfigDigest() != second.GetConfigDigest() })
+	systemd.hears("READY=1\nSTATUS=\n")
+	if why := status().GetConfigRefused(); why != "" {
+		t.Errorf("after a good file: refused %q", why)
+	}
 	if err := stop(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
@@ -208,6 +218,40 @@ func (s *site) get(path string) string {
 		s.t.Fatal(err)
 	}
 	return string(b)
+}
+
+// manager hears what a service tells systemd.
+type manager struct {
+	t *testing.T
+	*net.UnixConn
+}
+
+func listenAsSystemd(t *testing.T) manager {
+	path := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	return manager{t, l}
+}
+
+// hears waits for a message with that part.
+func (m manager) hears(part string) {
+	m.t.Helper()
+	if err := m.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		m.t.Fatal(err)
+	}
+	for b := make([]byte, 64<<10); ; {
+		n, err := m.Read(b)
+		if err != nil {
+			m.t.Fatalf("systemd never heard %q: %v", part, err)
+		}
+		if strings.Contains(string(b[:n])+"\n", part) {
+			return
+		}
+	}
 }
 
 // hangup asks this process, in which the node runs, to reload.

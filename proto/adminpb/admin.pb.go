@@ -218,9 +218,13 @@ type StatusResponse struct {
 	ConfigDigest string   `protobuf:"bytes,19,opt,name=config_digest,json=configDigest,proto3" json:"config_digest,omitempty"`
 	LogTime      int64    `protobuf:"varint,20,opt,name=log_time,json=logTime,proto3" json:"log_time,omitempty"`
 	// Names of the hosts whose IDs stand in the answer.
-	Names         []*HostName `protobuf:"bytes,21,rep,name=names,proto3" json:"names,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Names []*HostName `protobuf:"bytes,21,rep,name=names,proto3" json:"names,omitempty"`
+	// Why the node that answered refused its own file at the last reload, "": it did not. The old one holds.
+	ConfigRefused string `protobuf:"bytes,22,opt,name=config_refused,json=configRefused,proto3" json:"config_refused,omitempty"`
+	// Reloads that it refused since it started.
+	ConfigRefusals uint64 `protobuf:"varint,23,opt,name=config_refusals,json=configRefusals,proto3" json:"config_refusals,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
@@ -398,6 +402,20 @@ func (x *StatusResponse) GetNames() []*HostName {
 		return x.Names
 	}
 	return nil
+}
+
+func (x *StatusResponse) GetConfigRefused() string {
+	if x != nil {
+		return x.ConfigRefused
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetConfigRefusals() uint64 {
+	if x != nil {
+		return x.ConfigRefusals
+	}
+	return 0
 }
 
 type ListIncidentsRequest struct {
@@ -4157,7 +4175,7 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"%\n" +
 	"\rStatusRequest\x12\x14\n" +
-	"\x05stale\x18\x01 \x01(\bR\x05stale\"\xa0\x05\n" +
+	"\x05stale\x18\x01 \x01(\bR\x05stale\"\xf0\x05\n" +
 	"\x0eStatusResponse\x12\"\n" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -4180,7 +4198,9 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\bwarnings\x18\x12 \x03(\tR\bwarnings\x12#\n" +
 	"\rconfig_digest\x18\x13 \x01(\tR\fconfigDigest\x12\x19\n" +
 	"\blog_time\x18\x14 \x01(\x03R\alogTime\x12.\n" +
-	"\x05names\x18\x15 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\"n\n" +
+	"\x05names\x18\x15 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\x12%\n" +
+	"\x0econfig_refused\x18\x16 \x01(\tR\rconfigRefused\x12'\n" +
+	"\x0fconfig_refusals\x18\x17 \x01(\x04R\x0econfigRefusals\"n\n" +
 	"\x14ListIncidentsRequest\x12\x10\n" +
 	"\x03all\x18\x01 \x01(\bR\x03all\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x14\n" +

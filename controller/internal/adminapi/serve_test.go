@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +134,23 @@ func TestStatus(t *testing.T) {
 	st = must[*adminpb.StatusResponse](t)(r.Status(r.ctx, &adminpb.StatusRequest{}))
 	if len(st.GetWarnings()) != 2 {
 		t.Errorf("two nodes are silent, and the warnings are %v", st.GetWarnings())
+	}
+}
+
+// A reload that was refused is something to look at until one goes well.
+func TestRefusedConfiguration(t *testing.T) {
+	r := newRig(t)
+	status := func() *adminpb.StatusResponse {
+		return must[*adminpb.StatusResponse](t)(r.Status(r.ctx, &adminpb.StatusRequest{}))
+	}
+	r.Refuse("controller.hcl:7: no such key")
+	if st := status(); st.GetConfigRefused() != "controller.hcl:7: no such key" || st.GetConfigRefusals() != 1 ||
+		len(st.GetWarnings()) != 1 || !strings.Contains(st.GetWarnings()[0], "node c1 refused its configuration") {
+		t.Errorf("refused %q, %d times; warnings %q", st.GetConfigRefused(), st.GetConfigRefusals(), st.GetWarnings())
+	}
+	r.Refuse("")
+	if st := status(); st.GetConfigRefused() != "" || st.GetConfigRefusals() != 1 || len(st.GetWarnings()) > 0 {
+		t.Errorf("after a good one: refused %q; warnings %q", st.GetConfigRefused(), st.GetWarnings())
 	}
 }
 

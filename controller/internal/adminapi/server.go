@@ -41,6 +41,8 @@ type Standing struct {
 	Silent        time.Duration // for how long no leader was heard, 0: it leads
 	Behind        uint64        // entries that are committed and not applied here
 	Problem       string        // what keeps the node from its part, "": nothing
+	Refused       string        // why the last reload of its file was refused, "": it was not
+	Refusals      uint64        // reloads refused since the node started
 }
 
 // Node is what reads ask of Raft.

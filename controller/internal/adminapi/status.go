@@ -44,6 +44,7 @@ func (s *Server) Status(ctx context.Context, r *adminpb.StatusRequest) (*adminpb
 	standing := s.o.Node.Standing()
 	out.At, out.Leader, out.LeaderAddress = at, standing.Leader, standing.LeaderAddress
 	out.Term, out.Role = standing.Term, standing.Role
+	out.ConfigRefused, out.ConfigRefusals = standing.Refused, standing.Refusals
 	out.Warnings = append(s.clusterWarnings(standing), out.GetWarnings()...)
 	return out, nil
 }
@@ -72,6 +73,10 @@ func (s *Server) clusterWarnings(st Standing) []string {
 		out = append(out, unready(st))
 	case st.Leader == "":
 		out = append(out, unready(st)+": no permit is given, and no pause is taken, until most of the nodes are back")
+	}
+	if st.Refused != "" {
+		out = append(out, fmt.Sprintf("node %s refused its configuration at the last reload, the old one holds: %s",
+			st.ID, st.Refused))
 	}
 	if st.Role != roleLeader {
 		return out

@@ -50,7 +50,11 @@ func writeFleetStatus(w io.Writer, r *adminpb.StatusResponse) {
 	at := r.GetAt()
 	fmt.Fprintf(w, "\nanswered by    %s (%s), index %d\n", at.GetNode(), r.GetRole(), at.GetIndex())
 	fmt.Fprintf(w, "generation     %s, format %d\n", shortID(at.GetGeneration()), r.GetFormat())
-	fmt.Fprintf(w, "configuration  %s\n", orNone(shortID(r.GetConfigDigest())))
+	refused := ""
+	if r.GetConfigRefused() != "" {
+		refused = ", and the file of " + at.GetNode() + " was refused"
+	}
+	fmt.Fprintf(w, "configuration  %s%s\n", orNone(shortID(r.GetConfigDigest())), refused)
 	fmt.Fprintf(w, "hosts          %d, %d lost, %d quarantined, %d awaited\n",
 		r.GetHosts(), r.GetLost(), r.GetQuarantined(), r.GetAwaited())
 	fmt.Fprintf(w, "permits        %d open; at most %s acting at once\n",

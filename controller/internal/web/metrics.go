@@ -17,6 +17,7 @@ type Collector struct {
 	admin                                                            adminpb.AdminServer
 	up, build, leads, hasLeader, term, index, logTime, silent        *prometheus.Desc
 	hosts, permits, fleetMax, incidents, breakers, pauses, attention *prometheus.Desc
+	configOK, configRefused                                          *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -43,6 +44,9 @@ func NewCollector(admin adminpb.AdminServer) *Collector {
 		breakers:  desc("breakers_open", "Breakers that stop a remedy everywhere."),
 		pauses:    desc("pauses", "Pauses that hold."),
 		attention: desc("warnings", "What a person should look at; salve status says what."),
+		configOK:  desc("config_reload_ok", "0 if the last reload of this node's file was refused."),
+		configRefused: desc("config_reloads_refused_total",
+			"Reloads of this node's file that were refused since it started."),
 	}
 }
 
@@ -80,6 +84,8 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.breakers, float64(st.GetOpenBreakers()))
 	gauge(c.pauses, float64(len(st.GetPauses())))
 	gauge(c.attention, float64(len(st.GetWarnings())))
+	gauge(c.configOK, boolean(st.GetConfigRefused() == ""))
+	ch <- prometheus.MustNewConstMetric(c.configRefused, prometheus.CounterValue, float64(st.GetConfigRefusals()))
 }
 
 func boolean(b bool) float64 {

@@ -197,6 +197,16 @@ func TestReadyAndMetrics(t *testing.T) {
 		`salve_controller_up 1`, `salve_controller_leads 1`, `salve_controller_hosts{state="known"} 4`,
 		`salve_controller_permits_open 1`, `salve_controller_incidents{state="escalated"} 1`, `salve_controller_raft_term 3`,
 		`salve_controller_build_info{node="c1",version="v0.0.0-test"} 1`,
+		`salve_controller_config_reload_ok 1`, `salve_controller_config_reloads_refused_total 0`,
+	} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("/metrics lacks %q", want)
+		}
+	}
+	s.Refuse("controller.hcl:7: no such key")
+	_, text = s.call("GET", "/metrics", "")
+	for _, want := range []string{
+		`salve_controller_config_reload_ok 0`, `salve_controller_config_reloads_refused_total 1`,
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("/metrics lacks %q", want)

@@ -161,6 +161,16 @@ func (l *Log) Ail(problem string) {
 	}
 }
 
+// Refuse says that the node refused its file at a reload; "": the last one went well.
+func (l *Log) Refuse(why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.standing.Refused = why
+	if why != "" {
+		l.standing.Refusals++
+	}
+}
+
 // Lead makes this node the leader, in a new term.
 func (l *Log) Lead() {
 	l.mu.Lock()
