@@ -11,6 +11,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/salveops/salve/pkg/durable"
 )
 
 // Names in the state folder.
@@ -221,21 +223,5 @@ func compact(path string, limits Limits) (err error) {
 	if err != nil {
 		return err
 	}
-	return replace(temp, path)
-}
-
-// replace renames and makes the rename durable.
-func replace(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(to))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.Rename(temp, path)
 }

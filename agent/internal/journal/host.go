@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/salveops/salve/pkg/durable"
 )
 
 // idBytes is the entropy of host and stream IDs.
@@ -42,18 +44,7 @@ func hostID(dir string) (string, error) {
 
 // keepHostID writes the ID beside the journal.
 func keepHostID(dir, id string) error {
-	temp := filepath.Join(dir, fileHost+".new")
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write host ID: %w", err)
-	}
-	_, err = f.WriteString(id + "\n")
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = replace(temp, filepath.Join(dir, fileHost))
-	}
-	if err != nil {
-		os.Remove(temp)
+	if err := durable.Write(filepath.Join(dir, fileHost), []byte(id+"\n"), 0o600); err != nil {
 		return fmt.Errorf("write host ID: %w", err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/durable"
 )
 
 // Options of Open. Clock is mandatory.
@@ -128,7 +129,7 @@ func (j *Journal) create(r *Report) error {
 		os.Remove(temp)
 		return fmt.Errorf("create journal: %w", err)
 	}
-	if err := replace(temp, j.path); err != nil {
+	if err := durable.Rename(temp, j.path); err != nil {
 		return fmt.Errorf("create journal: %w", err)
 	}
 	r.Created = true

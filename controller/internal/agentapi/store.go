@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/salveops/salve/pkg/durable"
 )
 
 // Bounds of evidence.
@@ -27,7 +29,6 @@ const (
 const (
 	evidenceDir = "evidence"
 	titleSuffix = ".title"
-	newSuffix   = ".new"
 )
 
 // errDigest says that a piece is not what it says it is.
@@ -60,7 +61,7 @@ func OpenStore(data string) (*Store, error) {
 		return nil, fmt.Errorf("read evidence folder: %w", err)
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), newSuffix) {
+		if strings.HasSuffix(e.Name(), durable.NewSuffix) {
 			if err := os.Remove(filepath.Join(s.dir, e.Name())); err != nil {
 				return nil, fmt.Errorf("remove half-made evidence: %w", err)
 			}
@@ -117,10 +118,10 @@ func (s *Store) Put(digest []byte, title string, body []byte, now time.Time) err
 	if err := s.makeRoom(int64(len(body))); err != nil {
 		return err
 	}
-	if err := write(path+titleSuffix, []byte(title[:min(len(title), maxTitle)])); err != nil {
+	if err := durable.Write(path+titleSuffix, []byte(title[:min(len(title), maxTitle)]), 0o600); err != nil {
 		return fmt.Errorf("keep title of evidence: %w", err)
 	}
-	if err := write(path, body); err != nil {
+	if err := durable.Write(path, body, 0o600); err != nil {
 		return errors.Join(fmt.Errorf("keep evidence: %w", err), os.Remove(path+titleSuffix))
 	}
 	s.pieces[name] = piece{int64(len(body)), now}
@@ -155,27 +156,4 @@ func (s *Store) makeRoom(more int64) error {
 		delete(s.pieces, name)
 	}
 	return nil
-}
-
-// write puts a file in place, whole and durable.
-func write(path string, b []byte) error {
-	f, err := os.OpenFile(path+newSuffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/salveops/salve/pkg/durable"
 	"github.com/salveops/salve/proto/agentpb"
 )
 
@@ -54,7 +55,7 @@ func TestStore(t *testing.T) {
 	if err := s.Put(digestOf(large), "", large, time.Now()); err == nil {
 		t.Error("a large piece is kept")
 	}
-	left := filepath.Join(dir, evidenceDir, "half"+newSuffix)
+	left := filepath.Join(dir, evidenceDir, "half"+durable.NewSuffix)
 	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/salveops/salve/controller/internal/state"
+	"github.com/salveops/salve/pkg/durable"
 	"github.com/salveops/salve/proto/logpb"
 )
 
@@ -127,31 +128,7 @@ func (f *ownFile) settled(c *logpb.Config) error {
 		return nil
 	}
 	f.proposed = bytes.Clone(c.GetDigest())
-	return write(f.path, []byte(hex.EncodeToString(f.proposed)+"\n"))
-}
-
-// write puts a small file in place, whole and durable.
-func write(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.Write(f.path, []byte(hex.EncodeToString(f.proposed)+"\n"), 0o600)
 }
 
 // carry brings this node's file into the log whenever it has changed, until ctx ends.
