@@ -9,7 +9,7 @@ import (
 func checkTLS(c *tls.Config) error {
 	switch {
 	case c == nil:
-		return nil
+		return fmt.Errorf("%w: there is none", ErrConfig)
 	case c.InsecureSkipVerify:
 		return fmt.Errorf("%w: InsecureSkipVerify trusts everybody", ErrConfig)
 	case c.RootCAs == nil:
@@ -22,20 +22,24 @@ func checkTLS(c *tls.Config) error {
 	return nil
 }
 
-// server is the configuration of a listener. What GetConfigForClient returns is made as strict.
+// server is the configuration of a listener. Each connection gets what the source says then, as strict.
 func (t *Transport) server(protocols ...string) *tls.Config {
-	c := t.strict(t.o.TLS, protocols)
-	if get := t.o.TLS.GetConfigForClient; get != nil {
-		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	c := t.strict(t.o.Source(), protocols)
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		now := t.o.Source()
+		if get := now.GetConfigForClient; get != nil {
 			other, err := get(hello)
-			if err != nil || other == nil {
+			if err != nil {
 				return nil, err
 			}
-			if err := checkTLS(other); err != nil {
-				return nil, err
+			if other != nil {
+				now = other
 			}
-			return t.strict(other, protocols), nil
 		}
+		if err := checkTLS(now); err != nil {
+			return nil, err
+		}
+		return t.strict(now, protocols), nil
 	}
 	return c
 }
@@ -50,7 +54,12 @@ func (t *Transport) strict(c *tls.Config, protocols []string) *tls.Config {
 }
 
 // client is the configuration of a dialer.
-func (t *Transport) client(protocols ...string) *tls.Config { return t.authorizing(t.o.TLS, protocols) }
+func (t *Transport) client(protocols ...string) *tls.Config {
+	if t.o.Pin != nil {
+		return t.authorizing(pinned(t.o.Pin), protocols)
+	}
+	return t.authorizing(t.o.Source(), protocols)
+}
 
 // authorizing is a copy of a configuration that speaks TLS 1.3 and asks Authorize about the peer. It hangs on
 // VerifyConnection because that runs on a resumed session, too.

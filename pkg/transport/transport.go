@@ -26,6 +26,8 @@ var (
 	ErrPlainText = errors.New("plain text is for loopback only")
 	// ErrConfig: the TLS configuration would trust more than it should.
 	ErrConfig = errors.New("unsafe TLS configuration")
+	// ErrPin: the other end is not known by the pinned authority.
+	ErrPin = errors.New("the other end is not who the token names")
 )
 
 // dialTimeout is how long making a line may take when the caller's context does not end earlier.
@@ -36,6 +38,12 @@ type Options struct {
 	// TLS holds the own certificate, ClientCAs for listeners and RootCAs for dialers; both have to be set, for
 	// an empty pool would mean the system's. Callbacks that load a new certificate work. nil: plain text.
 	TLS *tls.Config
+	// Source gives such a configuration anew for each line, so that certificates and authorities can change while
+	// the program runs. It is never asked for while TLS is set. nil: there is only TLS.
+	Source func() *tls.Config
+	// Pin is the fingerprint of an authority, by which a machine without a certificate knows the other end; see
+	// identity.Pin. With it there are dialers only. nil: none.
+	Pin []byte
 	// Authorize is asked about each peer whose certificate is valid; its error refuses the peer. nil: every
 	// certificate of the CA is welcome.
 	Authorize func(peer *x509.Certificate) error
@@ -63,8 +71,17 @@ type Transport struct {
 
 // New checks the options. Errors wrap ErrConfig.
 func New(o Options) (*Transport, error) {
-	if err := checkTLS(o.TLS); err != nil {
-		return nil, err
+	if o.TLS != nil && o.Source != nil || (o.TLS != nil || o.Source != nil) && o.Pin != nil {
+		return nil, fmt.Errorf("%w: TLS, Source and Pin exclude each other", ErrConfig)
+	}
+	if o.TLS != nil {
+		fixed := o.TLS
+		o.Source = func() *tls.Config { return fixed }
+	}
+	if o.Source != nil {
+		if err := checkTLS(o.Source()); err != nil {
+			return nil, err
+		}
 	}
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
@@ -76,7 +93,7 @@ func New(o Options) (*Transport, error) {
 }
 
 // Plain reports whether lines are plain text.
-func (t *Transport) Plain() bool { return t.o.TLS == nil }
+func (t *Transport) Plain() bool { return t.o.Source == nil && t.o.Pin == nil }
 
 // For is the same transport with another question to the peers, for a port that has a role of its own.
 func (t *Transport) For(authorize func(peer *x509.Certificate) error) *Transport {
@@ -102,6 +119,9 @@ func (t *Transport) secured(ctx context.Context, address string, protocols ...st
 
 // listen opens the bare listener.
 func (t *Transport) listen(ctx context.Context, address string) (net.Listener, error) {
+	if t.o.Pin != nil {
+		return nil, fmt.Errorf("listen on %q: %w: a pin is for dialers", address, ErrConfig)
+	}
 	addresses, err := t.permit(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: %w", address, err)
