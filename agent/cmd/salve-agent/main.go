@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
@@ -18,6 +19,9 @@ import (
 
 const usage = `Usage: salve-agent [flags]          run the agent
        salve-agent reload [flags]   make the running agent read its configuration again
+       salve-agent polkit-rules [FILE] [flags]
+                                    print what polkit lets the agent's user do by its allow blocks;
+                                    with FILE, as root, put these rules there
 
 Exit codes: 0 ended as asked; 1 an error, told on standard error; 2 wrong usage.
 
@@ -61,6 +65,8 @@ func run(args []string) int {
 		err = agent.Run(ctx, options)
 	case len(command) == 1 && command[0] == "reload":
 		err = agent.AskReload(ctx, options)
+	case len(command) >= 1 && len(command) <= 2 && command[0] == "polkit-rules":
+		err = agent.PolkitRules(options, strings.Join(command[1:], ""), os.Stdout)
 	default:
 		return misused(fmt.Errorf("unknown command %q", command[0]))
 	}

@@ -16,7 +16,8 @@ import (
 )
 
 func TestWrongUsage(t *testing.T) {
-	for _, args := range [][]string{{"--nonsense"}, {"--log-level", "loud"}, {"restart"}, {"reload", "now"}} {
+	for _, args := range [][]string{{"--nonsense"}, {"--log-level", "loud"}, {"restart"}, {"reload", "now"},
+		{"polkit-rules", "a", "b"}} {
 		if code := run(args); code != 2 {
 			t.Errorf("exit code of %q is %d, want 2", args, code)
 		}

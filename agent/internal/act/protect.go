@@ -18,6 +18,9 @@ var protected = []string{
 	"systemd-journald*", "init.scope", "-.slice", "-.mount",
 }
 
+// Protected are patterns of units that no action touches, for those who tell polkit.
+func Protected() []string { return slices.Clone(protected) }
+
 // unprotected refuses what would hit Salve's own alert path: its units, what it needs, and whatever
 // it runs in itself.
 func (r *Runner) unprotected(ctx context.Context, u systemd.Unit) error {

@@ -1,0 +1,118 @@
+// Package polkit says to polkit what the agent's user may ask of systemd: exactly the units of the allow
+// blocks, with the verbs of their actions. The rules are made and put in place by root; the agent itself never
+// touches them, so that whoever owns the agent owns no more than they say.
+package polkit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// User is the user of the agent, as the package makes it.
+const User = "salve"
+
+// entry is what may be asked of the units of one pattern.
+type entry struct {
+	pattern string
+	verbs   []string
+}
+
+// Rules is the text of the rules file for these allow blocks. Units that match one of the protected patterns
+// are refused whatever the blocks say. With nothing allowed, everything is refused.
+func Rules(allow []config.Allow, protected []string) (string, error) {
+	var b strings.Builder
+	b.WriteString(head)
+	if err := list(&b, "never", protected, func(string) string { return "" }); err != nil {
+		return "", err
+	}
+	entries := grant(allow)
+	patterns, verbs := make([]string, len(entries)), map[string]string{}
+	for i, e := range entries {
+		patterns[i] = e.pattern
+		verbs[e.pattern] = `, ["` + strings.Join(e.verbs, `", "`) + `"]`
+	}
+	if err := list(&b, "may", patterns, func(p string) string { return verbs[p] }); err != nil {
+		return "", err
+	}
+	b.WriteString(tail)
+	return b.String(), nil
+}
+
+const head = `// Made by "salve-agent polkit-rules" out of the allow blocks of the agent's configuration, at each
+// start and reload of the agent. What is changed here is lost then.
+polkit.addRule(function (action, subject) {
+    if (subject.user !== "` + User + `") {
+        return polkit.Result.NOT_HANDLED;
+    }
+    // Making transient units, masking and enabling come without a unit or as other actions: refused.
+    if (action.id !== "org.freedesktop.systemd1.manage-units") {
+        return polkit.Result.NO;
+    }
+    var unit = action.lookup("unit"), verb = action.lookup("verb");
+    if (typeof unit !== "string" || typeof verb !== "string") {
+        return polkit.Result.NO;
+    }
+`
+
+const tail = `    for (var i = 0; i < never.length; i++) {
+        if (never[i][0].test(unit)) {
+            return polkit.Result.NO;
+        }
+    }
+    for (var j = 0; j < may.length; j++) {
+        if (may[j][0].test(unit) && may[j][1].indexOf(verb) >= 0) {
+            return polkit.Result.YES;
+        }
+    }
+    return polkit.Result.NO;
+});
+`
+
+// list writes a JavaScript array of patterns, each with what follows it.
+func list(b *strings.Builder, name string, patterns []string, after func(pattern string) string) error {
+	fmt.Fprintf(b, "    var %s = [\n", name)
+	for _, p := range patterns {
+		re, err := regex(p)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(b, "        [/%s/%s],\n", re, after(p))
+	}
+	b.WriteString("    ];\n")
+	return nil
+}
+
+// grant gathers the verbs of each pattern, sorted, so that the same configuration gives the same text.
+func grant(allow []config.Allow) []entry {
+	verbs := map[string][]string{}
+	for _, a := range allow {
+		for _, unit := range a.Units {
+			for _, action := range a.Actions {
+				verbs[unit] = append(verbs[unit], verbsOf(action)...)
+			}
+		}
+	}
+	var out []entry
+	for unit, all := range verbs {
+		slices.Sort(all)
+		if all = slices.Compact(all); len(all) > 0 {
+			out = append(out, entry{unit, all})
+		}
+	}
+	slices.SortFunc(out, func(a, b entry) int { return strings.Compare(a.pattern, b.pattern) })
+	return out
+}
+
+// verbsOf are the verbs that an action needs; none for what does not act on units, or is no remedy.
+func verbsOf(action string) []string {
+	for _, s := range remedy.Specs() {
+		if string(s.Kind) == action && s.Target == remedy.OnUnit {
+			return s.Verbs
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package polkit
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/glob"
+)
+
+// TestRules: one configuration and the file that it makes. UPDATE=1 writes it anew.
+func TestRules(t *testing.T) {
+	got, err := Rules([]config.Allow{
+		{Units: []string{"worker@*.service", "checkout.service"}, Actions: []string{"restart", "start"}},
+		{Units: []string{"checkout.service"}, Actions: []string{"set_property", "start"}},
+		{Units: []string{`dev-disk-by\x2dlabel-x.swap`, "db[12a-c].service", "job-?.timer"}, Actions: []string{"stop"}},
+		{Pools: []string{"db"}, Actions: []string{"reset_pool"}},
+		{Exec: []string{"/usr/lib/salve/hooks/*"}, Actions: []string{"exec", "probe", "notify"}},
+	}, []string{"salve-agent.*", "-.slice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/full.rules", got)
+}
+
+// TestNothingAllowed: no allow block means that nothing is, not that everything is.
+func TestNothingAllowed(t *testing.T) {
+	got, err := Rules(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/empty.rules", got)
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if os.Getenv("UPDATE") != "" {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("rules are not those of %s:\n%s", file, diff)
+	}
+}
+
+// TestRefused: what could end a string, a line or an expression of the file never gets into it.
+func TestRefused(t *testing.T) {
+	for _, unit := range []string{
+		"[", "a[b.service", "[]a].service", "a/b.service", "a b.service", "a\nb.service", "ü.service", "a\x00.service",
+	} {
+		if text, err := Rules([]config.Allow{{Units: []string{unit}, Actions: []string{"start"}}}, nil); err == nil {
+			t.Errorf("rules for %q:\n%s", unit, text)
+		}
+	}
+}
+
+func TestRegex(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"web.service":      `^web\.service$`,
+		"w-b@*.service":    `^w-b@[^\/]*\.service$`,
+		"w***?.service":    `^w[^\/]*[^\/]\.service$`,
+		`a\x2d.service`:    `^a\\x2d\.service$`,
+		"db[1-3x].service": `^db[\x31-\x33\x78]\.service$`,
+		"[^a].service":     `^[^\x61]\.service$`,
+		`a"/;].service`:    "",
+		`a";].service`:     `^a\x22\x3b\x5d\.service$`,
+		"a[z-a].service":   `^a[\x00]\.service$`,
+	} {
+		got, err := regex(pattern)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("regex(%q) = %q, %v, want %q", pattern, got, err, want)
+		}
+	}
+}
+
+// FuzzRegex: polkit judges as the agent itself does, and no pattern gets out of its expression.
+func FuzzRegex(f *testing.F) {
+	for _, pattern := range []string{
+		"web.service", "*", "w?[a-c^]*.timer", `a\x2d[\]*`, "[^a-z]", "a[", "*a*b*c", "/", "$^(|)+{}",
+	} {
+		f.Add(pattern, "web.service")
+		f.Add(pattern, `a\x2d\`)
+	}
+	inside := regexp.MustCompile(`^\^([a-zA-Z0-9:_@-]|\\[.\\]|\\x[0-9a-f]{2}|` +
+		`\[\^\\/\]\*?|\[\^?(\\x[0-9a-f]{2}(-\\x[0-9a-f]{2})?)+\])*\$$`)
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		if len(pattern) > 255 || len(name) > 255 {
+			return
+		}
+		text, err := regex(pattern)
+		if err != nil {
+			return
+		}
+		if !inside.MatchString(text) {
+			t.Fatalf("%q became %q", pattern, text)
+		}
+		if strings.ContainsFunc(name, func(r rune) bool { return r < '!' || r > '~' || r == '/' }) || name == "" {
+			return // no unit's name
+		}
+		got, want := regexp.MustCompile(text).MatchString(name), glob.Match(pattern, name)
+		if got != want && pattern != name {
+			t.Errorf("%q (%q) on %q: %v, and glob says %v", pattern, text, name, got, want)
+		}
+	})
+}

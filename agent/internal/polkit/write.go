@@ -1,0 +1,80 @@
+package polkit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// ErrNoPolkit says that this host's polkit has no JavaScript rules, or that there is none.
+var ErrNoPolkit = errors.New("polkit has no folder for rules here, so it will let the agent change no unit")
+
+// Write puts the text at path, whole or not at all: polkit looks at the folder and takes over what is renamed
+// into it. A file that says the same already is left alone.
+func Write(path, text string) error {
+	if !strings.HasSuffix(path, ".rules") {
+		return fmt.Errorf("polkit reads only files that end in .rules, not %s", path)
+	}
+	dir := filepath.Dir(path)
+	if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return fmt.Errorf("%w (%s)", ErrNoPolkit, dir)
+	}
+	if same(path, text) {
+		return nil
+	}
+	temporary := filepath.Join(dir, "."+filepath.Base(path)+".new") // its end hides it from polkit
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove what an earlier run left: %w", err)
+	}
+	if err := create(temporary, text); err != nil {
+		return errors.Join(fmt.Errorf("write polkit rules: %w", err), os.Remove(temporary))
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return errors.Join(fmt.Errorf("put polkit rules in place: %w", err), os.Remove(temporary))
+	}
+	return syncFolder(dir)
+}
+
+// same reports whether a plain file with this text and the right mode is there already.
+func same(path, text string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode() != mode {
+		return false
+	}
+	old, err := os.ReadFile(path)
+	return err == nil && bytes.Equal(old, []byte(text)) && checkOwner(path) == nil
+}
+
+// mode lets polkit's user read the rules, and nobody but root write them.
+const mode = 0o644
+
+func create(path, text string) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) // O_EXCL follows no link
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.WriteString(text); err != nil {
+		return err
+	}
+	if err := f.Chmod(mode); err != nil { // whatever the umask is
+		return err
+	}
+	return f.Sync()
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync folder of polkit rules: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync folder of polkit rules: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// TestPolkitRules: what root does at each start and reload of the agent.
+func TestPolkitRules(t *testing.T) {
+	dir := t.TempDir()
+	config, file := filepath.Join(dir, "agent.hcl"), filepath.Join(dir, "40-salve-agent.rules")
+	o := Options{ConfigFile: config, Log: hclog.NewNullLogger()}
+	write := func(text string, mode os.FileMode) {
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(config, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const allow = "allow {\n  units   = [\"web.service\"]\n  actions = [\"restart\"]\n}\n"
+	// A credential that only the agent's own unit has does not matter here.
+	write(allow+"notifier \"slack\" \"a\" {\n  webhook_file = \"$CREDENTIALS_DIRECTORY/slack\"\n}\n", 0o644)
+	if err := PolkitRules(o, file, nil); err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(was), `/^web\.service$/, ["reset-failed", "restart"]`) {
+		t.Errorf("the rules are %q, %v", was, err)
+	}
+	var printed strings.Builder
+	if err := PolkitRules(o, "", &printed); err != nil || printed.String() != string(was) {
+		t.Errorf("printed %q, %v", printed.String(), err)
+	}
+
+	for _, c := range []struct {
+		text string
+		mode os.FileMode
+		want string
+	}{
+		{"nonsense = 1\n" + allow, 0o644, "agent.hcl:1:1"},
+		{"autonomy = \"full\"\n", 0o666, "chmod go-w"},
+	} {
+		write(c.text, c.mode)
+		if err := PolkitRules(o, file, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("rules out of a configuration that is refused: %v", err)
+		}
+		if now, _ := os.ReadFile(file); string(now) != string(was) {
+			t.Errorf("the rules changed to %q", now)
+		}
+	}
+
+	write(allow, 0o644)
+	if err := PolkitRules(o, filepath.Join(dir, "none", "x.rules"), nil); err != nil {
+		t.Errorf("a host without polkit: %v", err)
+	}
+}
