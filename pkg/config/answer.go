@@ -109,7 +109,8 @@ func (a *Agent) Escalation(name string) *Escalation {
 }
 
 // Paging is the escalation by which this host tells people itself when a rule escalates to the name: that
-// of the name, else "default". Nil: nobody is told. With a controller, names may be the controller's.
+// of the name, else "default". Nil: nobody is told. The name may be one of the controller's, and that of an
+// incident may be gone from the file since.
 func (a *Agent) Paging(name string) *Escalation {
 	if e := a.Escalation(name); e != nil {
 		return e

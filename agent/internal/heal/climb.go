@@ -6,12 +6,9 @@ import (
 	"strings"
 
 	"github.com/salveops/salve/agent/internal/escalate"
-	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/incident"
 )
-
-// defaultEscalation is where a rule without `escalate` hands over to.
-const defaultEscalation = "default"
 
 // handOver gives an incident to people, with the reason.
 func (e *Engine) handOver(s *story, reason string) {
@@ -28,7 +25,7 @@ func (e *Engine) handOver(s *story, reason string) {
 		return
 	}
 	text := fmt.Sprintf("handed to people (%s): %s", to, reason)
-	if e.escalation(to) == nil {
+	if e.cfg.Paging(to) == nil {
 		text = fmt.Sprintf("should be handed to people, but there is no escalation %q: nobody is told: %s", to, reason)
 	}
 	e.note(s, incident.EvEscalate, text, map[string]string{"to": to})
@@ -37,7 +34,7 @@ func (e *Engine) handOver(s *story, reason string) {
 
 // escalationOf is the escalation of the gravest alert that names one.
 func (e *Engine) escalationOf(s *story) string {
-	to, severity := defaultEscalation, ""
+	to, severity := defaults.EscalateTo, ""
 	for _, p := range s.ordered() {
 		r := p.live.Rule
 		if r.Escalate.To != "" && (severity == "" || incident.Graver(string(r.Severity), severity)) {
@@ -45,20 +42,6 @@ func (e *Engine) escalationOf(s *story) string {
 		}
 	}
 	return to
-}
-
-// escalation is the way to people of that name. With a controller the name may be one of the controller's; this
-// host then tells whom it can.
-func (e *Engine) escalation(name string) *config.Escalation {
-	if e.fleet != nil {
-		return e.cfg.Paging(name)
-	}
-	for _, esc := range e.cfg.Escalations {
-		if esc.Name == name {
-			return esc
-		}
-	}
-	return nil
 }
 
 // climb sends what is due of an incident's escalation. It waits for the evidence, which is bounded in
@@ -73,7 +56,7 @@ func (e *Engine) climb(s *story) {
 		}
 		return
 	}
-	esc := e.escalation(s.Escalate.To)
+	esc := e.cfg.Paging(s.Escalate.To)
 	if esc == nil {
 		return
 	}
@@ -115,7 +98,7 @@ func (e *Engine) Delivered(d escalate.Result) {
 		}
 		e.note(s, incident.EvNotify, text, map[string]string{"key": d.Key, "notifier": d.Notifier})
 		if d.Err != nil && d.Final {
-			if esc := e.escalation(s.Escalate.To); esc != nil {
+			if esc := e.cfg.Paging(s.Escalate.To); esc != nil {
 				s.Skip(esc.Steps, e.stamp())
 				e.climb(s)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/rule"
@@ -113,16 +114,16 @@ func (e *Engine) examinePeople() []local.Finding {
 			Text: "none: nobody would be told of what cannot be healed",
 			Hint: `add a notifier and an escalation "default" to agent.hcl`}}
 	}
-	if e.escalation(defaultEscalation) == nil {
+	if e.cfg.Paging(defaults.EscalateTo) == nil {
 		return []local.Finding{{About: "escalation", Verdict: warning,
 			Text: `no escalation "default": rules without an escalate block tell nobody`}}
 	}
-	return []local.Finding{{About: "escalation", Verdict: fine, Text: `"default" exists; ` + e.toldBy(defaultEscalation)}}
+	return []local.Finding{{About: "escalation", Verdict: fine, Text: `"default" exists; ` + e.toldBy(defaults.EscalateTo)}}
 }
 
 func (e *Engine) toldBy(name string) string {
 	var ids []string
-	for _, s := range e.escalation(name).Steps {
+	for _, s := range e.cfg.Paging(name).Steps {
 		ids = append(ids, s.Notify...)
 	}
 	return "it tells " + strings.Join(ids, ", ")

@@ -61,6 +61,35 @@ func TestPagesByItself(t *testing.T) {
 	})
 }
 
+// no-silence: an incident that climbs an escalation which the file no longer has goes on with the default one.
+func TestEscalationIsGone(t *testing.T) {
+	plain := strings.NewReplacer(`controller {
+  addresses = ["127.0.0.1:7600", "127.0.0.1:7700"]
+}
+`, "", `step { notify = ["journald.log"] }`, `step { notify = ["journald.log"] }
+  step {
+    after  = "10m"
+    notify = ["journald.log"]
+  }`).Replace(sick)
+	team := strings.NewReplacer("---\n", `escalation "team" {
+  step { notify = ["journald.log"] }
+}
+---
+`, `when     = unit.failed`, `when     = unit.failed
+  escalate { to = "team" }`).Replace(plain)
+	heals(t, team, func(h *rig) {
+		h.helpless()
+		h.Until("handed over", 20*time.Minute, func() bool { return h.lastState() == incident.Escalated })
+		h.Advance(time.Minute)
+		h.WantPages("trigger checkout: journald.log")
+		if err := h.p.Swap(h.ctx(), load(t, plain)); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(20 * time.Minute)
+		h.WantPages("trigger checkout: journald.log")
+	})
+}
+
 // A controller that has nobody to tell leaves it to this host.
 func TestControllerHasNobodyToTell(t *testing.T) {
 	fleets(t, sick, func(h *rig) {
