@@ -116,6 +116,8 @@ func TestPauses(t *testing.T) {
 		{"all", time.Minute, pause("all", 10*time.Minute), true, "everything is paused by kim for 9m more (deploy)"},
 		{"service", 0, pause("service:checkout", 0), true, "service checkout is paused by kim until resumed"},
 		{"unit", 0, pause("unit:checkout.service", 0), true, "unit checkout.service is paused"},
+		{"units", 0, pause("unit:check*.service", 0), true, "unit check*.service is paused"},
+		{"other units", 0, pause("unit:other*.service", 0), false, ""},
 		{"another service", 0, pause("service:other", 0), false, ""},
 		{"another unit", 0, pause("unit:other.service", 0), false, ""},
 		{"over", 10 * time.Minute, pause("all", 10*time.Minute), false, ""},

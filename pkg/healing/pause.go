@@ -52,7 +52,7 @@ func covers(scope, service, unit string) bool {
 	case "service":
 		return name == service && service != ""
 	case "unit":
-		return name == unit && unit != ""
+		return glob.Match(name, unit) // the controller's may be a glob
 	}
 	return false
 }

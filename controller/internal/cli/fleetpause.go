@@ -19,8 +19,8 @@ func (a *app) fleetPause() *cobra.Command {
 		Use:   "pause [SERVICE|HOST|UNIT|all]",
 		Short: "Stop remedies in the fleet for a while",
 		Long: `Stop remedies for a service, a host, a unit, or all, and list the pauses if none is named. Say service:NAME,
-host:NAME or unit:NAME where a name could mean several. A service may be a glob, such as "service:shop-*"; one
-rule of a service cannot be paused.
+host:NAME or unit:NAME where a name could mean several. Services and units may be globs, such as "service:shop-*";
+one rule of a service cannot be paused.
 
 Once the pause is committed nothing new is permitted. What needs no permit may still begin on a host until that
 host has confirmed the pause; the hosts that have not done so within --wait are listed. "salve agent pause" works
