@@ -2273,7 +2273,8 @@ func (x *SettlePermitResponse) GetAt() *At {
 
 type PauseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "all", "host:ID or name", "service:NAME" (a glob, too), "unit:NAME".
+	// "all", "host:ID or name", "service:NAME" or "unit:NAME"; the last two may be globs. Also the name alone, if it
+	// can mean only one of them.
 	Scope  string `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
 	By     string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`

@@ -1114,7 +1114,8 @@ func (x *NoQuorum) GetSince() int64 {
 // TurnedAway says that this host may not connect as it is.
 type TurnedAway struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "quarantined", "removed", "epoch", "generation", "superseded".
+	// One word that programs read, as in a refusal: "quarantined", "removed", "epoch", "generation", "awaited",
+	// "stream", "gap", or "superseded" for a newer session of the host.
 	Code          string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields

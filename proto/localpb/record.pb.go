@@ -1288,7 +1288,8 @@ type TimelineEvent struct {
 	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	// Since the incident opened, by the monotonic clock.
 	Offset *durationpb.Duration `protobuf:"bytes,2,opt,name=offset,proto3" json:"offset,omitempty"`
-	// "alert", "diagnose", "decide", "intent", "act", "verify", "undo", "escalate", "notify", "person", "end".
+	// "alert", "diagnose", "decide", "permit", "intent", "act", "verify", "undo", "escalate", "notify", "person",
+	// "end".
 	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
 	// One sentence.
 	Text   string            `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`

@@ -2199,7 +2199,7 @@ func (x *ResolveIncident) GetReason() string {
 // PauseCommand stops remedies.
 type PauseCommand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "all", "host:ID", "service:NAME" (a glob, too), "unit:NAME".
+	// "all", "host:ID", "service:NAME" or "unit:NAME"; the last two may be globs.
 	Scope  string `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
 	By     string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`

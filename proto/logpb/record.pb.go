@@ -667,12 +667,13 @@ type Config struct {
 	// Breaker of services that do not say otherwise; share in parts per million.
 	BreakerShare  uint32 `protobuf:"varint,2,opt,name=breaker_share,json=breakerShare,proto3" json:"breaker_share,omitempty"`
 	BreakerWindow int64  `protobuf:"varint,3,opt,name=breaker_window,json=breakerWindow,proto3" json:"breaker_window,omitempty"`
-	// At most so many hosts acting at once; 0: max(3, 10 % of the hosts).
+	// At most so many hosts acting at once; 0: a tenth of the hosts that are not removed, rounded down, at least 3.
 	FleetMax     uint32        `protobuf:"varint,4,opt,name=fleet_max,json=fleetMax,proto3" json:"fleet_max,omitempty"`
 	Escalations  []*Escalation `protobuf:"bytes,5,rep,name=escalations,proto3" json:"escalations,omitempty"`
 	Windows      []*Window     `protobuf:"bytes,6,rep,name=windows,proto3" json:"windows,omitempty"`
 	PolicyDigest []byte        `protobuf:"bytes,7,opt,name=policy_digest,json=policyDigest,proto3" json:"policy_digest,omitempty"`
-	// Of the file that it came from.
+	// SHA-256 of this message without it, made by the node that proposes: nodes whose files agree on what is
+	// replicated have the same. The state machine only compares it.
 	Digest        []byte `protobuf:"bytes,8,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2445,7 +2446,8 @@ type TimelineEvent struct {
 	At     int64  `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"`
 	HostAt int64  `protobuf:"varint,2,opt,name=host_at,json=hostAt,proto3" json:"host_at,omitempty"`
 	Host   string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
-	// "alert", "diagnose", "decide", "permit", "intent", "act", "verify", "undo", "escalate", "notify", "person", "end".
+	// "alert", "diagnose", "decide", "permit", "intent", "act", "verify", "undo", "escalate", "notify", "person",
+	// "end"; what a newer agent says may be another one.
 	Type          string   `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
 	Text          string   `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
 	Fields        []*Label `protobuf:"bytes,6,rep,name=fields,proto3" json:"fields,omitempty"`
@@ -3043,12 +3045,13 @@ func (x *LocalPage) GetNotifiers() []string {
 
 // Pause is a stop of remedies.
 type Pause struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Scope  string                 `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
-	By     string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
-	Reason string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	From   int64                  `protobuf:"varint,5,opt,name=from,proto3" json:"from,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// "all", "host:ID", "service:NAME" or "unit:NAME"; the last two may be globs.
+	Scope  string `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	By     string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	From   int64  `protobuf:"varint,5,opt,name=from,proto3" json:"from,omitempty"`
 	// 0: until resumed.
 	Until   int64 `protobuf:"varint,6,opt,name=until,proto3" json:"until,omitempty"`
 	Reminds int64 `protobuf:"varint,7,opt,name=reminds,proto3" json:"reminds,omitempty"`
@@ -3361,7 +3364,7 @@ type Delivery struct {
 	Kind  string        `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
 	State DeliveryState `protobuf:"varint,5,opt,name=state,proto3,enum=salve.log.v1.DeliveryState" json:"state,omitempty"`
 	Tries uint32        `protobuf:"varint,6,opt,name=tries,proto3" json:"tries,omitempty"`
-	// Not before.
+	// Not before; of a claimed one, until when the claim holds.
 	Due    int64  `protobuf:"varint,7,opt,name=due,proto3" json:"due,omitempty"`
 	Error  string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
 	Made   int64  `protobuf:"varint,9,opt,name=made,proto3" json:"made,omitempty"`
@@ -3606,7 +3609,7 @@ func (x *Statistic) GetLast() int64 {
 	return 0
 }
 
-// AuditRecord is one act of a person or one permit, in a chain of hashes.
+// AuditRecord is one act of a person, of a host with its permits, or of the controller, in a chain of hashes.
 type AuditRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	N     uint64                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
