@@ -14,6 +14,15 @@ import (
 	sender "github.com/salveops/salve/pkg/notify"
 )
 
+// Check reads the configuration as a node would, and says what is wrong with it; nothing else happens.
+func Check(o Options) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	_, err := (&controller{o: o, log: o.Log}).load()
+	return err
+}
+
 // load reads the node's file; an error has every problem with its place.
 func (c *controller) load() (*config.ControllerFile, error) {
 	file, diags := config.LoadController(c.o.ConfigFile, config.LoadOptions{})

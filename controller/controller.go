@@ -74,6 +74,7 @@ func Run(ctx context.Context, o Options) error {
 	group.Go(func() error { return c.reloadOn(ctx, hangup) })
 	group.Go(func() error { return c.greet(ctx) })
 	group.Go(func() error { return c.mustStop(ctx) })
+	group.Go(func() error { return c.watchdog(ctx) })
 	return group.Wait()
 }
 

@@ -16,9 +16,10 @@ import (
 	"github.com/salveops/salve/pkg/version"
 )
 
-const usage = `Usage: salve-controller [flags]
+const usage = `Usage: salve-controller [flags]         run one node of the controller
+       salve-controller check [flags]   say whether it would accept its configuration
 
-Runs one node of the controller. SIGHUP makes it read its configuration again.
+SIGHUP makes a running node read its configuration again.
 
 Exit codes: 0 ended as asked; 1 an error, told on standard error; 2 wrong usage.
 
@@ -48,9 +49,12 @@ func run(args []string) int {
 		return 0
 	}
 	logLevel := hclog.LevelFromString(*level)
+	check := flags.NArg() == 1 && flags.Arg(0) == "check"
 	switch {
-	case flags.NArg() > 0:
+	case flags.NArg() > 0 && !check:
 		return misused(fmt.Errorf("unknown argument %q", flags.Arg(0)))
+	case check && *dev:
+		return misused(errors.New("--dev has no configuration to check"))
 	case logLevel == hclog.NoLevel:
 		return misused(fmt.Errorf("unknown log level %q: use trace, debug, info, warn or error", *level))
 	case *dev && flags.Changed("config"):
@@ -63,7 +67,11 @@ func run(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := controller.Run(ctx, options); err != nil {
+	act := func() error { return controller.Run(ctx, options) }
+	if check {
+		act = func() error { return controller.Check(options) }
+	}
+	if err := act(); err != nil {
 		fmt.Fprintln(os.Stderr, "salve-controller:", err)
 		return 1
 	}
