@@ -31,6 +31,9 @@ const maxStreams = 20_000
 // errEnded says that the session is over.
 var errEnded = errors.New("the session is over")
 
+// errStops is for whom a node that stops does not serve any more.
+var errStops = status.Error(codes.Unavailable, "this node stops")
+
 // Connect is one agent's session.
 func (s *Server) Connect(stream grpc.BidiStreamingServer[agentpb.ConnectRequest, agentpb.ConnectResponse]) error {
 	return s.connect(stream)
@@ -44,10 +47,12 @@ func (s *Server) connect(stream stream) error {
 	x := s.newSession(stream)
 	greeted := make(chan struct{})
 	failed := make(chan error, 1)
-	s.readers.Go(func() {
+	if !s.sessions.read(func() {
 		defer s.sessions.leave(x)
 		failed <- x.read(greeted)
-	})
+	}) {
+		return errStops
+	}
 	err := x.serve(greeted, failed)
 	x.end(nil)
 	if errors.Is(err, errEnded) || errors.Is(err, io.EOF) {

@@ -32,7 +32,9 @@ func (s *Server) Evidence(stream grpc.ClientStreamingServer[agentpb.EvidenceRequ
 	done := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(stream.Context(), uploadTime)
 	defer cancel()
-	s.readers.Go(func() { done <- s.collect(stream) })
+	if !s.sessions.read(func() { done <- s.collect(stream) }) {
+		return errStops
+	}
 	select {
 	case err := <-done:
 		return err

@@ -6,11 +6,12 @@ import (
 	"github.com/salveops/salve/proto/agentpb"
 )
 
-// registry knows the one session of each host that counts.
+// registry knows the one session of each host that counts, and who reads from an agent.
 type registry struct {
-	mu     sync.Mutex
-	hosts  map[string]*session
-	closed bool
+	mu      sync.Mutex
+	hosts   map[string]*session
+	readers sync.WaitGroup
+	closed  bool
 }
 
 func (r *registry) open() { r.hosts = map[string]*session{} }
@@ -20,6 +21,17 @@ func (r *registry) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
+}
+
+// read begins to read from an agent. False: this node stops, and nobody is waited for any more.
+func (r *registry) read(f func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.readers.Go(f)
+	return true
 }
 
 // of is the session of a host, nil if it has none here.

@@ -81,7 +81,6 @@ type Server struct {
 	gate     gate
 	evidence *Store
 	uploads  chan struct{}
-	readers  sync.WaitGroup
 	streams  atomic.Int32
 }
 
@@ -137,7 +136,7 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			s.sessions.close()
 			s.sendAway()
-			s.readers.Wait()
+			s.sessions.readers.Wait()
 			return nil
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/salveops/salve/proto/agentpb"
@@ -110,4 +112,14 @@ func TestStreamEndsInHandshake(t *testing.T) {
 		}
 		r.stop()
 	})
+}
+
+// Who comes when a node stops is sent away at once: Run has counted those whom it waits for.
+func TestConnectAfterStop(t *testing.T) {
+	r := build(t).lead()
+	r.stop()
+	err := r.server.connect(&wire{ctx: t.Context(), in: make(chan *agentpb.ConnectRequest)})
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("a node that stops says %v", err)
+	}
 }
