@@ -4160,6 +4160,706 @@ func (x *RestoreResponse) GetGeneration() string {
 	return ""
 }
 
+type CreateTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "enroll" or "access".
+	Use string `protobuf:"bytes,1,opt,name=use,proto3" json:"use,omitempty"`
+	By  string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Nanoseconds.
+	For int64 `protobuf:"varint,3,opt,name=for,proto3" json:"for,omitempty"`
+	// Of an enrolment: labels that the host will have.
+	Labels []*logpb.Label `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty"`
+	// Of an enrolment: name or ID of a known host that may enrol again; "": any that is not known.
+	Host string `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
+	// Of an access: who, and the role.
+	Name          string `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	Role          string `protobuf:"bytes,7,opt,name=role,proto3" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenRequest) Reset() {
+	*x = CreateTokenRequest{}
+	mi := &file_adminpb_admin_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenRequest) ProtoMessage() {}
+
+func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *CreateTokenRequest) GetUse() string {
+	if x != nil {
+		return x.Use
+	}
+	return ""
+}
+
+func (x *CreateTokenRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *CreateTokenRequest) GetFor() int64 {
+	if x != nil {
+		return x.For
+	}
+	return 0
+}
+
+func (x *CreateTokenRequest) GetLabels() []*logpb.Label {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *CreateTokenRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *CreateTokenRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateTokenRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+type CreateTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Id    string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The token with its secret. Nobody can show it again.
+	Token         string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
+	Until         int64  `protobuf:"varint,4,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenResponse) Reset() {
+	*x = CreateTokenResponse{}
+	mi := &file_adminpb_admin_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenResponse) ProtoMessage() {}
+
+func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *CreateTokenResponse) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *CreateTokenResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CreateTokenResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *CreateTokenResponse) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+type ListTokensRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stale         bool                   `protobuf:"varint,1,opt,name=stale,proto3" json:"stale,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTokensRequest) Reset() {
+	*x = ListTokensRequest{}
+	mi := &file_adminpb_admin_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTokensRequest) ProtoMessage() {}
+
+func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
+func (*ListTokensRequest) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *ListTokensRequest) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
+}
+
+type ListTokensResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// Without their hashes.
+	Tokens        []*logpb.AccessToken `protobuf:"bytes,2,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTokensResponse) Reset() {
+	*x = ListTokensResponse{}
+	mi := &file_adminpb_admin_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTokensResponse) ProtoMessage() {}
+
+func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
+func (*ListTokensResponse) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *ListTokensResponse) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ListTokensResponse) GetTokens() []*logpb.AccessToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+type EndTokenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndTokenRequest) Reset() {
+	*x = EndTokenRequest{}
+	mi := &file_adminpb_admin_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndTokenRequest) ProtoMessage() {}
+
+func (x *EndTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndTokenRequest.ProtoReflect.Descriptor instead.
+func (*EndTokenRequest) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *EndTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *EndTokenRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *EndTokenRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type EndTokenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndTokenResponse) Reset() {
+	*x = EndTokenResponse{}
+	mi := &file_adminpb_admin_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndTokenResponse) ProtoMessage() {}
+
+func (x *EndTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndTokenResponse.ProtoReflect.Descriptor instead.
+func (*EndTokenResponse) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *EndTokenResponse) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+type RevokeIdentityRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name or ID of a host, "operator/NAME", "controller/NODE", or the serial number of a certificate.
+	What          string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeIdentityRequest) Reset() {
+	*x = RevokeIdentityRequest{}
+	mi := &file_adminpb_admin_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeIdentityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeIdentityRequest) ProtoMessage() {}
+
+func (x *RevokeIdentityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeIdentityRequest.ProtoReflect.Descriptor instead.
+func (*RevokeIdentityRequest) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *RevokeIdentityRequest) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *RevokeIdentityRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *RevokeIdentityRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RevokeIdentityResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// What was revoked, as the log has it.
+	What          string `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeIdentityResponse) Reset() {
+	*x = RevokeIdentityResponse{}
+	mi := &file_adminpb_admin_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeIdentityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeIdentityResponse) ProtoMessage() {}
+
+func (x *RevokeIdentityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeIdentityResponse.ProtoReflect.Descriptor instead.
+func (*RevokeIdentityResponse) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *RevokeIdentityResponse) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *RevokeIdentityResponse) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+type ListRevocationsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stale         bool                   `protobuf:"varint,1,opt,name=stale,proto3" json:"stale,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRevocationsRequest) Reset() {
+	*x = ListRevocationsRequest{}
+	mi := &file_adminpb_admin_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRevocationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRevocationsRequest) ProtoMessage() {}
+
+func (x *ListRevocationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRevocationsRequest.ProtoReflect.Descriptor instead.
+func (*ListRevocationsRequest) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *ListRevocationsRequest) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
+}
+
+type ListRevocationsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Revocations   []*logpb.Revocation    `protobuf:"bytes,2,rep,name=revocations,proto3" json:"revocations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRevocationsResponse) Reset() {
+	*x = ListRevocationsResponse{}
+	mi := &file_adminpb_admin_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRevocationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRevocationsResponse) ProtoMessage() {}
+
+func (x *ListRevocationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRevocationsResponse.ProtoReflect.Descriptor instead.
+func (*ListRevocationsResponse) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *ListRevocationsResponse) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ListRevocationsResponse) GetRevocations() []*logpb.Revocation {
+	if x != nil {
+		return x.Revocations
+	}
+	return nil
+}
+
+type WhoAmIRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhoAmIRequest) Reset() {
+	*x = WhoAmIRequest{}
+	mi := &file_adminpb_admin_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhoAmIRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhoAmIRequest) ProtoMessage() {}
+
+func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
+func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{81}
+}
+
+type WhoAmIResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Role  string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// "certificate", "token", or "nothing": then anybody on this machine may do anything.
+	ByWhat string `protobuf:"bytes,3,opt,name=by_what,json=byWhat,proto3" json:"by_what,omitempty"`
+	// When the certificate or the token ends, nanoseconds since 1970; 0: never.
+	Until int64 `protobuf:"varint,4,opt,name=until,proto3" json:"until,omitempty"`
+	// PEM: the authorities that may name a node.
+	Roots         []byte `protobuf:"bytes,5,opt,name=roots,proto3" json:"roots,omitempty"`
+	Node          string `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhoAmIResponse) Reset() {
+	*x = WhoAmIResponse{}
+	mi := &file_adminpb_admin_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhoAmIResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhoAmIResponse) ProtoMessage() {}
+
+func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
+func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *WhoAmIResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *WhoAmIResponse) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *WhoAmIResponse) GetByWhat() string {
+	if x != nil {
+		return x.ByWhat
+	}
+	return ""
+}
+
+func (x *WhoAmIResponse) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *WhoAmIResponse) GetRoots() []byte {
+	if x != nil {
+		return x.Roots
+	}
+	return nil
+}
+
+func (x *WhoAmIResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
 var File_adminpb_admin_proto protoreflect.FileDescriptor
 
 const file_adminpb_admin_proto_rawDesc = "" +
@@ -4437,7 +5137,51 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\tR\n" +
-	"generation2\x91\x15\n" +
+	"generation\"\xb1\x01\n" +
+	"\x12CreateTokenRequest\x12\x10\n" +
+	"\x03use\x18\x01 \x01(\tR\x03use\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x10\n" +
+	"\x03for\x18\x03 \x01(\x03R\x03for\x12+\n" +
+	"\x06labels\x18\x04 \x03(\v2\x13.salve.log.v1.LabelR\x06labels\x12\x12\n" +
+	"\x04host\x18\x05 \x01(\tR\x04host\x12\x12\n" +
+	"\x04name\x18\x06 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\a \x01(\tR\x04role\"u\n" +
+	"\x13CreateTokenResponse\x12\"\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
+	"\x05token\x18\x03 \x01(\tR\x05token\x12\x14\n" +
+	"\x05until\x18\x04 \x01(\x03R\x05until\")\n" +
+	"\x11ListTokensRequest\x12\x14\n" +
+	"\x05stale\x18\x01 \x01(\bR\x05stale\"k\n" +
+	"\x12ListTokensResponse\x12\"\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x121\n" +
+	"\x06tokens\x18\x02 \x03(\v2\x19.salve.log.v1.AccessTokenR\x06tokens\"I\n" +
+	"\x0fEndTokenRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"6\n" +
+	"\x10EndTokenResponse\x12\"\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\"S\n" +
+	"\x15RevokeIdentityRequest\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"P\n" +
+	"\x16RevokeIdentityResponse\x12\"\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\".\n" +
+	"\x16ListRevocationsRequest\x12\x14\n" +
+	"\x05stale\x18\x01 \x01(\bR\x05stale\"y\n" +
+	"\x17ListRevocationsResponse\x12\"\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12:\n" +
+	"\vrevocations\x18\x02 \x03(\v2\x18.salve.log.v1.RevocationR\vrevocations\"\x0f\n" +
+	"\rWhoAmIRequest\"\x91\x01\n" +
+	"\x0eWhoAmIResponse\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x17\n" +
+	"\aby_what\x18\x03 \x01(\tR\x06byWhat\x12\x14\n" +
+	"\x05until\x18\x04 \x01(\x03R\x05until\x12\x14\n" +
+	"\x05roots\x18\x05 \x01(\fR\x05roots\x12\x12\n" +
+	"\x04node\x18\x06 \x01(\tR\x04node2\x9b\x19\n" +
 	"\x05Admin\x12G\n" +
 	"\x06Status\x12\x1d.salve.admin.v1.StatusRequest\x1a\x1e.salve.admin.v1.StatusResponse\x12\\\n" +
 	"\rListIncidents\x12$.salve.admin.v1.ListIncidentsRequest\x1a%.salve.admin.v1.ListIncidentsResponse\x12V\n" +
@@ -4474,7 +5218,14 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"RemovePeer\x12!.salve.admin.v1.RemovePeerRequest\x1a\".salve.admin.v1.RemovePeerResponse\x12k\n" +
 	"\x12TransferLeadership\x12).salve.admin.v1.TransferLeadershipRequest\x1a*.salve.admin.v1.TransferLeadershipResponse\x12O\n" +
 	"\bSnapshot\x12\x1f.salve.admin.v1.SnapshotRequest\x1a .salve.admin.v1.SnapshotResponse0\x01\x12L\n" +
-	"\aRestore\x12\x1e.salve.admin.v1.RestoreRequest\x1a\x1f.salve.admin.v1.RestoreResponse(\x01B)Z'github.com/salveops/salve/proto/adminpbb\x06proto3"
+	"\aRestore\x12\x1e.salve.admin.v1.RestoreRequest\x1a\x1f.salve.admin.v1.RestoreResponse(\x01\x12V\n" +
+	"\vCreateToken\x12\".salve.admin.v1.CreateTokenRequest\x1a#.salve.admin.v1.CreateTokenResponse\x12S\n" +
+	"\n" +
+	"ListTokens\x12!.salve.admin.v1.ListTokensRequest\x1a\".salve.admin.v1.ListTokensResponse\x12M\n" +
+	"\bEndToken\x12\x1f.salve.admin.v1.EndTokenRequest\x1a .salve.admin.v1.EndTokenResponse\x12_\n" +
+	"\x0eRevokeIdentity\x12%.salve.admin.v1.RevokeIdentityRequest\x1a&.salve.admin.v1.RevokeIdentityResponse\x12b\n" +
+	"\x0fListRevocations\x12&.salve.admin.v1.ListRevocationsRequest\x1a'.salve.admin.v1.ListRevocationsResponse\x12G\n" +
+	"\x06WhoAmI\x12\x1d.salve.admin.v1.WhoAmIRequest\x1a\x1e.salve.admin.v1.WhoAmIResponseB)Z'github.com/salveops/salve/proto/adminpbb\x06proto3"
 
 var (
 	file_adminpb_admin_proto_rawDescOnce sync.Once
@@ -4488,7 +5239,7 @@ func file_adminpb_admin_proto_rawDescGZIP() []byte {
 	return file_adminpb_admin_proto_rawDescData
 }
 
-var file_adminpb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
+var file_adminpb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
 var file_adminpb_admin_proto_goTypes = []any{
 	(*At)(nil),                         // 0: salve.admin.v1.At
 	(*HostName)(nil),                   // 1: salve.admin.v1.HostName
@@ -4561,158 +5312,192 @@ var file_adminpb_admin_proto_goTypes = []any{
 	(*SnapshotResponse)(nil),           // 68: salve.admin.v1.SnapshotResponse
 	(*RestoreRequest)(nil),             // 69: salve.admin.v1.RestoreRequest
 	(*RestoreResponse)(nil),            // 70: salve.admin.v1.RestoreResponse
-	(*logpb.Pause)(nil),                // 71: salve.log.v1.Pause
-	(*logpb.Incident)(nil),             // 72: salve.log.v1.Incident
-	(*logpb.Alert)(nil),                // 73: salve.log.v1.Alert
-	(*logpb.Permit)(nil),               // 74: salve.log.v1.Permit
-	(*logpb.Delivery)(nil),             // 75: salve.log.v1.Delivery
-	(*logpb.TimelineEvent)(nil),        // 76: salve.log.v1.TimelineEvent
-	(*logpb.Host)(nil),                 // 77: salve.log.v1.Host
-	(*logpb.Breaker)(nil),              // 78: salve.log.v1.Breaker
-	(*logpb.Width)(nil),                // 79: salve.log.v1.Width
-	(*logpb.Token)(nil),                // 80: salve.log.v1.Token
-	(*logpb.Label)(nil),                // 81: salve.log.v1.Label
-	(*logpb.Silence)(nil),              // 82: salve.log.v1.Silence
-	(*logpb.Window)(nil),               // 83: salve.log.v1.Window
-	(*logpb.Change)(nil),               // 84: salve.log.v1.Change
-	(*logpb.AuditRecord)(nil),          // 85: salve.log.v1.AuditRecord
+	(*CreateTokenRequest)(nil),         // 71: salve.admin.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),        // 72: salve.admin.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),          // 73: salve.admin.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),         // 74: salve.admin.v1.ListTokensResponse
+	(*EndTokenRequest)(nil),            // 75: salve.admin.v1.EndTokenRequest
+	(*EndTokenResponse)(nil),           // 76: salve.admin.v1.EndTokenResponse
+	(*RevokeIdentityRequest)(nil),      // 77: salve.admin.v1.RevokeIdentityRequest
+	(*RevokeIdentityResponse)(nil),     // 78: salve.admin.v1.RevokeIdentityResponse
+	(*ListRevocationsRequest)(nil),     // 79: salve.admin.v1.ListRevocationsRequest
+	(*ListRevocationsResponse)(nil),    // 80: salve.admin.v1.ListRevocationsResponse
+	(*WhoAmIRequest)(nil),              // 81: salve.admin.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),             // 82: salve.admin.v1.WhoAmIResponse
+	(*logpb.Pause)(nil),                // 83: salve.log.v1.Pause
+	(*logpb.Incident)(nil),             // 84: salve.log.v1.Incident
+	(*logpb.Alert)(nil),                // 85: salve.log.v1.Alert
+	(*logpb.Permit)(nil),               // 86: salve.log.v1.Permit
+	(*logpb.Delivery)(nil),             // 87: salve.log.v1.Delivery
+	(*logpb.TimelineEvent)(nil),        // 88: salve.log.v1.TimelineEvent
+	(*logpb.Host)(nil),                 // 89: salve.log.v1.Host
+	(*logpb.Breaker)(nil),              // 90: salve.log.v1.Breaker
+	(*logpb.Width)(nil),                // 91: salve.log.v1.Width
+	(*logpb.Token)(nil),                // 92: salve.log.v1.Token
+	(*logpb.Label)(nil),                // 93: salve.log.v1.Label
+	(*logpb.Silence)(nil),              // 94: salve.log.v1.Silence
+	(*logpb.Window)(nil),               // 95: salve.log.v1.Window
+	(*logpb.Change)(nil),               // 96: salve.log.v1.Change
+	(*logpb.AuditRecord)(nil),          // 97: salve.log.v1.AuditRecord
+	(*logpb.AccessToken)(nil),          // 98: salve.log.v1.AccessToken
+	(*logpb.Revocation)(nil),           // 99: salve.log.v1.Revocation
 }
 var file_adminpb_admin_proto_depIdxs = []int32{
-	0,  // 0: salve.admin.v1.StatusResponse.at:type_name -> salve.admin.v1.At
-	71, // 1: salve.admin.v1.StatusResponse.pauses:type_name -> salve.log.v1.Pause
-	1,  // 2: salve.admin.v1.StatusResponse.names:type_name -> salve.admin.v1.HostName
-	0,  // 3: salve.admin.v1.ListIncidentsResponse.at:type_name -> salve.admin.v1.At
-	72, // 4: salve.admin.v1.ListIncidentsResponse.incidents:type_name -> salve.log.v1.Incident
-	0,  // 5: salve.admin.v1.GetIncidentResponse.at:type_name -> salve.admin.v1.At
-	72, // 6: salve.admin.v1.GetIncidentResponse.incident:type_name -> salve.log.v1.Incident
-	73, // 7: salve.admin.v1.GetIncidentResponse.alerts:type_name -> salve.log.v1.Alert
-	74, // 8: salve.admin.v1.GetIncidentResponse.permits:type_name -> salve.log.v1.Permit
-	75, // 9: salve.admin.v1.GetIncidentResponse.deliveries:type_name -> salve.log.v1.Delivery
-	1,  // 10: salve.admin.v1.GetIncidentResponse.names:type_name -> salve.admin.v1.HostName
-	76, // 11: salve.admin.v1.WatchResponse.event:type_name -> salve.log.v1.TimelineEvent
-	0,  // 12: salve.admin.v1.AcknowledgeResponse.at:type_name -> salve.admin.v1.At
-	72, // 13: salve.admin.v1.AcknowledgeResponse.incident:type_name -> salve.log.v1.Incident
-	0,  // 14: salve.admin.v1.ReleaseResponse.at:type_name -> salve.admin.v1.At
-	72, // 15: salve.admin.v1.ReleaseResponse.incident:type_name -> salve.log.v1.Incident
-	0,  // 16: salve.admin.v1.ResolveResponse.at:type_name -> salve.admin.v1.At
-	72, // 17: salve.admin.v1.ResolveResponse.incident:type_name -> salve.log.v1.Incident
-	0,  // 18: salve.admin.v1.ListHostsResponse.at:type_name -> salve.admin.v1.At
-	20, // 19: salve.admin.v1.ListHostsResponse.hosts:type_name -> salve.admin.v1.HostStatus
-	77, // 20: salve.admin.v1.HostStatus.host:type_name -> salve.log.v1.Host
-	0,  // 21: salve.admin.v1.AdoptHostResponse.at:type_name -> salve.admin.v1.At
-	0,  // 22: salve.admin.v1.RemoveHostResponse.at:type_name -> salve.admin.v1.At
-	0,  // 23: salve.admin.v1.ListServicesResponse.at:type_name -> salve.admin.v1.At
-	27, // 24: salve.admin.v1.ListServicesResponse.services:type_name -> salve.admin.v1.ServiceStatus
-	1,  // 25: salve.admin.v1.ListServicesResponse.names:type_name -> salve.admin.v1.HostName
-	78, // 26: salve.admin.v1.ServiceStatus.breakers:type_name -> salve.log.v1.Breaker
-	79, // 27: salve.admin.v1.ServiceStatus.widths:type_name -> salve.log.v1.Width
-	0,  // 28: salve.admin.v1.CloseBreakerResponse.at:type_name -> salve.admin.v1.At
-	0,  // 29: salve.admin.v1.ListPermitsResponse.at:type_name -> salve.admin.v1.At
-	74, // 30: salve.admin.v1.ListPermitsResponse.permits:type_name -> salve.log.v1.Permit
-	1,  // 31: salve.admin.v1.ListPermitsResponse.names:type_name -> salve.admin.v1.HostName
-	80, // 32: salve.admin.v1.RevokePermitRequest.token:type_name -> salve.log.v1.Token
-	0,  // 33: salve.admin.v1.RevokePermitResponse.at:type_name -> salve.admin.v1.At
-	80, // 34: salve.admin.v1.SettlePermitRequest.token:type_name -> salve.log.v1.Token
-	0,  // 35: salve.admin.v1.SettlePermitResponse.at:type_name -> salve.admin.v1.At
-	0,  // 36: salve.admin.v1.PauseResponse.at:type_name -> salve.admin.v1.At
-	71, // 37: salve.admin.v1.PauseResponse.pause:type_name -> salve.log.v1.Pause
-	1,  // 38: salve.admin.v1.PauseResponse.names:type_name -> salve.admin.v1.HostName
-	0,  // 39: salve.admin.v1.ResumeResponse.at:type_name -> salve.admin.v1.At
-	71, // 40: salve.admin.v1.ResumeResponse.ended:type_name -> salve.log.v1.Pause
-	1,  // 41: salve.admin.v1.ResumeResponse.names:type_name -> salve.admin.v1.HostName
-	0,  // 42: salve.admin.v1.ListPausesResponse.at:type_name -> salve.admin.v1.At
-	42, // 43: salve.admin.v1.ListPausesResponse.pauses:type_name -> salve.admin.v1.PauseStatus
-	1,  // 44: salve.admin.v1.ListPausesResponse.names:type_name -> salve.admin.v1.HostName
-	71, // 45: salve.admin.v1.PauseStatus.pause:type_name -> salve.log.v1.Pause
-	81, // 46: salve.admin.v1.SilenceRequest.match:type_name -> salve.log.v1.Label
-	0,  // 47: salve.admin.v1.SilenceResponse.at:type_name -> salve.admin.v1.At
-	0,  // 48: salve.admin.v1.EndSilenceResponse.at:type_name -> salve.admin.v1.At
-	0,  // 49: salve.admin.v1.ListSilencesResponse.at:type_name -> salve.admin.v1.At
-	82, // 50: salve.admin.v1.ListSilencesResponse.silences:type_name -> salve.log.v1.Silence
-	0,  // 51: salve.admin.v1.ListWindowsResponse.at:type_name -> salve.admin.v1.At
-	51, // 52: salve.admin.v1.ListWindowsResponse.windows:type_name -> salve.admin.v1.WindowStatus
-	83, // 53: salve.admin.v1.WindowStatus.window:type_name -> salve.log.v1.Window
-	84, // 54: salve.admin.v1.RecordChangeRequest.change:type_name -> salve.log.v1.Change
-	0,  // 55: salve.admin.v1.RecordChangeResponse.at:type_name -> salve.admin.v1.At
-	0,  // 56: salve.admin.v1.ListChangesResponse.at:type_name -> salve.admin.v1.At
-	84, // 57: salve.admin.v1.ListChangesResponse.changes:type_name -> salve.log.v1.Change
-	1,  // 58: salve.admin.v1.ListChangesResponse.names:type_name -> salve.admin.v1.HostName
-	0,  // 59: salve.admin.v1.ListAuditResponse.at:type_name -> salve.admin.v1.At
-	85, // 60: salve.admin.v1.ListAuditResponse.records:type_name -> salve.log.v1.AuditRecord
-	0,  // 61: salve.admin.v1.ListPeersResponse.at:type_name -> salve.admin.v1.At
-	60, // 62: salve.admin.v1.ListPeersResponse.peers:type_name -> salve.admin.v1.Peer
-	0,  // 63: salve.admin.v1.AddPeerResponse.at:type_name -> salve.admin.v1.At
-	0,  // 64: salve.admin.v1.RemovePeerResponse.at:type_name -> salve.admin.v1.At
-	0,  // 65: salve.admin.v1.RestoreResponse.at:type_name -> salve.admin.v1.At
-	2,  // 66: salve.admin.v1.Admin.Status:input_type -> salve.admin.v1.StatusRequest
-	4,  // 67: salve.admin.v1.Admin.ListIncidents:input_type -> salve.admin.v1.ListIncidentsRequest
-	6,  // 68: salve.admin.v1.Admin.GetIncident:input_type -> salve.admin.v1.GetIncidentRequest
-	8,  // 69: salve.admin.v1.Admin.Watch:input_type -> salve.admin.v1.WatchRequest
-	10, // 70: salve.admin.v1.Admin.GetEvidence:input_type -> salve.admin.v1.GetEvidenceRequest
-	12, // 71: salve.admin.v1.Admin.Acknowledge:input_type -> salve.admin.v1.AcknowledgeRequest
-	14, // 72: salve.admin.v1.Admin.Release:input_type -> salve.admin.v1.ReleaseRequest
-	16, // 73: salve.admin.v1.Admin.Resolve:input_type -> salve.admin.v1.ResolveRequest
-	18, // 74: salve.admin.v1.Admin.ListHosts:input_type -> salve.admin.v1.ListHostsRequest
-	21, // 75: salve.admin.v1.Admin.AdoptHost:input_type -> salve.admin.v1.AdoptHostRequest
-	23, // 76: salve.admin.v1.Admin.RemoveHost:input_type -> salve.admin.v1.RemoveHostRequest
-	25, // 77: salve.admin.v1.Admin.ListServices:input_type -> salve.admin.v1.ListServicesRequest
-	28, // 78: salve.admin.v1.Admin.CloseBreaker:input_type -> salve.admin.v1.CloseBreakerRequest
-	30, // 79: salve.admin.v1.Admin.ListPermits:input_type -> salve.admin.v1.ListPermitsRequest
-	32, // 80: salve.admin.v1.Admin.RevokePermit:input_type -> salve.admin.v1.RevokePermitRequest
-	34, // 81: salve.admin.v1.Admin.SettlePermit:input_type -> salve.admin.v1.SettlePermitRequest
-	36, // 82: salve.admin.v1.Admin.Pause:input_type -> salve.admin.v1.PauseRequest
-	38, // 83: salve.admin.v1.Admin.Resume:input_type -> salve.admin.v1.ResumeRequest
-	40, // 84: salve.admin.v1.Admin.ListPauses:input_type -> salve.admin.v1.ListPausesRequest
-	43, // 85: salve.admin.v1.Admin.Silence:input_type -> salve.admin.v1.SilenceRequest
-	45, // 86: salve.admin.v1.Admin.EndSilence:input_type -> salve.admin.v1.EndSilenceRequest
-	47, // 87: salve.admin.v1.Admin.ListSilences:input_type -> salve.admin.v1.ListSilencesRequest
-	49, // 88: salve.admin.v1.Admin.ListWindows:input_type -> salve.admin.v1.ListWindowsRequest
-	52, // 89: salve.admin.v1.Admin.RecordChange:input_type -> salve.admin.v1.RecordChangeRequest
-	54, // 90: salve.admin.v1.Admin.ListChanges:input_type -> salve.admin.v1.ListChangesRequest
-	56, // 91: salve.admin.v1.Admin.ListAudit:input_type -> salve.admin.v1.ListAuditRequest
-	58, // 92: salve.admin.v1.Admin.ListPeers:input_type -> salve.admin.v1.ListPeersRequest
-	61, // 93: salve.admin.v1.Admin.AddPeer:input_type -> salve.admin.v1.AddPeerRequest
-	63, // 94: salve.admin.v1.Admin.RemovePeer:input_type -> salve.admin.v1.RemovePeerRequest
-	65, // 95: salve.admin.v1.Admin.TransferLeadership:input_type -> salve.admin.v1.TransferLeadershipRequest
-	67, // 96: salve.admin.v1.Admin.Snapshot:input_type -> salve.admin.v1.SnapshotRequest
-	69, // 97: salve.admin.v1.Admin.Restore:input_type -> salve.admin.v1.RestoreRequest
-	3,  // 98: salve.admin.v1.Admin.Status:output_type -> salve.admin.v1.StatusResponse
-	5,  // 99: salve.admin.v1.Admin.ListIncidents:output_type -> salve.admin.v1.ListIncidentsResponse
-	7,  // 100: salve.admin.v1.Admin.GetIncident:output_type -> salve.admin.v1.GetIncidentResponse
-	9,  // 101: salve.admin.v1.Admin.Watch:output_type -> salve.admin.v1.WatchResponse
-	11, // 102: salve.admin.v1.Admin.GetEvidence:output_type -> salve.admin.v1.GetEvidenceResponse
-	13, // 103: salve.admin.v1.Admin.Acknowledge:output_type -> salve.admin.v1.AcknowledgeResponse
-	15, // 104: salve.admin.v1.Admin.Release:output_type -> salve.admin.v1.ReleaseResponse
-	17, // 105: salve.admin.v1.Admin.Resolve:output_type -> salve.admin.v1.ResolveResponse
-	19, // 106: salve.admin.v1.Admin.ListHosts:output_type -> salve.admin.v1.ListHostsResponse
-	22, // 107: salve.admin.v1.Admin.AdoptHost:output_type -> salve.admin.v1.AdoptHostResponse
-	24, // 108: salve.admin.v1.Admin.RemoveHost:output_type -> salve.admin.v1.RemoveHostResponse
-	26, // 109: salve.admin.v1.Admin.ListServices:output_type -> salve.admin.v1.ListServicesResponse
-	29, // 110: salve.admin.v1.Admin.CloseBreaker:output_type -> salve.admin.v1.CloseBreakerResponse
-	31, // 111: salve.admin.v1.Admin.ListPermits:output_type -> salve.admin.v1.ListPermitsResponse
-	33, // 112: salve.admin.v1.Admin.RevokePermit:output_type -> salve.admin.v1.RevokePermitResponse
-	35, // 113: salve.admin.v1.Admin.SettlePermit:output_type -> salve.admin.v1.SettlePermitResponse
-	37, // 114: salve.admin.v1.Admin.Pause:output_type -> salve.admin.v1.PauseResponse
-	39, // 115: salve.admin.v1.Admin.Resume:output_type -> salve.admin.v1.ResumeResponse
-	41, // 116: salve.admin.v1.Admin.ListPauses:output_type -> salve.admin.v1.ListPausesResponse
-	44, // 117: salve.admin.v1.Admin.Silence:output_type -> salve.admin.v1.SilenceResponse
-	46, // 118: salve.admin.v1.Admin.EndSilence:output_type -> salve.admin.v1.EndSilenceResponse
-	48, // 119: salve.admin.v1.Admin.ListSilences:output_type -> salve.admin.v1.ListSilencesResponse
-	50, // 120: salve.admin.v1.Admin.ListWindows:output_type -> salve.admin.v1.ListWindowsResponse
-	53, // 121: salve.admin.v1.Admin.RecordChange:output_type -> salve.admin.v1.RecordChangeResponse
-	55, // 122: salve.admin.v1.Admin.ListChanges:output_type -> salve.admin.v1.ListChangesResponse
-	57, // 123: salve.admin.v1.Admin.ListAudit:output_type -> salve.admin.v1.ListAuditResponse
-	59, // 124: salve.admin.v1.Admin.ListPeers:output_type -> salve.admin.v1.ListPeersResponse
-	62, // 125: salve.admin.v1.Admin.AddPeer:output_type -> salve.admin.v1.AddPeerResponse
-	64, // 126: salve.admin.v1.Admin.RemovePeer:output_type -> salve.admin.v1.RemovePeerResponse
-	66, // 127: salve.admin.v1.Admin.TransferLeadership:output_type -> salve.admin.v1.TransferLeadershipResponse
-	68, // 128: salve.admin.v1.Admin.Snapshot:output_type -> salve.admin.v1.SnapshotResponse
-	70, // 129: salve.admin.v1.Admin.Restore:output_type -> salve.admin.v1.RestoreResponse
-	98, // [98:130] is the sub-list for method output_type
-	66, // [66:98] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	0,   // 0: salve.admin.v1.StatusResponse.at:type_name -> salve.admin.v1.At
+	83,  // 1: salve.admin.v1.StatusResponse.pauses:type_name -> salve.log.v1.Pause
+	1,   // 2: salve.admin.v1.StatusResponse.names:type_name -> salve.admin.v1.HostName
+	0,   // 3: salve.admin.v1.ListIncidentsResponse.at:type_name -> salve.admin.v1.At
+	84,  // 4: salve.admin.v1.ListIncidentsResponse.incidents:type_name -> salve.log.v1.Incident
+	0,   // 5: salve.admin.v1.GetIncidentResponse.at:type_name -> salve.admin.v1.At
+	84,  // 6: salve.admin.v1.GetIncidentResponse.incident:type_name -> salve.log.v1.Incident
+	85,  // 7: salve.admin.v1.GetIncidentResponse.alerts:type_name -> salve.log.v1.Alert
+	86,  // 8: salve.admin.v1.GetIncidentResponse.permits:type_name -> salve.log.v1.Permit
+	87,  // 9: salve.admin.v1.GetIncidentResponse.deliveries:type_name -> salve.log.v1.Delivery
+	1,   // 10: salve.admin.v1.GetIncidentResponse.names:type_name -> salve.admin.v1.HostName
+	88,  // 11: salve.admin.v1.WatchResponse.event:type_name -> salve.log.v1.TimelineEvent
+	0,   // 12: salve.admin.v1.AcknowledgeResponse.at:type_name -> salve.admin.v1.At
+	84,  // 13: salve.admin.v1.AcknowledgeResponse.incident:type_name -> salve.log.v1.Incident
+	0,   // 14: salve.admin.v1.ReleaseResponse.at:type_name -> salve.admin.v1.At
+	84,  // 15: salve.admin.v1.ReleaseResponse.incident:type_name -> salve.log.v1.Incident
+	0,   // 16: salve.admin.v1.ResolveResponse.at:type_name -> salve.admin.v1.At
+	84,  // 17: salve.admin.v1.ResolveResponse.incident:type_name -> salve.log.v1.Incident
+	0,   // 18: salve.admin.v1.ListHostsResponse.at:type_name -> salve.admin.v1.At
+	20,  // 19: salve.admin.v1.ListHostsResponse.hosts:type_name -> salve.admin.v1.HostStatus
+	89,  // 20: salve.admin.v1.HostStatus.host:type_name -> salve.log.v1.Host
+	0,   // 21: salve.admin.v1.AdoptHostResponse.at:type_name -> salve.admin.v1.At
+	0,   // 22: salve.admin.v1.RemoveHostResponse.at:type_name -> salve.admin.v1.At
+	0,   // 23: salve.admin.v1.ListServicesResponse.at:type_name -> salve.admin.v1.At
+	27,  // 24: salve.admin.v1.ListServicesResponse.services:type_name -> salve.admin.v1.ServiceStatus
+	1,   // 25: salve.admin.v1.ListServicesResponse.names:type_name -> salve.admin.v1.HostName
+	90,  // 26: salve.admin.v1.ServiceStatus.breakers:type_name -> salve.log.v1.Breaker
+	91,  // 27: salve.admin.v1.ServiceStatus.widths:type_name -> salve.log.v1.Width
+	0,   // 28: salve.admin.v1.CloseBreakerResponse.at:type_name -> salve.admin.v1.At
+	0,   // 29: salve.admin.v1.ListPermitsResponse.at:type_name -> salve.admin.v1.At
+	86,  // 30: salve.admin.v1.ListPermitsResponse.permits:type_name -> salve.log.v1.Permit
+	1,   // 31: salve.admin.v1.ListPermitsResponse.names:type_name -> salve.admin.v1.HostName
+	92,  // 32: salve.admin.v1.RevokePermitRequest.token:type_name -> salve.log.v1.Token
+	0,   // 33: salve.admin.v1.RevokePermitResponse.at:type_name -> salve.admin.v1.At
+	92,  // 34: salve.admin.v1.SettlePermitRequest.token:type_name -> salve.log.v1.Token
+	0,   // 35: salve.admin.v1.SettlePermitResponse.at:type_name -> salve.admin.v1.At
+	0,   // 36: salve.admin.v1.PauseResponse.at:type_name -> salve.admin.v1.At
+	83,  // 37: salve.admin.v1.PauseResponse.pause:type_name -> salve.log.v1.Pause
+	1,   // 38: salve.admin.v1.PauseResponse.names:type_name -> salve.admin.v1.HostName
+	0,   // 39: salve.admin.v1.ResumeResponse.at:type_name -> salve.admin.v1.At
+	83,  // 40: salve.admin.v1.ResumeResponse.ended:type_name -> salve.log.v1.Pause
+	1,   // 41: salve.admin.v1.ResumeResponse.names:type_name -> salve.admin.v1.HostName
+	0,   // 42: salve.admin.v1.ListPausesResponse.at:type_name -> salve.admin.v1.At
+	42,  // 43: salve.admin.v1.ListPausesResponse.pauses:type_name -> salve.admin.v1.PauseStatus
+	1,   // 44: salve.admin.v1.ListPausesResponse.names:type_name -> salve.admin.v1.HostName
+	83,  // 45: salve.admin.v1.PauseStatus.pause:type_name -> salve.log.v1.Pause
+	93,  // 46: salve.admin.v1.SilenceRequest.match:type_name -> salve.log.v1.Label
+	0,   // 47: salve.admin.v1.SilenceResponse.at:type_name -> salve.admin.v1.At
+	0,   // 48: salve.admin.v1.EndSilenceResponse.at:type_name -> salve.admin.v1.At
+	0,   // 49: salve.admin.v1.ListSilencesResponse.at:type_name -> salve.admin.v1.At
+	94,  // 50: salve.admin.v1.ListSilencesResponse.silences:type_name -> salve.log.v1.Silence
+	0,   // 51: salve.admin.v1.ListWindowsResponse.at:type_name -> salve.admin.v1.At
+	51,  // 52: salve.admin.v1.ListWindowsResponse.windows:type_name -> salve.admin.v1.WindowStatus
+	95,  // 53: salve.admin.v1.WindowStatus.window:type_name -> salve.log.v1.Window
+	96,  // 54: salve.admin.v1.RecordChangeRequest.change:type_name -> salve.log.v1.Change
+	0,   // 55: salve.admin.v1.RecordChangeResponse.at:type_name -> salve.admin.v1.At
+	0,   // 56: salve.admin.v1.ListChangesResponse.at:type_name -> salve.admin.v1.At
+	96,  // 57: salve.admin.v1.ListChangesResponse.changes:type_name -> salve.log.v1.Change
+	1,   // 58: salve.admin.v1.ListChangesResponse.names:type_name -> salve.admin.v1.HostName
+	0,   // 59: salve.admin.v1.ListAuditResponse.at:type_name -> salve.admin.v1.At
+	97,  // 60: salve.admin.v1.ListAuditResponse.records:type_name -> salve.log.v1.AuditRecord
+	0,   // 61: salve.admin.v1.ListPeersResponse.at:type_name -> salve.admin.v1.At
+	60,  // 62: salve.admin.v1.ListPeersResponse.peers:type_name -> salve.admin.v1.Peer
+	0,   // 63: salve.admin.v1.AddPeerResponse.at:type_name -> salve.admin.v1.At
+	0,   // 64: salve.admin.v1.RemovePeerResponse.at:type_name -> salve.admin.v1.At
+	0,   // 65: salve.admin.v1.RestoreResponse.at:type_name -> salve.admin.v1.At
+	93,  // 66: salve.admin.v1.CreateTokenRequest.labels:type_name -> salve.log.v1.Label
+	0,   // 67: salve.admin.v1.CreateTokenResponse.at:type_name -> salve.admin.v1.At
+	0,   // 68: salve.admin.v1.ListTokensResponse.at:type_name -> salve.admin.v1.At
+	98,  // 69: salve.admin.v1.ListTokensResponse.tokens:type_name -> salve.log.v1.AccessToken
+	0,   // 70: salve.admin.v1.EndTokenResponse.at:type_name -> salve.admin.v1.At
+	0,   // 71: salve.admin.v1.RevokeIdentityResponse.at:type_name -> salve.admin.v1.At
+	0,   // 72: salve.admin.v1.ListRevocationsResponse.at:type_name -> salve.admin.v1.At
+	99,  // 73: salve.admin.v1.ListRevocationsResponse.revocations:type_name -> salve.log.v1.Revocation
+	2,   // 74: salve.admin.v1.Admin.Status:input_type -> salve.admin.v1.StatusRequest
+	4,   // 75: salve.admin.v1.Admin.ListIncidents:input_type -> salve.admin.v1.ListIncidentsRequest
+	6,   // 76: salve.admin.v1.Admin.GetIncident:input_type -> salve.admin.v1.GetIncidentRequest
+	8,   // 77: salve.admin.v1.Admin.Watch:input_type -> salve.admin.v1.WatchRequest
+	10,  // 78: salve.admin.v1.Admin.GetEvidence:input_type -> salve.admin.v1.GetEvidenceRequest
+	12,  // 79: salve.admin.v1.Admin.Acknowledge:input_type -> salve.admin.v1.AcknowledgeRequest
+	14,  // 80: salve.admin.v1.Admin.Release:input_type -> salve.admin.v1.ReleaseRequest
+	16,  // 81: salve.admin.v1.Admin.Resolve:input_type -> salve.admin.v1.ResolveRequest
+	18,  // 82: salve.admin.v1.Admin.ListHosts:input_type -> salve.admin.v1.ListHostsRequest
+	21,  // 83: salve.admin.v1.Admin.AdoptHost:input_type -> salve.admin.v1.AdoptHostRequest
+	23,  // 84: salve.admin.v1.Admin.RemoveHost:input_type -> salve.admin.v1.RemoveHostRequest
+	25,  // 85: salve.admin.v1.Admin.ListServices:input_type -> salve.admin.v1.ListServicesRequest
+	28,  // 86: salve.admin.v1.Admin.CloseBreaker:input_type -> salve.admin.v1.CloseBreakerRequest
+	30,  // 87: salve.admin.v1.Admin.ListPermits:input_type -> salve.admin.v1.ListPermitsRequest
+	32,  // 88: salve.admin.v1.Admin.RevokePermit:input_type -> salve.admin.v1.RevokePermitRequest
+	34,  // 89: salve.admin.v1.Admin.SettlePermit:input_type -> salve.admin.v1.SettlePermitRequest
+	36,  // 90: salve.admin.v1.Admin.Pause:input_type -> salve.admin.v1.PauseRequest
+	38,  // 91: salve.admin.v1.Admin.Resume:input_type -> salve.admin.v1.ResumeRequest
+	40,  // 92: salve.admin.v1.Admin.ListPauses:input_type -> salve.admin.v1.ListPausesRequest
+	43,  // 93: salve.admin.v1.Admin.Silence:input_type -> salve.admin.v1.SilenceRequest
+	45,  // 94: salve.admin.v1.Admin.EndSilence:input_type -> salve.admin.v1.EndSilenceRequest
+	47,  // 95: salve.admin.v1.Admin.ListSilences:input_type -> salve.admin.v1.ListSilencesRequest
+	49,  // 96: salve.admin.v1.Admin.ListWindows:input_type -> salve.admin.v1.ListWindowsRequest
+	52,  // 97: salve.admin.v1.Admin.RecordChange:input_type -> salve.admin.v1.RecordChangeRequest
+	54,  // 98: salve.admin.v1.Admin.ListChanges:input_type -> salve.admin.v1.ListChangesRequest
+	56,  // 99: salve.admin.v1.Admin.ListAudit:input_type -> salve.admin.v1.ListAuditRequest
+	58,  // 100: salve.admin.v1.Admin.ListPeers:input_type -> salve.admin.v1.ListPeersRequest
+	61,  // 101: salve.admin.v1.Admin.AddPeer:input_type -> salve.admin.v1.AddPeerRequest
+	63,  // 102: salve.admin.v1.Admin.RemovePeer:input_type -> salve.admin.v1.RemovePeerRequest
+	65,  // 103: salve.admin.v1.Admin.TransferLeadership:input_type -> salve.admin.v1.TransferLeadershipRequest
+	67,  // 104: salve.admin.v1.Admin.Snapshot:input_type -> salve.admin.v1.SnapshotRequest
+	69,  // 105: salve.admin.v1.Admin.Restore:input_type -> salve.admin.v1.RestoreRequest
+	71,  // 106: salve.admin.v1.Admin.CreateToken:input_type -> salve.admin.v1.CreateTokenRequest
+	73,  // 107: salve.admin.v1.Admin.ListTokens:input_type -> salve.admin.v1.ListTokensRequest
+	75,  // 108: salve.admin.v1.Admin.EndToken:input_type -> salve.admin.v1.EndTokenRequest
+	77,  // 109: salve.admin.v1.Admin.RevokeIdentity:input_type -> salve.admin.v1.RevokeIdentityRequest
+	79,  // 110: salve.admin.v1.Admin.ListRevocations:input_type -> salve.admin.v1.ListRevocationsRequest
+	81,  // 111: salve.admin.v1.Admin.WhoAmI:input_type -> salve.admin.v1.WhoAmIRequest
+	3,   // 112: salve.admin.v1.Admin.Status:output_type -> salve.admin.v1.StatusResponse
+	5,   // 113: salve.admin.v1.Admin.ListIncidents:output_type -> salve.admin.v1.ListIncidentsResponse
+	7,   // 114: salve.admin.v1.Admin.GetIncident:output_type -> salve.admin.v1.GetIncidentResponse
+	9,   // 115: salve.admin.v1.Admin.Watch:output_type -> salve.admin.v1.WatchResponse
+	11,  // 116: salve.admin.v1.Admin.GetEvidence:output_type -> salve.admin.v1.GetEvidenceResponse
+	13,  // 117: salve.admin.v1.Admin.Acknowledge:output_type -> salve.admin.v1.AcknowledgeResponse
+	15,  // 118: salve.admin.v1.Admin.Release:output_type -> salve.admin.v1.ReleaseResponse
+	17,  // 119: salve.admin.v1.Admin.Resolve:output_type -> salve.admin.v1.ResolveResponse
+	19,  // 120: salve.admin.v1.Admin.ListHosts:output_type -> salve.admin.v1.ListHostsResponse
+	22,  // 121: salve.admin.v1.Admin.AdoptHost:output_type -> salve.admin.v1.AdoptHostResponse
+	24,  // 122: salve.admin.v1.Admin.RemoveHost:output_type -> salve.admin.v1.RemoveHostResponse
+	26,  // 123: salve.admin.v1.Admin.ListServices:output_type -> salve.admin.v1.ListServicesResponse
+	29,  // 124: salve.admin.v1.Admin.CloseBreaker:output_type -> salve.admin.v1.CloseBreakerResponse
+	31,  // 125: salve.admin.v1.Admin.ListPermits:output_type -> salve.admin.v1.ListPermitsResponse
+	33,  // 126: salve.admin.v1.Admin.RevokePermit:output_type -> salve.admin.v1.RevokePermitResponse
+	35,  // 127: salve.admin.v1.Admin.SettlePermit:output_type -> salve.admin.v1.SettlePermitResponse
+	37,  // 128: salve.admin.v1.Admin.Pause:output_type -> salve.admin.v1.PauseResponse
+	39,  // 129: salve.admin.v1.Admin.Resume:output_type -> salve.admin.v1.ResumeResponse
+	41,  // 130: salve.admin.v1.Admin.ListPauses:output_type -> salve.admin.v1.ListPausesResponse
+	44,  // 131: salve.admin.v1.Admin.Silence:output_type -> salve.admin.v1.SilenceResponse
+	46,  // 132: salve.admin.v1.Admin.EndSilence:output_type -> salve.admin.v1.EndSilenceResponse
+	48,  // 133: salve.admin.v1.Admin.ListSilences:output_type -> salve.admin.v1.ListSilencesResponse
+	50,  // 134: salve.admin.v1.Admin.ListWindows:output_type -> salve.admin.v1.ListWindowsResponse
+	53,  // 135: salve.admin.v1.Admin.RecordChange:output_type -> salve.admin.v1.RecordChangeResponse
+	55,  // 136: salve.admin.v1.Admin.ListChanges:output_type -> salve.admin.v1.ListChangesResponse
+	57,  // 137: salve.admin.v1.Admin.ListAudit:output_type -> salve.admin.v1.ListAuditResponse
+	59,  // 138: salve.admin.v1.Admin.ListPeers:output_type -> salve.admin.v1.ListPeersResponse
+	62,  // 139: salve.admin.v1.Admin.AddPeer:output_type -> salve.admin.v1.AddPeerResponse
+	64,  // 140: salve.admin.v1.Admin.RemovePeer:output_type -> salve.admin.v1.RemovePeerResponse
+	66,  // 141: salve.admin.v1.Admin.TransferLeadership:output_type -> salve.admin.v1.TransferLeadershipResponse
+	68,  // 142: salve.admin.v1.Admin.Snapshot:output_type -> salve.admin.v1.SnapshotResponse
+	70,  // 143: salve.admin.v1.Admin.Restore:output_type -> salve.admin.v1.RestoreResponse
+	72,  // 144: salve.admin.v1.Admin.CreateToken:output_type -> salve.admin.v1.CreateTokenResponse
+	74,  // 145: salve.admin.v1.Admin.ListTokens:output_type -> salve.admin.v1.ListTokensResponse
+	76,  // 146: salve.admin.v1.Admin.EndToken:output_type -> salve.admin.v1.EndTokenResponse
+	78,  // 147: salve.admin.v1.Admin.RevokeIdentity:output_type -> salve.admin.v1.RevokeIdentityResponse
+	80,  // 148: salve.admin.v1.Admin.ListRevocations:output_type -> salve.admin.v1.ListRevocationsResponse
+	82,  // 149: salve.admin.v1.Admin.WhoAmI:output_type -> salve.admin.v1.WhoAmIResponse
+	112, // [112:150] is the sub-list for method output_type
+	74,  // [74:112] is the sub-list for method input_type
+	74,  // [74:74] is the sub-list for extension type_name
+	74,  // [74:74] is the sub-list for extension extendee
+	0,   // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_adminpb_admin_proto_init() }
@@ -4726,7 +5511,7 @@ func file_adminpb_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_adminpb_admin_proto_rawDesc), len(file_adminpb_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   71,
+			NumMessages:   83,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

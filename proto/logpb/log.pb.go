@@ -129,6 +129,11 @@ type Command struct {
 	//	*Command_CloseBreaker
 	//	*Command_QuorumPage
 	//	*Command_Note
+	//	*Command_MakeToken
+	//	*Command_EndToken
+	//	*Command_Enroll
+	//	*Command_Renew
+	//	*Command_RevokeIdentity
 	What          isCommand_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -414,6 +419,51 @@ func (x *Command) GetNote() *Note {
 	return nil
 }
 
+func (x *Command) GetMakeToken() *MakeToken {
+	if x != nil {
+		if x, ok := x.What.(*Command_MakeToken); ok {
+			return x.MakeToken
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetEndToken() *EndToken {
+	if x != nil {
+		if x, ok := x.What.(*Command_EndToken); ok {
+			return x.EndToken
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetEnroll() *Enroll {
+	if x != nil {
+		if x, ok := x.What.(*Command_Enroll); ok {
+			return x.Enroll
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRenew() *Renew {
+	if x != nil {
+		if x, ok := x.What.(*Command_Renew); ok {
+			return x.Renew
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRevokeIdentity() *RevokeIdentity {
+	if x != nil {
+		if x, ok := x.What.(*Command_RevokeIdentity); ok {
+			return x.RevokeIdentity
+		}
+	}
+	return nil
+}
+
 type isCommand_What interface {
 	isCommand_What()
 }
@@ -526,6 +576,26 @@ type Command_Note struct {
 	Note *Note `protobuf:"bytes,27,opt,name=note,proto3,oneof"`
 }
 
+type Command_MakeToken struct {
+	MakeToken *MakeToken `protobuf:"bytes,28,opt,name=make_token,json=makeToken,proto3,oneof"`
+}
+
+type Command_EndToken struct {
+	EndToken *EndToken `protobuf:"bytes,29,opt,name=end_token,json=endToken,proto3,oneof"`
+}
+
+type Command_Enroll struct {
+	Enroll *Enroll `protobuf:"bytes,30,opt,name=enroll,proto3,oneof"`
+}
+
+type Command_Renew struct {
+	Renew *Renew `protobuf:"bytes,31,opt,name=renew,proto3,oneof"`
+}
+
+type Command_RevokeIdentity struct {
+	RevokeIdentity *RevokeIdentity `protobuf:"bytes,32,opt,name=revoke_identity,json=revokeIdentity,proto3,oneof"`
+}
+
 func (*Command_NewGeneration) isCommand_What() {}
 
 func (*Command_SetFormat) isCommand_What() {}
@@ -579,6 +649,16 @@ func (*Command_CloseBreaker) isCommand_What() {}
 func (*Command_QuorumPage) isCommand_What() {}
 
 func (*Command_Note) isCommand_What() {}
+
+func (*Command_MakeToken) isCommand_What() {}
+
+func (*Command_EndToken) isCommand_What() {}
+
+func (*Command_Enroll) isCommand_What() {}
+
+func (*Command_Renew) isCommand_What() {}
+
+func (*Command_RevokeIdentity) isCommand_What() {}
 
 // Result is the answer to one command, in the entry's order. It is not stored.
 type Result struct {
@@ -2832,6 +2912,343 @@ func (x *Note) GetText() string {
 	return ""
 }
 
+// MakeToken lets somebody in who shows a secret: a machine, once, or an operator until it ends.
+type MakeToken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was made, used_by and the like are the state machine's to fill in. ID and hash are the proposer's.
+	Token *AccessToken `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	By    string       `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Nanoseconds.
+	For           int64 `protobuf:"varint,3,opt,name=for,proto3" json:"for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MakeToken) Reset() {
+	*x = MakeToken{}
+	mi := &file_logpb_log_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MakeToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MakeToken) ProtoMessage() {}
+
+func (x *MakeToken) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_log_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MakeToken.ProtoReflect.Descriptor instead.
+func (*MakeToken) Descriptor() ([]byte, []int) {
+	return file_logpb_log_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *MakeToken) GetToken() *AccessToken {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *MakeToken) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *MakeToken) GetFor() int64 {
+	if x != nil {
+		return x.For
+	}
+	return 0
+}
+
+// EndToken ends a token early.
+type EndToken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndToken) Reset() {
+	*x = EndToken{}
+	mi := &file_logpb_log_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndToken) ProtoMessage() {}
+
+func (x *EndToken) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_log_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndToken.ProtoReflect.Descriptor instead.
+func (*EndToken) Descriptor() ([]byte, []int) {
+	return file_logpb_log_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *EndToken) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *EndToken) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *EndToken) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Enroll uses up a token: the host gets a certificate with this serial number. The same key and host again are the
+// same enrolment, whose answer was lost.
+type Enroll struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Token string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Hash  []byte                 `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	Host  string                 `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
+	// What people call it, for the audit.
+	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	// SHA-256 of the public key.
+	Key           []byte       `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
+	Certificate   *Certificate `protobuf:"bytes,6,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Enroll) Reset() {
+	*x = Enroll{}
+	mi := &file_logpb_log_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Enroll) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Enroll) ProtoMessage() {}
+
+func (x *Enroll) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_log_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Enroll.ProtoReflect.Descriptor instead.
+func (*Enroll) Descriptor() ([]byte, []int) {
+	return file_logpb_log_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Enroll) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *Enroll) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *Enroll) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Enroll) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Enroll) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Enroll) GetCertificate() *Certificate {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+// Renew notes that a host gets another certificate for one that it has.
+type Renew struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Host  string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// Serial number of the one that it showed.
+	Old           string       `protobuf:"bytes,2,opt,name=old,proto3" json:"old,omitempty"`
+	Certificate   *Certificate `protobuf:"bytes,3,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Renew) Reset() {
+	*x = Renew{}
+	mi := &file_logpb_log_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Renew) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Renew) ProtoMessage() {}
+
+func (x *Renew) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_log_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Renew.ProtoReflect.Descriptor instead.
+func (*Renew) Descriptor() ([]byte, []int) {
+	return file_logpb_log_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Renew) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Renew) GetOld() string {
+	if x != nil {
+		return x.Old
+	}
+	return ""
+}
+
+func (x *Renew) GetCertificate() *Certificate {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+// RevokeIdentity shuts somebody out: every certificate and token of the name that was given so far, or one
+// certificate.
+type RevokeIdentity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "host/ID", "operator/NAME", "controller/NODE", "serial/HEX".
+	What          string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeIdentity) Reset() {
+	*x = RevokeIdentity{}
+	mi := &file_logpb_log_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeIdentity) ProtoMessage() {}
+
+func (x *RevokeIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_log_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeIdentity.ProtoReflect.Descriptor instead.
+func (*RevokeIdentity) Descriptor() ([]byte, []int) {
+	return file_logpb_log_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *RevokeIdentity) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *RevokeIdentity) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *RevokeIdentity) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Check is a state hash that every replica must agree with.
 type Check struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2843,7 +3260,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_logpb_log_proto_msgTypes[32]
+	mi := &file_logpb_log_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2855,7 +3272,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[32]
+	mi := &file_logpb_log_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2868,7 +3285,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{32}
+	return file_logpb_log_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Check) GetIndex() uint64 {
@@ -2899,7 +3316,7 @@ type CloseBreaker struct {
 
 func (x *CloseBreaker) Reset() {
 	*x = CloseBreaker{}
-	mi := &file_logpb_log_proto_msgTypes[33]
+	mi := &file_logpb_log_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2911,7 +3328,7 @@ func (x *CloseBreaker) String() string {
 func (*CloseBreaker) ProtoMessage() {}
 
 func (x *CloseBreaker) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[33]
+	mi := &file_logpb_log_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2924,7 +3341,7 @@ func (x *CloseBreaker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseBreaker.ProtoReflect.Descriptor instead.
 func (*CloseBreaker) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{33}
+	return file_logpb_log_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CloseBreaker) GetService() string {
@@ -2971,7 +3388,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_logpb_log_proto_msgTypes[34]
+	mi := &file_logpb_log_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2983,7 +3400,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[34]
+	mi := &file_logpb_log_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2996,7 +3413,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{34}
+	return file_logpb_log_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Welcome) GetEpoch() uint64 {
@@ -3049,7 +3466,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_logpb_log_proto_msgTypes[35]
+	mi := &file_logpb_log_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3061,7 +3478,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[35]
+	mi := &file_logpb_log_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3074,7 +3491,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{35}
+	return file_logpb_log_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Grant) GetToken() *Token {
@@ -3121,7 +3538,7 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x121\n" +
-	"\bcommands\x18\x04 \x03(\v2\x15.salve.log.v1.CommandR\bcommands\"\x87\f\n" +
+	"\bcommands\x18\x04 \x03(\v2\x15.salve.log.v1.CommandR\bcommands\"\x9e\x0e\n" +
 	"\aCommand\x12D\n" +
 	"\x0enew_generation\x18\x01 \x01(\v2\x1b.salve.log.v1.NewGenerationH\x00R\rnewGeneration\x128\n" +
 	"\n" +
@@ -3155,7 +3572,13 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\rclose_breaker\x18\x19 \x01(\v2\x1a.salve.log.v1.CloseBreakerH\x00R\fcloseBreaker\x12;\n" +
 	"\vquorum_page\x18\x1a \x01(\v2\x18.salve.log.v1.QuorumPageH\x00R\n" +
 	"quorumPage\x12(\n" +
-	"\x04note\x18\x1b \x01(\v2\x12.salve.log.v1.NoteH\x00R\x04noteB\x06\n" +
+	"\x04note\x18\x1b \x01(\v2\x12.salve.log.v1.NoteH\x00R\x04note\x128\n" +
+	"\n" +
+	"make_token\x18\x1c \x01(\v2\x17.salve.log.v1.MakeTokenH\x00R\tmakeToken\x125\n" +
+	"\tend_token\x18\x1d \x01(\v2\x16.salve.log.v1.EndTokenH\x00R\bendToken\x12.\n" +
+	"\x06enroll\x18\x1e \x01(\v2\x14.salve.log.v1.EnrollH\x00R\x06enroll\x12+\n" +
+	"\x05renew\x18\x1f \x01(\v2\x13.salve.log.v1.RenewH\x00R\x05renew\x12G\n" +
+	"\x0frevoke_identity\x18  \x01(\v2\x1c.salve.log.v1.RevokeIdentityH\x00R\x0erevokeIdentityB\x06\n" +
 	"\x04what\"\xb3\x01\n" +
 	"\x06Result\x12/\n" +
 	"\arefusal\x18\x01 \x01(\v2\x15.salve.log.v1.RefusalR\arefusal\x121\n" +
@@ -3337,7 +3760,30 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x04Note\x12\x0e\n" +
 	"\x02by\x18\x01 \x01(\tR\x02by\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"1\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"^\n" +
+	"\tMakeToken\x12/\n" +
+	"\x05token\x18\x01 \x01(\v2\x19.salve.log.v1.AccessTokenR\x05token\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x10\n" +
+	"\x03for\x18\x03 \x01(\x03R\x03for\"B\n" +
+	"\bEndToken\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xa9\x01\n" +
+	"\x06Enroll\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x12\n" +
+	"\x04host\x18\x03 \x01(\tR\x04host\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x10\n" +
+	"\x03key\x18\x05 \x01(\fR\x03key\x12;\n" +
+	"\vcertificate\x18\x06 \x01(\v2\x19.salve.log.v1.CertificateR\vcertificate\"j\n" +
+	"\x05Renew\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x10\n" +
+	"\x03old\x18\x02 \x01(\tR\x03old\x12;\n" +
+	"\vcertificate\x18\x03 \x01(\v2\x19.salve.log.v1.CertificateR\vcertificate\"L\n" +
+	"\x0eRevokeIdentity\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"1\n" +
 	"\x05Check\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\"`\n" +
@@ -3373,7 +3819,7 @@ func file_logpb_log_proto_rawDescGZIP() []byte {
 	return file_logpb_log_proto_rawDescData
 }
 
-var file_logpb_log_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_logpb_log_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_logpb_log_proto_goTypes = []any{
 	(*Entry)(nil),           // 0: salve.log.v1.Entry
 	(*Command)(nil),         // 1: salve.log.v1.Command
@@ -3407,20 +3853,27 @@ var file_logpb_log_proto_goTypes = []any{
 	(*Tick)(nil),            // 29: salve.log.v1.Tick
 	(*QuorumPage)(nil),      // 30: salve.log.v1.QuorumPage
 	(*Note)(nil),            // 31: salve.log.v1.Note
-	(*Check)(nil),           // 32: salve.log.v1.Check
-	(*CloseBreaker)(nil),    // 33: salve.log.v1.CloseBreaker
-	(*Welcome)(nil),         // 34: salve.log.v1.Welcome
-	(*Grant)(nil),           // 35: salve.log.v1.Grant
-	(*Config)(nil),          // 36: salve.log.v1.Config
-	(*Label)(nil),           // 37: salve.log.v1.Label
-	(Serving)(0),            // 38: salve.log.v1.Serving
-	(*Token)(nil),           // 39: salve.log.v1.Token
-	(*Target)(nil),          // 40: salve.log.v1.Target
-	(Settlement)(0),         // 41: salve.log.v1.Settlement
-	(*Event)(nil),           // 42: salve.log.v1.Event
-	(*Change)(nil),          // 43: salve.log.v1.Change
-	(DeliveryState)(0),      // 44: salve.log.v1.DeliveryState
-	(*Permit)(nil),          // 45: salve.log.v1.Permit
+	(*MakeToken)(nil),       // 32: salve.log.v1.MakeToken
+	(*EndToken)(nil),        // 33: salve.log.v1.EndToken
+	(*Enroll)(nil),          // 34: salve.log.v1.Enroll
+	(*Renew)(nil),           // 35: salve.log.v1.Renew
+	(*RevokeIdentity)(nil),  // 36: salve.log.v1.RevokeIdentity
+	(*Check)(nil),           // 37: salve.log.v1.Check
+	(*CloseBreaker)(nil),    // 38: salve.log.v1.CloseBreaker
+	(*Welcome)(nil),         // 39: salve.log.v1.Welcome
+	(*Grant)(nil),           // 40: salve.log.v1.Grant
+	(*Config)(nil),          // 41: salve.log.v1.Config
+	(*Label)(nil),           // 42: salve.log.v1.Label
+	(Serving)(0),            // 43: salve.log.v1.Serving
+	(*Token)(nil),           // 44: salve.log.v1.Token
+	(*Target)(nil),          // 45: salve.log.v1.Target
+	(Settlement)(0),         // 46: salve.log.v1.Settlement
+	(*Event)(nil),           // 47: salve.log.v1.Event
+	(*Change)(nil),          // 48: salve.log.v1.Change
+	(DeliveryState)(0),      // 49: salve.log.v1.DeliveryState
+	(*AccessToken)(nil),     // 50: salve.log.v1.AccessToken
+	(*Certificate)(nil),     // 51: salve.log.v1.Certificate
+	(*Permit)(nil),          // 52: salve.log.v1.Permit
 }
 var file_logpb_log_proto_depIdxs = []int32{
 	1,  // 0: salve.log.v1.Entry.commands:type_name -> salve.log.v1.Command
@@ -3447,40 +3900,48 @@ var file_logpb_log_proto_depIdxs = []int32{
 	27, // 21: salve.log.v1.Command.record_change:type_name -> salve.log.v1.RecordChange
 	28, // 22: salve.log.v1.Command.delivered:type_name -> salve.log.v1.Delivered
 	29, // 23: salve.log.v1.Command.tick:type_name -> salve.log.v1.Tick
-	32, // 24: salve.log.v1.Command.check:type_name -> salve.log.v1.Check
-	33, // 25: salve.log.v1.Command.close_breaker:type_name -> salve.log.v1.CloseBreaker
+	37, // 24: salve.log.v1.Command.check:type_name -> salve.log.v1.Check
+	38, // 25: salve.log.v1.Command.close_breaker:type_name -> salve.log.v1.CloseBreaker
 	30, // 26: salve.log.v1.Command.quorum_page:type_name -> salve.log.v1.QuorumPage
 	31, // 27: salve.log.v1.Command.note:type_name -> salve.log.v1.Note
-	3,  // 28: salve.log.v1.Result.refusal:type_name -> salve.log.v1.Refusal
-	34, // 29: salve.log.v1.Result.welcome:type_name -> salve.log.v1.Welcome
-	35, // 30: salve.log.v1.Result.grant:type_name -> salve.log.v1.Grant
-	36, // 31: salve.log.v1.Configure.config:type_name -> salve.log.v1.Config
-	8,  // 32: salve.log.v1.Hello.services:type_name -> salve.log.v1.ServiceReport
-	9,  // 33: salve.log.v1.Hello.running:type_name -> salve.log.v1.Running
-	37, // 34: salve.log.v1.Hello.labels:type_name -> salve.log.v1.Label
-	38, // 35: salve.log.v1.ServiceReport.serving:type_name -> salve.log.v1.Serving
-	39, // 36: salve.log.v1.Running.token:type_name -> salve.log.v1.Token
-	40, // 37: salve.log.v1.Running.targets:type_name -> salve.log.v1.Target
-	11, // 38: salve.log.v1.Edges.edge:type_name -> salve.log.v1.Edge
-	38, // 39: salve.log.v1.Edge.serving:type_name -> salve.log.v1.Serving
-	40, // 40: salve.log.v1.Request.targets:type_name -> salve.log.v1.Target
-	8,  // 41: salve.log.v1.Request.claims:type_name -> salve.log.v1.ServiceReport
-	39, // 42: salve.log.v1.Settle.token:type_name -> salve.log.v1.Token
-	41, // 43: salve.log.v1.Settle.settlement:type_name -> salve.log.v1.Settlement
-	8,  // 44: salve.log.v1.Settle.claims:type_name -> salve.log.v1.ServiceReport
-	39, // 45: salve.log.v1.Revoke.token:type_name -> salve.log.v1.Token
-	39, // 46: salve.log.v1.ForceSettle.token:type_name -> salve.log.v1.Token
-	42, // 47: salve.log.v1.Events.event:type_name -> salve.log.v1.Event
-	37, // 48: salve.log.v1.SilenceCommand.match:type_name -> salve.log.v1.Label
-	43, // 49: salve.log.v1.RecordChange.change:type_name -> salve.log.v1.Change
-	44, // 50: salve.log.v1.Delivered.state:type_name -> salve.log.v1.DeliveryState
-	45, // 51: salve.log.v1.Welcome.permits:type_name -> salve.log.v1.Permit
-	39, // 52: salve.log.v1.Grant.token:type_name -> salve.log.v1.Token
-	53, // [53:53] is the sub-list for method output_type
-	53, // [53:53] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	32, // 28: salve.log.v1.Command.make_token:type_name -> salve.log.v1.MakeToken
+	33, // 29: salve.log.v1.Command.end_token:type_name -> salve.log.v1.EndToken
+	34, // 30: salve.log.v1.Command.enroll:type_name -> salve.log.v1.Enroll
+	35, // 31: salve.log.v1.Command.renew:type_name -> salve.log.v1.Renew
+	36, // 32: salve.log.v1.Command.revoke_identity:type_name -> salve.log.v1.RevokeIdentity
+	3,  // 33: salve.log.v1.Result.refusal:type_name -> salve.log.v1.Refusal
+	39, // 34: salve.log.v1.Result.welcome:type_name -> salve.log.v1.Welcome
+	40, // 35: salve.log.v1.Result.grant:type_name -> salve.log.v1.Grant
+	41, // 36: salve.log.v1.Configure.config:type_name -> salve.log.v1.Config
+	8,  // 37: salve.log.v1.Hello.services:type_name -> salve.log.v1.ServiceReport
+	9,  // 38: salve.log.v1.Hello.running:type_name -> salve.log.v1.Running
+	42, // 39: salve.log.v1.Hello.labels:type_name -> salve.log.v1.Label
+	43, // 40: salve.log.v1.ServiceReport.serving:type_name -> salve.log.v1.Serving
+	44, // 41: salve.log.v1.Running.token:type_name -> salve.log.v1.Token
+	45, // 42: salve.log.v1.Running.targets:type_name -> salve.log.v1.Target
+	11, // 43: salve.log.v1.Edges.edge:type_name -> salve.log.v1.Edge
+	43, // 44: salve.log.v1.Edge.serving:type_name -> salve.log.v1.Serving
+	45, // 45: salve.log.v1.Request.targets:type_name -> salve.log.v1.Target
+	8,  // 46: salve.log.v1.Request.claims:type_name -> salve.log.v1.ServiceReport
+	44, // 47: salve.log.v1.Settle.token:type_name -> salve.log.v1.Token
+	46, // 48: salve.log.v1.Settle.settlement:type_name -> salve.log.v1.Settlement
+	8,  // 49: salve.log.v1.Settle.claims:type_name -> salve.log.v1.ServiceReport
+	44, // 50: salve.log.v1.Revoke.token:type_name -> salve.log.v1.Token
+	44, // 51: salve.log.v1.ForceSettle.token:type_name -> salve.log.v1.Token
+	47, // 52: salve.log.v1.Events.event:type_name -> salve.log.v1.Event
+	42, // 53: salve.log.v1.SilenceCommand.match:type_name -> salve.log.v1.Label
+	48, // 54: salve.log.v1.RecordChange.change:type_name -> salve.log.v1.Change
+	49, // 55: salve.log.v1.Delivered.state:type_name -> salve.log.v1.DeliveryState
+	50, // 56: salve.log.v1.MakeToken.token:type_name -> salve.log.v1.AccessToken
+	51, // 57: salve.log.v1.Enroll.certificate:type_name -> salve.log.v1.Certificate
+	51, // 58: salve.log.v1.Renew.certificate:type_name -> salve.log.v1.Certificate
+	52, // 59: salve.log.v1.Welcome.permits:type_name -> salve.log.v1.Permit
+	44, // 60: salve.log.v1.Grant.token:type_name -> salve.log.v1.Token
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_logpb_log_proto_init() }
@@ -3517,6 +3978,11 @@ func file_logpb_log_proto_init() {
 		(*Command_CloseBreaker)(nil),
 		(*Command_QuorumPage)(nil),
 		(*Command_Note)(nil),
+		(*Command_MakeToken)(nil),
+		(*Command_EndToken)(nil),
+		(*Command_Enroll)(nil),
+		(*Command_Renew)(nil),
+		(*Command_RevokeIdentity)(nil),
 	}
 	file_logpb_log_proto_msgTypes[2].OneofWrappers = []any{
 		(*Result_Welcome)(nil),
@@ -3529,7 +3995,7 @@ func file_logpb_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logpb_log_proto_rawDesc), len(file_logpb_log_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

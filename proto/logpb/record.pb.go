@@ -320,6 +320,58 @@ func (DeliveryState) EnumDescriptor() ([]byte, []int) {
 	return file_logpb_record_proto_rawDescGZIP(), []int{4}
 }
 
+// TokenUse is what a token is for.
+type TokenUse int32
+
+const (
+	TokenUse_TOKEN_USE_UNSPECIFIED TokenUse = 0
+	// Lets one machine in, once.
+	TokenUse_TOKEN_USE_ENROLL TokenUse = 1
+	// Stands for a certificate of an operator.
+	TokenUse_TOKEN_USE_ACCESS TokenUse = 2
+)
+
+// Enum value maps for TokenUse.
+var (
+	TokenUse_name = map[int32]string{
+		0: "TOKEN_USE_UNSPECIFIED",
+		1: "TOKEN_USE_ENROLL",
+		2: "TOKEN_USE_ACCESS",
+	}
+	TokenUse_value = map[string]int32{
+		"TOKEN_USE_UNSPECIFIED": 0,
+		"TOKEN_USE_ENROLL":      1,
+		"TOKEN_USE_ACCESS":      2,
+	}
+)
+
+func (x TokenUse) Enum() *TokenUse {
+	p := new(TokenUse)
+	*p = x
+	return p
+}
+
+func (x TokenUse) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TokenUse) Descriptor() protoreflect.EnumDescriptor {
+	return file_logpb_record_proto_enumTypes[5].Descriptor()
+}
+
+func (TokenUse) Type() protoreflect.EnumType {
+	return &file_logpb_record_proto_enumTypes[5]
+}
+
+func (x TokenUse) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TokenUse.Descriptor instead.
+func (TokenUse) EnumDescriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{5}
+}
+
 // Snapshot is the whole state. Every list is sorted by its key.
 type Snapshot struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -345,7 +397,10 @@ type Snapshot struct {
 	// Version of the standing orders: the index that last changed them.
 	Standing uint64 `protobuf:"varint,19,opt,name=standing,proto3" json:"standing,omitempty"`
 	// Alerts of open incidents, and of ended ones while these are kept.
-	Alerts        []*Alert `protobuf:"bytes,20,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	Alerts        []*Alert       `protobuf:"bytes,20,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	Tokens        []*AccessToken `protobuf:"bytes,21,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	Enrollments   []*Enrollment  `protobuf:"bytes,22,rep,name=enrollments,proto3" json:"enrollments,omitempty"`
+	Revocations   []*Revocation  `protobuf:"bytes,23,rep,name=revocations,proto3" json:"revocations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -516,6 +571,27 @@ func (x *Snapshot) GetStanding() uint64 {
 func (x *Snapshot) GetAlerts() []*Alert {
 	if x != nil {
 		return x.Alerts
+	}
+	return nil
+}
+
+func (x *Snapshot) GetTokens() []*AccessToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *Snapshot) GetEnrollments() []*Enrollment {
+	if x != nil {
+		return x.Enrollments
+	}
+	return nil
+}
+
+func (x *Snapshot) GetRevocations() []*Revocation {
+	if x != nil {
+		return x.Revocations
 	}
 	return nil
 }
@@ -3704,11 +3780,381 @@ func (x *AuditRecord) GetIndex() uint64 {
 	return 0
 }
 
+// AccessToken is a secret that somebody was given. Only its hash is here.
+type AccessToken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 hex digits.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// See identity.HashSecret.
+	Hash []byte   `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	Use  TokenUse `protobuf:"varint,3,opt,name=use,proto3,enum=salve.log.v1.TokenUse" json:"use,omitempty"`
+	// Of an operator's: who, and what he may do.
+	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	Role string `protobuf:"bytes,5,opt,name=role,proto3" json:"role,omitempty"`
+	// Of a machine's: labels that the host will have, whatever it says of itself.
+	Labels []*Label `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty"`
+	// Of a machine's: only this host may use it, and may be known already. "": any host that is not known.
+	Host string `protobuf:"bytes,7,opt,name=host,proto3" json:"host,omitempty"`
+	By   string `protobuf:"bytes,8,opt,name=by,proto3" json:"by,omitempty"`
+	Made int64  `protobuf:"varint,9,opt,name=made,proto3" json:"made,omitempty"`
+	// Log time at which it ends.
+	Until int64 `protobuf:"varint,10,opt,name=until,proto3" json:"until,omitempty"`
+	// Log time at which it was used up, 0: not yet; by which host, and with which key.
+	Used          int64  `protobuf:"varint,11,opt,name=used,proto3" json:"used,omitempty"`
+	UsedBy        string `protobuf:"bytes,12,opt,name=used_by,json=usedBy,proto3" json:"used_by,omitempty"`
+	UsedKey       []byte `protobuf:"bytes,13,opt,name=used_key,json=usedKey,proto3" json:"used_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessToken) Reset() {
+	*x = AccessToken{}
+	mi := &file_logpb_record_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessToken) ProtoMessage() {}
+
+func (x *AccessToken) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessToken.ProtoReflect.Descriptor instead.
+func (*AccessToken) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *AccessToken) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AccessToken) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *AccessToken) GetUse() TokenUse {
+	if x != nil {
+		return x.Use
+	}
+	return TokenUse_TOKEN_USE_UNSPECIFIED
+}
+
+func (x *AccessToken) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AccessToken) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *AccessToken) GetLabels() []*Label {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *AccessToken) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *AccessToken) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *AccessToken) GetMade() int64 {
+	if x != nil {
+		return x.Made
+	}
+	return 0
+}
+
+func (x *AccessToken) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *AccessToken) GetUsed() int64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *AccessToken) GetUsedBy() string {
+	if x != nil {
+		return x.UsedBy
+	}
+	return ""
+}
+
+func (x *AccessToken) GetUsedKey() []byte {
+	if x != nil {
+		return x.UsedKey
+	}
+	return nil
+}
+
+// Certificate is one that the controller's own authority gave.
+type Certificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hex digits.
+	Serial string `protobuf:"bytes,1,opt,name=serial,proto3" json:"serial,omitempty"`
+	// Nanoseconds since 1970 by the clock of the node that signed it.
+	NotAfter      int64 `protobuf:"varint,2,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Certificate) Reset() {
+	*x = Certificate{}
+	mi := &file_logpb_record_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Certificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Certificate) ProtoMessage() {}
+
+func (x *Certificate) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
+func (*Certificate) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Certificate) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *Certificate) GetNotAfter() int64 {
+	if x != nil {
+		return x.NotAfter
+	}
+	return 0
+}
+
+// Enrollment is a host that was let in.
+type Enrollment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Host  string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// That the token gave it.
+	Labels []*Label `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty"`
+	// ID of the token, and who made it.
+	Token string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
+	By    string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	At    int64  `protobuf:"varint,5,opt,name=at,proto3" json:"at,omitempty"`
+	// Those that may still be valid, oldest first.
+	Certificates  []*Certificate `protobuf:"bytes,6,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Enrollment) Reset() {
+	*x = Enrollment{}
+	mi := &file_logpb_record_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Enrollment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Enrollment) ProtoMessage() {}
+
+func (x *Enrollment) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Enrollment.ProtoReflect.Descriptor instead.
+func (*Enrollment) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Enrollment) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Enrollment) GetLabels() []*Label {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Enrollment) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *Enrollment) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Enrollment) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Enrollment) GetCertificates() []*Certificate {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+// Revocation shuts an identity or one certificate out.
+type Revocation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "host/ID", "operator/NAME", "controller/NODE", "serial/HEX".
+	What   string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	By     string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	At     int64  `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	// Log time after which nothing that it is about is valid any more.
+	Until         int64 `protobuf:"varint,5,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Revocation) Reset() {
+	*x = Revocation{}
+	mi := &file_logpb_record_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Revocation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Revocation) ProtoMessage() {}
+
+func (x *Revocation) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
+func (*Revocation) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Revocation) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Revocation) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Revocation) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Revocation) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Revocation) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
 var File_logpb_record_proto protoreflect.FileDescriptor
 
 const file_logpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x12logpb/record.proto\x12\fsalve.log.v1\"\xe4\x06\n" +
+	"\x12logpb/record.proto\x12\fsalve.log.v1\"\x8f\b\n" +
 	"\bSnapshot\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1e\n" +
 	"\n" +
@@ -3736,7 +4182,10 @@ const file_logpb_record_proto_rawDesc = "" +
 	"statistics\x12/\n" +
 	"\x05audit\x18\x12 \x03(\v2\x19.salve.log.v1.AuditRecordR\x05audit\x12\x1a\n" +
 	"\bstanding\x18\x13 \x01(\x04R\bstanding\x12+\n" +
-	"\x06alerts\x18\x14 \x03(\v2\x13.salve.log.v1.AlertR\x06alerts\"\x93\x01\n" +
+	"\x06alerts\x18\x14 \x03(\v2\x13.salve.log.v1.AlertR\x06alerts\x121\n" +
+	"\x06tokens\x18\x15 \x03(\v2\x19.salve.log.v1.AccessTokenR\x06tokens\x12:\n" +
+	"\venrollments\x18\x16 \x03(\v2\x18.salve.log.v1.EnrollmentR\venrollments\x12:\n" +
+	"\vrevocations\x18\x17 \x03(\v2\x18.salve.log.v1.RevocationR\vrevocations\"\x93\x01\n" +
 	"\bCounters\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x0e\n" +
@@ -4032,7 +4481,40 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x04what\x18\x04 \x01(\tR\x04what\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x12\n" +
 	"\x04hash\x18\x06 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05index\x18\a \x01(\x04R\x05index*W\n" +
+	"\x05index\x18\a \x01(\x04R\x05index\"\xc6\x02\n" +
+	"\vAccessToken\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\x12(\n" +
+	"\x03use\x18\x03 \x01(\x0e2\x16.salve.log.v1.TokenUseR\x03use\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\x05 \x01(\tR\x04role\x12+\n" +
+	"\x06labels\x18\x06 \x03(\v2\x13.salve.log.v1.LabelR\x06labels\x12\x12\n" +
+	"\x04host\x18\a \x01(\tR\x04host\x12\x0e\n" +
+	"\x02by\x18\b \x01(\tR\x02by\x12\x12\n" +
+	"\x04made\x18\t \x01(\x03R\x04made\x12\x14\n" +
+	"\x05until\x18\n" +
+	" \x01(\x03R\x05until\x12\x12\n" +
+	"\x04used\x18\v \x01(\x03R\x04used\x12\x17\n" +
+	"\aused_by\x18\f \x01(\tR\x06usedBy\x12\x19\n" +
+	"\bused_key\x18\r \x01(\fR\ausedKey\"B\n" +
+	"\vCertificate\x12\x16\n" +
+	"\x06serial\x18\x01 \x01(\tR\x06serial\x12\x1b\n" +
+	"\tnot_after\x18\x02 \x01(\x03R\bnotAfter\"\xc2\x01\n" +
+	"\n" +
+	"Enrollment\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12+\n" +
+	"\x06labels\x18\x02 \x03(\v2\x13.salve.log.v1.LabelR\x06labels\x12\x14\n" +
+	"\x05token\x18\x03 \x01(\tR\x05token\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x0e\n" +
+	"\x02at\x18\x05 \x01(\x03R\x02at\x12=\n" +
+	"\fcertificates\x18\x06 \x03(\v2\x19.salve.log.v1.CertificateR\fcertificates\"n\n" +
+	"\n" +
+	"Revocation\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\x03R\x05until*W\n" +
 	"\aServing\x12\x17\n" +
 	"\x13SERVING_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSERVING_YES\x10\x01\x12\x10\n" +
@@ -4064,7 +4546,11 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x13DELIVERY_STATE_TOLD\x10\x03\x12\x1a\n" +
 	"\x16DELIVERY_STATE_REFUSED\x10\x04\x12\x19\n" +
 	"\x15DELIVERY_STATE_FAILED\x10\x05\x12\x1b\n" +
-	"\x17DELIVERY_STATE_SILENCED\x10\x06B'Z%github.com/salveops/salve/proto/logpbb\x06proto3"
+	"\x17DELIVERY_STATE_SILENCED\x10\x06*Q\n" +
+	"\bTokenUse\x12\x19\n" +
+	"\x15TOKEN_USE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10TOKEN_USE_ENROLL\x10\x01\x12\x14\n" +
+	"\x10TOKEN_USE_ACCESS\x10\x02B'Z%github.com/salveops/salve/proto/logpbb\x06proto3"
 
 var (
 	file_logpb_record_proto_rawDescOnce sync.Once
@@ -4078,95 +4564,107 @@ func file_logpb_record_proto_rawDescGZIP() []byte {
 	return file_logpb_record_proto_rawDescData
 }
 
-var file_logpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_logpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_logpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_logpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_logpb_record_proto_goTypes = []any{
 	(Serving)(0),          // 0: salve.log.v1.Serving
 	(Sole)(0),             // 1: salve.log.v1.Sole
 	(Settlement)(0),       // 2: salve.log.v1.Settlement
 	(IncidentState)(0),    // 3: salve.log.v1.IncidentState
 	(DeliveryState)(0),    // 4: salve.log.v1.DeliveryState
-	(*Snapshot)(nil),      // 5: salve.log.v1.Snapshot
-	(*Counters)(nil),      // 6: salve.log.v1.Counters
-	(*Label)(nil),         // 7: salve.log.v1.Label
-	(*Config)(nil),        // 8: salve.log.v1.Config
-	(*Service)(nil),       // 9: salve.log.v1.Service
-	(*Escalation)(nil),    // 10: salve.log.v1.Escalation
-	(*Step)(nil),          // 11: salve.log.v1.Step
-	(*Window)(nil),        // 12: salve.log.v1.Window
-	(*Host)(nil),          // 13: salve.log.v1.Host
-	(*HostService)(nil),   // 14: salve.log.v1.HostService
-	(*Token)(nil),         // 15: salve.log.v1.Token
-	(*Target)(nil),        // 16: salve.log.v1.Target
-	(*Permit)(nil),        // 17: salve.log.v1.Permit
-	(*Width)(nil),         // 18: salve.log.v1.Width
-	(*Breaker)(nil),       // 19: salve.log.v1.Breaker
-	(*AlertKey)(nil),      // 20: salve.log.v1.AlertKey
-	(*Alert)(nil),         // 21: salve.log.v1.Alert
-	(*Incident)(nil),      // 22: salve.log.v1.Incident
-	(*TimelineEvent)(nil), // 23: salve.log.v1.TimelineEvent
-	(*EvidenceRef)(nil),   // 24: salve.log.v1.EvidenceRef
-	(*Alias)(nil),         // 25: salve.log.v1.Alias
-	(*Event)(nil),         // 26: salve.log.v1.Event
-	(*AlertEnd)(nil),      // 27: salve.log.v1.AlertEnd
-	(*Story)(nil),         // 28: salve.log.v1.Story
-	(*HandOver)(nil),      // 29: salve.log.v1.HandOver
-	(*LocalPage)(nil),     // 30: salve.log.v1.LocalPage
-	(*Pause)(nil),         // 31: salve.log.v1.Pause
-	(*Silence)(nil),       // 32: salve.log.v1.Silence
-	(*Change)(nil),        // 33: salve.log.v1.Change
-	(*Delivery)(nil),      // 34: salve.log.v1.Delivery
-	(*Statistic)(nil),     // 35: salve.log.v1.Statistic
-	(*AuditRecord)(nil),   // 36: salve.log.v1.AuditRecord
+	(TokenUse)(0),         // 5: salve.log.v1.TokenUse
+	(*Snapshot)(nil),      // 6: salve.log.v1.Snapshot
+	(*Counters)(nil),      // 7: salve.log.v1.Counters
+	(*Label)(nil),         // 8: salve.log.v1.Label
+	(*Config)(nil),        // 9: salve.log.v1.Config
+	(*Service)(nil),       // 10: salve.log.v1.Service
+	(*Escalation)(nil),    // 11: salve.log.v1.Escalation
+	(*Step)(nil),          // 12: salve.log.v1.Step
+	(*Window)(nil),        // 13: salve.log.v1.Window
+	(*Host)(nil),          // 14: salve.log.v1.Host
+	(*HostService)(nil),   // 15: salve.log.v1.HostService
+	(*Token)(nil),         // 16: salve.log.v1.Token
+	(*Target)(nil),        // 17: salve.log.v1.Target
+	(*Permit)(nil),        // 18: salve.log.v1.Permit
+	(*Width)(nil),         // 19: salve.log.v1.Width
+	(*Breaker)(nil),       // 20: salve.log.v1.Breaker
+	(*AlertKey)(nil),      // 21: salve.log.v1.AlertKey
+	(*Alert)(nil),         // 22: salve.log.v1.Alert
+	(*Incident)(nil),      // 23: salve.log.v1.Incident
+	(*TimelineEvent)(nil), // 24: salve.log.v1.TimelineEvent
+	(*EvidenceRef)(nil),   // 25: salve.log.v1.EvidenceRef
+	(*Alias)(nil),         // 26: salve.log.v1.Alias
+	(*Event)(nil),         // 27: salve.log.v1.Event
+	(*AlertEnd)(nil),      // 28: salve.log.v1.AlertEnd
+	(*Story)(nil),         // 29: salve.log.v1.Story
+	(*HandOver)(nil),      // 30: salve.log.v1.HandOver
+	(*LocalPage)(nil),     // 31: salve.log.v1.LocalPage
+	(*Pause)(nil),         // 32: salve.log.v1.Pause
+	(*Silence)(nil),       // 33: salve.log.v1.Silence
+	(*Change)(nil),        // 34: salve.log.v1.Change
+	(*Delivery)(nil),      // 35: salve.log.v1.Delivery
+	(*Statistic)(nil),     // 36: salve.log.v1.Statistic
+	(*AuditRecord)(nil),   // 37: salve.log.v1.AuditRecord
+	(*AccessToken)(nil),   // 38: salve.log.v1.AccessToken
+	(*Certificate)(nil),   // 39: salve.log.v1.Certificate
+	(*Enrollment)(nil),    // 40: salve.log.v1.Enrollment
+	(*Revocation)(nil),    // 41: salve.log.v1.Revocation
 }
 var file_logpb_record_proto_depIdxs = []int32{
-	8,  // 0: salve.log.v1.Snapshot.config:type_name -> salve.log.v1.Config
-	6,  // 1: salve.log.v1.Snapshot.counters:type_name -> salve.log.v1.Counters
-	13, // 2: salve.log.v1.Snapshot.hosts:type_name -> salve.log.v1.Host
-	17, // 3: salve.log.v1.Snapshot.permits:type_name -> salve.log.v1.Permit
-	18, // 4: salve.log.v1.Snapshot.widths:type_name -> salve.log.v1.Width
-	19, // 5: salve.log.v1.Snapshot.breakers:type_name -> salve.log.v1.Breaker
-	22, // 6: salve.log.v1.Snapshot.incidents:type_name -> salve.log.v1.Incident
-	25, // 7: salve.log.v1.Snapshot.aliases:type_name -> salve.log.v1.Alias
-	31, // 8: salve.log.v1.Snapshot.pauses:type_name -> salve.log.v1.Pause
-	32, // 9: salve.log.v1.Snapshot.silences:type_name -> salve.log.v1.Silence
-	33, // 10: salve.log.v1.Snapshot.changes:type_name -> salve.log.v1.Change
-	34, // 11: salve.log.v1.Snapshot.deliveries:type_name -> salve.log.v1.Delivery
-	35, // 12: salve.log.v1.Snapshot.statistics:type_name -> salve.log.v1.Statistic
-	36, // 13: salve.log.v1.Snapshot.audit:type_name -> salve.log.v1.AuditRecord
-	21, // 14: salve.log.v1.Snapshot.alerts:type_name -> salve.log.v1.Alert
-	9,  // 15: salve.log.v1.Config.services:type_name -> salve.log.v1.Service
-	10, // 16: salve.log.v1.Config.escalations:type_name -> salve.log.v1.Escalation
-	12, // 17: salve.log.v1.Config.windows:type_name -> salve.log.v1.Window
-	11, // 18: salve.log.v1.Escalation.steps:type_name -> salve.log.v1.Step
-	14, // 19: salve.log.v1.Host.services:type_name -> salve.log.v1.HostService
-	15, // 20: salve.log.v1.Host.last_token:type_name -> salve.log.v1.Token
-	7,  // 21: salve.log.v1.Host.labels:type_name -> salve.log.v1.Label
-	0,  // 22: salve.log.v1.HostService.serving:type_name -> salve.log.v1.Serving
-	1,  // 23: salve.log.v1.HostService.sole:type_name -> salve.log.v1.Sole
-	15, // 24: salve.log.v1.Permit.token:type_name -> salve.log.v1.Token
-	16, // 25: salve.log.v1.Permit.targets:type_name -> salve.log.v1.Target
-	20, // 26: salve.log.v1.Alert.key:type_name -> salve.log.v1.AlertKey
-	3,  // 27: salve.log.v1.Incident.state:type_name -> salve.log.v1.IncidentState
-	23, // 28: salve.log.v1.Incident.timeline:type_name -> salve.log.v1.TimelineEvent
-	24, // 29: salve.log.v1.Incident.evidence:type_name -> salve.log.v1.EvidenceRef
-	7,  // 30: salve.log.v1.TimelineEvent.fields:type_name -> salve.log.v1.Label
-	21, // 31: salve.log.v1.Event.fired:type_name -> salve.log.v1.Alert
-	27, // 32: salve.log.v1.Event.resolved:type_name -> salve.log.v1.AlertEnd
-	28, // 33: salve.log.v1.Event.story:type_name -> salve.log.v1.Story
-	29, // 34: salve.log.v1.Event.hand_over:type_name -> salve.log.v1.HandOver
-	30, // 35: salve.log.v1.Event.page:type_name -> salve.log.v1.LocalPage
-	20, // 36: salve.log.v1.AlertEnd.key:type_name -> salve.log.v1.AlertKey
-	23, // 37: salve.log.v1.Story.event:type_name -> salve.log.v1.TimelineEvent
-	35, // 38: salve.log.v1.Story.outcome:type_name -> salve.log.v1.Statistic
-	24, // 39: salve.log.v1.Story.evidence:type_name -> salve.log.v1.EvidenceRef
-	7,  // 40: salve.log.v1.Silence.match:type_name -> salve.log.v1.Label
-	4,  // 41: salve.log.v1.Delivery.state:type_name -> salve.log.v1.DeliveryState
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	9,  // 0: salve.log.v1.Snapshot.config:type_name -> salve.log.v1.Config
+	7,  // 1: salve.log.v1.Snapshot.counters:type_name -> salve.log.v1.Counters
+	14, // 2: salve.log.v1.Snapshot.hosts:type_name -> salve.log.v1.Host
+	18, // 3: salve.log.v1.Snapshot.permits:type_name -> salve.log.v1.Permit
+	19, // 4: salve.log.v1.Snapshot.widths:type_name -> salve.log.v1.Width
+	20, // 5: salve.log.v1.Snapshot.breakers:type_name -> salve.log.v1.Breaker
+	23, // 6: salve.log.v1.Snapshot.incidents:type_name -> salve.log.v1.Incident
+	26, // 7: salve.log.v1.Snapshot.aliases:type_name -> salve.log.v1.Alias
+	32, // 8: salve.log.v1.Snapshot.pauses:type_name -> salve.log.v1.Pause
+	33, // 9: salve.log.v1.Snapshot.silences:type_name -> salve.log.v1.Silence
+	34, // 10: salve.log.v1.Snapshot.changes:type_name -> salve.log.v1.Change
+	35, // 11: salve.log.v1.Snapshot.deliveries:type_name -> salve.log.v1.Delivery
+	36, // 12: salve.log.v1.Snapshot.statistics:type_name -> salve.log.v1.Statistic
+	37, // 13: salve.log.v1.Snapshot.audit:type_name -> salve.log.v1.AuditRecord
+	22, // 14: salve.log.v1.Snapshot.alerts:type_name -> salve.log.v1.Alert
+	38, // 15: salve.log.v1.Snapshot.tokens:type_name -> salve.log.v1.AccessToken
+	40, // 16: salve.log.v1.Snapshot.enrollments:type_name -> salve.log.v1.Enrollment
+	41, // 17: salve.log.v1.Snapshot.revocations:type_name -> salve.log.v1.Revocation
+	10, // 18: salve.log.v1.Config.services:type_name -> salve.log.v1.Service
+	11, // 19: salve.log.v1.Config.escalations:type_name -> salve.log.v1.Escalation
+	13, // 20: salve.log.v1.Config.windows:type_name -> salve.log.v1.Window
+	12, // 21: salve.log.v1.Escalation.steps:type_name -> salve.log.v1.Step
+	15, // 22: salve.log.v1.Host.services:type_name -> salve.log.v1.HostService
+	16, // 23: salve.log.v1.Host.last_token:type_name -> salve.log.v1.Token
+	8,  // 24: salve.log.v1.Host.labels:type_name -> salve.log.v1.Label
+	0,  // 25: salve.log.v1.HostService.serving:type_name -> salve.log.v1.Serving
+	1,  // 26: salve.log.v1.HostService.sole:type_name -> salve.log.v1.Sole
+	16, // 27: salve.log.v1.Permit.token:type_name -> salve.log.v1.Token
+	17, // 28: salve.log.v1.Permit.targets:type_name -> salve.log.v1.Target
+	21, // 29: salve.log.v1.Alert.key:type_name -> salve.log.v1.AlertKey
+	3,  // 30: salve.log.v1.Incident.state:type_name -> salve.log.v1.IncidentState
+	24, // 31: salve.log.v1.Incident.timeline:type_name -> salve.log.v1.TimelineEvent
+	25, // 32: salve.log.v1.Incident.evidence:type_name -> salve.log.v1.EvidenceRef
+	8,  // 33: salve.log.v1.TimelineEvent.fields:type_name -> salve.log.v1.Label
+	22, // 34: salve.log.v1.Event.fired:type_name -> salve.log.v1.Alert
+	28, // 35: salve.log.v1.Event.resolved:type_name -> salve.log.v1.AlertEnd
+	29, // 36: salve.log.v1.Event.story:type_name -> salve.log.v1.Story
+	30, // 37: salve.log.v1.Event.hand_over:type_name -> salve.log.v1.HandOver
+	31, // 38: salve.log.v1.Event.page:type_name -> salve.log.v1.LocalPage
+	21, // 39: salve.log.v1.AlertEnd.key:type_name -> salve.log.v1.AlertKey
+	24, // 40: salve.log.v1.Story.event:type_name -> salve.log.v1.TimelineEvent
+	36, // 41: salve.log.v1.Story.outcome:type_name -> salve.log.v1.Statistic
+	25, // 42: salve.log.v1.Story.evidence:type_name -> salve.log.v1.EvidenceRef
+	8,  // 43: salve.log.v1.Silence.match:type_name -> salve.log.v1.Label
+	4,  // 44: salve.log.v1.Delivery.state:type_name -> salve.log.v1.DeliveryState
+	5,  // 45: salve.log.v1.AccessToken.use:type_name -> salve.log.v1.TokenUse
+	8,  // 46: salve.log.v1.AccessToken.labels:type_name -> salve.log.v1.Label
+	8,  // 47: salve.log.v1.Enrollment.labels:type_name -> salve.log.v1.Label
+	39, // 48: salve.log.v1.Enrollment.certificates:type_name -> salve.log.v1.Certificate
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_logpb_record_proto_init() }
@@ -4187,8 +4685,8 @@ func file_logpb_record_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logpb_record_proto_rawDesc), len(file_logpb_record_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   32,
+			NumEnums:      6,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -119,7 +119,7 @@ func (s *State) replay(c *logpb.Hello, h *logpb.Host, back bool) {
 
 // introduce takes over what the hello says of the host.
 func (s *State) introduce(c *logpb.Hello, h *logpb.Host) {
-	h.Name, h.BootId, h.Labels, h.Version = c.GetName(), c.GetBootId(), c.GetLabels(), c.GetVersion()
+	h.Name, h.BootId, h.Labels, h.Version = c.GetName(), c.GetBootId(), s.labels(c), c.GetVersion()
 	h.Awaited = false
 	s.lose(h, false)
 	old := h.GetServices()
@@ -266,7 +266,7 @@ func (s *State) removeHost(c *logpb.RemoveHost) *logpb.Result {
 		s.note(c.GetBy(), "settle", "permit %s of %s: %s says that the machine is gone", TokenText(p.GetToken()),
 			h.GetName(), c.GetBy())
 	}
-	h.Removed, h.Awaited = true, false
+	h.Removed, h.Awaited, s.shut = true, false, s.index
 	s.derived.refresh(s, h)
 	s.crown(serviceNames(h.GetServices())...)
 	s.hostRemoved(h)

@@ -30,7 +30,8 @@ func (s *State) prunes() int64 {
 	switch {
 	case len(s.incidents)-open > keepEnded+slack:
 		return plus(s.counters.GetPruned(), hour)
-	case len(s.incidents)+len(s.widths)+len(s.statistics)+len(s.deliveries) > 0:
+	case len(s.incidents)+len(s.widths)+len(s.statistics)+len(s.deliveries) > 0,
+		len(s.tokens)+len(s.enrollments)+len(s.revocations) > 0:
 		return plus(s.counters.GetPruned(), day)
 	}
 	return 0
@@ -45,6 +46,7 @@ func (s *State) prune() {
 	s.pruneIncidents()
 	s.pruneWidths()
 	s.pruneStatistics()
+	s.pruneAccess()
 	for _, m := range s.deliveries {
 		if over(m) && s.incidents[m.GetIncident()] == nil && m.GetMade() < s.now()-keepEndedFor {
 			s.scrap(m)

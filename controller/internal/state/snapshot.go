@@ -22,6 +22,7 @@ func (s *State) tables() *logpb.Snapshot {
 		Alerts: sorted(s.alerts, compareKeys), Incidents: sorted(s.incidents, compare), Aliases: sorted(s.aliases, compare),
 		Pauses: sorted(s.pauses, compareIDs), Silences: s.Silences(), Changes: s.Changes(),
 		Deliveries: sorted(s.deliveries, compareDeliveries), Statistics: s.Statistics(),
+		Tokens: s.Tokens(), Enrollments: s.Enrollments(), Revocations: s.Revocations(),
 	}
 }
 
@@ -34,7 +35,7 @@ func Restore(from *logpb.Snapshot) (*State, error) {
 	s := New()
 	s.format, s.generation, s.index, s.at = from.GetFormat(), from.GetGeneration(), from.GetIndex(), from.GetAt()
 	s.standing, s.audit = from.GetStanding(), from.GetAudit()
-	s.bound.all = s.standing
+	s.bound.all, s.shut = s.standing, s.index
 	if from.GetConfig() != nil {
 		s.config = from.GetConfig()
 	}
@@ -68,6 +69,9 @@ func (s *State) refill(from *logpb.Snapshot) {
 	fill(s.statistics, from.GetStatistics(), func(x *logpb.Statistic) statisticKey {
 		return statisticKey{x.GetService(), x.GetRule(), x.GetRemedy()}
 	})
+	fill(s.tokens, from.GetTokens(), (*logpb.AccessToken).GetId)
+	fill(s.enrollments, from.GetEnrollments(), (*logpb.Enrollment).GetHost)
+	fill(s.revocations, from.GetRevocations(), (*logpb.Revocation).GetWhat)
 }
 
 func fill[K comparable, V any](m map[K]V, list []V, key func(V) K) {

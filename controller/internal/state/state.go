@@ -31,22 +31,26 @@ type State struct {
 	counters   *logpb.Counters
 	config     *logpb.Config
 
-	hosts      map[string]*logpb.Host
-	permits    map[token]*logpb.Permit // not settled
-	widths     map[remedyKey]*logpb.Width
-	breakers   map[ruleKey]*logpb.Breaker
-	alerts     map[alertKey]*logpb.Alert
-	incidents  map[string]*logpb.Incident
-	aliases    map[string]*logpb.Alias
-	pauses     map[string]*logpb.Pause
-	silences   map[string]*logpb.Silence
-	changes    map[string]*logpb.Change
-	deliveries map[deliveryKey]*logpb.Delivery
-	statistics map[statisticKey]*logpb.Statistic
-	audit      []*logpb.AuditRecord // the newest, oldest first
+	hosts       map[string]*logpb.Host
+	permits     map[token]*logpb.Permit // not settled
+	widths      map[remedyKey]*logpb.Width
+	breakers    map[ruleKey]*logpb.Breaker
+	alerts      map[alertKey]*logpb.Alert
+	incidents   map[string]*logpb.Incident
+	aliases     map[string]*logpb.Alias
+	pauses      map[string]*logpb.Pause
+	silences    map[string]*logpb.Silence
+	changes     map[string]*logpb.Change
+	deliveries  map[deliveryKey]*logpb.Delivery
+	statistics  map[statisticKey]*logpb.Statistic
+	tokens      map[string]*logpb.AccessToken
+	enrollments map[string]*logpb.Enrollment // by host
+	revocations map[string]*logpb.Revocation // by what is revoked
+	audit       []*logpb.AuditRecord         // the newest, oldest first
 
 	derived derived // computed from the above; never in a snapshot
 	bound   bound   // what has to be pushed; never in a snapshot
+	shut    uint64  // index of the entry that last shut somebody out; never in a snapshot
 }
 
 // Keys of the tables.
@@ -75,6 +79,8 @@ func New() *State {
 		aliases: map[string]*logpb.Alias{}, pauses: map[string]*logpb.Pause{},
 		silences: map[string]*logpb.Silence{}, changes: map[string]*logpb.Change{},
 		deliveries: map[deliveryKey]*logpb.Delivery{}, statistics: map[statisticKey]*logpb.Statistic{},
+		tokens: map[string]*logpb.AccessToken{}, enrollments: map[string]*logpb.Enrollment{},
+		revocations: map[string]*logpb.Revocation{},
 	}
 	s.derived, s.bound.host = newDerived(), map[string]uint64{}
 	return s
@@ -152,6 +158,16 @@ func (s *State) apply(c *logpb.Command) (*logpb.Result, error) {
 		return s.quorumPage(c.QuorumPage), nil
 	case *logpb.Command_Note:
 		return s.remark(c.Note), nil
+	case *logpb.Command_MakeToken:
+		return s.makeToken(c.MakeToken), nil
+	case *logpb.Command_EndToken:
+		return s.endToken(c.EndToken), nil
+	case *logpb.Command_Enroll:
+		return s.enroll(c.Enroll), nil
+	case *logpb.Command_Renew:
+		return s.recertify(c.Renew), nil
+	case *logpb.Command_RevokeIdentity:
+		return s.revokeIdentity(c.RevokeIdentity), nil
 	case *logpb.Command_Tick:
 		return s.tick(), nil
 	case *logpb.Command_Check:

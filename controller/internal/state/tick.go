@@ -8,6 +8,7 @@ import "github.com/salveops/salve/proto/logpb"
 func (s *State) tick() *logpb.Result {
 	s.unpause()
 	s.unsilence()
+	s.endTokens()
 	for _, p := range s.overdue() {
 		s.note("controller", "overdue", "permit %s of %s should have ended; it goes on counting", TokenText(p.GetToken()),
 			s.name(p.GetHost()))
@@ -26,7 +27,7 @@ func (s *State) tick() *logpb.Result {
 
 // Due is the log time at which a tick would change something, 0 if none would by itself.
 func (s *State) Due() int64 {
-	due := s.prunes()
+	due := sooner(s.prunes(), s.expires())
 	for _, p := range s.pauses {
 		if p.GetUntil() != 0 {
 			due = sooner(due, p.GetUntil())
