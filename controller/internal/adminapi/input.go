@@ -75,7 +75,7 @@ func because(s string) (string, error) {
 	return s, err
 }
 
-// by is who asks. Until certificates tell, it is what the caller says.
+// by is who asks: what the gate wrote there, or in plain text what the caller says.
 func by(s string) (string, error) {
 	s, err := text("name of who asks", s, maxBy)
 	if err == nil && s == "" {

@@ -83,7 +83,7 @@ type Evidence interface {
 	Open(digest []byte) (title string, r io.ReadCloser, err error)
 }
 
-// Options of a Server. All must be set, but for Log.
+// Options of a Server. All must be set, but for Log and Authorities.
 type Options struct {
 	Version  string
 	Proposer Proposer
@@ -94,7 +94,9 @@ type Options struct {
 	Sessions Sessions
 	Evidence Evidence
 	Clock    clock.Clock // recurring windows go by it
-	Log      hclog.Logger
+	// Authorities go into tokens, so that their holders know the nodes. nil: lines are plain text.
+	Authorities Authorities
+	Log         hclog.Logger
 }
 
 // Server is the API of one node.

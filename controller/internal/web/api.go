@@ -55,7 +55,7 @@ func newAPI(admin adminpb.AdminServer, log hclog.Logger, stop context.Context) *
 
 // reads are the methods that change nothing: they may be asked by GET.
 func reads(method string) bool {
-	return method == "Status" || method == "Watch" || strings.HasPrefix(method, "List") || strings.HasPrefix(method, "Get")
+	return method == "Status" || method == "Watch" || method == "WhoAmI" || strings.HasPrefix(method, "List") || strings.HasPrefix(method, "Get")
 }
 
 // list names the methods.

@@ -1,0 +1,108 @@
+package access
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Limits of what may fail: for one address, and in all.
+const (
+	failBurst, failEvery       = 10, 10 * time.Second
+	failAllBurst, failAllEvery = 500, 100 * time.Millisecond
+	maxOrigins                 = 4096
+)
+
+// bucket holds what may still be taken, and fills by one in each turn.
+type bucket struct {
+	left float64
+	at   time.Time
+}
+
+// Limiter counts attempts of addresses, and of all together. It takes as much memory for a million addresses as for a
+// few thousand: those beyond share one count.
+type Limiter struct {
+	burst, allBurst float64
+	every, allEvery time.Duration
+
+	mu     sync.Mutex
+	all    bucket
+	others bucket
+	by     map[netip.Addr]bucket
+}
+
+// NewLimiter lets each address try burst times at once and then once in every, and all of them together likewise.
+func NewLimiter(burst int, every time.Duration, allBurst int, allEvery time.Duration) *Limiter {
+	return &Limiter{burst: float64(burst), every: every, allBurst: float64(allBurst), allEvery: allEvery,
+		all: bucket{left: float64(allBurst)}, others: bucket{left: float64(burst)}, by: map[netip.Addr]bucket{}}
+}
+
+// ok reports whether the address may try.
+func (l *Limiter) ok(from netip.Addr, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return filled(l.bucket(from), now, l.burst, l.every).left >= 1 && filled(l.all, now, l.allBurst, l.allEvery).left >= 1
+}
+
+// take counts one attempt.
+func (l *Limiter) take(from netip.Addr, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spend(from, now)
+}
+
+func (l *Limiter) spend(from netip.Addr, now time.Time) {
+	l.all = filled(l.all, now, l.allBurst, l.allEvery)
+	l.all.left = max(0, l.all.left-1)
+	b := filled(l.bucket(from), now, l.burst, l.every)
+	b.left = max(0, b.left-1)
+	if _, known := l.by[from]; !known && len(l.by) >= maxOrigins {
+		l.forget(now)
+		if len(l.by) >= maxOrigins {
+			l.others = b
+			return
+		}
+	}
+	l.by[from] = b
+}
+
+// Try counts an attempt if it may be made.
+func (l *Limiter) Try(address string, now time.Time) bool {
+	from := origin(address)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if filled(l.bucket(from), now, l.burst, l.every).left < 1 || filled(l.all, now, l.allBurst, l.allEvery).left < 1 {
+		return false
+	}
+	l.spend(from, now)
+	return true
+}
+
+// bucket is that of an address.
+func (l *Limiter) bucket(from netip.Addr) bucket {
+	if b, ok := l.by[from]; ok {
+		return b
+	}
+	if len(l.by) >= maxOrigins {
+		return l.others
+	}
+	return bucket{left: l.burst}
+}
+
+// forget drops the addresses that are as good as new.
+func (l *Limiter) forget(now time.Time) {
+	for from, b := range l.by {
+		if filled(b, now, l.burst, l.every).left >= l.burst {
+			delete(l.by, from)
+		}
+	}
+}
+
+// filled is a bucket after the time that has passed. A clock that goes back fills nothing.
+func filled(b bucket, now time.Time, burst float64, every time.Duration) bucket {
+	if !b.at.IsZero() {
+		b.left = min(burst, b.left+max(0, float64(now.Sub(b.at))/float64(every)))
+	}
+	b.at = now
+	return b
+}
