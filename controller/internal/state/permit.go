@@ -208,6 +208,7 @@ func (s *State) grant(h *logpb.Host, c *logpb.Request, targets []*logpb.Target) 
 		Host:  h.GetId(), Epoch: c.GetEpoch(), N: c.GetN(), Incident: c.GetIncident(), Service: c.GetService(),
 		Rule: c.GetRule(), Remedy: c.GetRemedy(), Digest: c.GetDigest(), Targets: targets, Granted: s.at,
 		StartBy: c.GetStartBy(), RunFor: c.GetRunFor(), Undo: c.GetUndo(), By: c.GetBy(),
+		Unit: clip(c.GetUnit(), maxName), // for people
 	}
 	if p.GetStartBy() <= 0 {
 		p.StartBy = startBy

@@ -119,7 +119,7 @@ func (s *State) apply(c *logpb.Command) (*logpb.Result, error) {
 	case *logpb.Command_Edges:
 		return s.edges(c.Edges), nil
 	case *logpb.Command_Request:
-		return s.requested(c.Request), nil
+		return s.request(c.Request), nil
 	case *logpb.Command_Settle:
 		return s.settle(c.Settle), nil
 	case *logpb.Command_Revoke:
