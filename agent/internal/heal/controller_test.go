@@ -443,6 +443,25 @@ func TestUnknownGoesOnCounting(t *testing.T) {
 	})
 }
 
+// A restarted agent that does not reach systemd yet says which services it has, so that the controller counts it
+// among their hosts, and says nothing of how they are.
+func TestServicesBeforeSystemd(t *testing.T) {
+	fleets(t, sick, func(h *rig) {
+		h.Kill()
+		h.machine.mu.Lock()
+		h.machine.system = ""
+		h.machine.mu.Unlock()
+		h.Start()
+		h.connected()
+		if got := h.node.Services("h"); len(got) != 1 || got[0] != "checkout" {
+			t.Errorf("its services are %q", got)
+		}
+		if got := h.node.Serving("h", "checkout"); got != logpb.Serving_SERVING_UNSPECIFIED {
+			t.Errorf("it says that checkout is %v", got)
+		}
+	})
+}
+
 // What the host serves is told as it changes, each state by its facts.
 func TestServing(t *testing.T) {
 	fleets(t, sick, func(h *rig) {

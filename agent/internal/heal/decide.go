@@ -174,13 +174,13 @@ func (p *patient) denial(remedy string, now time.Duration) (why string, left tim
 func (p *patient) still(d healing.Decision) bool {
 	switch {
 	case d.Verdict == healing.Act:
-		return p.noLeave != ""
+		return p.turned
 	case d.Guard == healing.NoPermit && d.Reason == p.noLeave:
 		return true
 	case d.Guard == healing.NoPermit:
 		p.noLeave = d.Reason
 	default:
-		p.noLeave = ""
+		p.noLeave, p.turned = "", false
 	}
 	return false
 }

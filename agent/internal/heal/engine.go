@@ -132,6 +132,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.done)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	e.report()
 	e.revive(work)
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()

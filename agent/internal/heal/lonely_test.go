@@ -260,6 +260,7 @@ func TestDependencyOnAnotherHost(t *testing.T) {
 	conf := strings.Replace(sick, `startup = "5s"`, "startup = \"5s\"\n  depends_on = [\"postgres\"]", 1)
 	fleets(t, conf, func(h *rig) {
 		h.node.Order("postgres", func(o *agentpb.ServiceOrder) { o.Detection = int64(5 * time.Second) })
+		h.Advance(time.Second) // until the order has arrived
 		h.Fails(unit)
 		h.Advance(4 * time.Second)
 		h.WantActs()

@@ -210,6 +210,7 @@ func (e *Engine) gate(ctx context.Context, r *run, l *leave) error {
 // deny remembers a no, for when the same remedy may be asked for again.
 func (e *Engine) deny(r *run, no *session.Refusal) {
 	p := r.patient
+	p.turned = true
 	if p.denied == nil {
 		p.denied = make(map[string]denial)
 	}

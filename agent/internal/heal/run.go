@@ -292,7 +292,7 @@ func (e *Engine) finish(r *run) {
 	}
 	for _, p := range r.story.patients {
 		if r.attempt.Phase != incident.Refused {
-			p.said, p.unable, p.noLeave, p.wait = "", "", "", 0
+			p.said, p.unable, p.noLeave, p.turned, p.wait = "", "", "", false, 0
 		}
 		if p.due == 0 {
 			p.due = e.o.Clock.Now().Boot

@@ -11,13 +11,14 @@ import (
 	"github.com/salveops/salve/proto/logpb"
 )
 
-// report tells the controller what this host serves, when that has changed.
+// report tells the controller what this host serves, when that has changed, and once at the start: without that
+// there is no session.
 func (e *Engine) report() {
 	if e.fleet == nil {
 		return
 	}
 	now := make([]*logpb.ServiceReport, len(e.cfg.Services))
-	same := len(now) == len(e.fleet.reports)
+	same := e.fleet.reports != nil && len(now) == len(e.fleet.reports)
 	for i, s := range e.cfg.Services {
 		now[i] = &logpb.ServiceReport{Service: s.Name, Serving: e.serving(s), DependsOn: s.DependsOn, Tier: s.Tier,
 			Detection: int64(e.rules.Detection(s.Name))}

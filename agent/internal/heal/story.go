@@ -39,6 +39,7 @@ type patient struct {
 	refused map[string]string // remedies that the precheck refused, with the reason
 	denied  map[string]denial // remedies that the controller gave no leave for
 	noLeave string            // the last decision because of that, so that it is recorded once
+	turned  bool              // no leave was given since the last decision about something else
 	unable  string            // why the last attempt could not begin, so that it is recorded once
 	wait    time.Duration     // between the last two attempts that could not begin
 	would   string            // observe: the remedy that would have run
