@@ -98,7 +98,8 @@ func TestCPUQuotaThrottlesAndGoesAway(t *testing.T) {
 		t.Fatalf("plan %q, %v", p.Text, err)
 	}
 	a := g.must(q)
-	if limited := busy(t, u.MainPID); limited > 0.5*free || limited > 0.2 {
+	// On a machine with more work than cores it may not have had more before; the kernel's limit holds all the same.
+	if limited := busy(t, u.MainPID); limited > 0.2 || free > 0.4 && limited > 0.5*free {
 		t.Errorf("CPU share %.2f before, %.2f with a quota of 10%%", free, limited)
 	}
 	if got, _ := g.Property("a.service", "TasksMax"); got != "17" {
