@@ -63,6 +63,7 @@ type Cluster struct {
 	wrong   []string
 	history *spec.History
 	wants   int
+	counts  map[string]int // what the log said how often
 
 	appended int64 // when the newest audited entry, or one before it, came into a leader's log
 	story    []string
@@ -87,7 +88,7 @@ var names = []string{"a", "b", "c", "d", "e"}
 func New(t testing.TB, nodes int) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, glass: &hourglass{begun: time.Now()}, net: newNetwork(1), dir: t.TempDir(), ctx: t.Context(),
-		wires: map[string]*wire{}, witness: model.NewWitness()}
+		wires: map[string]*wire{}, counts: map[string]int{}, witness: model.NewWitness()}
 	c.log = hclogger(lines{t})
 	c.audit = audit.New(c.witness)
 	c.witness.Called = func(j *model.Job, m *model.Machine) {
@@ -344,15 +345,20 @@ func (c *Cluster) problems() []string {
 // those of crashed nodes, too.
 func (c *Cluster) pull() {
 	for _, r := range c.retold {
-		for to := applied(r.replica); c.index < to; {
-			l := new(raft.Log)
-			if err := r.store.GetLog(c.index+1, l); err != nil {
-				break // not here any more; another one has it
-			}
-			c.index++
-			if l.Type == raft.LogCommand {
-				c.apply(l)
-			}
+		c.pullFrom(r.store, applied(r.replica))
+	}
+}
+
+// pullFrom audits entries of a log up to one that is committed. Where an entry is missing, another log has it.
+func (c *Cluster) pullFrom(store *nodetest.MemStore, to uint64) {
+	for c.index < to {
+		l := new(raft.Log)
+		if err := store.GetLog(c.index+1, l); err != nil {
+			return
+		}
+		c.index++
+		if l.Type == raft.LogCommand {
+			c.apply(l)
 		}
 	}
 }
@@ -373,9 +379,19 @@ func (c *Cluster) apply(l *raft.Log) {
 		if cmd.GetEdges() != nil || cmd.GetConfirmStanding() != nil { // no client hears an answer
 			c.history.Call(c.appended, cmd)(c.nanos(), results[i])
 		} else {
-			c.history.Landed(c.nanos(), cmd)
+			c.counts[said(cmd, results[i])]++
+			c.history.Landed(c.appended, c.nanos(), cmd)
 		}
 	}
+}
+
+// said is what a command asked for, and what became of it.
+func said(cmd *logpb.Command, r *logpb.Result) string {
+	what, _, _ := strings.Cut(cmd.String(), ":")
+	if r.GetRefusal() != nil {
+		what += " ✗ " + r.GetRefusal().GetCode()
+	}
+	return what
 }
 
 // acted is how many steps were called on all machines.
@@ -433,17 +449,38 @@ func (c *Cluster) Backup() []byte {
 	return b.Bytes()
 }
 
-// Restore replaces the state of the whole cluster by a backup.
+// Restore replaces the state of the whole cluster by a backup. It tries again until that is done.
 func (c *Cluster) Restore(backup []byte) {
 	c.t.Helper()
-	n := c.Leader()
-	c.mu.Lock() // nobody acts meanwhile, and what was committed before is audited
+	c.Leader()
+	c.mu.Lock() // nobody acts meanwhile
 	defer c.mu.Unlock()
-	c.pull()
 	c.note("restored from a backup")
-	if _, err := n.arbiter.Restore(c.ctx, bytes.NewReader(backup), "ann"); err != nil {
-		c.t.Fatalf("restore: %v", err)
+	deadline := time.Now().Add(patience)
+	for i := 0; ; i++ {
+		n := c.nodes[i%len(c.nodes)]
+		err := c.restore(n, backup)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("restore: %v", err)
+		}
+		pause(20*time.Millisecond, nil)
 	}
+}
+
+// restore tries it through one node. What was committed before is audited, and nothing of what nobody has heard.
+func (c *Cluster) restore(n *Node, backup []byte) error {
+	if leads, _ := n.arbiter.Leads(); !leads || !n.up {
+		return errors.New("it does not lead")
+	}
+	ctx, cancel := c.within(patience / 4)
+	defer cancel()
+	if _, err := n.arbiter.Restore(ctx, bytes.NewReader(backup), "ann"); err != nil {
+		return err
+	}
+	c.pullFrom(n.Store, applied(n.fsm)) // to the gap that a restore leaves in the log
 	n.fsm.View(func(s *state.State) {
 		c.index = s.Index()
 		c.audit.Restored(audit.Copy{Snapshot: s.Snapshot()}, false)
@@ -454,6 +491,7 @@ func (c *Cluster) Restore(backup []byte) {
 			c.retold = append(c.retold, reader{o.fsm, o.Store})
 		}
 	}
+	return nil
 }
 
 // tell adds to the story that a failure tells.

@@ -27,6 +27,9 @@ type Host struct {
 	frozen bool
 	banned bool
 	line   *line
+
+	backups []*model.Disk
+
 	next   time.Duration // true time before which it does not dial again
 	try    string        // node to dial next, "": any
 	turn   int
@@ -212,6 +215,10 @@ func (l *line) say(r *agentpb.ConnectRequest) {
 	if _, twice := l.host.c.net.fate(); twice && r.GetHello() == nil {
 		times = 2
 	}
+	if h := r.GetHello(); h != nil { // one that is said again says the same, and histories tell one from the other
+		l.host.c.wants++
+		h.Name = fmt.Sprintf("%s, for the %dth time", h.GetName(), l.host.c.wants)
+	}
 	for range times {
 		l.ask(r)
 		select {
@@ -361,6 +368,32 @@ func (h *Host) Thaw() {
 	})
 }
 
+// Backup keeps a copy of the agent's journal.
+func (h *Host) Backup() { h.with("", func() { h.backups = append(h.backups, h.Machine.Disk.Copy()) }) }
+
+// RollBack ends the agent process and puts an older copy of its journal, if there is one, under the next one.
+func (h *Host) RollBack() {
+	h.Kill()
+	h.with("the journal of %s is the oldest one now", func() {
+		if len(h.backups) > 0 {
+			h.Machine.Disk, h.Machine.Forgot = h.backups[0].Copy(), true
+			h.backups = h.backups[1:]
+		}
+	})
+}
+
+// Lost are the alerts of the journal that never came into an incident.
+func (h *Host) Lost() (lost []*logpb.AlertKey) {
+	h.with("", func() {
+		for _, a := range h.Machine.Disk.Alerts {
+			if !h.c.audit.Kept(a.Key) {
+				lost = append(lost, a.Key)
+			}
+		}
+	})
+	return lost
+}
+
 // Reboot ends everything that runs on the machine, and begins a boot with an agent.
 func (h *Host) Reboot() {
 	h.Kill()
@@ -378,14 +411,21 @@ func (h *Host) Set(service string, is model.Health) {
 
 // Fires journals that a rule fires for a service.
 func (h *Host) Fires(rule, service string) {
-	h.with("", func() { h.agent.Fire(rule, service, "local-"+h.c.nonce()) })
+	h.with("", func() {
+		if h.agent != nil && !h.frozen {
+			h.agent.Fire(rule, service, "local-"+h.c.nonce())
+		}
+	})
 }
 
-// Recover makes a service well again, unless something is at work on it.
+// Recover makes a service well again, unless something is at work on it, and ends what fires.
 func (h *Host) Recover(service string) {
 	h.with("", func() {
 		if h.Machine.Idle(nil) {
 			h.Machine.Set(service, model.Well)
+			if h.agent != nil && !h.frozen {
+				h.agent.Calm(service)
+			}
 		}
 	})
 }

@@ -19,8 +19,8 @@ type network struct {
 	mu      sync.Mutex
 	cut     map[link]bool
 	changed chan struct{} // closed when cut changes
-	slow    time.Duration // exchanges between nodes take up to so much longer
-	twice   int           // so many in a hundred of them arrive twice
+	slow    time.Duration // what is on its way takes up to so much longer
+	twice   int           // so many in a hundred exchanges arrive twice
 	dice    *rand.Rand
 }
 
@@ -40,7 +40,7 @@ func (n *network) set(change func(cut map[link]bool)) {
 	n.changed = make(chan struct{})
 }
 
-// disturb makes exchanges between nodes slower, and repeats some.
+// disturb makes what is on its way slower, and repeats some of it: at once, or when newer things have arrived.
 func (n *network) disturb(slow time.Duration, twice int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -64,6 +64,18 @@ func (n *network) wait(l link, closed <-chan struct{}) error {
 		case <-changed:
 		case <-closed:
 			return io.ErrClosedPipe
+		}
+	}
+}
+
+// pause is a while of which something else may be the end.
+func pause(d time.Duration, closed <-chan struct{}) {
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-closed:
 		}
 	}
 }
@@ -97,18 +109,24 @@ func newWire(n *network, name string) *wire {
 	return &wire{InmemTransport: inner, net: n, name: name}
 }
 
-// exchange asks another node something.
-func (w *wire) exchange(to raft.ServerAddress, ask func() error) error {
+// reordered is how much later than the first a second copy may arrive, at most so many times.
+const reordered = 8
+
+// exchange asks another node something; again asks it once more, and does not look at the answer. What is asked is
+// a copy, for Raft fills the same request anew while an old one may still be on its way.
+func (w *wire) exchange(to raft.ServerAddress, ask, again func() error) error {
 	late, twice := w.net.fate()
-	if late > 0 {
-		time.Sleep(late)
-	}
+	pause(late, nil)
 	if open, _ := w.net.open(link{w.name, string(to)}); !open {
 		return errCut
 	}
 	err := ask()
 	if twice && err == nil {
-		err = ask()
+		time.AfterFunc(reordered*late, func() {
+			if open, _ := w.net.open(link{w.name, string(to)}); open {
+				_ = again()
+			}
+		})
 	}
 	if open, _ := w.net.open(link{string(to), w.name}); !open {
 		return errCut
@@ -124,25 +142,33 @@ func (w *wire) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.Ap
 // AppendEntries sends entries.
 func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, args *raft.AppendEntriesRequest,
 	resp *raft.AppendEntriesResponse) error {
-	return w.exchange(to, func() error { return w.InmemTransport.AppendEntries(id, to, args, resp) })
+	sent := *args
+	return w.exchange(to, func() error { return w.InmemTransport.AppendEntries(id, to, &sent, resp) },
+		func() error { return w.InmemTransport.AppendEntries(id, to, &sent, new(raft.AppendEntriesResponse)) })
 }
 
 // RequestVote asks for a vote.
 func (w *wire) RequestVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestVoteRequest,
 	resp *raft.RequestVoteResponse) error {
-	return w.exchange(to, func() error { return w.InmemTransport.RequestVote(id, to, args, resp) })
+	sent := *args
+	return w.exchange(to, func() error { return w.InmemTransport.RequestVote(id, to, &sent, resp) },
+		func() error { return w.InmemTransport.RequestVote(id, to, &sent, new(raft.RequestVoteResponse)) })
 }
 
 // RequestPreVote asks whether there would be a vote.
 func (w *wire) RequestPreVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestPreVoteRequest,
 	resp *raft.RequestPreVoteResponse) error {
-	return w.exchange(to, func() error { return w.InmemTransport.RequestPreVote(id, to, args, resp) })
+	sent := *args
+	return w.exchange(to, func() error { return w.InmemTransport.RequestPreVote(id, to, &sent, resp) },
+		func() error { return w.InmemTransport.RequestPreVote(id, to, &sent, new(raft.RequestPreVoteResponse)) })
 }
 
 // TimeoutNow asks a node to begin an election.
 func (w *wire) TimeoutNow(id raft.ServerID, to raft.ServerAddress, args *raft.TimeoutNowRequest,
 	resp *raft.TimeoutNowResponse) error {
-	return w.exchange(to, func() error { return w.InmemTransport.TimeoutNow(id, to, args, resp) })
+	sent := *args
+	return w.exchange(to, func() error { return w.InmemTransport.TimeoutNow(id, to, &sent, resp) },
+		func() error { return w.InmemTransport.TimeoutNow(id, to, &sent, new(raft.TimeoutNowResponse)) })
 }
 
 // InstallSnapshot sends a snapshot, once: it is read while it is sent.
@@ -168,6 +194,8 @@ func (n *network) gate(c net.Conn, host, node string) net.Conn {
 }
 
 func (g *gated) Write(b []byte) (int, error) {
+	late, _ := g.n.fate()
+	pause(late, g.closed)
 	if err := g.n.wait(g.out, g.closed); err != nil {
 		return 0, err
 	}

@@ -1,6 +1,7 @@
 package controllertest
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -19,6 +20,8 @@ type Fate struct {
 	dice  *rand.Rand
 	ended []func() // ends of faults that go on
 	said  int      // by people
+
+	backup []byte // of the controller
 }
 
 // NewFate is the one of a seed.
@@ -59,6 +62,15 @@ var (
 		}},
 		{2, func(f *Fate) { f.c.net.disturb(time.Duration(f.dice.IntN(60))*time.Millisecond, f.dice.IntN(20)) }},
 		{20, (*Fate).end},
+	}
+	// backwards is what histories are not written of: the model has no words for alerts, and counts nobody's events.
+	backwards = []turn{
+		{6, func(f *Fate) { f.host().Fires("slow", "web") }},
+		{6, func(f *Fate) { f.host().Recover("web") }},
+		{4, func(f *Fate) { f.host().Backup() }},
+		{2, (*Fate).rollBack},
+		{2, (*Fate).save},
+		{1, (*Fate).restore},
 	}
 )
 
@@ -199,6 +211,29 @@ func (f *Fate) killAgent() {
 	h := f.host()
 	h.Kill()
 	f.until(h.Start)
+}
+
+// rollBack puts an older journal under an agent.
+func (f *Fate) rollBack() {
+	h := f.host()
+	h.RollBack()
+	f.until(h.Start)
+}
+
+// save makes a backup of the controller, from a node that may be behind.
+func (f *Fate) save() {
+	var b bytes.Buffer
+	if n := f.node(); n.up && n.node.Backup(&b) == nil {
+		f.backup = b.Bytes()
+	}
+}
+
+// restore is what people do when nothing else is left, once the machines and the network are well.
+func (f *Fate) restore() {
+	if f.backup != nil {
+		f.Heal()
+		f.c.Restore(f.backup)
+	}
 }
 
 func (f *Fate) freeze() {

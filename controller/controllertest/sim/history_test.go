@@ -99,7 +99,7 @@ func record(t *testing.T, seed uint64) (*spec.Table, []porcupine.Operation) {
 	}
 	w.until(5*time.Second, func() bool { return false }) // what is on its way arrives
 	before := spec.Of(w.state())
-	w.calm, w.history = false, &spec.History{}
+	w.calm, w.history = false, spec.NewHistory()
 	w.fate()
 	for w.history.Len() < operations && w.history.Unanswered() < unanswerable {
 		w.Step()

@@ -3,8 +3,10 @@ package spec
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/anishathalye/porcupine"
 	"google.golang.org/protobuf/proto"
@@ -90,9 +92,20 @@ func (t *Table) open() []Token {
 // History gathers operations. It is not safe for concurrent use. On nil nothing is gathered.
 type History struct {
 	operations []porcupine.Operation
-	landed     map[int]int64 // when the log was seen to have them
+	landed     map[int]span // in the log
 	unanswered int
 }
+
+// Copy is the history so far: answers that come later are none of it.
+func (h *History) Copy() *History {
+	return &History{operations: slices.Clone(h.operations), landed: maps.Clone(h.landed), unanswered: h.unanswered}
+}
+
+// span is between two times.
+type span struct{ from, to int64 }
+
+// NewHistory is an empty one.
+func NewHistory() *History { return &History{landed: map[int]span{}} }
 
 // Never is the answer of who knows that nothing was done: such an operation is none.
 type Never struct{}
@@ -113,18 +126,15 @@ func (h *History) Call(at int64, input any) func(at int64, output any) {
 	}
 }
 
-// Landed notes that the log has a command: whoever asked for it first may wait in vain for the answer, but it
-// has happened by now. Commands that say the same are sent one after the other.
-func (h *History) Landed(at int64, c *logpb.Command) {
+// Landed notes that the log has a command: it came there at one time, and at another one it was seen to be
+// committed. Commands that say the same must come in the order in which they were said.
+func (h *History) Landed(appended, committed int64, c *logpb.Command) {
 	if h == nil {
 		return
 	}
 	for i, o := range h.operations {
-		if asked, ok := o.Input.(*logpb.Command); ok && h.landed[i] == 0 && proto.Equal(asked, said(c)) {
-			if h.landed == nil {
-				h.landed = map[int]int64{}
-			}
-			h.landed[i], h.operations[i].Input = at, c
+		if asked, ok := o.Input.(*logpb.Command); ok && h.landed[i] == (span{}) && proto.Equal(asked, said(c)) {
+			h.landed[i], h.operations[i].Input = span{appended, committed}, c
 			return
 		}
 	}
@@ -147,26 +157,33 @@ func (h *History) Unanswered() int { return h.unanswered }
 // Len is how many operations there are.
 func (h *History) Len() int { return len(h.operations) }
 
-// Operations are those that may have happened, as clients know it.
+// Check asks whether there is an order of the operations, within their times, in which the table gives the answers
+// that clients saw. The search for it may take for ever, so it begins where the log points: an order within the
+// times that the log knows is within those of the clients, too. Only if there is none, every order is tried.
+func (h *History) Check(begin *Table, within time.Duration) porcupine.CheckResult {
+	if porcupine.CheckOperationsTimeout(Model(begin), h.told(), within) == porcupine.Ok {
+		return porcupine.Ok
+	}
+	return porcupine.CheckOperationsTimeout(Model(begin), h.Operations(), within)
+}
+
+// Operations are those that may have happened.
 func (h *History) Operations() []porcupine.Operation {
 	return slices.DeleteFunc(slices.Clone(h.operations), func(o porcupine.Operation) bool { return o.Output == Never{} })
 }
 
-// Told are the same for one who has read the log to its end: what nobody answered had happened when the log was
-// seen to have it, with whatever answer, and has not happened if the log does not have it.
-func (h *History) Told() []porcupine.Operation {
+// told are the same for one who has read the log to its end. What nobody answered and the log does not have may
+// have happened last of all.
+func (h *History) told() []porcupine.Operation {
 	var out []porcupine.Operation
 	for i, o := range h.operations {
-		switch _, list := o.Input.(List); {
-		case o.Output == Never{}:
-			continue
-		case o.Return < math.MaxInt64:
-		case h.landed[i] > 0:
-			o.Return = h.landed[i]
-		case !list:
-			continue
+		at, landed := h.landed[i]
+		if landed {
+			o.Call, o.Return = max(o.Call, at.from), min(o.Return, at.to)
 		}
-		out = append(out, o)
+		if o.Output != (Never{}) && (landed || o.Output != nil) {
+			out = append(out, o)
+		}
 	}
 	return out
 }

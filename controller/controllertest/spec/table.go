@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/proto/logpb"
@@ -152,14 +153,15 @@ func (t *Table) Look(s *state.State) {
 
 // String is the table as text. Equal tables have equal texts; the digest stands for the configuration.
 func (t *Table) String() string {
-	hosts, permits := map[string]Host{}, map[string]Permit{}
-	for id, h := range t.Hosts {
-		hosts[id] = *h
+	var b strings.Builder
+	fmt.Fprintln(&b, t.Generation, t.Epoch, t.Token, t.digest, t.FleetMax, t.Pauses, t.Widths)
+	for _, id := range slices.Sorted(maps.Keys(t.Hosts)) {
+		fmt.Fprintln(&b, id, *t.Hosts[id])
 	}
-	for k, p := range t.Permits {
-		permits[fmt.Sprint(k)] = *p
+	for _, k := range t.open() {
+		fmt.Fprintln(&b, k, *t.Permits[k])
 	}
-	return fmt.Sprint(t.Generation, t.Epoch, t.Token, hosts, permits, t.Pauses, t.Widths, t.digest, t.FleetMax)
+	return b.String()
 }
 
 func tokenOf(t *logpb.Token) Token { return TokenOf(t) }
