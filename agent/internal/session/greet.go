@@ -69,7 +69,7 @@ func (s *Session) hello(r permit.Record) *logpb.Hello {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h.Services = s.reports
+	h.Services, s.told = s.reports, s.reports // what changes from here on is told as soon as there is a session
 	h.Running = s.book.Send(s.now())
 	return h
 }

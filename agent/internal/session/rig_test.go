@@ -51,6 +51,7 @@ type rig struct {
 	done    chan struct{}
 	change  func(*session.Options)
 	attempt int
+	mute    bool // it does not know what it serves
 
 	mu     sync.Mutex
 	orders []session.Orders // as they came to hold
@@ -106,7 +107,9 @@ func (r *rig) start() {
 	if r.Session, err = session.New(o); err != nil {
 		r.t.Fatal(err)
 	}
-	r.serves(logpb.Serving_SERVING_YES)
+	if !r.mute {
+		r.serves(logpb.Serving_SERVING_YES)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop, r.done = stop, make(chan struct{})
 	go func() {

@@ -50,6 +50,10 @@ var (
 
 // Run keeps the line up until ctx ends.
 func (s *Session) Run(ctx context.Context) error {
+	select {
+	case <-s.knows:
+	case <-ctx.Done():
+	}
 	next := tries{at: int(s.o.Jitter() * float64(len(s.o.Addresses)))}
 	for ctx.Err() == nil {
 		address := next.address(s.o.Addresses)

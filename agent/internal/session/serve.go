@@ -18,8 +18,7 @@ type session struct {
 	*Session
 	c     *conn
 	epoch uint64
-	told  []*logpb.ServiceReport // what the node knows of what is served here
-	ping  uint64                 // the last one
+	ping  uint64 // the last one
 	sent  map[uint64]time.Duration
 	heard uint64            // serial of the last pong
 	owed  *agentpb.Standing // orders that are not confirmed, because they are not on disk
@@ -29,9 +28,6 @@ type session struct {
 // serve talks to the node until the session ends, and says why.
 func (s *Session) serve(c *conn, w *logpb.Welcome) error {
 	x := &session{Session: s, c: c, epoch: w.GetEpoch(), sent: map[uint64]time.Duration{}, marks: make(chan uint64, 1)}
-	s.mu.Lock()
-	x.told = s.reports
-	s.mu.Unlock()
 	c.work.Go(func() { x.tell(w.GetStream(), w.GetMark()) })
 	c.work.Go(x.upload)
 	ticker := time.NewTicker(pingEvery)

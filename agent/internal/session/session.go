@@ -132,6 +132,8 @@ type Session struct {
 	started clock.Instant
 	wake    chan struct{} // there is something to say
 	uploads uploads
+	knows   chan struct{} // closed once it is known what this host serves
+	knowing sync.Once
 
 	mu       sync.Mutex
 	book     *permit.Book
@@ -139,7 +141,8 @@ type Session struct {
 	recorded bool                  // the record of the session is on disk; before that no permit counts
 	waiting  map[string]chan error // attempts that wait for their permit
 	reports  []*logpb.ServiceReport
-	orders   Orders // that hold
+	told     []*logpb.ServiceReport // what the node knows of them in this session
+	orders   Orders                 // that hold
 	status   status
 }
 
@@ -163,7 +166,7 @@ func New(o Options) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{o: o, log: o.Log.Named("session"), started: o.Clock.Now(), wake: make(chan struct{}, 1),
-		waiting: make(map[string]chan error)}
+		waiting: make(map[string]chan error), knows: make(chan struct{})}
 	s.uploads.wake = make(chan struct{}, 1)
 	s.status.since, s.status.failed = s.started.Boot, "not connected yet"
 	var r permit.Record
@@ -265,10 +268,12 @@ func (s *Session) Lost() bool {
 }
 
 // Serving says what this host serves now; all of it, each time that something has changed. The session keeps it.
+// Before the first time there is no hello: a controller would take this for a host that serves nothing any more.
 func (s *Session) Serving(reports []*logpb.ServiceReport) {
 	s.mu.Lock()
 	s.reports = reports
 	s.mu.Unlock()
+	s.knowing.Do(func() { close(s.knows) })
 	poke(s.wake)
 }
 

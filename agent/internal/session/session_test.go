@@ -464,3 +464,52 @@ func TestServing(t *testing.T) {
 		}
 	})
 }
+
+// What changes while the node judges the hello is told as soon as there is a session.
+func TestServingChangesDuringHello(t *testing.T) {
+	web := func(s logpb.Serving) *logpb.ServiceReport {
+		return &logpb.ServiceReport{Service: "web", Serving: s, DependsOn: []string{"db"}, Detection: 1e9}
+	}
+	for name, tc := range map[string]struct {
+		now    []*logpb.ServiceReport
+		hellos int
+	}{
+		"what it serves": {[]*logpb.ServiceReport{web(logpb.Serving_SERVING_DOWN)}, 1},
+		"its services":   {[]*logpb.ServiceReport{{Service: "db"}, web(logpb.Serving_SERVING_DOWN)}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			offline(t, func(r *rig) {
+				r.change = func(o *session.Options) {
+					o.Step = func(step string) {
+						if step == "welcome" {
+							r.Serving(tc.now)
+						}
+					}
+				}
+				r.start()
+				r.pass(time.Second)
+				r.connected()
+				if got := r.Serving2("web"); got != logpb.Serving_SERVING_DOWN || r.Hellos() != tc.hellos {
+					t.Errorf("web is %v, after %d hellos", got, r.Hellos())
+				}
+			})
+		})
+	}
+}
+
+// Until it is known what this host serves, a hello would make the controller forget its services.
+func TestNoHelloBeforeServing(t *testing.T) {
+	offline(t, func(r *rig) {
+		r.mute = true
+		r.start()
+		r.pass(time.Minute)
+		if r.Hellos() != 0 {
+			t.Errorf("%d hellos of a host that does not know yet what it serves", r.Hellos())
+		}
+		r.serves(logpb.Serving_SERVING_YES)
+		r.connected()
+		if got := r.Serving2("web"); got != logpb.Serving_SERVING_YES {
+			t.Errorf("web is %v", got)
+		}
+	})
+}

@@ -126,6 +126,16 @@ func (s *Server) Counts(t permit.Token) bool {
 	return s.permits[t] != nil
 }
 
+// Services are what a host's last hello and what came after it named, in order.
+func (s *Server) Services(host string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.hosts[host]; h != nil {
+		return slices.Sorted(maps.Keys(h.serving))
+	}
+	return nil
+}
+
 // Serving is what a host has said of a service.
 func (s *Server) Serving(host, service string) logpb.Serving {
 	s.mu.Lock()
