@@ -155,7 +155,8 @@ func (f *fleet) startServices() {
 			u := rig.Unit{
 				Description: p.String(),
 				Exec:        []string{f.programs.Service, "--listen", patient.Addr},
-				Lines: []string{"Type=notify", "Environment=GOMAXPROCS=1",
+				// One that is stopped in the middle of its start neither runs nor has failed until its time is up.
+				Lines: []string{"Type=notify", "Environment=GOMAXPROCS=1", "TimeoutStartSec=10", "TimeoutStopSec=5",
 					fmt.Sprintf("ExecStartPre=/bin/sleep %.1f", 0.5+0.6*float64(i))},
 			}
 			if err := f.manager.WriteUnit(patient.Unit(), u.String()); err != nil {

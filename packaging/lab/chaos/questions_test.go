@@ -114,20 +114,23 @@ type auditor struct {
 
 	judged bool // what is wrong has been said
 
+	lost map[string]bool // permits whose host was lost meanwhile, by token
+
 	reads, seen int // times that the audit was read, and that a job was found running meanwhile
 }
 
 // String says how much was put to the test.
 func (a *auditor) String() string {
-	return fmt.Sprintf("%d permits, ended as %v; %d pauses; %d jobs of systemd, on up to %d hosts of a service at once; "+
-		"the audit was read %d times, and %d times with a job running", a.ledger.Grants(), a.ledger.Settled(),
-		a.ledger.Pauses(), a.witness.Total(), a.witness.Most(), a.reads, a.seen)
+	return fmt.Sprintf("%d permits, ended as %v, %d of hosts that were lost; %d pauses; %d jobs of systemd, on up to %d "+
+		"hosts of a service at once; the audit was read %d times, and %d times with a job running", a.ledger.Grants(),
+		a.ledger.Settled(), len(a.lost), a.ledger.Pauses(), a.witness.Total(), a.witness.Most(), a.reads, a.seen)
 }
 
 // watch begins to audit; stop ends it, after one last look.
 func (f *fleet) watch() (a *auditor, stop func()) {
 	f.t.Helper()
-	a = &auditor{f: f, ledger: NewLedger(limits, serviceOf), wrong: map[uint32]string{}}
+	a = &auditor{f: f, ledger: NewLedger(limits, serviceOf), wrong: map[uint32]string{},
+		lost: map[string]bool{}}
 	var err error
 	a.witness, err = Watch(f.manager.Address, limits, func(unit string) (Place, bool) {
 		for p := range f.patients {
@@ -213,6 +216,22 @@ func (a *auditor) look() error {
 		if !a.ledger.Holds(p) {
 			a.wrong[id] = fmt.Sprintf("systemd acts on %v, and no permit for that is open: record %d is the last", p,
 				a.ledger.last.GetN())
+		}
+	}
+	return a.countLost(ctx)
+}
+
+// countLost notes which of the open permits have a host that is lost: they are what must not be given to another.
+func (a *auditor) countLost(ctx context.Context) error {
+	var r adminpb.ListHostsResponse
+	if err := a.f.salve.Ask(ctx, &r, "hosts"); err != nil {
+		return err
+	}
+	for _, h := range r.GetHosts() {
+		for token, p := range a.ledger.open {
+			if h.GetHost().GetLost() && p.Host == h.GetHost().GetName() {
+				a.lost[token] = true
+			}
 		}
 	}
 	return nil

@@ -24,14 +24,14 @@ func (f *fleet) storm(ctx context.Context, d time.Duration, seed uint64, w *Witn
 	}
 	for i, n := range f.nodes {
 		begin(f.torment(node(i), n.Process,
-			torture{every: 9 * time.Second, down: 3 * time.Second, frozen: 4 * time.Second}))
+			torture{every: 20 * time.Second, down: 3 * time.Second, frozen: 4 * time.Second}))
 	}
 	now := map[string]chan struct{}{}
 	for i, a := range f.agents {
 		now[host(i)] = make(chan struct{})
-		// Frozen for more than ten seconds, a host is lost.
+		// Frozen for more than ten seconds a host is lost, if nobody has begun to lead meanwhile.
 		begin(f.torment("agent of "+host(i), a,
-			torture{every: 16 * time.Second, now: now[host(i)], down: 2 * time.Second, frozen: 14 * time.Second}))
+			torture{every: 24 * time.Second, now: now[host(i)], down: 2 * time.Second, frozen: 20 * time.Second}))
 	}
 	begin(func(ctx context.Context, dice *rand.Rand) { aim(ctx, dice, w, now) })
 	for range 2 {
