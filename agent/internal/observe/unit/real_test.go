@@ -189,7 +189,7 @@ func TestRealUnit(t *testing.T) {
 			if grown := after["unit.fds"] - before["unit.fds"]; grown < 50 || grown > 55 { // some are the runtime's own
 				t.Errorf("open files grew by %v, want 50", grown)
 			}
-			if cpu := after["unit.cpu"]; cpu < .2 || cpu > 3 {
+			if cpu := after["unit.cpu"]; cpu < .02 || cpu > 3 { // other programs may want the CPU, too
 				t.Errorf("CPU use %v while it was busy", cpu)
 			}
 			if n := after["unit.tasks"]; n < 1 || n > 50 {
