@@ -25,6 +25,7 @@ BUF         := $(TOOLS)/buf@v1.75.0
 GEN_GO      := $(TOOLS)/protoc-gen-go@v1.36.12
 GEN_GRPC    := $(TOOLS)/protoc-gen-go-grpc@v1.6.2
 STATICCHECK := $(TOOLS)/staticcheck@v0.8.2
+NFPM        := $(TOOLS)/nfpm@v2.45.2
 
 .PHONY: help
 help: ## print this
@@ -37,7 +38,7 @@ build: ## build bin/salve-agent, bin/salve-controller and bin/salve
 	$(BUILD) -o bin/salve ./controller/cmd/salve
 
 .PHONY: test
-test: missing ## run all tests; what this machine lacks is named (SALVE_TEST_REQUIRE=all: and is a failure)
+test: missing $(if $(filter all,$(SALVE_TEST_REQUIRE)),$(NFPM)) ## run all tests; what this machine lacks is named (SALVE_TEST_REQUIRE=all: and is a failure)
 	CGO_ENABLED=$(if $(findstring -race,$(TESTFLAGS)),1,0) go test -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: race
@@ -58,7 +59,23 @@ missing:
 	need '/usr/lib/postgresql/*/bin/postgres' PostgreSQL postgresql 'connection pools'; \
 	need '/usr/bin/prometheus-alertmanager' Alertmanager prometheus-alertmanager 'messages to Alertmanager'; \
 	need '/usr/bin/etcd' etcd etcd-server 'the benchmark beside it'; \
+	need '/usr/bin/dpkg-deb' dpkg-deb dpkg 'packages'; \
+	need '/usr/bin/rpm' rpm rpm 'packages'; \
+	need '/usr/bin/lintian' lintian lintian 'packages'; \
 	if [ "$$n" = 1 ] && [ "$${SALVE_TEST_REQUIRE:-}" = all ]; then exit 1; fi
+
+# The same commit gives the same bytes; see packaging/README.md.
+PACK = go run ./packaging/pack --nfpm $(TOOLS)/nfpm --version '$(VERSION)' --commit '$(COMMIT)' --date '$(DATE)'
+
+.PHONY: deb
+deb: $(NFPM) ## build the Debian packages into dist/, with SHA256SUMS and SPDX documents
+	rm -f dist/*.deb dist/*.spdx.json
+	$(PACK) --formats deb
+
+.PHONY: rpm
+rpm: $(NFPM) ## build the RPM packages into dist/, with SHA256SUMS and SPDX documents
+	rm -f dist/*.rpm dist/*.spdx.json
+	$(PACK) --formats rpm
 
 .PHONY: demo
 demo: build ## break services for real and watch them being healed (KEEP=1 leaves it running)
@@ -115,7 +132,7 @@ proto: $(BUF) $(GEN_GO) $(GEN_GRPC) ## check the .proto files and generate their
 	($(SUMS)) > proto/SHA256SUMS
 
 .PHONY: tools
-tools: $(BUF) $(GEN_GO) $(GEN_GRPC) $(STATICCHECK) ## install the pinned tools into .tools/
+tools: $(BUF) $(GEN_GO) $(GEN_GRPC) $(STATICCHECK) $(NFPM) ## install the pinned tools into .tools/
 
 # install NAME@VERSION of a module path, and leave a stamp, so that a new version here installs anew.
 install = GOBIN=$(TOOLS) GOFLAGS= go install $(1)@$(lastword $(subst @, ,$(notdir $@))) && touch $@
@@ -128,6 +145,8 @@ $(GEN_GRPC):
 	$(call install,google.golang.org/grpc/cmd/protoc-gen-go-grpc)
 $(STATICCHECK):
 	$(call install,honnef.co/go/tools/cmd/staticcheck)
+$(NFPM):
+	$(call install,github.com/goreleaser/nfpm/v2/cmd/nfpm)
 
 .PHONY: clean
 clean: ## remove what was built; the tools stay

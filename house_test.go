@@ -118,7 +118,7 @@ type choke struct {
 }
 
 // stages are where processes are started on purpose: never in a program that is installed.
-var stages = []string{"agent/agenttest", "controller/controllertest", "packaging/lab"}
+var stages = []string{"agent/agenttest", "controller/controllertest", "packaging/lab", "packaging/pack"}
 
 func chokes() []choke {
 	act := append([]string{"agent/internal/act"}, stages...)
