@@ -72,6 +72,9 @@ func (c *controller) reload() error {
 	if err := c.fixed(file); err != nil {
 		return err
 	}
+	if err := c.reloadCertificate(); err != nil {
+		return err
+	}
 	places, err := c.places(file)
 	if err != nil {
 		return err
@@ -111,6 +114,7 @@ func (c *controller) fixed(file *config.ControllerFile) error {
 	for name, change := range map[string][2]string{
 		"node": {old.Node, file.Node}, "data": {old.Data, file.Data},
 		"listen": {fmt.Sprint(old.Listen), fmt.Sprint(file.Listen)}, "raft": {fmt.Sprint(old.Raft), fmt.Sprint(file.Raft)},
+		"tls": {tlsFiles(old.TLS), tlsFiles(file.TLS)},
 	} {
 		if change[0] != change[1] {
 			return fmt.Errorf("%s changed: that takes a restart of the controller", name)
@@ -122,4 +126,12 @@ func (c *controller) fixed(file *config.ControllerFile) error {
 // places are this node's ways to people.
 func (c *controller) places(file *config.ControllerFile) (notify.Places, error) {
 	return notify.PlacesOf(file, sender.Deps{Host: file.Node}, c.log)
+}
+
+// tlsFiles are the names in a tls block, which may stand elsewhere in the file.
+func tlsFiles(t *config.TLS) string {
+	if t == nil {
+		return ""
+	}
+	return fmt.Sprintf("%q", []string{t.CA, t.Cert, t.Key, t.CAKey})
 }

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
@@ -18,7 +19,6 @@ import (
 
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/transport"
 )
 
 // Options of a node.
@@ -27,6 +27,8 @@ type Options struct {
 	Dev        bool         // one node, a folder of its own that goes at the end, loopback only
 	Log        hclog.Logger // required
 	Clock      clock.Clock  // default: the kernel's
+	// HostLife is how long the certificates of hosts live; default a day.
+	HostLife time.Duration
 }
 
 func (o *Options) validate() error {
@@ -85,7 +87,6 @@ type controller struct {
 	fatal chan error // why this replica must stop
 	undo  []undo     // what to do at the end, last first
 	file  *config.ControllerFile
-	lines *transport.Transport
 
 	reloads reloads
 

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
 
+	"github.com/salveops/salve/controller/internal/access"
 	"github.com/salveops/salve/controller/internal/adminapi"
 	"github.com/salveops/salve/controller/internal/agentapi"
 	"github.com/salveops/salve/controller/internal/arbiter"
@@ -16,6 +17,7 @@ import (
 	"github.com/salveops/salve/controller/internal/node"
 	"github.com/salveops/salve/controller/internal/notify"
 	"github.com/salveops/salve/controller/internal/web"
+	"github.com/salveops/salve/pkg/credential"
 	"github.com/salveops/salve/pkg/transport"
 	"github.com/salveops/salve/pkg/version"
 )
@@ -24,6 +26,10 @@ import (
 type plumbing struct {
 	metrics  *prometheus.Registry
 	fsm      *fsm.FSM
+	gate     *access.Gate
+	own      *credential.Store    // this node's certificate; nil: lines are plain text
+	lines    *transport.Transport // for agents and people, who may come without a certificate
+	peers    *transport.Transport // for nodes only
 	node     *node.Node
 	arbiter  *arbiter.Arbiter
 	agents   *agentapi.Server
@@ -46,11 +52,9 @@ func (c *controller) build(ctx context.Context) (err error) {
 	}
 	c.metrics = prometheus.NewRegistry()
 	c.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if c.lines, err = transport.New(transport.Options{Log: c.log.Named("transport")}); err != nil {
-		return err
-	}
+	c.buildState()
 	for _, step := range []func(context.Context) error{
-		c.listen, c.openNode, c.buildArbiter, c.buildAgents, c.buildCourier, c.buildAdmin, c.buildWeb,
+		c.buildIdentity, c.listen, c.openNode, c.buildArbiter, c.buildAgents, c.buildEnroll, c.buildCourier, c.buildAdmin, c.buildWeb,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -62,7 +66,8 @@ func (c *controller) build(ctx context.Context) (err error) {
 // listen opens the port for agents and people before the node greets its peers, which learn it from there.
 func (c *controller) listen(ctx context.Context) (err error) {
 	c.grpc, c.listener, err = c.lines.GRPC(ctx, c.file.Listen.GRPC,
-		grpc.ChainUnaryInterceptor(adminapi.Unary(c.log)), grpc.ChainStreamInterceptor(adminapi.Stream(c.log)))
+		grpc.ChainUnaryInterceptor(adminapi.Unary(c.log), c.gate.Unary()),
+		grpc.ChainStreamInterceptor(adminapi.Stream(c.log), c.gate.Stream()))
 	if err != nil {
 		return fmt.Errorf("listen for agents and operators: %w", err)
 	}
@@ -75,13 +80,17 @@ func (c *controller) listen(ctx context.Context) (err error) {
 
 func (c *controller) grpcAddress() string { return c.listener.Addr().String() }
 
-func (c *controller) openNode(ctx context.Context) (err error) {
+// buildState makes this node's copy of the state, which is empty until the log fills it.
+func (c *controller) buildState() {
 	c.fsm = fsm.New(fsm.Options{Log: c.log.Named("fsm"), Fatal: func(err error) {
 		select {
 		case c.fatal <- err:
 		default:
 		}
 	}})
+}
+
+func (c *controller) openNode(ctx context.Context) (err error) {
 	peers := make([]string, len(c.file.Raft.Peers))
 	advertise := ""
 	for i, p := range c.file.Raft.Peers {
@@ -91,8 +100,8 @@ func (c *controller) openNode(ctx context.Context) (err error) {
 		}
 	}
 	c.node, err = node.Open(ctx, node.Options{
-		Name: c.file.Node, Dir: c.file.Data, Listen: c.file.Listen.Raft, Advertise: advertise, API: c.grpcAddress(),
-		Peers: peers, BootstrapExpect: c.file.Raft.BootstrapExpect, Profile: c.file.Raft.Profile, Line: c.lines,
+		Name: c.file.Node, Dir: c.file.Data, Listen: c.file.Listen.Raft, Advertise: advertise, API: c.apiAddress(),
+		Peers: peers, BootstrapExpect: c.file.Raft.BootstrapExpect, Profile: c.file.Raft.Profile, Line: c.peers,
 		FSM: c.fsm, Log: c.log.Named("node"),
 	})
 	if err != nil {
@@ -115,12 +124,13 @@ func (c *controller) buildArbiter(context.Context) (err error) {
 }
 
 func (c *controller) dial(ctx context.Context, address string) (*grpc.ClientConn, error) {
-	return c.lines.Client(ctx, address)
+	return c.peers.Client(ctx, address)
 }
 
 func (c *controller) buildAgents(context.Context) (err error) {
 	c.agents, err = agentapi.New(agentapi.Options{
 		Arbiter: c.arbiter, Replica: c.fsm, Clock: c.o.Clock, Leader: c.leader, Data: c.file.Data, Log: c.log,
+		Authorize: access.MayBe,
 	})
 	if err != nil {
 		return err
@@ -149,6 +159,7 @@ func (c *controller) buildAdmin(context.Context) error {
 	c.admin = adminapi.New(adminapi.Options{
 		Version: version.Get().String(), Proposer: c.arbiter, Store: c.fsm, Node: standing{c}, Cluster: cluster{c.node},
 		Backups: backups{c}, Sessions: c.agents, Evidence: c.agents.Store(), Clock: c.o.Clock, Log: c.log,
+		Authorities: c.authorities(),
 	})
 	c.admin.Register(c.grpc)
 	return nil
@@ -158,6 +169,7 @@ func (c *controller) buildWeb(context.Context) error {
 	c.metrics.MustRegister(web.NewCollector(c.admin))
 	c.web = web.New(web.Options{
 		Admin: c.admin, Address: c.file.Listen.HTTP, Listen: c.lines, Metrics: c.metrics, Unready: c.admin.Unready, Log: c.log,
+		Gate: c.gate,
 	})
 	return nil
 }
@@ -169,6 +181,10 @@ func (c *controller) parts() map[string]func(context.Context) error {
 		"agents":  c.agents.Run,
 		"courier": c.courier.Run,
 		"gRPC":    c.serve,
+		"access":  c.gate.Run,
+	}
+	if c.own != nil {
+		parts["certificate"], parts["certificate's end"] = c.own.Run, c.watchEnd
 	}
 	if c.file.Listen.HTTP != "" {
 		parts["web"] = c.web.Run

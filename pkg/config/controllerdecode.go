@@ -26,13 +26,13 @@ type fleetDraft struct {
 
 func (l *loader) decodeListen(b *block) {
 	l.file.Listen = Listen{
-		GRPC: b.checked("grpc", checkPlainText),
-		Raft: b.checked("raft", checkPlainText),
+		GRPC: b.checked("grpc", l.checkLine),
+		Raft: b.checked("raft", l.checkLine),
 		HTTP: b.checked("http", func(s string) string {
 			if s == "" {
 				return ""
 			}
-			return checkPlainText(s)
+			return l.checkLine(s)
 		}),
 	}
 	l.fleet.raftSet, l.fleet.raftAt = b.has("raft"), b.at("raft")
@@ -58,7 +58,7 @@ func (l *loader) decodeRaft(b *block) {
 		b.fail("peers", "Too many peers", "A cluster has at most %d nodes; three or five are right.", maxPeers)
 	}
 	for _, w := range list {
-		p, wrong := parsePeer(w.text)
+		p, wrong := l.parsePeer(w.text)
 		if wrong != "" {
 			l.fail(w.at, "Wrong value", "peers: %s.", wrong)
 			continue
@@ -85,12 +85,12 @@ func (l *loader) addPeer(p peerDraft) {
 }
 
 // parsePeer reads "NODE=HOST:PORT", or "HOST:PORT" for a node that is called as its host.
-func parsePeer(s string) (p Peer, wrong string) {
+func (l *loader) parsePeer(s string) (p Peer, wrong string) {
 	id, address, named := strings.Cut(s, "=")
 	if !named {
 		address = s
 	}
-	if wrong = checkPlainText(address); wrong != "" {
+	if wrong = l.checkLine(address); wrong != "" {
 		return p, wrong
 	}
 	if !named {

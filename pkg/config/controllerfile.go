@@ -10,13 +10,14 @@ import (
 
 // ControllerFile is everything that a node's controller.hcl says.
 //
-// Node, Data, Listen, Raft, Notifiers and Heartbeat are the node's own; the rest is what the controller decides by:
+// Node, Data, Listen, Raft, TLS, Notifiers and Heartbeat are the node's own; the rest is what the controller decides by:
 // Replicated puts that into the log.
 type ControllerFile struct {
 	Node   string // Raft ID of this node; default: the host name
 	Data   string // state folder; default $STATE_DIRECTORY, else /var/lib/salve/controller
 	Listen Listen
 	Raft   Raft
+	TLS    *TLS // nil: plain text, on loopback only
 
 	Services    []*FleetService // in order of declaration; a service without a block has the defaults
 	Breaker     BreakerLimits
@@ -114,6 +115,7 @@ func (l *loader) decodeControllerFile(b *block) {
 	f.Node = l.hostName(b, "node")
 	f.Data = l.folder(b, "data", provided(l.opts.Getenv("STATE_DIRECTORY"), "", defaults.ControllerData))
 	f.FleetMax = b.integer("fleet_max")
+	f.TLS = l.decodeTLS(b.single("tls"))
 	l.decodeListen(b.optional("listen"))
 	l.decodeRaft(b.optional("raft"))
 	l.decodeBreaker(b.optional("breaker"))

@@ -12,7 +12,7 @@ func controllerKinds() kinds {
 	agent := newKinds()
 	ks := kinds{
 		"controller file": {
-			blocks: []string{"listen", "raft", "service", "breaker", "notifier", "escalation", "window", "heartbeat"},
+			blocks: []string{"listen", "raft", "tls", "service", "breaker", "notifier", "escalation", "window", "heartbeat"},
 			attrs: []attr{
 				{name: "node", typ: text}, {name: "data", typ: text},
 				{name: "fleet_max", typ: integer, least: 1, most: maxHosts},
@@ -32,6 +32,7 @@ func controllerKinds() kinds {
 			{name: "peers", typ: texts},
 			{name: "profile", typ: text, def: defaults.RaftProfile, words: []string{RaftDefault, RaftFast}},
 		}},
+		"tls": tlsKind(true),
 		"breaker": {attrs: []attr{
 			{name: "share", typ: share, def: defaults.BreakerShare},
 			{name: "window", typ: duration, def: defaults.BreakerWindow, least: int64(10 * time.Second), most: int64(day)},

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"fmt"
-	"net"
 	"slices"
 )
 
@@ -46,7 +44,7 @@ func (l *loader) decodeController(b *block) {
 		b.fail("addresses", "No address", "An empty list is no controller; leave the block out, and the agent works alone.")
 	}
 	for _, w := range addresses {
-		if wrong := checkPlainText(w.text); wrong != "" {
+		if wrong := checkAddress(w.text); wrong != "" {
 			l.fail(w.at, "Wrong value", "addresses: %s.", wrong)
 		}
 		if slices.Contains(c.Addresses, w.text) {
@@ -55,16 +53,4 @@ func (l *loader) decodeController(b *block) {
 		c.Addresses = append(c.Addresses, w.text)
 	}
 	l.agent.Controller = c
-}
-
-// checkPlainText is for addresses that are spoken to in plain text, as all are before there is TLS.
-func checkPlainText(s string) string {
-	if wrong := checkAddress(s); wrong != "" {
-		return wrong
-	}
-	if host, _, _ := net.SplitHostPort(s); !onLoopback(host) {
-		return fmt.Sprintf("%q is not a loopback address; identity and TLS come in the next release, and until then "+
-			"nothing leaves the host in plain text", s)
-	}
-	return ""
 }

@@ -17,7 +17,7 @@ func topKinds(ks kinds) {
 	rules := []string{"threshold", "service", "remedy", "rule", "window"}
 	ks["agent"] = &kind{
 		refuse: refuse,
-		blocks: append([]string{"allow", "notifier", "escalation", "heartbeat", "controller"}, rules...),
+		blocks: append([]string{"allow", "notifier", "escalation", "heartbeat", "controller", "tls"}, rules...),
 		attrs: []attr{
 			{name: "host", typ: text},
 			{name: "labels", typ: dict},
@@ -44,6 +44,7 @@ func topKinds(ks kinds) {
 		{name: "exec", typ: texts}, {name: "actions", typ: texts, required: true},
 	}}
 	ks["controller"] = &kind{attrs: []attr{{name: "addresses", typ: texts, required: true}}}
+	ks["tls"] = tlsKind(false)
 }
 
 const inController = "It belongs in controller.hcl: the controller decides by it, for all hosts."

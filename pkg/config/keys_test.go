@@ -48,6 +48,7 @@ func withPeople(ks kinds, m map[string]string) map[string]string {
 	m["escalation"] = "escalation \"x\" {\n%s\n}"
 	m["step"] = "escalation \"x\" {\n  step {\n%s\n  }\n}"
 	m["heartbeat"] = "heartbeat {\n%s\n}"
+	m["tls"] = "tls {\n%s\n}"
 	m["window"] = "window \"x\" {\n%s\n}"
 	for kind := range ks {
 		if block, label, ok := strings.Cut(kind, " "); ok && label != "file" {

@@ -153,6 +153,7 @@ func (l *loader) decodeAgent(b *block) {
 	if c := b.single("controller"); c != nil {
 		l.decodeController(c)
 	}
+	a.TLS = l.decodeTLS(b.single("tls"))
 }
 
 // decodeRules reads what may stand in agent.hcl and in every file of the rules folder.

@@ -50,6 +50,7 @@ type Agent struct {
 	Windows     []*Window
 	Heartbeat   *Heartbeat  // nil: none
 	Controller  *Controller // nil: the agent works alone
+	TLS         *TLS        // nil: what an enrolment gave, or plain text, on loopback only
 
 	Files    []string // every file read, in order, for messages and digests
 	Digest   string   // sha256 of their contents

@@ -34,6 +34,7 @@ type Credential struct {
 	Name  identity.Name
 	Leaf  *x509.Certificate
 	Roots []*x509.Certificate
+	Root  *x509.Certificate // the one of them that the certificate comes from
 
 	cert   tls.Certificate
 	pool   *x509.CertPool
@@ -51,6 +52,17 @@ func Load(f Files) (*Credential, error) {
 		}
 		texts[name] = text
 	}
+	return parse(f, texts)
+}
+
+// Check reports whether a text is a whole credential: key, certificate, authorities.
+func Check(bundle []byte) error {
+	_, err := parse(Bundle("bundle"), map[string][]byte{"bundle": bundle})
+	return err
+}
+
+// parse makes a credential of the files' texts.
+func parse(f Files, texts map[string][]byte) (*Credential, error) {
 	roots, err := Roots(texts[f.CA])
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.CA, err)
@@ -76,7 +88,7 @@ func Load(f Files) (*Credential, error) {
 	if chain, err = c.complete(chain); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Cert, err)
 	}
-	c.cert = tls.Certificate{PrivateKey: key, Leaf: c.Leaf}
+	c.Root, c.cert = chain[len(chain)-1], tls.Certificate{PrivateKey: key, Leaf: c.Leaf}
 	sum := sha256.New()
 	for _, x := range append(chain, roots...) {
 		sum.Write(x.Raw)

@@ -103,22 +103,6 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-func TestWriteIsWhole(t *testing.T) {
-	f := folder{t, t.TempDir()}
-	f.put("x", []byte("old"), 0o600)
-	f.put("x", []byte("new"), 0o600)
-	entries, err := os.ReadDir(f.dir)
-	if err != nil || len(entries) != 1 {
-		t.Errorf("%v, %v: something is left over", entries, err)
-	}
-	if info, err := os.Stat(f.path("x")); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info, err)
-	}
-	if err := Write(f.path("none/x"), nil, 0o600); err == nil {
-		t.Error("written into a folder that is not there")
-	}
-}
-
 func TestDue(t *testing.T) {
 	at := time.Unix(0, 0)
 	c := &Credential{Leaf: &x509.Certificate{NotBefore: at, NotAfter: at.Add(24 * time.Hour)}}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/salveops/salve/pkg/durable"
 )
 
 // authority is a CA that is thrown away with the test.
@@ -78,7 +80,7 @@ func (f folder) path(name string) string { return filepath.Join(f.dir, name) }
 
 func (f folder) put(name string, text []byte, mode os.FileMode) string {
 	f.t.Helper()
-	if err := Write(f.path(name), text, mode); err != nil {
+	if err := durable.Write(f.path(name), text, mode); err != nil {
 		f.t.Fatal(err)
 	}
 	return f.path(name)

@@ -18,6 +18,7 @@ import (
 
 const usage = `Usage: salve-controller [flags]         run one node of the controller
        salve-controller check [flags]   say whether it would accept its configuration
+       salve-controller init …          make an authority and certificates; see salve-controller init --help
 
 SIGHUP makes a running node read its configuration again.
 
@@ -31,6 +32,9 @@ func main() {
 }
 
 func run(args []string) int {
+	if len(args) > 0 && args[0] == "init" {
+		return initialize(args[1:])
+	}
 	flags := pflag.NewFlagSet("salve-controller", pflag.ContinueOnError)
 	config := flags.String("config", "/etc/salve/controller.hcl", "configuration file")
 	dev := flags.Bool("dev", false, "one node without configuration, in a folder that goes with it; for trying things out")

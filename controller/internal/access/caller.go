@@ -46,6 +46,9 @@ type Shown struct {
 	Address string
 }
 
+// Serial is the number of the caller's certificate, "" if it showed none.
+func (c Caller) Serial() string { return c.serial }
+
 type callerKey struct{}
 type shownKey struct{}
 

@@ -67,8 +67,10 @@ func (l *Limiter) spend(from netip.Addr, now time.Time) {
 }
 
 // Try counts an attempt if it may be made.
-func (l *Limiter) Try(address string, now time.Time) bool {
-	from := origin(address)
+func (l *Limiter) Try(address string, now time.Time) bool { return l.TryKey(origin(address), now) }
+
+// TryKey is Try for what is no address of a caller.
+func (l *Limiter) TryKey(from netip.Addr, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if filled(l.bucket(from), now, l.burst, l.every).left < 1 || filled(l.all, now, l.allBurst, l.allEvery).left < 1 {

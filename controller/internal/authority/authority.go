@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/pkg/credential"
+	"github.com/salveops/salve/pkg/durable"
 	"github.com/salveops/salve/pkg/identity"
 )
 
@@ -65,10 +66,10 @@ func Create(certFile, keyFile string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := credential.Write(keyFile, text, 0o600); err != nil {
+	if err := durable.Write(keyFile, text, 0o600); err != nil {
 		return nil, err
 	}
-	return &Authority{cert, key}, credential.Write(certFile, credential.EncodeCerts(cert), 0o644)
+	return &Authority{cert, key}, durable.Write(certFile, credential.EncodeCerts(cert), 0o644)
 }
 
 // Open reads an authority's key, and finds its certificate among those of a file: while authorities change there are
@@ -142,7 +143,7 @@ func (a *Authority) Issue(o Order) (*x509.Certificate, error) {
 	}
 	c := &x509.Certificate{
 		SerialNumber: o.Serial, Subject: pkix.Name{CommonName: o.Name.Short()}, URIs: []*url.URL{uri},
-		NotBefore: o.Now.Add(-early), NotAfter: a.Until(o.Now, o.Life), BasicConstraintsValid: true,
+		NotBefore: o.Now.Add(-min(early, o.Life/12)), NotAfter: a.Until(o.Now, o.Life), BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	if o.Name.Kind == identity.Controller {

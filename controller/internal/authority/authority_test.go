@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/pkg/credential"
+	"github.com/salveops/salve/pkg/durable"
 	"github.com/salveops/salve/pkg/identity"
 )
 
@@ -112,7 +113,7 @@ func TestPinIsOfTheKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := credential.Write(cert, credential.EncodeCerts(a.cert, c), 0o644); err != nil {
+	if err := durable.Write(cert, credential.EncodeCerts(a.cert, c), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	b, err := Open(cert, key)

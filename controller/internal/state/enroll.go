@@ -24,7 +24,7 @@ func (s *State) enroll(c *logpb.Enroll) *logpb.Result {
 	t := s.tokens[c.GetToken()]
 	switch {
 	case !s.knows(t, logpb.TokenUse_TOKEN_USE_ENROLL, c.GetHash()):
-		return refuse("token", badToken)
+		return refuse("token", BadToken)
 	case len(c.GetKey()) != hashSize || !validCertificate(c.GetCertificate()):
 		return refuse("enroll", "an enrolment says the key and the certificate that is given")
 	}

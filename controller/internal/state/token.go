@@ -15,9 +15,9 @@ const (
 	hashSize      = 32
 )
 
-// badToken is the one answer for a token that is not known and one whose secret is wrong: whoever guesses learns
+// BadToken is the one answer for a token that is not known and one whose secret is wrong: whoever guesses learns
 // nothing.
-const badToken = "this token is not known here, or it was ended"
+const BadToken = "this token is not known here, or it was ended"
 
 // makeToken lets somebody in who shows a secret. The secret itself never comes here.
 func (s *State) makeToken(c *logpb.MakeToken) *logpb.Result {
@@ -102,6 +102,11 @@ func (s *State) Access(id string, hash []byte) (who identity.Name, until int64, 
 		return identity.Name{}, 0, false
 	}
 	return identity.Name{Kind: identity.Operator, ID: t.GetName(), Role: role}, t.GetUntil(), true
+}
+
+// Invited reports whether a secret with this hash is the one of an enrolment token, used up or not.
+func (s *State) Invited(id string, hash []byte) bool {
+	return s.knows(s.tokens[id], logpb.TokenUse_TOKEN_USE_ENROLL, hash)
 }
 
 // expires is when the next token of an operator ends, 0 if none does. Log time has to come that far by itself, because

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/salveops/salve/controller/internal/adminapi"
+	"github.com/salveops/salve/controller/internal/access"
 	"github.com/salveops/salve/proto/adminpb"
 )
 
@@ -31,15 +31,16 @@ import (
 // Methods with a stream of answers give one JSON document a line.
 type api struct {
 	admin   adminpb.AdminServer
+	gate    *access.Gate // nil: none
 	unary   map[string]grpc.MethodDesc
 	streams map[string]grpc.StreamDesc
 	log     hclog.Logger
 	stop    context.Context
 }
 
-func newAPI(admin adminpb.AdminServer, log hclog.Logger, stop context.Context) *api {
+func newAPI(admin adminpb.AdminServer, gate *access.Gate, log hclog.Logger, stop context.Context) *api {
 	a := &api{
-		admin: admin, log: log, stop: stop,
+		admin: admin, gate: gate, log: log, stop: stop,
 		unary: map[string]grpc.MethodDesc{}, streams: map[string]grpc.StreamDesc{},
 	}
 	for _, m := range adminpb.Admin_ServiceDesc.Methods {
@@ -89,9 +90,9 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		a.stream(w, r, stream, decode)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), callWithin)
+	ctx, cancel := context.WithTimeout(known(r), callWithin)
 	defer cancel()
-	out, err := unary.Handler(a.admin, ctx, decode, adminapi.Unary(a.log))
+	out, err := unary.Handler(a.admin, ctx, decode, a.unaryGate())
 	if err != nil {
 		fail(w, err)
 		return

@@ -8,18 +8,18 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/salveops/salve/controller/internal/adminapi"
+	"github.com/salveops/salve/proto/adminpb"
 )
 
 // stream answers a call with one JSON document a line, until the method, the client or this node ends. What
 // ends it before the first line is an ordinary error; after that it is the last line, {"error": …}.
 func (a *api) stream(w http.ResponseWriter, r *http.Request, m grpc.StreamDesc, decode func(any) error) {
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := context.WithCancel(known(r))
 	defer cancel()
 	defer context.AfterFunc(a.stop, cancel)()
 	out := &lines{ctx: ctx, w: w, decode: decode}
-	info := &grpc.StreamServerInfo{FullMethod: m.StreamName, IsServerStream: true}
-	err := adminapi.Stream(a.log)(a.admin, out, info, m.Handler)
+	info := &grpc.StreamServerInfo{FullMethod: "/" + adminpb.Admin_ServiceDesc.ServiceName + "/" + m.StreamName, IsServerStream: true}
+	err := a.streamGate()(a.admin, out, info, m.Handler)
 	switch {
 	case err == nil:
 		out.begin()

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/salveops/salve/controller/internal/access"
 	"github.com/salveops/salve/proto/adminpb"
 )
 
@@ -33,12 +34,14 @@ type Listener interface {
 	HTTP(ctx context.Context, address string, h http.Handler) (*http.Server, net.Listener, error)
 }
 
-// Options of a Server. All must be set, but for Log and Metrics.
+// Options of a Server. All must be set, but for Log, Metrics and Gate.
 type Options struct {
 	Admin   adminpb.AdminServer
 	Address string // such as "127.0.0.1:7602"
 	Listen  Listener
 	Metrics prometheus.Gatherer // nil: there are none
+	// Gate decides who may call what. nil: everybody may do anything.
+	Gate *access.Gate
 	// Unready says why this node cannot answer for the cluster, "" if it can.
 	Unready func() string
 	Log     hclog.Logger
@@ -100,14 +103,14 @@ func (s *Server) handler(streams context.Context) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.serveReady)
 	if s.o.Metrics != nil {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(s.o.Metrics, promhttp.HandlerOpts{
+		mux.Handle("GET /metrics", s.viewers(promhttp.HandlerFor(s.o.Metrics, promhttp.HandlerOpts{
 			ErrorLog:            s.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 			ErrorHandling:       promhttp.HTTPErrorOnError,
 			MaxRequestsInFlight: maxScrapes,
-		}))
+		})))
 	}
-	api := newAPI(s.o.Admin, s.log, streams)
-	mux.HandleFunc("GET /api/v1/{$}", api.list)
+	api := newAPI(s.o.Admin, s.o.Gate, s.log, streams)
+	mux.Handle("GET /api/v1/{$}", s.viewers(http.HandlerFunc(api.list)))
 	mux.HandleFunc("/api/v1/{method}", api.serve)
 	return guard(mux)
 }

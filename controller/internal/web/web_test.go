@@ -288,7 +288,7 @@ func FuzzAPI(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	api := newAPI(w.API(), hclog.NewNullLogger(), context.Background())
+	api := newAPI(w.API(), nil, hclog.NewNullLogger(), context.Background())
 	f.Fuzz(func(t *testing.T, method, query string, body []byte) {
 		if method == "Pause" && bytes.Contains(body, []byte("wait")) {
 			body = bytes.ReplaceAll(body, []byte("wait"), []byte("by")) // else it may wait, which is no fault

@@ -1,0 +1,530 @@
+package controller
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/salveops/salve/controller/internal/authority"
+	"github.com/salveops/salve/pkg/credential"
+	"github.com/salveops/salve/pkg/durable"
+	"github.com/salveops/salve/pkg/identity"
+	"github.com/salveops/salve/pkg/transport"
+	"github.com/salveops/salve/proto/adminpb"
+	"github.com/salveops/salve/proto/agentpb"
+	"github.com/salveops/salve/proto/logpb"
+	"github.com/salveops/salve/proto/peerpb"
+)
+
+// trust is three nodes that speak TLS, with an authority in one folder.
+type trust struct {
+	t     *testing.T
+	dir   string
+	nodes []*site
+	admin adminpb.AdminClient // of the leader, as the operator that init made
+}
+
+func newTrust(t *testing.T) *trust {
+	x := &trust{t: t, dir: t.TempDir()}
+	for n := range 3 {
+		s := newSite(t)
+		s.file = filepath.Join(filepath.Dir(s.file), "controller.hcl")
+		x.nodes = append(x.nodes, s)
+		o := InitOptions{Dir: x.dir, CA: x.dir, Node: x.name(n), Addresses: []string{"127.0.0.1"}, Out: io.Discard, Now: time.Now()}
+		if n == 0 {
+			o.CA, o.Operator, o.Role = "", "root", "admin"
+		}
+		if err := Init(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range x.nodes {
+		x.configure(n)
+		x.start(n)
+	}
+	x.admin = x.leader()
+	return x
+}
+
+func (x *trust) name(n int) string        { return fmt.Sprintf("ctl-%d", n+1) }
+func (x *trust) path(name string) string  { return filepath.Join(x.dir, name) }
+func (x *trust) bundle() credential.Files { return credential.Bundle(x.path("operator-root.pem")) }
+func (x *trust) addresses() (out []string) {
+	for _, s := range x.nodes {
+		out = append(out, s.grpc)
+	}
+	return out
+}
+
+func (x *trust) configure(n int) {
+	s := x.nodes[n]
+	var peers []string
+	for i, p := range x.nodes {
+		peers = append(peers, fmt.Sprintf("%q", x.name(i)+"="+p.raft))
+	}
+	text := fmt.Sprintf("node = %q\ndata = %q\nlisten {\n  grpc = %q\n  raft = %q\n  http = %q\n}\nraft {\n  peers = [%s]\n}\n"+
+		"tls {\n  ca = %q\n  cert = %q\n  key = %q\n  ca_key = %q\n}\n"+
+		"notifier \"journald\" \"log\" {}\nescalation \"default\" {\n  step {\n    notify = [\"journald.log\"]\n  }\n}\n",
+		x.name(n), filepath.Join(filepath.Dir(s.file), "data"), s.grpc, s.raft, s.http, strings.Join(peers, ", "),
+		x.path(caFile), x.path(x.name(n)+".pem"), x.path(x.name(n)+"-key.pem"), x.path(caKeyFile))
+	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+func (x *trust) start(n int) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	s := x.nodes[n]
+	go func() {
+		done <- Run(ctx, Options{ConfigFile: s.file, Log: hclog.New(&hclog.LoggerOptions{Name: x.name(n), Output: s.log, Level: hclog.Warn})})
+	}()
+	x.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			x.t.Errorf("%s: %v", x.name(n), err)
+		}
+	})
+}
+
+// lines are those of whoever has these files.
+func (x *trust) lines(f credential.Files) *transport.Transport {
+	x.t.Helper()
+	store, err := credential.Open(f, nil)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	lines, err := transport.New(transport.Options{Source: store.Config})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return lines
+}
+
+// line is a connection to a node.
+func (x *trust) line(lines *transport.Transport, address string) *grpc.ClientConn {
+	x.t.Helper()
+	conn, err := lines.Client(x.t.Context(), address)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// pool is the authority.
+func (x *trust) pool() *x509.CertPool {
+	x.t.Helper()
+	text, err := os.ReadFile(x.path(caFile))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	return pool
+}
+
+// leader waits for a node that leads.
+func (x *trust) leader() (admin adminpb.AdminClient) {
+	x.t.Helper()
+	lines := x.lines(x.bundle())
+	x.nodes[0].eventually("a leader", func() bool {
+		for _, address := range x.addresses() {
+			c := adminpb.NewAdminClient(x.line(lines, address))
+			if _, err := c.Status(x.t.Context(), &adminpb.StatusRequest{}); err == nil {
+				admin = c
+				return true
+			}
+		}
+		return false
+	})
+	return admin
+}
+
+// invite makes an enrolment token.
+func (x *trust) invite(host string) identity.Token {
+	x.t.Helper()
+	r, err := x.admin.CreateToken(x.t.Context(), &adminpb.CreateTokenRequest{Use: "enroll", By: "someone else", For: int64(time.Hour), Host: host,
+		Labels: []*logpb.Label{{Name: "role", Value: "web"}}})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	token, err := identity.ParseToken(r.GetToken())
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return token
+}
+
+// enroll uses a token, at the node that leads.
+func (x *trust) enroll(token identity.Token, host string) (credential.Files, error) {
+	x.t.Helper()
+	key, err := credential.NewKey()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	request, err := credential.Request(key)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	lines, err := transport.New(transport.Options{Pin: token.Pin})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	for _, address := range x.addresses() {
+		r, err := agentpb.NewEnrollmentClient(x.line(lines, address)).Enroll(x.t.Context(),
+			&agentpb.EnrollRequest{Token: token.String(), Host: host, Name: "web-1", Request: request})
+		if status.Code(err) == codes.FailedPrecondition { // another one leads
+			continue
+		}
+		if err != nil {
+			return credential.Files{}, err
+		}
+		return x.keep(host, encode(x.t, key), r.GetIssued()), nil
+	}
+	x.t.Fatal("nobody leads")
+	return credential.Files{}, nil
+}
+
+func (x *trust) keep(name string, key []byte, issued *agentpb.Issued) credential.Files {
+	x.t.Helper()
+	path := filepath.Join(x.t.TempDir(), name+".pem")
+	if err := durable.Write(path, slices.Concat(key, issued.GetChain(), issued.GetRoots()), 0o600); err != nil {
+		x.t.Fatal(err)
+	}
+	return credential.Bundle(path)
+}
+
+// session says hello for a host with these files, to whoever leads.
+func (x *trust) session(f credential.Files, host string) (agentpb.Line_ConnectClient, error) {
+	x.t.Helper()
+	lines := x.lines(f)
+	var failed error
+	for _, address := range x.addresses() {
+		stream, err := agentpb.NewLineClient(x.line(lines, address)).Connect(x.t.Context())
+		if err != nil {
+			return nil, err
+		}
+		// A stream that was refused takes nothing; then Recv says why.
+		_ = stream.Send(&agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Hello{Hello: &logpb.Hello{
+			Host: host, Name: "web-1", Fingerprint: "f", BootId: "b", Nonce: fmt.Sprint(time.Now().UnixNano()), Stream: "s"}}})
+		m, err := stream.Recv()
+		switch {
+		case err != nil:
+			failed = err
+		case m.GetWelcome() != nil:
+			return stream, nil
+		}
+	}
+	return nil, failed
+}
+
+func encode(t *testing.T, key *ecdsa.PrivateKey) []byte {
+	t.Helper()
+	text, err := credential.EncodeKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func code(t *testing.T, what string, err error, want codes.Code) {
+	t.Helper()
+	if status.Code(err) != want {
+		t.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+const hostA, hostB = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+
+// Three nodes and a host, from the first certificate to being shut out.
+func TestIdentity(t *testing.T) {
+	x := newTrust(t)
+	token := x.invite("")
+	files, err := x.enroll(token, hostA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = x.enroll(token, hostB)
+	code(t, "a token that was used", err, codes.PermissionDenied)
+	_, err = x.enroll(x.invite(""), hostA)
+	code(t, "a host that is known", err, codes.PermissionDenied)
+	stolen := x.invite("")
+	stolen.Secret[0] ^= 1
+	_, err = x.enroll(stolen, hostB)
+	code(t, "a wrong secret", err, codes.PermissionDenied)
+
+	t.Run("each only for itself", func(t *testing.T) {
+		_, err := x.session(files, hostB)
+		code(t, "another host's ID", err, codes.PermissionDenied)
+	})
+	stream, err := x.session(files, hostA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("labels", func(t *testing.T) {
+		r, err := x.admin.ListHosts(t.Context(), &adminpb.ListHostsRequest{})
+		if err != nil || fmt.Sprint(r.GetHosts()[0].GetHost().GetLabels()) != `[name:"role" value:"web"]` &&
+			r.GetHosts()[0].GetHost().GetLabels()[0].GetValue() != "web" {
+			t.Errorf("%v, %v", r, err)
+		}
+	})
+	t.Run("roles", func(t *testing.T) { x.roles(t, files) })
+	t.Run("ports", func(t *testing.T) { x.ports(t, files) })
+	renewed := x.renew(t, files)
+	t.Run("revoked", func(t *testing.T) { x.revoked(t, stream, files, renewed) })
+}
+
+// roles: what hosts, strangers and tokens may do.
+func (x *trust) roles(t *testing.T, host credential.Files) {
+	address := x.addresses()[0]
+	admin := adminpb.NewAdminClient(x.line(x.lines(host), address))
+	_, err := admin.Status(t.Context(), &adminpb.StatusRequest{Stale: true})
+	code(t, "a host as an operator", err, codes.PermissionDenied)
+	_, err = peerpb.NewPeerClient(x.line(x.lines(host), address)).Configure(t.Context(), &peerpb.ConfigureRequest{})
+	code(t, "a host as a node", err, codes.PermissionDenied)
+	_, err = peerpb.NewPeerClient(x.line(x.lines(x.bundle()), address)).Configure(t.Context(), &peerpb.ConfigureRequest{})
+	code(t, "an operator as a node", err, codes.PermissionDenied)
+
+	made, err := x.admin.CreateToken(t.Context(), &adminpb.CreateTokenRequest{Use: "access", By: "x", For: int64(time.Hour), Name: "bob", Role: "operator"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := identity.ParseToken(made.GetToken())
+	if err != nil {
+		t.Fatal(err)
+	}
+	naked, err := transport.New(transport.Options{Pin: token.Pin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range x.addresses() {
+		bob := adminpb.NewAdminClient(x.line(naked, address))
+		_, err = bob.WhoAmI(t.Context(), &adminpb.WhoAmIRequest{})
+		code(t, "nobody", err, codes.Unauthenticated)
+		as := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+made.GetToken())
+		x.nodes[0].eventually("the token on every node", func() bool {
+			who, err := bob.WhoAmI(as, &adminpb.WhoAmIRequest{})
+			return err == nil && who.GetName() == "bob" && who.GetRole() == "operator" && len(who.GetRoots()) > 0
+		})
+		_, err = bob.RemoveHost(as, &adminpb.RemoveHostRequest{Host: hostA, By: "root", Reason: "x"})
+		code(t, "bob as admin", err, codes.PermissionDenied)
+		_, err = bob.Pause(as, &adminpb.PauseRequest{Scope: "all", By: "root", Reason: "x", For: int64(time.Hour)})
+		if err != nil && status.Code(err) != codes.FailedPrecondition {
+			t.Errorf("bob pauses: %v", err)
+		}
+	}
+	audit, err := x.admin.ListAudit(t.Context(), &adminpb.ListAuditRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range audit.GetRecords() {
+		if r.GetWhat() == "pause" && r.GetBy() != "bob" || r.GetWhat() == "token" && r.GetBy() != "root" {
+			t.Errorf("the audit says %v", r)
+		}
+	}
+	if _, err := x.admin.EndToken(t.Context(), &adminpb.EndTokenRequest{Id: made.GetId(), By: "x", Reason: "lost"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ports: Raft is for nodes, HTTP asks like gRPC, and nothing speaks plain text.
+func (x *trust) ports(t *testing.T, host credential.Files) {
+	for _, s := range x.nodes {
+		conn, err := x.lines(host).Dial(t.Context(), s.raft)
+		if err == nil { // TLS 1.3: the refusal comes with the first read
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			_, err = conn.Read(make([]byte, 1))
+			_ = conn.Close()
+		}
+		if err == nil {
+			t.Error("a host speaks Raft")
+		}
+		plain, err := net.Dial("tcp", s.grpc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(plain, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+		_ = plain.SetDeadline(time.Now().Add(patience))
+		if b, _ := io.ReadAll(plain); strings.Contains(string(b), "HTTP") {
+			t.Errorf("plain text is answered: %q", b)
+		}
+		_ = plain.Close()
+	}
+	for path, want := range map[string]int{"/healthz": 200, "/metrics": 403, "/api/v1/Status": 403} {
+		if got := x.get(t, host, path); got != want {
+			t.Errorf("%s by a host: %d", path, got)
+		}
+	}
+	for path, want := range map[string]int{"/metrics": 200, "/api/v1/Status?stale=true": 200} {
+		if got := x.get(t, x.bundle(), path); got != want {
+			t.Errorf("%s by an admin: %d", path, got)
+		}
+	}
+}
+
+func (x *trust) get(t *testing.T, f credential.Files, path string) int {
+	t.Helper()
+	c, err := credential.Load(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: c.Config(), ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
+	r, err := client.Get("https://" + x.nodes[0].http + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	return r.StatusCode
+}
+
+// renew gets the host another certificate for the one that it has.
+func (x *trust) renew(t *testing.T, f credential.Files) credential.Files {
+	t.Helper()
+	key, err := credential.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := credential.Request(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range x.addresses() {
+		r, err := agentpb.NewEnrollmentClient(x.line(x.lines(f), address)).Renew(t.Context(), &agentpb.RenewRequest{Request: request})
+		if err == nil {
+			return x.keep("renewed", encode(t, key), r.GetIssued())
+		}
+		code(t, "renew", err, codes.FailedPrecondition)
+	}
+	t.Fatal("nobody renews")
+	return f
+}
+
+// revoked: what is open is cut, no node lets it in, and a person's word does.
+func (x *trust) revoked(t *testing.T, stream agentpb.Line_ConnectClient, files ...credential.Files) {
+	r, err := x.admin.RevokeIdentity(t.Context(), &adminpb.RevokeIdentityRequest{What: "web-1", By: "x", Reason: "stolen"})
+	if err != nil || r.GetWhat() != "host/"+hostA {
+		t.Fatalf("%v, %v", r, err)
+	}
+	cut := make(chan error, 1)
+	go func() {
+		for {
+			if _, err := stream.Recv(); err != nil {
+				cut <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-cut:
+		code(t, "the open session", err, codes.Unauthenticated)
+	case <-time.After(2 * time.Second):
+		t.Error("the session is open a heartbeat later")
+	}
+	for _, f := range files {
+		for _, s := range x.nodes {
+			s.eventually("shut out of every node", func() bool {
+				conn, err := x.lines(f).Dial(t.Context(), s.grpc)
+				if err != nil {
+					return true
+				}
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(time.Second))
+				_, err = conn.Read(make([]byte, 1))
+				return err != nil && !os.IsTimeout(err)
+			})
+		}
+	}
+	again, err := x.enroll(x.invite("web-1"), hostA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.session(again, hostA); err != nil {
+		t.Errorf("let in again: %v", err)
+	}
+	if _, err := x.session(files[0], hostA); err == nil {
+		t.Error("the old certificate is good again")
+	}
+}
+
+// A certificate that has ended, one that is not valid yet, and one of another authority are refused by the handshake;
+// so is a node's file that is another's.
+func TestBadCertificates(t *testing.T) {
+	x := newTrust(t)
+	own, err := authority.Open(x.path(caFile), x.path(caKeyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := authority.Create(filepath.Join(t.TempDir(), "ca"), filepath.Join(t.TempDir(), "key"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		by   *authority.Authority
+		at   time.Time
+		kind identity.Kind
+		ok   bool
+	}{
+		{"good", own, time.Now(), identity.Host, true},
+		{"ended", own, time.Now().Add(-25 * time.Hour), identity.Host, false},
+		{"not yet", own, time.Now().Add(time.Hour), identity.Host, false},
+		{"of another authority", other, time.Now(), identity.Host, false},
+	}
+	for _, tc := range tests {
+		key, err := credential.NewKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := tc.by.Issue(authority.Order{Name: identity.Name{Kind: tc.kind, ID: hostA}, Key: &key.PublicKey,
+			Life: authority.HostLife, Now: tc.at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := &tls.Config{RootCAs: x.pool(), ClientCAs: x.pool(),
+			Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}}
+		lines, err := transport.New(transport.Options{TLS: config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := agentpb.NewLineClient(x.line(lines, x.addresses()[0])).Connect(t.Context())
+		if err == nil {
+			_ = stream.Send(&agentpb.ConnectRequest{}) // which is no hello
+			_, err = stream.Recv()
+		}
+		// A certificate of another authority is not even shown, for the node names those that it takes.
+		got := status.Code(err)
+		if tc.ok != (got == codes.InvalidArgument) || !tc.ok && got != codes.Unavailable && got != codes.Unauthenticated {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+	s := *x.nodes[0]
+	s.file = filepath.Join(t.TempDir(), "controller.hcl")
+	text := fmt.Sprintf("node = \"ctl-9\"\ndata = %q\ntls {\n  ca = %q\n  cert = %q\n  key = %q\n}\n", t.TempDir(),
+		x.path(caFile), x.path("ctl-1.pem"), x.path("ctl-1-key.pem"))
+	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = Run(t.Context(), Options{ConfigFile: s.file, Log: hclog.NewNullLogger()})
+	if err == nil || !strings.Contains(err.Error(), "the certificate is for controller/ctl-1, and this node is controller/ctl-9") {
+		t.Errorf("another node's certificate: %v", err)
+	}
+}

@@ -1,0 +1,227 @@
+// Package enroll gives hosts their certificates: the first one for a token, each next one for the one before. A
+// certificate leaves this node only after the log has it, so that a token is used once, whoever leads, and who was
+// shut out gets no more.
+package enroll
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/salveops/salve/controller/internal/access"
+	"github.com/salveops/salve/controller/internal/adminapi/reason"
+	"github.com/salveops/salve/controller/internal/arbiter"
+	"github.com/salveops/salve/controller/internal/authority"
+	"github.com/salveops/salve/controller/internal/state"
+	"github.com/salveops/salve/pkg/credential"
+	"github.com/salveops/salve/pkg/identity"
+	"github.com/salveops/salve/proto/agentpb"
+	"github.com/salveops/salve/proto/logpb"
+)
+
+// Limits of asking: a fleet behind one address may come at once, and nobody may come for ever.
+const (
+	askBurst, askEvery       = 50, time.Second
+	askAllBurst, askAllEvery = 500, 20 * time.Millisecond
+	// One host renews twice in a day; a few times in a row if answers are lost.
+	renewBurst, renewEvery = 5, time.Minute
+	maxName                = 256
+)
+
+// Proposer brings a command into the log. Only the leader's does.
+type Proposer interface {
+	Propose(ctx context.Context, c *logpb.Command) (*logpb.Result, uint64, error)
+}
+
+// Options of New. Proposer and Roots are mandatory.
+type Options struct {
+	Proposer Proposer
+	// Authority signs; nil: this node has no key of one and gives no certificates.
+	Authority func() *authority.Authority
+	// Known is this node's copy of the state: whoever guesses tokens does not fill the log. nil: the log judges alone.
+	Known interface{ View(func(*state.State)) }
+	// Roots are the authorities that may name a node, as PEM.
+	Roots func() []byte
+	// Life of a certificate; 0: authority.HostLife.
+	Life time.Duration
+	Log  hclog.Logger
+	Now  func() time.Time // nil: the wall clock
+}
+
+// Server answers agents.
+type Server struct {
+	agentpb.UnimplementedEnrollmentServer
+	o    Options
+	log  hclog.Logger
+	asks *access.Limiter
+	news *access.Limiter // renewals, by host
+}
+
+var _ agentpb.EnrollmentServer = (*Server)(nil)
+
+// New makes the service.
+func New(o Options) (*Server, error) {
+	switch {
+	case o.Proposer == nil:
+		return nil, errors.New("start enrolment: option Proposer is missing")
+	case o.Roots == nil:
+		return nil, errors.New("start enrolment: option Roots is missing")
+	}
+	if o.Life == 0 {
+		o.Life = authority.HostLife
+	}
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Server{o: o, log: o.Log.Named("enroll"),
+		asks: access.NewLimiter(askBurst, askEvery, askAllBurst, askAllEvery),
+		news: access.NewLimiter(renewBurst, renewEvery, askAllBurst, askAllEvery)}, nil
+}
+
+// Register adds the service to a gRPC server.
+func (s *Server) Register(g *grpc.Server) { agentpb.RegisterEnrollmentServer(g, s) }
+
+// errIssues is the answer of a node that cannot sign.
+var errIssues = status.Error(codes.FailedPrecondition, "this node has no key of an authority (tls.ca_key), so it gives no "+
+	"certificates: they come from the authority that the tls block of the nodes' files names")
+
+// Enroll implements agentpb.EnrollmentServer.
+func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb.EnrollResponse, error) {
+	from := ""
+	if p, ok := peer.FromContext(ctx); ok {
+		from = p.Addr.String()
+	}
+	if !s.asks.Try(from, s.o.Now()) {
+		return nil, reason.Error(codes.ResourceExhausted, reason.Busy, nil, askEvery, "too many enrolments; try again in a moment")
+	}
+	token, err := identity.ParseToken(r.GetToken())
+	if err != nil || token.Use != identity.Enroll {
+		return nil, status.Error(codes.InvalidArgument, "this is no enrolment token")
+	}
+	if !s.invited(token) {
+		s.log.Warn("enrolment refused", "from", from, "host", r.GetHost(), "token", token.ID)
+		return nil, reason.Error(codes.PermissionDenied, "token", nil, 0, state.BadToken)
+	}
+	if len(r.GetName()) > maxName {
+		return nil, status.Errorf(codes.InvalidArgument, "a name of more than %d bytes", maxName)
+	}
+	key, cert, err := s.sign(r.GetHost(), r.GetRequest())
+	if err != nil {
+		return nil, err
+	}
+	err = s.propose(ctx, &logpb.Command{What: &logpb.Command_Enroll{Enroll: &logpb.Enroll{
+		Token: token.ID, Hash: token.Hash(), Host: r.GetHost(), Name: r.GetName(), Key: key, Certificate: record(cert),
+	}}})
+	if err != nil {
+		s.log.Warn("enrolment refused", "from", from, "host", r.GetHost(), "token", token.ID, "error", err)
+		return nil, err
+	}
+	s.log.Info("host enrolled", "from", from, "host", r.GetHost(), "name", r.GetName(), "token", token.ID,
+		"serial", identity.Serial(cert))
+	return &agentpb.EnrollResponse{Issued: s.issued(cert)}, nil
+}
+
+// invited reports whether this node knows the token.
+func (s *Server) invited(t identity.Token) (ok bool) {
+	if s.o.Known == nil {
+		return true
+	}
+	s.o.Known.View(func(st *state.State) { ok = st.Invited(t.ID, t.Hash()) })
+	return ok
+}
+
+// Renew implements agentpb.EnrollmentServer.
+func (s *Server) Renew(ctx context.Context, r *agentpb.RenewRequest) (*agentpb.RenewResponse, error) {
+	c, ok := access.Of(ctx)
+	if !ok || c.How != access.ByCertificate || c.Name.Kind != identity.Host {
+		return nil, status.Error(codes.Unauthenticated, "a host renews its certificate by showing it")
+	}
+	if !s.news.TryKey(asKey(c.Name.ID), s.o.Now()) {
+		return nil, reason.Error(codes.ResourceExhausted, reason.Busy, nil, renewEvery, "renewed too often; try again later")
+	}
+	_, cert, err := s.sign(c.Name.ID, r.GetRequest())
+	if err != nil {
+		return nil, err
+	}
+	err = s.propose(ctx, &logpb.Command{What: &logpb.Command_Renew{Renew: &logpb.Renew{
+		Host: c.Name.ID, Old: c.Serial(), Certificate: record(cert),
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	s.log.Debug("certificate renewed", "host", c.Name.ID, "serial", identity.Serial(cert))
+	return &agentpb.RenewResponse{Issued: s.issued(cert)}, nil
+}
+
+// sign makes the certificate that is given if the log agrees.
+func (s *Server) sign(host string, request []byte) (key []byte, c *x509.Certificate, err error) {
+	name := identity.Name{Kind: identity.Host, ID: host}
+	if err := name.Check(); err != nil {
+		return nil, nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	var pub *ecdsa.PublicKey
+	if pub, err = credential.ParseRequest(request); err != nil {
+		return nil, nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	a := (*authority.Authority)(nil)
+	if s.o.Authority != nil {
+		a = s.o.Authority()
+	}
+	if a == nil {
+		return nil, nil, errIssues
+	}
+	if c, err = a.Issue(authority.Order{Name: name, Key: pub, Life: s.o.Life, Now: s.o.Now()}); err != nil {
+		s.log.Error("cannot sign", "host", host, "error", err)
+		return nil, nil, status.Error(codes.Internal, "the certificate could not be signed; the log of this node says why")
+	}
+	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	return sum[:], c, nil
+}
+
+func record(c *x509.Certificate) *logpb.Certificate {
+	return &logpb.Certificate{Serial: identity.Serial(c), NotAfter: c.NotAfter.UnixNano()}
+}
+
+func (s *Server) issued(c *x509.Certificate) *agentpb.Issued {
+	return &agentpb.Issued{Chain: credential.EncodeCerts(c), Roots: s.o.Roots()}
+}
+
+// propose brings the command into the log, or says why it is not there.
+func (s *Server) propose(ctx context.Context, c *logpb.Command) error {
+	r, _, err := s.o.Proposer.Propose(ctx, c)
+	var other arbiter.ErrNotLeader
+	switch {
+	case errors.As(err, &other):
+		return reason.Error(codes.FailedPrecondition, reason.NotLeader, map[string]string{"leader": other.ID, "address": other.Address}, 0,
+			fmt.Sprintf("this node does not lead; %q does", other.ID))
+	case err != nil:
+		return status.Error(codes.Unavailable, err.Error())
+	case r.GetRefusal() != nil:
+		return reason.Error(codes.PermissionDenied, r.GetRefusal().GetCode(), nil, 0, r.GetRefusal().GetText())
+	}
+	return nil
+}
+
+// asKey is a host's ID as what limits count.
+func asKey(host string) netip.Addr {
+	var b [16]byte
+	if _, err := hex.Decode(b[:], []byte(host)); err != nil {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16(b)
+}
