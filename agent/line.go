@@ -7,7 +7,6 @@ import (
 	"github.com/salveops/salve/agent/internal/heal"
 	"github.com/salveops/salve/agent/internal/session"
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/transport"
 	"github.com/salveops/salve/pkg/version"
 )
 
@@ -29,15 +28,14 @@ func (a *agent) buildSession(context.Context) error {
 	if err != nil {
 		return err
 	}
-	lines, err := transport.New(transport.Options{Log: a.log.Named("transport")})
-	if err != nil {
+	if err := a.buildIdentity(); err != nil {
 		return err
 	}
 	a.outbox = outbox
 	a.session, err = session.New(session.Options{
 		Host: a.journal.Host(), Name: a.cfg.Host, Fingerprint: fingerprint, Version: version.Get().Version, Labels: a.cfg.Labels,
 		Addresses: a.cfg.Controller.Addresses, Clock: a.o.Clock, Log: a.log, Store: a.journal.Space("session"), Outbox: outbox,
-		Dial: session.Dialer(lines), Past: session.Restore(past), Step: a.o.step,
+		Dial: a.identity.dial, Past: session.Restore(past), Step: a.o.step,
 		Orders:  func(ctx context.Context, o session.Orders) error { return a.engine.Follow(ctx, o) },
 		Moved:   func(from string, numbers map[uint64]uint64) { a.engine.Moved(from, numbers) },
 		Changed: func(live bool) { a.engine.LineChanged(live) },

@@ -54,6 +54,7 @@ type plumbing struct {
 	settled  []incident.Attempt // that an earlier process left open
 	session  *session.Session   // nil: the agent works alone
 	outbox   *journal.Outbox    // with session
+	identity *lines             // with session
 	engine   *heal.Engine
 	server   *local.Server
 	stopping <-chan struct{} // closed when the agent stops
@@ -235,6 +236,9 @@ func (a *agent) swap(ctx context.Context, cfg *config.Agent) error {
 	if err != nil {
 		return err
 	}
+	if err := a.identity.reload(); err != nil {
+		return err
+	}
 	a.runner.SetAllow(cfg.Allow)
 	a.systemd.Watch(patterns(cfg))
 	a.courier.SetSenders(senders)
@@ -254,6 +258,9 @@ func (a *agent) fixed(cfg *config.Agent) error {
 	}
 	if fmt.Sprint(heartbeatOf(old)) != fmt.Sprint(heartbeatOf(cfg)) {
 		return errors.New("the heartbeat block changed: that takes a restart of the agent")
+	}
+	if was, now := fmt.Sprint(tlsOf(old)), fmt.Sprint(tlsOf(cfg)); was != now {
+		return errors.New("the tls block changed: that takes a restart of the agent")
 	}
 	if was, now := addressesOf(old), addressesOf(cfg); !slices.Equal(was, now) {
 		return fmt.Errorf("the controller's addresses changed from %q to %q: that takes a restart of the agent", was, now)
@@ -299,7 +306,7 @@ func (a *agent) parts() map[string]func(context.Context) error {
 		"slim":      a.slim,
 	}
 	if a.session != nil {
-		parts["session"] = a.session.Run
+		parts["session"], parts["identity"] = a.session.Run, a.identity.run
 	}
 	return parts
 }

@@ -19,6 +19,8 @@ import (
 
 const usage = `Usage: salve-agent [flags]          run the agent
        salve-agent reload [flags]   make the running agent read its configuration again
+       salve-agent enroll --token TOKEN [--controller HOST:PORT,…]
+                                    give this host its identity, for a token of salve enroll token
        salve-agent polkit-rules [FILE] [flags]
                                     print what polkit lets the agent's user do by its allow blocks;
                                     with FILE, as root, put these rules there
@@ -38,6 +40,10 @@ func run(args []string) int {
 	systemd := flags.String("systemd", "system", `which systemd: "system", "user", or a private socket "unix:path=…"`)
 	level := flags.String("log-level", "info", "trace, debug, info, warn or error")
 	json := flags.Bool("log-json", false, "log JSON lines")
+	var identity agent.EnrollOptions
+	flags.StringSliceVar(&identity.Addresses, "controller", nil, "enroll: nodes of the controller; default: those of the configuration")
+	flags.StringVar(&identity.Token, "token", "", "enroll: the token; others may see it while this runs, so better use --token-file")
+	flags.StringVar(&identity.TokenFile, "token-file", "", "enroll: file with the token")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage+flags.FlagUsages()) }
 	if err := flags.Parse(args); err != nil {
@@ -65,6 +71,9 @@ func run(args []string) int {
 		err = agent.Run(ctx, options)
 	case len(command) == 1 && command[0] == "reload":
 		err = agent.AskReload(ctx, options)
+	case len(command) == 1 && command[0] == "enroll":
+		identity.Out = os.Stdout
+		err = agent.Enroll(ctx, options, identity)
 	case len(command) >= 1 && len(command) <= 2 && command[0] == "polkit-rules":
 		err = agent.PolkitRules(options, strings.Join(command[1:], ""), os.Stdout)
 	default:

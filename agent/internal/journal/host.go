@@ -42,6 +42,20 @@ func hostID(dir string) (string, error) {
 	return "", nil
 }
 
+// HostID is the ID of the host whose state lies in a folder. One that has none gets it now, and keeps it, so that a
+// machine can enrol before its agent has run.
+func HostID(dir string) (string, error) {
+	if err := makeDir(dir); err != nil {
+		return "", err
+	}
+	id, err := hostID(dir)
+	if err != nil || id != "" {
+		return id, err
+	}
+	id = newID()
+	return id, keepHostID(dir, id)
+}
+
 // keepHostID writes the ID beside the journal.
 func keepHostID(dir, id string) error {
 	if err := durable.Write(filepath.Join(dir, fileHost), []byte(id+"\n"), 0o600); err != nil {
