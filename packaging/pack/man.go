@@ -19,7 +19,8 @@ type manual struct {
 // roff renders the page. Everything in it comes from the command's own help.
 func (m manual) roff() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, ".TH %s %s %q %q \"Salve\"\n", strings.ToUpper(escape(m.name)), m.section, m.date, "Salve "+m.version)
+	fmt.Fprintf(&b, ".TH %s %s \"%s\" \"Salve %s\" \"Salve\"\n",
+		strings.ToUpper(escape(m.name)), m.section, m.date, m.version)
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", escape(m.name), escape(m.summary))
 	top := m.pages[0]
 	for _, p := range top.text {
@@ -45,7 +46,7 @@ func (m manual) roff() string {
 		heading(&b, ".SH", "Commands")
 	}
 	for _, p := range m.pages[1:] {
-		fmt.Fprintf(&b, ".SS %q\n", escape(p.command))
+		fmt.Fprintf(&b, ".SS \"%s\"\n", escape(p.command))
 		for _, q := range p.text {
 			m.part(&b, q)
 		}
@@ -75,7 +76,7 @@ func (manual) part(b *strings.Builder, p part) {
 }
 
 func heading(b *strings.Builder, macro, title string) {
-	fmt.Fprintf(b, "%s %q\n", macro, strings.ToUpper(escape(title)))
+	fmt.Fprintf(b, "%s \"%s\"\n", macro, strings.ToUpper(escape(title)))
 }
 
 // prose writes paragraphs, which end at empty lines; lines that begin with a space keep their shape.
