@@ -55,10 +55,9 @@ func Load(f Files) (*Credential, error) {
 	return parse(f, texts)
 }
 
-// Check reports whether a text is a whole credential: key, certificate, authorities.
-func Check(bundle []byte) error {
-	_, err := parse(Bundle("bundle"), map[string][]byte{"bundle": bundle})
-	return err
+// Parse reads a text that is a whole credential: key, certificate, authorities.
+func Parse(bundle []byte) (*Credential, error) {
+	return parse(Bundle("bundle"), map[string][]byte{"bundle": bundle})
 }
 
 // parse makes a credential of the files' texts.

@@ -170,7 +170,7 @@ func keep(path, host string, key *ecdsa.PrivateKey, issued *agentpb.Issued) erro
 		return err
 	}
 	text = slices.Concat(text, credential.EncodeCerts(chain...), credential.EncodeCerts(roots...))
-	if err := credential.Check(text); err != nil {
+	if _, err := credential.Parse(text); err != nil {
 		return err
 	}
 	if err := durable.Write(path, text, 0o600); err != nil {

@@ -65,6 +65,7 @@ type cluster struct {
 	bin, dir string
 	net      string // the first three numbers of the nodes' addresses
 	lost     string // the node that ended last
+	tls      string // block of every node's file, "": plain text
 	nodes    map[string]*controllerProcess
 }
 
@@ -162,7 +163,7 @@ escalation "default" {
 service "checkout" {
   max_unavailable = 1
 }
-`, name, filepath.Join(dir, "data"), ip, ip, ip, expect, strings.Join(list, ", "))
+%s`, name, filepath.Join(dir, "data"), ip, ip, ip, expect, strings.Join(list, ", "), c.tls)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}

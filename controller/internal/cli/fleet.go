@@ -39,6 +39,11 @@ func (a *app) fleet() []*cobra.Command {
 		a.fleetChange(),
 		a.fleetAudit(),
 		a.fleetRaft(),
+		a.fleetEnroll(),
+		a.fleetToken(),
+		a.login(),
+		a.logout(),
+		a.whoami(),
 	}
 	for _, c := range commands {
 		c.GroupID = groupFleet
@@ -50,6 +55,9 @@ func (a *app) fleet() []*cobra.Command {
 
 func (a *app) defaultAddress() string {
 	if s := a.Getenv("SALVE_ADDRESS"); s != "" {
+		return s
+	}
+	if s := a.loginAddress(); s != "" {
 		return s
 	}
 	return defaultAddress

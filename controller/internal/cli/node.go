@@ -44,6 +44,7 @@ type call func(context.Context, client) error
 // seeker goes from node to node until one answers.
 type seeker struct {
 	lines *transport.Transport
+	dial  []grpc.DialOption
 	reads bool // nothing is changed: an answer that was lost is no harm
 	// unreached are the nodes that could not be reached and why, in order.
 	unreached  []string
@@ -57,7 +58,7 @@ func (a *app) controller(ctx context.Context, limit time.Duration, reads bool, f
 	if err != nil {
 		return err
 	}
-	lines, err := transport.New(transport.Options{}) // plain text, which it allows on loopback only
+	lines, dial, err := a.line()
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (a *app) controller(ctx context.Context, limit time.Duration, reads bool, f
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
-	s := &seeker{lines: lines, reads: reads}
+	s := &seeker{lines: lines, dial: dial, reads: reads}
 	return s.seek(ctx, nodes, f)
 }
 
@@ -152,7 +153,8 @@ func (s *seeker) ask(ctx context.Context, node string, f call) error {
 		return &unreachable{err}
 	}
 	_ = probe.Close()
-	conn, err := s.lines.Client(ctx, node, grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxStory)))
+	conn, err := s.lines.Client(ctx, node,
+		append([]grpc.DialOption{grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxStory))}, s.dial...)...)
 	if err != nil {
 		return &unreachable{err}
 	}
