@@ -17,8 +17,9 @@ import (
 
 // Pauses of renewing.
 const (
-	leastPause = time.Second
+	leastPause = 100 * time.Millisecond
 	mostPause  = time.Hour
+	latePause  = time.Minute // once it is too late, and only a person can help
 )
 
 // Renewer keeps a certificate from ending.
@@ -70,6 +71,9 @@ func (r *Renewer) wait(failed int) time.Duration {
 		return min(max(0, c.Due().Sub(now)), mostPause) + spread(max(1, jitter))
 	}
 	pause := min(max(leastPause, left/20), mostPause)
+	if left <= 0 {
+		pause = latePause
+	}
 	return pause/2 + spread(pause)
 }
 

@@ -1,0 +1,364 @@
+package enroll
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/salveops/salve/pkg/credential"
+	"github.com/salveops/salve/pkg/identity"
+	"github.com/salveops/salve/pkg/transport"
+	"github.com/salveops/salve/proto/agentpb"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const hostID = "0123456789abcdef0123456789abcdef"
+
+// authority is a CA that is thrown away with the test.
+type authority struct {
+	t    *testing.T
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t}
+	a.key = newKey(t)
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA " + time.Now().String()}, IsCA: true,
+		BasicConstraintsValid: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour), KeyUsage: x509.KeyUsageCertSign}
+	a.cert = a.sign(c, c, &a.key.PublicKey)
+	return a
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := credential.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func (a *authority) sign(c, parent *x509.Certificate, key *ecdsa.PublicKey) *x509.Certificate {
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, key, a.key)
+	if err != nil {
+		a.t.Error(err)
+		return nil
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Error(err)
+	}
+	return cert
+}
+
+// issue signs a certificate that lives from now on.
+func (a *authority) issue(key *ecdsa.PublicKey, name string, life time.Duration) *x509.Certificate {
+	u, err := url.Parse(name)
+	if err != nil {
+		a.t.Error(err)
+	}
+	return a.sign(&x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), URIs: []*url.URL{u}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Second), NotAfter: time.Now().Add(life), // certificates count in seconds
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+	}, a.cert, key)
+}
+
+// node is a controller that gives what a test says.
+type node struct {
+	agentpb.UnimplementedEnrollmentServer
+	ca      *authority
+	address string
+	gives   func(key *ecdsa.PublicKey) (*agentpb.Issued, error)
+	asked   chan struct{}
+
+	mu  sync.Mutex
+	now *tls.Config
+}
+
+func (a *authority) node(name string) *node {
+	a.t.Helper()
+	n := &node{ca: a, asked: make(chan struct{}, 100)}
+	n.gives = func(key *ecdsa.PublicKey) (*agentpb.Issued, error) { return a.issued(key, hostID, time.Hour), nil }
+	n.shows(a, name)
+	lines, err := transport.New(transport.Options{Source: func() *tls.Config { n.mu.Lock(); defer n.mu.Unlock(); return n.now }, Anonymous: true})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	server, l, err := lines.GRPC(a.t.Context(), "127.0.0.1:0")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	agentpb.RegisterEnrollmentServer(server, n)
+	n.address = l.Addr().String()
+	served := make(chan struct{})
+	go func() { defer close(served); _ = server.Serve(l) }() // until it is stopped
+	a.t.Cleanup(func() { server.Stop(); <-served })
+	return n
+}
+
+// shows changes the node's certificate. It trusts both authorities.
+func (n *node) shows(a *authority, name string) {
+	key := newKey(a.t)
+	cert := a.issue(&key.PublicKey, name, time.Hour)
+	pool := x509.NewCertPool()
+	pool.AddCert(n.ca.cert)
+	pool.AddCert(a.cert)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.now = &tls.Config{RootCAs: pool, ClientCAs: pool,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw, a.cert.Raw}, PrivateKey: key}}}
+}
+
+func (a *authority) issued(key *ecdsa.PublicKey, host string, life time.Duration, more ...*authority) *agentpb.Issued {
+	roots := credential.EncodeCerts(a.cert)
+	for _, m := range more {
+		roots = append(roots, credential.EncodeCerts(m.cert)...)
+	}
+	return &agentpb.Issued{Chain: credential.EncodeCerts(a.issue(key, "salve://host/"+host, life)), Roots: roots}
+}
+
+func (n *node) give(request []byte) (*agentpb.Issued, error) {
+	key, err := credential.ParseRequest(request)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case n.asked <- struct{}{}:
+	default:
+	}
+	return n.gives(key)
+}
+
+func (n *node) Enroll(_ context.Context, r *agentpb.EnrollRequest) (*agentpb.EnrollResponse, error) {
+	issued, err := n.give(r.GetRequest())
+	return &agentpb.EnrollResponse{Issued: issued}, err
+}
+
+func (n *node) Renew(_ context.Context, r *agentpb.RenewRequest) (*agentpb.RenewResponse, error) {
+	issued, err := n.give(r.GetRequest())
+	return &agentpb.RenewResponse{Issued: issued}, err
+}
+
+// token is one for the nodes of an authority.
+func (a *authority) token() string {
+	return identity.Token{Use: identity.Enroll, ID: "0123456789abcdef", Secret: make([]byte, identity.SecretLen), Pin: identity.Pin(a.cert)}.String()
+}
+
+func options(t *testing.T, token string, nodes ...string) Options {
+	return Options{Addresses: nodes, Token: token, Host: hostID, Name: "web-1", Path: filepath.Join(t.TempDir(), "identity.pem")}
+}
+
+const controllerName = "salve://controller/ctl-1"
+
+func TestEnroll(t *testing.T) {
+	ca := newAuthority(t)
+	n := ca.node(controllerName)
+	o := options(t, ca.token(), "127.0.0.1:1", n.address) // nobody listens on the first
+	if err := Enroll(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	c, err := credential.Load(credential.Bundle(o.Path))
+	if err != nil || c.Name.ID != hostID {
+		t.Errorf("%v, %v", c, err)
+	}
+	if info, err := os.Stat(o.Path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+// A node that does not lead names the one that does.
+func TestEnrollFollowsTheLeader(t *testing.T) {
+	ca := newAuthority(t)
+	leads, follows := ca.node(controllerName), ca.node(controllerName)
+	follows.gives = func(*ecdsa.PublicKey) (*agentpb.Issued, error) {
+		st, err := status.New(codes.FailedPrecondition, "another leads").WithDetails(
+			&errdetails.ErrorInfo{Reason: "NOT_LEADER", Metadata: map[string]string{"address": leads.address}})
+		if err != nil {
+			return nil, err
+		}
+		return nil, st.Err()
+	}
+	if err := Enroll(t.Context(), options(t, ca.token(), follows.address)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever is not the pinned controller learns no token, and whatever is not this host's is not kept.
+func TestEnrollTrustsNobody(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	good := ca.node(controllerName)
+	playing := ca.node("salve://host/" + hostID) // a host with a certificate of the right authority
+	foreign := other.node(controllerName)
+	another := ca.node(controllerName)
+	another.gives = func(key *ecdsa.PublicKey) (*agentpb.Issued, error) {
+		return ca.issued(key, strings.Repeat("a", 32), time.Hour), nil
+	}
+	swapped := ca.node(controllerName)
+	swapped.gives = func(*ecdsa.PublicKey) (*agentpb.Issued, error) {
+		return ca.issued(&newKey(t).PublicKey, hostID, time.Hour), nil
+	}
+	rootless := ca.node(controllerName)
+	rootless.gives = func(key *ecdsa.PublicKey) (*agentpb.Issued, error) {
+		return &agentpb.Issued{Chain: ca.issued(key, hostID, time.Hour).GetChain(), Roots: credential.EncodeCerts(other.cert)}, nil
+	}
+	empty := ca.node(controllerName)
+	empty.gives = func(*ecdsa.PublicKey) (*agentpb.Issued, error) { return nil, nil }
+	plain := identity.Token{Use: identity.Enroll, ID: "0123456789abcdef", Secret: make([]byte, identity.SecretLen)}.String()
+	tests := []struct {
+		name, token, want string
+		node              *node
+		asked             bool
+	}{
+		{"a host that plays controller", ca.token(), "no controller", playing, false},
+		{"another authority", ca.token(), "another authority", foreign, false},
+		{"another host's certificate", ca.token(), "this is host " + hostID, another, true},
+		{"another key", ca.token(), "another key", swapped, true},
+		{"authorities that do not fit", ca.token(), "does not fit", rootless, true},
+		{"nothing", ca.token(), "no certificate", empty, true},
+		{"no token", "x", "no token", good, false},
+		{"a token without a fingerprint", plain, "plain text", good, false},
+	}
+	for _, tc := range tests {
+		o := options(t, tc.token, tc.node.address)
+		if err := Enroll(t.Context(), o); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		if _, err := os.Stat(o.Path); err == nil {
+			t.Errorf("%s: something was kept", tc.name)
+		}
+		if got := len(tc.node.asked) > 0; got != tc.asked {
+			t.Errorf("%s: the node saw the request: %t", tc.name, got)
+		}
+	}
+}
+
+// A certificate renews itself before it ends, for a new key each time; what fails is tried again; and a change of
+// authorities arrives.
+func TestRenewer(t *testing.T) {
+	ca, fresh := newAuthority(t), newAuthority(t)
+	n := ca.node(controllerName)
+	const life = 2 * time.Second
+	n.gives = func(key *ecdsa.PublicKey) (*agentpb.Issued, error) { return ca.issued(key, hostID, life), nil }
+	o := options(t, ca.token(), n.address)
+	if err := Enroll(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	<-n.asked
+	store, err := credential.Open(credential.Bundle(o.Path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := transport.New(transport.Options{Source: store.Config, Authorize: Controller})
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := make(chan func(*ecdsa.PublicKey) (*agentpb.Issued, error), 3)
+	steps <- func(*ecdsa.PublicKey) (*agentpb.Issued, error) {
+		return nil, status.Error(codes.Unavailable, "an election")
+	}
+	steps <- func(key *ecdsa.PublicKey) (*agentpb.Issued, error) { return ca.issued(key, hostID, life, fresh), nil }
+	steps <- func(key *ecdsa.PublicKey) (*agentpb.Issued, error) { return fresh.issued(key, hostID, time.Hour), nil }
+	n.gives = func(key *ecdsa.PublicKey) (*agentpb.Issued, error) {
+		next := <-steps
+		if len(steps) == 1 { // the next answer comes from a node that shows the new authority's certificate
+			defer n.shows(fresh, controllerName)
+		}
+		return next(key)
+	}
+	first := store.Current().Leaf.PublicKey
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	r := Renewer{Store: store, Lines: lines, Addresses: []string{n.address}, Log: hclog.NewNullLogger()}
+	go func() { done <- r.Run(ctx) }()
+	for range 3 {
+		select {
+		case <-n.asked:
+		case <-time.After(20 * time.Second):
+			t.Fatal("it does not renew")
+		}
+	}
+	for deadline := time.After(10 * time.Second); store.Current().Root.Subject.CommonName != fresh.cert.Subject.CommonName; {
+		select {
+		case <-deadline:
+			t.Fatal("the last certificate is not in use")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if store.Current().Leaf.PublicKey.(*ecdsa.PublicKey).Equal(first) {
+		t.Error("the key is the same")
+	}
+	if c, err := credential.Load(credential.Bundle(o.Path)); err != nil || !c.Leaf.Equal(store.Current().Leaf) {
+		t.Errorf("the file holds another one: %v", err)
+	}
+}
+
+// Pauses grow short when the end comes near, and a fleet does not come at once.
+func TestWait(t *testing.T) {
+	ca, key := newAuthority(t), newKey(t)
+	text, err := credential.EncodeKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "x")
+	cert := ca.issue(&key.PublicKey, "salve://host/"+hostID, 24*time.Hour)
+	if err := os.WriteFile(path, append(text, credential.EncodeCerts(cert, ca.cert)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store, err := credential.Open(credential.Bundle(path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[time.Duration]bool{}
+	for _, tc := range []struct {
+		left        time.Duration // until the end
+		failed      int
+		least, most time.Duration
+	}{
+		{24 * time.Hour, 0, mostPause, mostPause + 2*time.Hour},
+		{8 * time.Hour, 0, 0, 2 * time.Hour},
+		{time.Minute, 0, 0, 12 * time.Second},
+		{8 * time.Hour, 1, 12 * time.Minute, time.Hour},
+		{time.Minute, 5, time.Second, 5 * time.Second},
+		{time.Second, 5, leastPause / 2, 2 * leastPause},
+		{-time.Minute, 5, latePause / 2, 2 * latePause},
+		{-time.Minute, 0, 0, time.Second},
+	} {
+		r := Renewer{Store: store, Now: func() time.Time { return cert.NotAfter.Add(-tc.left) }}
+		for range 100 {
+			got := r.wait(tc.failed)
+			seen[got] = true
+			if got < tc.least || got > tc.most {
+				t.Errorf("%s before the end, %d failed: waits %s", tc.left, tc.failed, got)
+			}
+		}
+	}
+	if len(seen) < 100 {
+		t.Error("there is no jitter")
+	}
+}
