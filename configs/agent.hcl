@@ -96,7 +96,16 @@ escalation "default" {
 # leave. Left out, the agent works alone.
 #
 # controller {
-#   addresses = ["127.0.0.1:7600"]    # every node of it; loopback only until TLS comes, in the next release
+#   addresses = ["ctl-1:7600"]        # every node of it; on loopback no identity is needed
+# }
+#
+# Off loopback this host needs an identity: `salve-agent enroll` with a token of `salve enroll token`, or
+# a certificate for salve://host/ID of another authority (ID is in the state folder's host_id):
+#
+# tls {
+#   ca   = "/etc/salve/tls/ca.pem"
+#   cert = "/etc/salve/tls/host.pem"
+#   key  = "/etc/salve/tls/host-key.pem"
 # }
 
 # An outside dead man's switch: it calls you when the pings stop.

@@ -6,8 +6,8 @@
 # Times are texts such as "500ms", "10s", "5m", "1h30m". Every key that is left out has a default:
 # docs/defaults.md lists them all.
 #
-# As it stands this is a controller of one node, for agents of the same host. Until identity and TLS
-# come, in the next release, all addresses are on loopback.
+# As it stands this is a controller of one node, for agents of the same host: without a tls block all
+# addresses are on loopback, and lines are plain text.
 
 # node = "ctl-1"                      # default: the host name; its ID for Raft, never to be changed
 # data = "/var/lib/salve/controller"
@@ -16,6 +16,16 @@
 #   grpc = "127.0.0.1:7600"           # agents and operators
 #   raft = "127.0.0.1:7601"           # the other nodes; default: this node's entry in peers
 #   http = "127.0.0.1:7602"           # web page, /metrics, /healthz, /readyz; "" turns them off
+# }
+
+# Who this node is, and whom it trusts. `salve-controller init` makes the files; those of another
+# authority will do, too. They are read again when they change.
+#
+# tls {
+#   ca     = "/etc/salve/tls/ca.pem"         # while authorities change: old and new one
+#   cert   = "/etc/salve/tls/ctl-1.pem"      # for salve://controller/ctl-1 and the names that it is dialled by
+#   key    = "/etc/salve/tls/ctl-1-key.pem"
+#   ca_key = "/etc/salve/tls/ca-key.pem"     # only on nodes that give hosts their certificates
 # }
 
 # Three or five nodes agree by Raft. Each has this block with the same peers, itself included, written
