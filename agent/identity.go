@@ -49,7 +49,8 @@ type lines struct {
 
 // buildIdentity finds out who this host is to the controller.
 func (a *agent) buildIdentity() (err error) {
-	l := &lines{host: a.journal.Host(), addresses: a.cfg.Controller.Addresses, log: a.log.Named("identity"), enrolled: make(chan struct{})}
+	l := &lines{host: a.journal.Host(), addresses: a.cfg.Controller.Addresses, log: a.log.Named("identity"),
+		enrolled: make(chan struct{})}
 	a.identity = l
 	if l.plain, err = transport.New(transport.Options{Log: a.log.Named("transport")}); err != nil {
 		return err
@@ -197,7 +198,8 @@ func Enroll(ctx context.Context, o Options, e EnrollOptions) error {
 		return err
 	}
 	path := filepath.Join(cfg.Data, identityFile)
-	if err := enroll.Enroll(ctx, enroll.Options{Addresses: e.Addresses, Token: token, Host: host, Name: cfg.Host, Path: path}); err != nil {
+	if err := enroll.Enroll(ctx, enroll.Options{Addresses: e.Addresses, Token: token, Host: host, Name: cfg.Host,
+		Path: path}); err != nil {
 		return err
 	}
 	fmt.Fprintf(e.Out, "host %s is enrolled as %s; its agent takes that up by itself\n", cfg.Host, host)
@@ -233,7 +235,8 @@ func become(dir string) error {
 	if !ok || os.Geteuid() != 0 || owner.Uid == 0 {
 		return nil
 	}
-	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(int(owner.Gid)), syscall.Setuid(int(owner.Uid))); err != nil {
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(int(owner.Gid)),
+		syscall.Setuid(int(owner.Uid))); err != nil {
 		return fmt.Errorf("go on as the owner of the state folder: %w", err)
 	}
 	return nil

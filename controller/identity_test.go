@@ -47,7 +47,8 @@ func newTrust(t *testing.T) *trust {
 		s := newSite(t)
 		s.file = filepath.Join(filepath.Dir(s.file), "controller.hcl")
 		x.nodes = append(x.nodes, s)
-		o := InitOptions{Dir: x.dir, CA: x.dir, Node: x.name(n), Addresses: []string{"127.0.0.1"}, Out: io.Discard, Now: time.Now()}
+		o := InitOptions{Dir: x.dir, CA: x.dir, Node: x.name(n), Addresses: []string{"127.0.0.1"}, Out: io.Discard,
+			Now: time.Now()}
 		if n == 0 {
 			o.CA, o.Operator, o.Role = "", "root", "admin"
 		}
@@ -94,7 +95,8 @@ func (x *trust) start(n int) {
 	done := make(chan error, 1)
 	s := x.nodes[n]
 	go func() {
-		done <- Run(ctx, Options{ConfigFile: s.file, Log: hclog.New(&hclog.LoggerOptions{Name: x.name(n), Output: s.log, Level: hclog.Warn})})
+		done <- Run(ctx, Options{ConfigFile: s.file, Log: hclog.New(&hclog.LoggerOptions{Name: x.name(n), Output: s.log,
+			Level: hclog.Warn})})
 	}()
 	x.t.Cleanup(func() {
 		cancel()
@@ -161,7 +163,8 @@ func (x *trust) leader() (admin adminpb.AdminClient) {
 // invite makes an enrolment token.
 func (x *trust) invite(host string) identity.Token {
 	x.t.Helper()
-	r, err := x.admin.CreateToken(x.t.Context(), &adminpb.CreateTokenRequest{Use: "enroll", By: "someone else", For: int64(time.Hour), Host: host,
+	r, err := x.admin.CreateToken(x.t.Context(), &adminpb.CreateTokenRequest{Use: "enroll", By: "someone else",
+		For: int64(time.Hour), Host: host,
 		Labels: []*logpb.Label{{Name: "role", Value: "web"}}})
 	if err != nil {
 		x.t.Fatal(err)
@@ -303,7 +306,8 @@ func (x *trust) roles(t *testing.T, host credential.Files) {
 	_, err = peerpb.NewPeerClient(x.line(x.lines(x.bundle()), address)).Configure(t.Context(), &peerpb.ConfigureRequest{})
 	code(t, "an operator as a node", err, codes.PermissionDenied)
 
-	made, err := x.admin.CreateToken(t.Context(), &adminpb.CreateTokenRequest{Use: "access", By: "x", For: int64(time.Hour), Name: "bob", Role: "operator"})
+	made, err := x.admin.CreateToken(t.Context(), &adminpb.CreateTokenRequest{Use: "access", By: "x",
+		For: int64(time.Hour), Name: "bob", Role: "operator"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +344,8 @@ func (x *trust) roles(t *testing.T, host credential.Files) {
 			t.Errorf("the audit says %v", r)
 		}
 	}
-	if _, err := x.admin.EndToken(t.Context(), &adminpb.EndTokenRequest{Id: made.GetId(), By: "x", Reason: "lost"}); err != nil {
+	if _, err := x.admin.EndToken(t.Context(), &adminpb.EndTokenRequest{Id: made.GetId(), By: "x",
+		Reason: "lost"}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -408,7 +413,8 @@ func (x *trust) renew(t *testing.T, f credential.Files) credential.Files {
 		t.Fatal(err)
 	}
 	for _, address := range x.addresses() {
-		r, err := agentpb.NewEnrollmentClient(x.line(x.lines(f), address)).Renew(t.Context(), &agentpb.RenewRequest{Request: request})
+		r, err := agentpb.NewEnrollmentClient(x.line(x.lines(f), address)).Renew(t.Context(),
+			&agentpb.RenewRequest{Request: request})
 		if err == nil {
 			return x.keep("renewed", encode(t, key), r.GetIssued())
 		}
@@ -524,7 +530,8 @@ func TestBadCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = Run(t.Context(), Options{ConfigFile: s.file, Log: hclog.NewNullLogger()})
-	if err == nil || !strings.Contains(err.Error(), "the certificate is for controller/ctl-1, and this node is controller/ctl-9") {
+	if err == nil || !strings.Contains(err.Error(),
+		"the certificate is for controller/ctl-1, and this node is controller/ctl-9") {
 		t.Errorf("another node's certificate: %v", err)
 	}
 }

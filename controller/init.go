@@ -84,7 +84,8 @@ func (o *InitOptions) authority() (*authority.Authority, error) {
 	}
 	a, err := authority.Create(filepath.Join(o.Dir, caFile), filepath.Join(o.Dir, caKeyFile), o.Now)
 	if err == nil {
-		fmt.Fprintf(o.Out, "authority    %s, and its key in %s: whoever has that is everybody\n", o.path(caFile), o.path(caKeyFile))
+		fmt.Fprintf(o.Out, "authority    %s, and its key in %s: whoever has that is everybody\n", o.path(caFile),
+			o.path(caKeyFile))
 	}
 	return a, err
 }
@@ -122,7 +123,8 @@ func (o *InitOptions) node(a *authority.Authority) error {
 	}
 	fmt.Fprintf(o.Out, "node         %s, key in %s, until %s\n\nIts controller.hcl says, where the files lie on the node:\n\n"+
 		"tls {\n  ca     = %q\n  cert   = %q\n  key    = %q\n  ca_key = %q # only where certificates are given\n}\n\n",
-		certFile, keyFile, cert.NotAfter.Format(time.DateOnly), o.path(caFile), certFile, keyFile, filepath.Join(o.from(), caKeyFile))
+		certFile, keyFile, cert.NotAfter.Format(time.DateOnly), o.path(caFile), certFile, keyFile, filepath.Join(o.from(),
+			caKeyFile))
 	return nil
 }
 
@@ -153,7 +155,8 @@ func (o *InitOptions) operator(a *authority.Authority) error {
 	if err := put(file, slices.Concat(key, credential.EncodeCerts(cert), roots), 0o600); err != nil {
 		return err
 	}
-	fmt.Fprintf(o.Out, "operator     %s, role %s, until %s: salve login --certificate %s\n", file, role, cert.NotAfter.Format(time.DateOnly), file)
+	fmt.Fprintf(o.Out, "operator     %s, role %s, until %s: salve login --certificate %s\n", file, role,
+		cert.NotAfter.Format(time.DateOnly), file)
 	return nil
 }
 

@@ -48,7 +48,8 @@ func TestRotation(t *testing.T) {
 	}
 	fresh := t.TempDir()
 	for n := range x.nodes {
-		o := InitOptions{Dir: fresh, CA: fresh, Node: x.name(n), Addresses: []string{"127.0.0.1"}, Out: io.Discard, Now: time.Now()}
+		o := InitOptions{Dir: fresh, CA: fresh, Node: x.name(n), Addresses: []string{"127.0.0.1"}, Out: io.Discard,
+			Now: time.Now()}
 		if n == 0 {
 			o.CA, o.Operator, o.Role = "", "root", "admin"
 		}
@@ -86,10 +87,11 @@ func TestRotation(t *testing.T) {
 	}
 
 	x.put(map[string][]byte{caFile: of(caFile)})
-	x.shows("the new authority alone", credential.Bundle(filepath.Join(fresh, "operator-root.pem")), func(who *adminpb.WhoAmIResponse) bool {
-		roots, err := credential.Roots(who.GetRoots())
-		return err == nil && len(roots) == 1
-	})
+	x.shows("the new authority alone", credential.Bundle(filepath.Join(fresh, "operator-root.pem")),
+		func(who *adminpb.WhoAmIResponse) bool {
+			roots, err := credential.Roots(who.GetRoots())
+			return err == nil && len(roots) == 1
+		})
 	if _, err := x.session(renewed, hostA); err != nil {
 		t.Errorf("a host that has renewed: %v", err)
 	}

@@ -19,7 +19,8 @@ type TLS struct {
 // tlsKind is the block in either file; only a controller gives certificates.
 func tlsKind(gives bool) *kind {
 	k := &kind{attrs: []attr{
-		{name: "ca", typ: text, required: true}, {name: "cert", typ: text, required: true}, {name: "key", typ: text, required: true},
+		{name: "ca", typ: text, required: true}, {name: "cert", typ: text, required: true}, {name: "key", typ: text,
+			required: true},
 	}}
 	if gives {
 		k.attrs = append(k.attrs, attr{name: "ca_key", typ: text})
@@ -34,7 +35,8 @@ func (l *loader) decodeTLS(b *block) *TLS {
 		return nil
 	}
 	t := &TLS{
-		CA: b.checked("ca", checkAbsolute), Cert: b.checked("cert", checkAbsolute), Key: b.checked("key", checkAbsolute), Range: b.header,
+		CA: b.checked("ca", checkAbsolute), Cert: b.checked("cert", checkAbsolute), Key: b.checked("key",
+			checkAbsolute), Range: b.header,
 	}
 	if l.program == "controller" && b.has("ca_key") {
 		t.CAKey = b.checked("ca_key", checkAbsolute)

@@ -55,7 +55,8 @@ func TestLoad(t *testing.T) {
 
 func TestNamesOfCertificates(t *testing.T) {
 	ca, key := newAuthority(t), newKey(t)
-	for _, names := range [][]string{nil, {"https://example.org"}, {node, "salve://operator/ann/admin"}, {"salve://other/x"}} {
+	for _, names := range [][]string{nil, {"https://example.org"}, {node, "salve://operator/ann/admin"},
+		{"salve://other/x"}} {
 		f := folder{t, t.TempDir()}
 		text := slices.Concat(pemKey(t, key), EncodeCerts(ca.issue(&key.PublicKey, names...), ca.cert))
 		if _, err := Load(Bundle(f.put("all", text, 0o600))); err == nil {

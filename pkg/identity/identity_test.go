@@ -121,7 +121,8 @@ func TestShort(t *testing.T) {
 }
 
 func token() Token {
-	return Token{Use: Enroll, ID: "0123456789abcdef", Secret: bytes.Repeat([]byte{7}, SecretLen), Pin: bytes.Repeat([]byte{9}, PinLen)}
+	return Token{Use: Enroll, ID: "0123456789abcdef", Secret: bytes.Repeat([]byte{7}, SecretLen),
+		Pin: bytes.Repeat([]byte{9}, PinLen)}
 }
 
 func TestToken(t *testing.T) {

@@ -53,7 +53,8 @@ func TestPin(t *testing.T) {
 		<-accepted
 		_ = l.Close()
 	}
-	if _, err := newTransport(t, Options{Pin: []byte{1}}).Listen(context.Background(), "127.0.0.1:0"); !errors.Is(err, ErrConfig) {
+	if _, err := newTransport(t, Options{Pin: []byte{1}}).Listen(context.Background(), "127.0.0.1:0"); !errors.Is(err,
+		ErrConfig) {
 		t.Errorf("listening with a pin: %v", err)
 	}
 	if _, err := New(Options{TLS: whole, Pin: []byte{1}}); !errors.Is(err, ErrConfig) {

@@ -41,8 +41,10 @@ func run(args []string) int {
 	level := flags.String("log-level", "info", "trace, debug, info, warn or error")
 	json := flags.Bool("log-json", false, "log JSON lines")
 	var identity agent.EnrollOptions
-	flags.StringSliceVar(&identity.Addresses, "controller", nil, "enroll: nodes of the controller; default: those of the configuration")
-	flags.StringVar(&identity.Token, "token", "", "enroll: the token; others may see it while this runs, so better use --token-file")
+	flags.StringSliceVar(&identity.Addresses, "controller", nil,
+		"enroll: nodes of the controller; default: those of the configuration")
+	flags.StringVar(&identity.Token, "token", "",
+		"enroll: the token; others may see it while this runs, so better use --token-file")
 	flags.StringVar(&identity.TokenFile, "token-file", "", "enroll: file with the token")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage+flags.FlagUsages()) }

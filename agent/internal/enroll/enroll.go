@@ -61,7 +61,8 @@ func Enroll(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	issued, err := ask(ctx, lines, o.Addresses, func(ctx context.Context, c agentpb.EnrollmentClient) (*agentpb.Issued, error) {
+	issued, err := ask(ctx, lines, o.Addresses, func(ctx context.Context, c agentpb.EnrollmentClient) (*agentpb.Issued,
+		error) {
 		r, err := c.Enroll(ctx, &agentpb.EnrollRequest{Token: o.Token, Host: o.Host, Name: o.Name, Request: request})
 		return r.GetIssued(), err
 	})

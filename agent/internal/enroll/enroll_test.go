@@ -44,7 +44,8 @@ func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{t: t}
 	a.key = newKey(t)
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA " + time.Now().String()}, IsCA: true,
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA " + time.Now().String()},
+		IsCA:                  true,
 		BasicConstraintsValid: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour), KeyUsage: x509.KeyUsageCertSign}
 	a.cert = a.sign(c, c, &a.key.PublicKey)
 	return a
@@ -163,11 +164,13 @@ func (n *node) Renew(_ context.Context, r *agentpb.RenewRequest) (*agentpb.Renew
 
 // token is one for the nodes of an authority.
 func (a *authority) token() string {
-	return identity.Token{Use: identity.Enroll, ID: "0123456789abcdef", Secret: make([]byte, identity.SecretLen), Pin: identity.Pin(a.cert)}.String()
+	return identity.Token{Use: identity.Enroll, ID: "0123456789abcdef", Secret: make([]byte, identity.SecretLen),
+		Pin: identity.Pin(a.cert)}.String()
 }
 
 func options(t *testing.T, token string, nodes ...string) Options {
-	return Options{Addresses: nodes, Token: token, Host: hostID, Name: "web-1", Path: filepath.Join(t.TempDir(), "identity.pem")}
+	return Options{Addresses: nodes, Token: token, Host: hostID, Name: "web-1", Path: filepath.Join(t.TempDir(),
+		"identity.pem")}
 }
 
 const controllerName = "salve://controller/ctl-1"
@@ -221,11 +224,13 @@ func TestEnrollTrustsNobody(t *testing.T) {
 	}
 	rootless := ca.node(controllerName)
 	rootless.gives = func(key *ecdsa.PublicKey) (*agentpb.Issued, error) {
-		return &agentpb.Issued{Chain: ca.issued(key, hostID, time.Hour).GetChain(), Roots: credential.EncodeCerts(other.cert)}, nil
+		return &agentpb.Issued{Chain: ca.issued(key, hostID, time.Hour).GetChain(),
+			Roots: credential.EncodeCerts(other.cert)}, nil
 	}
 	empty := ca.node(controllerName)
 	empty.gives = func(*ecdsa.PublicKey) (*agentpb.Issued, error) { return nil, nil }
-	plain := identity.Token{Use: identity.Enroll, ID: "0123456789abcdef", Secret: make([]byte, identity.SecretLen)}.String()
+	plain := identity.Token{Use: identity.Enroll, ID: "0123456789abcdef", Secret: make([]byte,
+		identity.SecretLen)}.String()
 	tests := []struct {
 		name, token, want string
 		node              *node

@@ -106,7 +106,8 @@ func (r *Renewer) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	issued, err := ask(ctx, r.Lines, r.Addresses, func(ctx context.Context, c agentpb.EnrollmentClient) (*agentpb.Issued, error) {
+	issued, err := ask(ctx, r.Lines, r.Addresses, func(ctx context.Context, c agentpb.EnrollmentClient) (*agentpb.Issued,
+		error) {
 		a, err := c.Renew(ctx, &agentpb.RenewRequest{Request: request})
 		return a.GetIssued(), err
 	})

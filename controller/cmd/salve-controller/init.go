@@ -28,7 +28,8 @@ func initialize(args []string) int {
 	flags.StringVar(&o.Dir, "dir", "", "folder for the files; with --ca that one is the default")
 	flags.StringVar(&o.CA, "ca", "", "folder of the authority that is there; without it one is made")
 	flags.StringVar(&o.Node, "node", "", "name of the node")
-	flags.StringSliceVar(&o.Addresses, "address", nil, "names and IP addresses under which the node is reached, without ports")
+	flags.StringSliceVar(&o.Addresses, "address", nil,
+		"names and IP addresses under which the node is reached, without ports")
 	flags.StringVar(&o.Operator, "operator", "", "name of an operator; the first authority makes one called admin")
 	flags.StringVar(&o.Role, "role", "admin", "of the operator: viewer, operator, approver or admin")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, initUsage+flags.FlagUsages()) }

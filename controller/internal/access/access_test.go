@@ -70,7 +70,8 @@ func (r *replica) apply(t *testing.T, c *logpb.Command) {
 
 func (r *replica) revoke(t *testing.T, what string) {
 	t.Helper()
-	r.apply(t, &logpb.Command{What: &logpb.Command_RevokeIdentity{RevokeIdentity: &logpb.RevokeIdentity{What: what, By: "ann"}}})
+	r.apply(t, &logpb.Command{What: &logpb.Command_RevokeIdentity{RevokeIdentity: &logpb.RevokeIdentity{What: what,
+		By: "ann"}}})
 }
 
 // token gives an operator's.
@@ -142,7 +143,8 @@ func TestChangesAreSigned(t *testing.T) {
 	for role, methods := range operators() {
 		for _, m := range methods {
 			base := m[strings.LastIndex(m, "/")+1:]
-			reads := base == "Status" || base == "Watch" || base == "WhoAmI" || strings.HasPrefix(base, "List") || strings.HasPrefix(base, "Get")
+			reads := base == "Status" || base == "Watch" || base == "WhoAmI" || strings.HasPrefix(base,
+				"List") || strings.HasPrefix(base, "Get")
 			if !reads && role == identity.Viewer {
 				t.Errorf("%s changes something, and a viewer may", m)
 			}
@@ -172,7 +174,8 @@ func TestWhoMayWhat(t *testing.T) {
 		"expired":    {Peer: old},
 		"token":      {Bearer: r.token(t, 1, "bob", "approver"), Address: "192.0.2.1:1"},
 		"wrong":      {Bearer: strings.Replace(r.token(t, 2, "bob", "admin"), "AgAA", "AwAA", 1), Address: "192.0.2.2:1"},
-		"both":       {Peer: certificate(t, 5, "salve://host/"+hostID), Bearer: r.token(t, 3, "ann", "admin"), Address: "192.0.2.3:1"},
+		"both": {Peer: certificate(t, 5, "salve://host/"+hostID), Bearer: r.token(t, 3, "ann", "admin"),
+			Address: "192.0.2.3:1"},
 	}
 	tests := []struct {
 		method string
@@ -244,7 +247,8 @@ func TestSign(t *testing.T) {
 // Each host only for itself.
 func TestMayBe(t *testing.T) {
 	g := newGate(t, newReplica(), false)
-	ctx, err := g.Enter(With(t.Context(), Shown{Peer: certificate(t, 1, "salve://host/"+hostID)}), agentpb.Line_Connect_FullMethodName)
+	ctx, err := g.Enter(With(t.Context(), Shown{Peer: certificate(t, 1, "salve://host/"+hostID)}),
+		agentpb.Line_Connect_FullMethodName)
 	if err != nil || MayBe(ctx, hostID) != nil {
 		t.Errorf("%v", err)
 	}
@@ -393,7 +397,8 @@ func FuzzBearer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := g.Enter(With(t.Context(), Shown{Bearer: Bearer(header)}), adminpb.Admin_Status_FullMethodName); err == nil ||
+		if _, err := g.Enter(With(t.Context(), Shown{Bearer: Bearer(header)}),
+			adminpb.Admin_Status_FullMethodName); err == nil ||
 			errors.Is(err, context.Canceled) {
 			t.Errorf("%q lets in", header)
 		}

@@ -86,7 +86,8 @@ func refusal(c Caller, need Need, method string) error {
 	case c.How == "":
 		return status.Errorf(codes.Unauthenticated, "%s asks for a certificate or a token: salve login", name)
 	case need.Kind == identity.Operator && c.Name.Kind == identity.Operator:
-		return status.Errorf(codes.PermissionDenied, "%s has the role %s, and %s asks for %s", c.Name.ID, c.Name.Role, name, need.Role)
+		return status.Errorf(codes.PermissionDenied, "%s has the role %s, and %s asks for %s", c.Name.ID, c.Name.Role, name,
+			need.Role)
 	}
 	return status.Errorf(codes.PermissionDenied, "%s is for a %s, and not for %s", name, need.Kind, c.Name.Short())
 }

@@ -36,8 +36,10 @@ func Table() map[string]Need {
 		healthpb.Health_Watch_FullMethodName: {Anyone: true},
 		healthpb.Health_List_FullMethodName:  {Anyone: true},
 
-		reflectionpb.ServerReflection_ServerReflectionInfo_FullMethodName:    {Kind: identity.Operator, Role: identity.Viewer},
-		reflectionalpha.ServerReflection_ServerReflectionInfo_FullMethodName: {Kind: identity.Operator, Role: identity.Viewer},
+		reflectionpb.ServerReflection_ServerReflectionInfo_FullMethodName: {Kind: identity.Operator,
+			Role: identity.Viewer},
+		reflectionalpha.ServerReflection_ServerReflectionInfo_FullMethodName: {Kind: identity.Operator,
+			Role: identity.Viewer},
 	}
 	for role, methods := range operators() {
 		for _, m := range methods {

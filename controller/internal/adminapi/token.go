@@ -55,7 +55,8 @@ func (s *Server) CreateToken(ctx context.Context, r *adminpb.CreateTokenRequest)
 		return nil, precondition("this controller speaks plain text and gives no certificates, so there is nothing to enrol for; " +
 			"salve-controller init makes an authority")
 	}
-	_, at, err := s.propose(ctx, &logpb.Command{What: &logpb.Command_MakeToken{MakeToken: &logpb.MakeToken{Token: n, By: who, For: long}}})
+	_, at, err := s.propose(ctx, &logpb.Command{What: &logpb.Command_MakeToken{MakeToken: &logpb.MakeToken{Token: n,
+		By: who, For: long}}})
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,8 @@ func (s *Server) EndToken(ctx context.Context, r *adminpb.EndTokenRequest) (*adm
 	if err := first(err, errID, errWhy); err != nil {
 		return nil, err
 	}
-	at, err := s.do(ctx, &logpb.Command{What: &logpb.Command_EndToken{EndToken: &logpb.EndToken{Id: id, By: who, Reason: why}}})
+	at, err := s.do(ctx, &logpb.Command{What: &logpb.Command_EndToken{EndToken: &logpb.EndToken{Id: id, By: who,
+		Reason: why}}})
 	return &adminpb.EndTokenResponse{At: at}, err
 }
 
@@ -159,7 +161,8 @@ func (s *Server) shutOut(ctx context.Context, said string) (string, error) {
 	case len(serial) >= 8 && identity.ValidSerial(serial):
 		return "serial/" + serial, nil
 	case strings.Contains(said, "/"):
-		return "", invalid("%q: it must be a host, operator/NAME, controller/NODE, or the serial number of a certificate", said)
+		return "", invalid("%q: it must be a host, operator/NAME, controller/NODE, or the serial number of a certificate",
+			said)
 	}
 	return "", err
 }
@@ -179,7 +182,8 @@ func (s *Server) ListRevocations(
 
 // WhoAmI implements adminpb.AdminServer. Any node answers, with a leader or without.
 func (s *Server) WhoAmI(ctx context.Context, _ *adminpb.WhoAmIRequest) (*adminpb.WhoAmIResponse, error) {
-	out := &adminpb.WhoAmIResponse{ByWhat: string(access.ByNothing), Role: identity.Admin.String(), Node: s.o.Node.Standing().ID}
+	out := &adminpb.WhoAmIResponse{ByWhat: string(access.ByNothing), Role: identity.Admin.String(),
+		Node: s.o.Node.Standing().ID}
 	if c, ok := access.Of(ctx); ok && c.How != "" {
 		out.Name, out.Role, out.ByWhat = c.Name.ID, c.Name.Role.String(), string(c.How)
 		if !c.Until.IsZero() {

@@ -212,7 +212,8 @@ The addresses of --address are kept, too. "salve logout" forgets all of it.`,
 		if err := l.keep(path); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Out, "you are %s, %s, known by a %s until %s\n", who.GetName(), who.GetRole(), who.GetByWhat(), instant(who.GetUntil()))
+		fmt.Fprintf(a.Out, "you are %s, %s, known by a %s until %s\n", who.GetName(), who.GetRole(), who.GetByWhat(),
+			instant(who.GetUntil()))
 		return nil
 	}
 	return c
@@ -258,7 +259,8 @@ func (l *login) keep(path string) error {
 }
 
 // whoAmI asks the first node that can be reached.
-func (a *app) whoAmI(ctx context.Context, lines *transport.Transport, dial []grpc.DialOption) (who *adminpb.WhoAmIResponse, err error) {
+func (a *app) whoAmI(ctx context.Context, lines *transport.Transport,
+	dial []grpc.DialOption) (who *adminpb.WhoAmIResponse, err error) {
 	nodes, err := a.nodes()
 	if err != nil {
 		return nil, err
@@ -309,7 +311,8 @@ func (a *app) whoami() *cobra.Command {
 			case who.GetName() == "":
 				fmt.Fprintln(a.Out, "nobody is asked who he is: this controller speaks plain text, and whoever is on its machine is admin")
 			default:
-				fmt.Fprintf(a.Out, "%s, %s, known by a %s until %s\n", who.GetName(), who.GetRole(), who.GetByWhat(), instant(who.GetUntil()))
+				fmt.Fprintf(a.Out, "%s, %s, known by a %s until %s\n", who.GetName(), who.GetRole(), who.GetByWhat(),
+					instant(who.GetUntil()))
 			}
 			return nil
 		},

@@ -97,8 +97,9 @@ func New(o Options) (*Server, error) {
 func (s *Server) Register(g *grpc.Server) { agentpb.RegisterEnrollmentServer(g, s) }
 
 // errIssues is the answer of a node that cannot sign.
-var errIssues = status.Error(codes.FailedPrecondition, "this node has no key of an authority (tls.ca_key), so it gives no "+
-	"certificates: they come from the authority that the tls block of the nodes' files names")
+var errIssues = status.Error(codes.FailedPrecondition,
+	"this node has no key of an authority (tls.ca_key), so it gives no "+
+		"certificates: they come from the authority that the tls block of the nodes' files names")
 
 // Enroll implements agentpb.EnrollmentServer.
 func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb.EnrollResponse, error) {
@@ -107,7 +108,8 @@ func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb
 		from = p.Addr.String()
 	}
 	if !s.asks.Try(from, s.o.Now()) {
-		return nil, reason.Error(codes.ResourceExhausted, reason.Busy, nil, askEvery, "too many enrolments; try again in a moment")
+		return nil, reason.Error(codes.ResourceExhausted, reason.Busy, nil, askEvery,
+			"too many enrolments; try again in a moment")
 	}
 	token, err := identity.ParseToken(r.GetToken())
 	if err != nil || token.Use != identity.Enroll {
@@ -207,7 +209,8 @@ func (s *Server) propose(ctx context.Context, c *logpb.Command) error {
 	var other arbiter.ErrNotLeader
 	switch {
 	case errors.As(err, &other):
-		return reason.Error(codes.FailedPrecondition, reason.NotLeader, map[string]string{"leader": other.ID, "address": other.Address}, 0,
+		return reason.Error(codes.FailedPrecondition, reason.NotLeader, map[string]string{"leader": other.ID,
+			"address": other.Address}, 0,
 			fmt.Sprintf("this node does not lead; %q does", other.ID))
 	case err != nil:
 		return status.Error(codes.Unavailable, err.Error())

@@ -61,7 +61,8 @@ func (s *State) mayEnroll(t *logpb.AccessToken, c *logpb.Enroll, again bool) *lo
 		return refuse("removed", "host %s was removed; its ID stays dead: move the agent's state folder away, so that the machine "+
 			"gets another one", c.GetHost())
 	case (h != nil || s.enrollments[c.GetHost()] != nil) && t.GetHost() != c.GetHost() && !again:
-		return refuse("known", "host %s is known already; a token of salve enroll token --host lets it in again", s.name(c.GetHost()))
+		return refuse("known", "host %s is known already; a token of salve enroll token --host lets it in again",
+			s.name(c.GetHost()))
 	case s.enrollments[c.GetHost()] == nil && len(s.enrollments) >= maxEnrollments:
 		return refuse("many", "there are %d hosts already", len(s.enrollments))
 	}

@@ -36,7 +36,8 @@ func (r *rig) invites(n int, mods ...func(*logpb.AccessToken)) *logpb.Command {
 
 // enrolls uses token n for host h with key k, and gives certificate c.
 func (r *rig) enrolls(n, h, k, c int) *logpb.Command {
-	return command(&logpb.Enroll{Token: tokenN(n), Hash: hashN(n), Host: hostN(h), Name: "web", Key: hashN(k), Certificate: r.certificate(c)})
+	return command(&logpb.Enroll{Token: tokenN(n), Hash: hashN(n), Host: hostN(h), Name: "web", Key: hashN(k),
+		Certificate: r.certificate(c)})
 }
 
 func (r *rig) renews(h, old, c int) *logpb.Command {
@@ -184,7 +185,10 @@ func TestAccess(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for n, name := range []string{"ann", "bob", "ann"} {
-		r.must(r.invites(n, func(x *logpb.AccessToken) { x.Use, x.Name, x.Role = logpb.TokenUse_TOKEN_USE_ACCESS, name, "approver" }))
+		r.must(r.invites(n, func(x *logpb.AccessToken) {
+			x.Use, x.Name, x.Role = logpb.TokenUse_TOKEN_USE_ACCESS, name,
+				"approver"
+		}))
 	}
 	has := func(n, secret int) bool {
 		who, _, ok := r.s.Access(tokenN(n), hashN(secret))

@@ -33,7 +33,8 @@ func (s *State) makeToken(c *logpb.MakeToken) *logpb.Result {
 		return refuse("many", "there are %d tokens already", len(s.tokens))
 	}
 	n := &logpb.AccessToken{
-		Id: t.GetId(), Hash: t.GetHash(), Use: t.GetUse(), By: clip(c.GetBy(), maxName), Made: s.now(), Until: plus(s.now(), c.GetFor()),
+		Id: t.GetId(), Hash: t.GetHash(), Use: t.GetUse(), By: clip(c.GetBy(), maxName), Made: s.now(), Until: plus(s.now(),
+			c.GetFor()),
 	}
 	switch t.GetUse() {
 	case logpb.TokenUse_TOKEN_USE_ENROLL:
@@ -54,7 +55,8 @@ func (s *State) makeToken(c *logpb.MakeToken) *logpb.Result {
 			return refuse("name", "%v", err)
 		}
 		n.Name, n.Role = who.ID, role.String()
-		s.note(n.GetBy(), "token", "%s stands for %s as %s for %v", n.GetId(), n.GetName(), n.GetRole(), asDuration(c.GetFor()))
+		s.note(n.GetBy(), "token", "%s stands for %s as %s for %v", n.GetId(), n.GetName(), n.GetRole(),
+			asDuration(c.GetFor()))
 	default:
 		return refuse("use", "a token is for an enrolment or for access")
 	}
