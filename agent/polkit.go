@@ -14,8 +14,8 @@ import (
 // others. With a file it puts them there, which is root's business: the configuration must then be one that only
 // root can change. Else it prints them.
 func PolkitRules(o Options, file string, out io.Writer) error {
-	if err := o.validate(); err != nil {
-		return err
+	if o.ConfigFile == "" || o.Log == nil {
+		return errors.New("options ConfigFile and Log are required") // and no others: there is no clock in its sandbox
 	}
 	if file != "" {
 		if err := polkit.CheckWay(o.ConfigFile); err != nil {

@@ -116,6 +116,7 @@ func TestScriptsOfAgent(t *testing.T) {
 	if _, said, err := s.run("postinst", "configure", "1.1.0"); err != nil || !strings.Contains(said, "journalctl -u") {
 		t.Errorf("an agent that does not start: %v, %q", err, said)
 	}
+	s.put("/failing", "systemctl --quiet is-failed salve-agent.service\n", 0o644)
 	for range 2 {
 		s.want("prerm", "remove", stop)
 		s.want("postrm", "remove", "systemctl --system daemon-reload")
@@ -123,6 +124,10 @@ func TestScriptsOfAgent(t *testing.T) {
 	if s.there(rules) || !s.there("/var/lib/salve/agent/journal.db") {
 		t.Error("a removal takes polkit's rules away and leaves the state")
 	}
+	s.want("postinst", "configure 1.2.0", start, "not "+restart) // it is back
+	s.want("postinst", "configure 1.2.0", restart, "not "+start)
+	s.want("prerm", "remove", stop)
+	s.want("postrm", "remove")
 	for range 2 {
 		s.want("postrm", "purge", "deb-systemd-helper purge salve-agent.service")
 	}

@@ -98,8 +98,11 @@ func writeLine(w io.Writer, l *localpb.ControllerLine) {
 	rows(w, "PAUSE-OF-THE-CONTROLLER SCOPE UNTIL BY REASON", lines...)
 }
 
+// writeServices says, for an agent that was just installed, what comes next.
 func writeServices(w io.Writer, services []*localpb.Service) {
 	if len(services) == 0 {
+		fmt.Fprint(w, "\nIt looks after nothing yet. Name units in an allow block of agent.hcl, then:\n"+
+			"  systemctl reload salve-agent && salve agent doctor\n")
 		return
 	}
 	var lines [][]string
