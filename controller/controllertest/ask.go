@@ -140,6 +140,13 @@ func (c *Cluster) Lost(host string) (is bool) {
 	return is
 }
 
+// Awaited reports whether the log waits for a host's hello in this generation.
+func (c *Cluster) Awaited(host string) (is bool) {
+	c.t.Helper()
+	c.View(func(s *state.State) { is = s.Host(host).GetAwaited() })
+	return is
+}
+
 // Generation is the one of the log.
 func (c *Cluster) Generation() (g string) {
 	c.t.Helper()

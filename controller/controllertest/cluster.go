@@ -126,6 +126,7 @@ func (c *Cluster) end() {
 	}
 	for _, n := range c.nodes {
 		if n.up {
+			n.Store.Crash() // whoever still waits for a disk that stands still waits no more
 			n.stop()
 		}
 	}

@@ -215,7 +215,7 @@ func (l *line) say(r *agentpb.ConnectRequest) {
 	if _, twice := l.host.c.net.fate(); twice && r.GetHello() == nil {
 		times = 2
 	}
-	if h := r.GetHello(); h != nil { // one that is said again says the same, and histories tell one from the other
+	if h := r.GetHello(); h != nil && l.host.c.history != nil { // one that is said again says the same, and histories tell one from the other
 		l.host.c.wants++
 		h.Name = fmt.Sprintf("%s, for the %dth time", h.GetName(), l.host.c.wants)
 	}
@@ -443,6 +443,12 @@ func (h *Host) Finish() { h.with("", func() { h.Machine.FinishAll() }) }
 func (h *Host) Steps() (n int) {
 	h.with("", func() { n = h.Machine.Calls })
 	return n
+}
+
+// Paused reports whether the newest standing orders on the host's disk have a pause.
+func (h *Host) Paused() (is bool) {
+	h.with("", func() { is = len(h.Machine.Disk.Standing.GetPauses()) > 0 })
+	return is
 }
 
 // Live reports whether the session with the leader is established.

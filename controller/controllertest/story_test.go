@@ -95,6 +95,7 @@ func TestLateResumeFromOldLeader(t *testing.T) {
 	c.Eventually("h1 is back", h1.Live)
 	h1.Ask("web").Refused("paused")
 	c.Resume(pause)
+	c.Eventually("h1 has heard of the end of the pause", func() bool { return !h1.Paused() })
 	h1.Ask("web").Acts()
 }
 
@@ -268,7 +269,7 @@ func TestRestoreReissuesToken(t *testing.T) {
 	h1.Ask("web").Acts()
 	c.Restore(backup)
 	for _, h := range []*Host{h1, h2, h3} {
-		c.Eventually("everybody has said hello", h.Live)
+		c.Eventually("everybody has said hello again", func() bool { return h.Live() && !c.Awaited(h.Machine.ID) })
 	}
 	c.Eventually("what runs counts", func() bool { return slices.Equal(c.Counted("web"), []string{"h1"}) })
 	h2.Ask("web").Refused("paused")
@@ -294,10 +295,7 @@ func TestOneNodeDiskRolledBack(t *testing.T) {
 	c.RollBack(old)
 	c.Eventually("a new generation begins", func() bool { return c.Generation() != before })
 	c.Eventually("what runs counts", func() bool { return slices.Equal(c.Counted("web"), []string{"h1"}) })
-	c.Eventually("h2 has said hello in it", func() (known bool) {
-		c.View(func(s *state.State) { known = !s.Host("h2").GetAwaited() })
-		return known && h2.Live()
-	})
+	c.Eventually("h2 has said hello in it", func() bool { return h2.Live() && !c.Awaited("h2") })
 	h2.Ask("web").Refused("paused")
 }
 
@@ -310,8 +308,13 @@ func TestDisks(t *testing.T) {
 	full.Store.Fail(nodetest.ErrFull)
 	h1.Ask("web").Acts()
 	full.Store.Fail(nil)
-	resume := c.Leader().Store.Stall()
-	asked := h2.Ask("web")
-	resume()
+	var asked *Attempt
+	c.Eventually("h2 asks while the disk stands still", func() (ok bool) {
+		c.Eventually("h2 has a session", h2.Live)
+		resume := c.Leader().Store.Stall()
+		defer resume()
+		asked, ok = h2.TryAsk("web")
+		return ok
+	})
 	asked.Refused("cap")
 }
