@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"reflect"
 	"strings"
 	"unicode"
 )
@@ -139,6 +140,18 @@ func (b *builder) manualOf(name, program string) (manual, error) {
 		m.summary, m.see = "keep a fleet from hurting itself while it heals", []string{"salve.1", "salve-agent.8"}
 	}
 	p, err := ask(program, name)
+	if err != nil {
+		return m, err
+	}
 	m.pages = []page{p}
-	return m, err
+	for _, command := range commandsOf(name, p) {
+		below, err := ask(program, name, command)
+		if err != nil {
+			return m, err
+		}
+		if !reflect.DeepEqual(below.text, p.text) { // most have no help of their own
+			m.pages = append(m.pages, below)
+		}
+	}
+	return m, nil
 }
