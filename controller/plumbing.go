@@ -101,7 +101,7 @@ func (c *controller) openNode(ctx context.Context) (err error) {
 	}
 	c.node, err = node.Open(ctx, node.Options{
 		Name: c.file.Node, Dir: c.file.Data, Listen: c.file.Listen.Raft, Advertise: advertise, API: c.apiAddress(),
-		Peers: peers, BootstrapExpect: c.file.Raft.BootstrapExpect, Profile: c.file.Raft.Profile, Line: c.peers,
+		Peers: peers, BootstrapExpect: c.file.Raft.BootstrapExpect, Profile: c.file.Raft.Profile, Line: c.gate.Watched(c.peers),
 		FSM: c.fsm, Log: c.log.Named("node"),
 	})
 	if err != nil {

@@ -119,3 +119,37 @@ func (x *trust) strange(f credential.Files) {
 		x.t.Error("a host that was not told of the new authority trusts it")
 	}
 }
+
+// A node that is revoked is heard by no other any more, on lines that were open as on new ones.
+func TestRevokedNode(t *testing.T) {
+	x := newTrust(t)
+	peers := func() map[string]*adminpb.Peer {
+		r, err := x.leader().ListPeers(t.Context(), &adminpb.ListPeersRequest{})
+		if err != nil {
+			return nil
+		}
+		out := map[string]*adminpb.Peer{}
+		for _, p := range r.GetPeers() {
+			out[p.GetId()] = p
+		}
+		return out
+	}
+	var victim string
+	x.nodes[0].eventually("a follower that is heard", func() bool {
+		for name, p := range peers() {
+			if !p.GetLeader() && p.GetHeard() >= 0 && p.GetHeard() < int64(time.Second) {
+				victim = name
+			}
+		}
+		return victim != ""
+	})
+	_, err := x.admin.RevokeIdentity(t.Context(), &adminpb.RevokeIdentityRequest{What: "controller/" + victim, By: "x",
+		Reason: "stolen"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.nodes[0].eventually("the node is not heard", func() bool {
+		p := peers()[victim]
+		return p != nil && p.GetHeard() > int64(2*time.Second)
+	})
+}

@@ -11,19 +11,31 @@ import (
 // errCut ends a stream whose caller has to go.
 var errCut = errors.New("the certificate or token has ended or was revoked")
 
-// visitors are the streams that are open.
+// visitors are the streams and connections that are open.
 type visitors struct {
 	mu  sync.Mutex
 	all map[*visitor]struct{}
 }
 
-// visitor is one open stream.
+// visitor is one of them.
 type visitor struct {
 	caller Caller
 	cut    context.CancelCauseFunc
 }
 
 func (v *visitors) init() { v.all = map[*visitor]struct{}{} }
+
+func (v *visitors) add(x *visitor) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.all[x] = struct{}{}
+}
+
+func (v *visitors) remove(x *visitor) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.all, x)
+}
 
 func (v *visitors) list() []*visitor {
 	v.mu.Lock()
@@ -49,16 +61,12 @@ func (g *Gate) stay(ctx context.Context) (context.Context, func()) {
 	}
 	ctx, cut := context.WithCancelCause(ctx)
 	x := &visitor{c, cut}
-	g.open.mu.Lock()
-	g.open.all[x] = struct{}{}
-	g.open.mu.Unlock()
+	g.open.add(x)
 	if !g.still(c) { // shut out between the gate and here
 		cut(errCut)
 	}
 	return ctx, func() {
-		g.open.mu.Lock()
-		delete(g.open.all, x)
-		g.open.mu.Unlock()
+		g.open.remove(x)
 		cut(nil)
 		stop()
 	}
@@ -78,7 +86,7 @@ func (g *Gate) Run(ctx context.Context) error {
 			version = now
 			for _, x := range g.open.list() {
 				if !g.still(x.caller) {
-					g.log.Info("stream cut", "caller", x.caller.Name.Short(), "known by", string(x.caller.How))
+					g.log.Info("cut", "caller", x.caller.Name.Short(), "known by", string(x.caller.How))
 					x.cut(errCut)
 				}
 			}
