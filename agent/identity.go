@@ -40,7 +40,6 @@ type lines struct {
 	path      string // of identityFile; "": the tls block names the files
 	log       hclog.Logger
 	plain     *transport.Transport
-	enrolled  chan struct{} // closed with the first identity
 
 	mu    sync.Mutex
 	store *credential.Store // nil: none yet
@@ -49,8 +48,7 @@ type lines struct {
 
 // buildIdentity finds out who this host is to the controller.
 func (a *agent) buildIdentity() (err error) {
-	l := &lines{host: a.journal.Host(), addresses: a.cfg.Controller.Addresses, log: a.log.Named("identity"),
-		enrolled: make(chan struct{})}
+	l := &lines{host: a.journal.Host(), addresses: a.cfg.Controller.Addresses, log: a.log.Named("identity")}
 	a.identity = l
 	if l.plain, err = transport.New(transport.Options{Log: a.log.Named("transport")}); err != nil {
 		return err
@@ -87,7 +85,6 @@ func (l *lines) open(f credential.Files) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.store, l.tls = store, secured
-	close(l.enrolled)
 	return nil
 }
 
@@ -123,10 +120,8 @@ func (l *lines) run(ctx context.Context) error {
 func (l *lines) await(ctx context.Context) error {
 	ticker := time.NewTicker(lookForIdentity)
 	defer ticker.Stop()
-	for last := ""; ; {
+	for last := ""; !l.known(); {
 		select {
-		case <-l.enrolled:
-			return nil
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
@@ -136,6 +131,14 @@ func (l *lines) await(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
+}
+
+// known reports whether there is an identity.
+func (l *lines) known() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.store != nil
 }
 
 // reload reads the files of the tls block now.
