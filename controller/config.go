@@ -19,8 +19,13 @@ func Check(o Options) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	_, err := (&controller{o: o, log: o.Log}).load()
-	return err
+	c := &controller{o: o, log: o.Log}
+	file, err := c.load()
+	if err != nil || file.TLS == nil {
+		return err
+	}
+	c.file = file
+	return c.openCertificate(file.TLS)
 }
 
 // load reads the node's file; an error has every problem with its place.

@@ -529,9 +529,11 @@ func TestBadCertificates(t *testing.T) {
 	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err = Run(t.Context(), Options{ConfigFile: s.file, Log: hclog.NewNullLogger()})
-	if err == nil || !strings.Contains(err.Error(),
-		"the certificate is for controller/ctl-1, and this node is controller/ctl-9") {
-		t.Errorf("another node's certificate: %v", err)
+	o := Options{ConfigFile: s.file, Log: hclog.NewNullLogger()}
+	for what, err := range map[string]error{"run": Run(t.Context(), o), "check": Check(o)} {
+		want := "the certificate is for controller/ctl-1, and this node is controller/ctl-9"
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s with another node's certificate: %v", what, err)
+		}
 	}
 }
