@@ -37,7 +37,8 @@ func (h *Host) TryAsk(service string, options ...func(*model.Want)) (*Attempt, b
 
 // ask asks once, and reports whether that was possible.
 func (a *Attempt) ask() (asked bool) {
-	w := model.Want{Service: a.service, Rule: "slow", Remedy: "restart", Digest: []byte("restart"), Takes: time.Hour, Leaves: model.Well}
+	w := model.Want{Service: a.service, Rule: "slow", Remedy: "restart", Digest: []byte("restart"), Takes: time.Hour,
+		Leaves: model.Well}
 	for _, o := range a.options {
 		o(&w)
 	}

@@ -295,7 +295,8 @@ func (c *Cluster) try(n *Node, cmd *logpb.Command) (*logpb.Result, error) {
 	switch {
 	case err == nil:
 		seen(c.nanos(), r)
-	case errors.As(err, &other), errors.Is(err, arbiter.ErrBusy), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, arbiter.ErrUnknownOutcome):
+	case errors.As(err, &other), errors.Is(err, arbiter.ErrBusy),
+		errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, arbiter.ErrUnknownOutcome):
 		seen(c.nanos(), spec.Never{})
 	}
 	return r, err

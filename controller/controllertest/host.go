@@ -194,7 +194,8 @@ func (l *line) talk(ctx context.Context) error {
 }
 
 // write sends what the agent says, in order.
-func (l *line) write(ctx context.Context, stream grpc.BidiStreamingClient[agentpb.ConnectRequest, agentpb.ConnectResponse]) {
+func (l *line) write(ctx context.Context,
+	stream grpc.BidiStreamingClient[agentpb.ConnectRequest, agentpb.ConnectResponse]) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -215,7 +216,8 @@ func (l *line) say(r *agentpb.ConnectRequest) {
 	if _, twice := l.host.c.net.fate(); twice && r.GetHello() == nil {
 		times = 2
 	}
-	if h := r.GetHello(); h != nil && l.host.c.history != nil { // one that is said again says the same, and histories tell one from the other
+	// A hello that is said again says the same, and histories have to tell one from the other.
+	if h := r.GetHello(); h != nil && l.host.c.history != nil {
 		l.host.c.wants++
 		h.Name = fmt.Sprintf("%s, for the %dth time", h.GetName(), l.host.c.wants)
 	}

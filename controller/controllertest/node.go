@@ -50,7 +50,8 @@ type Node struct {
 // start opens the node on what its disk has.
 func (n *Node) start() error {
 	log := n.c.log.Named(n.Name)
-	n.fsm = fsm.New(fsm.Options{Log: log.Named("fsm"), Fatal: func(err error) { n.c.complain("%s must stop: %v", n.Name, err) }})
+	n.fsm = fsm.New(fsm.Options{Log: log.Named("fsm"),
+		Fatal: func(err error) { n.c.complain("%s must stop: %v", n.Name, err) }})
 	n.c.plug(n.Name)
 	var err error
 	n.node, err = node.Open(context.Background(), node.Options{
@@ -71,16 +72,18 @@ func (n *Node) start() error {
 	if err != nil {
 		return err
 	}
-	n.agents, err = agentapi.New(agentapi.Options{Arbiter: n.arbiter, Replica: n.fsm, Clock: n.clock, Leader: n.leader, Data: data, Log: log})
-	if err != nil {
-		return err
-	}
-	n.courier, err = notify.New(notify.Options{Arbiter: n.arbiter, Replica: n.fsm, Clock: n.clock, Quorum: n.quorum, ID: n.Name,
+	n.agents, err = agentapi.New(agentapi.Options{Arbiter: n.arbiter, Replica: n.fsm, Clock: n.clock, Leader: n.leader,
 		Data: data, Log: log})
 	if err != nil {
 		return err
 	}
-	n.courier.Swap(notify.Places{Senders: map[string]sender.Sender{"slack.ops": mailbox{n}}, Pagers: []string{"slack.ops"}})
+	n.courier, err = notify.New(notify.Options{Arbiter: n.arbiter, Replica: n.fsm, Clock: n.clock, Quorum: n.quorum,
+		ID: n.Name, Data: data, Log: log})
+	if err != nil {
+		return err
+	}
+	n.courier.Swap(notify.Places{Senders: map[string]sender.Sender{"slack.ops": mailbox{n}},
+		Pagers: []string{"slack.ops"}})
 	n.server = grpc.NewServer()
 	n.agents.Register(n.server)
 	ctx, cancel := context.WithCancel(context.Background())

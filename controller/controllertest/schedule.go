@@ -153,7 +153,8 @@ func (f *Fate) want() {
 
 func (f *Fate) pause() *logpb.Command {
 	scope := pick(f, []string{"all", "service:web", "host:" + f.host().Machine.ID})
-	return &logpb.Command{What: &logpb.Command_Pause{Pause: &logpb.PauseCommand{Scope: scope, By: f.person(), Reason: "work"}}}
+	return &logpb.Command{What: &logpb.Command_Pause{Pause: &logpb.PauseCommand{Scope: scope, By: f.person(),
+		Reason: "work"}}}
 }
 
 // person has a name of its own for each time that it says something: so histories tell one from the other.

@@ -80,7 +80,8 @@ func atRest(c *Cluster, f *Fate) {
 		for _, h := range c.hosts {
 			c.Resume("host:" + h.Machine.ID)
 		}
-		c.Order(&logpb.Command{What: &logpb.Command_CloseBreaker{CloseBreaker: &logpb.CloseBreaker{Service: "web", Rule: "slow", By: "ann"}}})
+		c.Order(&logpb.Command{What: &logpb.Command_CloseBreaker{CloseBreaker: &logpb.CloseBreaker{Service: "web",
+			Rule: "slow", By: "ann"}}})
 		f.pass(100 * time.Millisecond)
 	}
 	for _, h := range c.hosts {
@@ -112,7 +113,7 @@ const operations = 200
 // TestClusterHistories: what agents and people saw over real Raft is what the table could have said.
 func TestClusterHistories(t *testing.T) {
 	t.Parallel()
-	first, runs := setting(t, "FAULT_SEED", 1), setting(t, "FAULT_CLUSTERS", 3)
+	first, runs := setting(t, "FAULT_SEED", 1), setting(t, "FAULT_CLUSTERS", 5)
 	for seed := first; seed < first+runs; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()

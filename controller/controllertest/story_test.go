@@ -87,7 +87,8 @@ func TestLateResumeFromOldLeader(t *testing.T) {
 	c, h1, h2, _ := three(t)
 	pause := c.Pause()
 	old, _ := deposed(c, "h1")
-	if _, err := c.try(old, &logpb.Command{What: &logpb.Command_Resume{Resume: &logpb.ResumeCommand{Pause: pause, By: "bob"}}}); err == nil {
+	resume := &logpb.Command{What: &logpb.Command_Resume{Resume: &logpb.ResumeCommand{Pause: pause, By: "bob"}}}
+	if _, err := c.try(old, resume); err == nil {
 		t.Fatal("a leader without a majority took a command")
 	}
 	h2.Ask("web").Refused("paused")
@@ -176,7 +177,8 @@ func TestQuorumLostPagesOnce(t *testing.T) {
 	}
 	c.Heal()
 	c.Eventually("people hear of its end", func() bool { return len(told("resolve")) > 0 })
-	if got := slices.Concat(told("trigger"), told("resolve")); len(slices.Compact(slices.Sorted(slices.Values(got)))) != 1 {
+	got := slices.Concat(told("trigger"), told("resolve"))
+	if len(slices.Compact(slices.Sorted(slices.Values(got)))) != 1 {
 		t.Errorf("it began and ended under the names %v", got)
 	}
 }
@@ -196,8 +198,8 @@ func TestPermitLeak(t *testing.T) {
 	h1.Finish() // the machine is looked at, and nothing runs there
 	var p *logpb.Permit
 	c.View(func(s *state.State) { p = s.Permits()[0] })
-	c.Order(&logpb.Command{What: &logpb.Command_ForceSettle{ForceSettle: &logpb.ForceSettle{Token: p.GetToken(), Epoch: p.GetEpoch(),
-		By: "ann", Reason: "looked at it"}}})
+	c.Order(&logpb.Command{What: &logpb.Command_ForceSettle{ForceSettle: &logpb.ForceSettle{Token: p.GetToken(),
+		Epoch: p.GetEpoch(), By: "ann", Reason: "looked at it"}}})
 	h1.Start()
 	c.Eventually("h1 is back", func() bool { return h1.Live() && !c.Lost("h1") })
 	h2.Ask("web", With("another")).Acts()

@@ -94,7 +94,8 @@ func (a *Auditor) restart() {
 func (a *Auditor) command(index uint64, e *logpb.Entry, c *logpb.Command) *logpb.Result {
 	before := open(a.State)
 	a.Table.Look(a.State)
-	one := &logpb.Entry{Format: e.GetFormat(), At: e.GetAt(), Node: e.GetNode(), Commands: []*logpb.Command{proto.CloneOf(c)}}
+	one := &logpb.Entry{Format: e.GetFormat(), At: e.GetAt(), Node: e.GetNode(),
+		Commands: []*logpb.Command{proto.CloneOf(c)}}
 	rs, err := a.State.Apply(index, one)
 	if err != nil {
 		a.complain("entry %d: %v", index, err)
@@ -162,7 +163,8 @@ func (a *Auditor) tell(index uint64, before map[held]*logpb.Permit, c *logpb.Com
 	if g := r.GetGrant(); g != nil {
 		k := held{permit.TokenOf(g.GetToken()), c.GetRequest().GetHost()}
 		if before[k] == nil {
-			a.w.Granted(k.token, k.host, &model.Grant{Index: index, Caps: a.caps(after[k]), Fleet: a.Table.Fleet(), Suspect: a.suspect})
+			a.w.Granted(k.token, k.host, &model.Grant{Index: index, Caps: a.caps(after[k]), Fleet: a.Table.Fleet(),
+				Suspect: a.suspect})
 		}
 	}
 	how, _, _ := strings.Cut(c.String(), ":")
@@ -177,7 +179,8 @@ func (a *Auditor) tell(index uint64, before map[held]*logpb.Permit, c *logpb.Com
 			a.revoked[k] = index
 		}
 	}
-	if x := c.GetNewGeneration(); x != nil || c.GetHello() != nil && c.GetHello().GetNewGeneration() == a.State.Generation() {
+	if c.GetNewGeneration() != nil ||
+		c.GetHello() != nil && c.GetHello().GetNewGeneration() == a.State.Generation() {
 		a.suspect = false
 	}
 }

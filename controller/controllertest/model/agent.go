@@ -153,8 +153,8 @@ func (a *Agent) Want(id string, w Want) error {
 }
 
 func (a *Agent) ask(t *attempt) permit.Ask {
-	return permit.Ask{Attempt: t.id, Incident: t.Incident, Service: t.Service, Rule: t.Rule, Remedy: t.Remedy, Digest: t.Digest,
-		Targets: t.targets, Claims: a.claims(), StartDead: t.StartDead, By: t.By}
+	return permit.Ask{Attempt: t.id, Incident: t.Incident, Service: t.Service, Rule: t.Rule, Remedy: t.Remedy,
+		Digest: t.Digest, Targets: t.targets, Claims: a.claims(), StartDead: t.StartDead, By: t.By}
 }
 
 // targets are all that the attempt takes away.

@@ -98,8 +98,8 @@ func (a *Agent) locked(t *attempt) bool {
 
 func (a *Agent) write(t *attempt, held permit.Held) {
 	t.held, t.stage = held, intended
-	a.d().Intents[t.id] = Intent{Want: t.Want, Restored: permit.Restored{Attempt: t.id, Incident: t.Incident, Service: t.Service,
-		Rule: t.Rule, Remedy: t.Remedy, Held: held}}
+	a.d().Intents[t.id] = Intent{Want: t.Want, Restored: permit.Restored{Attempt: t.id, Incident: t.Incident,
+		Service: t.Service, Rule: t.Rule, Remedy: t.Remedy, Held: held}}
 	a.d().tell(&logpb.Event{What: &logpb.Event_Story{Story: &logpb.Story{Local: t.Incident,
 		Event: &logpb.TimelineEvent{Type: "intent", Text: t.Remedy}}}})
 }

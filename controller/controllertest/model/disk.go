@@ -95,7 +95,8 @@ func (d *Disk) tell(e *logpb.Event) *logpb.Event {
 func (d *Disk) fire(host string, a Alert) {
 	e := d.tell(&logpb.Event{})
 	a.Key = &logpb.AlertKey{Host: host, Stream: d.Stream, N: e.GetN()}
-	e.What = &logpb.Event_Fired{Fired: &logpb.Alert{Key: a.Key, Rule: a.Rule, Service: a.Service, Severity: "critical", Local: a.Local}}
+	e.What = &logpb.Event_Fired{Fired: &logpb.Alert{Key: a.Key, Rule: a.Rule, Service: a.Service, Severity: "critical",
+		Local: a.Local}}
 	d.Alerts = append(d.Alerts, a)
 }
 

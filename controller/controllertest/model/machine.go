@@ -179,7 +179,8 @@ func (m *Machine) Active(attempt string) bool {
 // Idle reports whether nothing can be seen to run on the targets.
 func (m *Machine) Idle(targets []permit.Target) bool {
 	return !slices.ContainsFunc(m.jobs, func(j *Job) bool {
-		return j.began && (len(targets) == 0 || slices.ContainsFunc(j.Targets, func(t permit.Target) bool { return slices.Contains(targets, t) }))
+		return j.began && (len(targets) == 0 || slices.ContainsFunc(j.Targets,
+			func(t permit.Target) bool { return slices.Contains(targets, t) }))
 	})
 }
 

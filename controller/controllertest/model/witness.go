@@ -153,7 +153,8 @@ func (w *Witness) atMost(service string) {
 		}
 	}
 	if len(hosts) > newest.Caps[service] && !newest.Suspect {
-		w.Complain("%d hosts of %s are really acting, the cap was %d: %s", len(hosts), service, newest.Caps[service], w.list())
+		w.Complain("%d hosts of %s are really acting, the cap was %d: %s", len(hosts), service, newest.Caps[service],
+			w.list())
 	}
 }
 

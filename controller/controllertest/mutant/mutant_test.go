@@ -59,7 +59,8 @@ func TestMutants(t *testing.T) {
 				t.Fatal("nobody noticed")
 			}
 			t.Logf("%s: found by %s", m.name, by)
-			if !m.unseen && !look(t, overlay, schedules, "TestSchedules", "FAULT_RUNS=60", "FAULT_STEPS=4000", "FAULT_JUDGE=witness") {
+			if !m.unseen && !look(t, overlay, schedules, "TestSchedules", "FAULT_RUNS=60", "FAULT_STEPS=4000",
+				"FAULT_JUDGE=witness") {
 				t.Errorf("%s: the witness, who asks nobody, did not see it", m.name)
 			}
 		})
@@ -125,7 +126,8 @@ func look(t *testing.T, overlay, pkg, test string, settings ...string) bool {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), runFor)
 	defer cancel()
-	run := exec.CommandContext(ctx, binary, "-test.run", "^"+test+"$", "-test.failfast", "-rapid.nofailfile", "-rapid.shrinktime=0s")
+	run := exec.CommandContext(ctx, binary, "-test.run", "^"+test+"$", "-test.failfast", "-rapid.nofailfile",
+		"-rapid.shrinktime=0s")
 	if pkg != table {
 		run.Args = run.Args[:4]
 	}

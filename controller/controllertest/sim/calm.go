@@ -136,7 +136,8 @@ func (w *World) lookAfter(k *logpb.Host) {
 			w.present()[i].vanish(w)
 		}
 	case i < 0:
-		w.order(&logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: k.GetId(), By: "ann", Gone: true}}})
+		w.order(&logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: k.GetId(), By: "ann",
+			Gone: true}}})
 	case k.GetQuarantined() != "":
 		w.adopt(w.present()[i])
 	default:
@@ -157,7 +158,8 @@ func (w *World) unrest() string {
 	}
 	for _, h := range w.present() {
 		k := s.Host(h.m.ID)
-		if k == nil || k.GetRemoved() || k.GetLost() || k.GetAwaited() || k.GetQuarantined() != "" || h.a == nil || !h.a.Live() ||
+		if k == nil || k.GetRemoved() || k.GetLost() || k.GetAwaited() || k.GetQuarantined() != "" || h.a == nil ||
+			!h.a.Live() ||
 			h.a.Busy() > 0 || h.a.Open() > 0 || h.a.Backlog() > 0 {
 			return fmt.Sprintf("%s: live %t, %d attempts, %d permits, %d events to tell; the log has %v", h.m.ID,
 				h.a != nil && h.a.Live(), h.busy(), h.open(), h.backlog(), k)
@@ -186,7 +188,8 @@ func (w *World) firing(i *logpb.Incident) []string {
 				}
 			}
 		}
-		out = append(out, fmt.Sprintf("%s of %s on %s %v (%s)", a.GetRule(), a.GetService(), a.GetHostName(), a.GetKey(), says))
+		out = append(out, fmt.Sprintf("%s of %s on %s %v (%s)", a.GetRule(), a.GetService(), a.GetHostName(), a.GetKey(),
+			says))
 	}
 	return out
 }
@@ -254,7 +257,8 @@ func (w *World) everyIncidentEnds() error {
 	told := func() bool {
 		for _, i := range w.state().Incidents() {
 			for _, m := range w.state().DeliveriesOf(i.GetId()) {
-				if i.GetState() == logpb.IncidentState_INCIDENT_STATE_ESCALATED && m.GetState() == logpb.DeliveryState_DELIVERY_STATE_TOLD {
+				if i.GetState() == logpb.IncidentState_INCIDENT_STATE_ESCALATED &&
+					m.GetState() == logpb.DeliveryState_DELIVERY_STATE_TOLD {
 					return true
 				}
 			}

@@ -206,9 +206,11 @@ func restoreDisk(w *World, h *host) {
 // clone is a machine with the disk of another one, and so with its identity. What acts on it, if a person
 // takes it for the host, begins after the other one is off.
 func clone(w *World, h *host) {
-	c := &host{clone: true, m: model.NewMachine(w.Witness, func() time.Duration { return w.now }, h.m.ID, h.m.Services()...)}
+	c := &host{clone: true, m: model.NewMachine(w.Witness, func() time.Duration { return w.now }, h.m.ID,
+		h.m.Services()...)}
 	c.m.Forgot = true
-	c.m.Disk, c.m.Fingerprint, c.m.BootID = h.m.Disk.Copy(), fmt.Sprintf("print %d", w.dice.IntN(1000)), h.m.ID+" boot 1000"
+	c.m.Disk, c.m.BootID = h.m.Disk.Copy(), h.m.ID+" boot 1000"
+	c.m.Fingerprint = fmt.Sprintf("print %d", w.dice.IntN(1000))
 	for _, o := range w.hosts {
 		if o != h && o.m.ID == h.m.ID && !o.gone {
 			return // one is enough

@@ -40,7 +40,8 @@ func (w *World) enrol(runs ...string) {
 			runs = append(runs, fmt.Sprintf("only-%d", w.names)) // nobody else has it
 		}
 	}
-	h := &host{m: model.NewMachine(w.Witness, func() time.Duration { return w.now }, fmt.Sprintf("h%02d", w.names), runs...)}
+	h := &host{m: model.NewMachine(w.Witness, func() time.Duration { return w.now }, fmt.Sprintf("h%02d", w.names),
+		runs...)}
 	w.hosts = append(w.hosts, h)
 	w.tell("%s is enrolled with %v", h.m.ID, runs)
 	h.start(w)

@@ -79,7 +79,8 @@ func (n *node) hello(w *World, s *session, h *logpb.Hello, seen func(*logpb.Resu
 		}
 		s.epoch = r.GetWelcome().GetEpoch()
 		n.heard[h.GetHost()] = w.now
-		s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Welcome{Welcome: r.GetWelcome()}}, func() { seen(r) })
+		s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Welcome{Welcome: r.GetWelcome()}},
+			func() { seen(r) })
 	}, &logpb.Command{What: &logpb.Command_Hello{Hello: h}})
 }
 
@@ -98,14 +99,16 @@ func (s *session) marked(w *World, e *logpb.Events, r *logpb.Result) {
 		return
 	}
 	last := e.GetEvent()[len(e.GetEvent())-1].GetN()
-	s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Mark{Mark: &agentpb.Mark{Stream: e.GetStream(), N: last}}})
+	s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Mark{Mark: &agentpb.Mark{Stream: e.GetStream(),
+		N: last}}})
 }
 
 // over turns a session away that counts no more.
 func (s *session) over(w *World, r *logpb.Result) bool {
 	switch code := r.GetRefusal().GetCode(); code {
 	case "epoch", "awaited", "quarantined", "removed", "host", "stream":
-		s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_TurnedAway{TurnedAway: &agentpb.TurnedAway{Code: code}}})
+		s.say(w, &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_TurnedAway{
+			TurnedAway: &agentpb.TurnedAway{Code: code}}})
 		return true
 	}
 	return false

@@ -9,7 +9,8 @@ import (
 )
 
 func newGeneration(id string) *logpb.Command {
-	return &logpb.Command{What: &logpb.Command_NewGeneration{NewGeneration: &logpb.NewGeneration{Id: id, Reason: "restored"}}}
+	return &logpb.Command{What: &logpb.Command_NewGeneration{NewGeneration: &logpb.NewGeneration{Id: id,
+		Reason: "restored"}}}
 }
 
 // order is what a person says to the controller.
@@ -24,7 +25,8 @@ func (w *World) order(c *logpb.Command) {
 func (w *World) person(h *host) {
 	switch n := w.dice.IntN(100); {
 	case n < 12:
-		w.order(pause(pick(w, []string{"all", "host:" + h.m.ID, "service:web", "service:db"}), w.between(0, 3)*10*time.Second))
+		w.order(pause(pick(w, []string{"all", "host:" + h.m.ID, "service:web", "service:db"}),
+			w.between(0, 3)*10*time.Second))
 	case n < 45:
 		w.resume()
 	case n < 57:
@@ -80,8 +82,8 @@ func (w *World) allKnown() bool {
 func (w *World) revoke() {
 	if open := w.state().Permits(); len(open) > 0 {
 		p := pick(w, open)
-		w.order(&logpb.Command{What: &logpb.Command_Revoke{Revoke: &logpb.Revoke{Token: p.GetToken(), Epoch: p.GetEpoch(), By: "ann",
-			Reason: "no"}}})
+		w.order(&logpb.Command{What: &logpb.Command_Revoke{Revoke: &logpb.Revoke{Token: p.GetToken(), Epoch: p.GetEpoch(),
+			By: "ann", Reason: "no"}}})
 	}
 }
 
@@ -139,7 +141,8 @@ func (w *World) remove(h *host) {
 			}
 		}
 	}
-	c := &logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: h.m.ID, By: "ann", Gone: gone}}}
+	c := &logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: h.m.ID, By: "ann",
+		Gone: gone}}}
 	if w.raft.leader == nil {
 		return
 	}
@@ -170,20 +173,21 @@ func (w *World) incidents() {
 	i := pick(w, all)
 	switch w.dice.IntN(4) {
 	case 0:
-		w.order(&logpb.Command{What: &logpb.Command_Acknowledge{Acknowledge: &logpb.Acknowledge{Incident: i.GetId(), By: "ann",
-			KeepHealing: w.chance(50)}}})
+		w.order(&logpb.Command{What: &logpb.Command_Acknowledge{Acknowledge: &logpb.Acknowledge{Incident: i.GetId(),
+			By: "ann", KeepHealing: w.chance(50)}}})
 	case 1, 2:
 		w.order(&logpb.Command{What: &logpb.Command_Release{Release: &logpb.Release{Incident: i.GetId(), By: "ann"}}})
 	default:
-		w.order(&logpb.Command{What: &logpb.Command_ResolveIncident{ResolveIncident: &logpb.ResolveIncident{Incident: i.GetId(),
-			By: "ann", Reason: "done"}}})
+		w.order(&logpb.Command{What: &logpb.Command_ResolveIncident{ResolveIncident: &logpb.ResolveIncident{
+			Incident: i.GetId(), By: "ann", Reason: "done"}}})
 	}
 }
 
 // configuration is what a file of a node says.
 func (w *World) configuration() *logpb.Command {
 	c := &logpb.Config{
-		FleetMax: uint32(pick(w, []int{0, 0, 2, 3, 5})), BreakerWindow: int64(60 * time.Second), Digest: fmt.Append(nil, w.dice.Uint64()),
+		FleetMax: uint32(pick(w, []int{0, 0, 2, 3, 5})), BreakerWindow: int64(60 * time.Second),
+		Digest: fmt.Append(nil, w.dice.Uint64()),
 		Escalations: []*logpb.Escalation{{Name: "default", Steps: []*logpb.Step{{Notify: []string{"slack.ops"}},
 			{After: int64(time.Minute), Notify: []string{"pager.ops"}, Repeat: 2}}}},
 	}

@@ -77,8 +77,8 @@ func New(seed uint64) *World { return begin(seed, turns, false) }
 
 // begin makes a world in which these things happen. If it is calm, they do not yet.
 func begin(seed uint64, turns []turn, calm bool) *World {
-	w := &World{Witness: model.NewWitness(), dice: rand.New(rand.NewPCG(seed, 0)), now: time.Hour, logTime: time.Hour, stamped: time.Hour,
-		counts: map[string]int{}, turns: turns, calm: calm}
+	w := &World{Witness: model.NewWitness(), dice: rand.New(rand.NewPCG(seed, 0)), now: time.Hour, logTime: time.Hour,
+		stamped: time.Hour, counts: map[string]int{}, turns: turns, calm: calm}
 	w.Audit = audit.New(w.Witness)
 	w.Witness.Called = func(j *model.Job, m *model.Machine) {
 		w.tell("%s is called", j)
@@ -130,7 +130,8 @@ func (w *World) Counts() map[string]int { return w.counts }
 func (w *World) Story() string { return strings.Join(w.story, "\n") }
 
 func (w *World) tell(format string, args ...any) {
-	w.story = append(w.story, fmt.Sprintf("%5d %9.3fs  ", w.steps, (w.now-time.Hour).Seconds())+fmt.Sprintf(format, args...))
+	w.story = append(w.story, fmt.Sprintf("%5d %9.3fs  ", w.steps, (w.now-time.Hour).Seconds())+
+		fmt.Sprintf(format, args...))
 	if len(w.story) > 2*kept {
 		w.story = slices.Clone(w.story[kept:])
 	}

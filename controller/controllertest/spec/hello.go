@@ -161,11 +161,13 @@ func (t *Table) welcomed(h *Host, c *logpb.Hello, r *logpb.Result) error {
 	case w == nil:
 		return fmt.Errorf("the hello is in order, and the answer is %v", r)
 	case w.GetEpoch() != h.Epoch || w.GetGeneration() != t.Generation:
-		return fmt.Errorf("the welcome says epoch %d of %s, want %d of %s", w.GetEpoch(), w.GetGeneration(), h.Epoch, t.Generation)
+		return fmt.Errorf("the welcome says epoch %d of %s, want %d of %s", w.GetEpoch(), w.GetGeneration(), h.Epoch,
+			t.Generation)
 	case len(w.GetPermits()) != held:
 		return fmt.Errorf("the welcome names %d permits, %d are open", len(w.GetPermits()), held)
 	case w.GetStream() != h.Stream || w.GetMark() < h.Mark:
-		return fmt.Errorf("the welcome goes on with %s after %d, want %s after %d", w.GetStream(), w.GetMark(), h.Stream, h.Mark)
+		return fmt.Errorf("the welcome goes on with %s after %d, want %s after %d", w.GetStream(), w.GetMark(), h.Stream,
+			h.Mark)
 	}
 	h.Mark = w.GetMark() // events are no matter of permits: see Table.Mark
 	return nil

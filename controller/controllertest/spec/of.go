@@ -23,10 +23,12 @@ func Of(s *state.State) *Table {
 		t.Permits[tokenOf(p.GetToken())] = permitOf(p)
 	}
 	for _, p := range s.Pauses() {
-		t.Pauses[p.GetId()] = Pause{Scope: p.GetScope(), Until: p.GetUntil(), Generation: p.GetGeneration(), Window: p.GetWindow()}
+		t.Pauses[p.GetId()] = Pause{Scope: p.GetScope(), Until: p.GetUntil(), Generation: p.GetGeneration(),
+			Window: p.GetWindow()}
 	}
 	for _, w := range s.Widths("") {
-		t.Widths[Remedy{w.GetService(), w.GetRule(), string(w.GetDigest())}] = Width{w.GetWidth(), strings.Join(w.GetFailed(), " "), w.GetUsed()}
+		t.Widths[Remedy{w.GetService(), w.GetRule(), string(w.GetDigest())}] = Width{w.GetWidth(),
+			strings.Join(w.GetFailed(), " "), w.GetUsed()}
 	}
 	t.Look(s)
 	return t
@@ -44,7 +46,8 @@ func hostOf(h *logpb.Host) *Host {
 }
 
 func permitOf(p *logpb.Permit) *Permit {
-	return &Permit{Host: p.GetHost(), Epoch: p.GetEpoch(), Service: p.GetService(), Rule: p.GetRule(), Digest: string(p.GetDigest()),
+	return &Permit{Host: p.GetHost(), Epoch: p.GetEpoch(), Service: p.GetService(), Rule: p.GetRule(),
+		Digest:  string(p.GetDigest()),
 		Targets: sortTargets(targetsOf(p.GetTargets())), Undo: p.GetUndo(), Unknown: p.GetUnknown(), AsDown: p.GetAsDown(),
 		Revoke: p.GetRevoked() != ""}
 }

@@ -42,7 +42,8 @@ func (c *chooser) epoch(host string) uint64 {
 }
 
 func (c *chooser) serving() logpb.Serving {
-	return rapid.SampledFrom([]logpb.Serving{logpb.Serving_SERVING_YES, logpb.Serving_SERVING_YES, logpb.Serving_SERVING_YES,
+	return rapid.SampledFrom([]logpb.Serving{logpb.Serving_SERVING_YES, logpb.Serving_SERVING_YES,
+		logpb.Serving_SERVING_YES,
 		logpb.Serving_SERVING_DOWN, logpb.Serving_SERVING_HELD, logpb.Serving_SERVING_UNSPECIFIED}).Draw(c.t, "serving")
 }
 
@@ -80,15 +81,18 @@ func (c *chooser) rare(draw int) *logpb.Command {
 	case draw < 82:
 		return &logpb.Command{What: &logpb.Command_Revoke{Revoke: &logpb.Revoke{Token: p.GetToken(), By: "ann"}}}
 	case draw < 84:
-		return &logpb.Command{What: &logpb.Command_ForceSettle{ForceSettle: &logpb.ForceSettle{Token: p.GetToken(), By: "ann"}}}
+		return &logpb.Command{What: &logpb.Command_ForceSettle{ForceSettle: &logpb.ForceSettle{Token: p.GetToken(),
+			By: "ann"}}}
 	case draw < 87:
 		return &logpb.Command{What: &logpb.Command_Pause{Pause: &logpb.PauseCommand{By: "ann", Reason: "work",
-			Scope: c.of("scope", "all", "host:a", "service:web", "service:db"), For: int64(rapid.IntRange(0, 3).Draw(c.t, "for")) * 5e9}}}
+			Scope: c.of("scope", "all", "host:a", "service:web", "service:db"),
+			For:   int64(rapid.IntRange(0, 3).Draw(c.t, "for")) * 5e9}}}
 	case draw < 91:
 		return &logpb.Command{What: &logpb.Command_Resume{Resume: &logpb.ResumeCommand{By: "ann",
 			Pause: c.of("resumed", "all", "service:web", "host:a", "pause-1", "pause-2")}}}
 	case draw < 92:
-		return &logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: c.host(), By: "ann", Gone: c.chance(50)}}}
+		return &logpb.Command{What: &logpb.Command_RemoveHost{RemoveHost: &logpb.RemoveHost{Host: c.host(), By: "ann",
+			Gone: c.chance(50)}}}
 	case draw < 93:
 		return &logpb.Command{What: &logpb.Command_AdoptHost{AdoptHost: &logpb.AdoptHost{Host: c.host(), By: "ann",
 			Fingerprint: c.of("fingerprint", "", "", "clone")}}}
@@ -112,8 +116,8 @@ func (c *chooser) configure() *logpb.Configure {
 		parts := n * 230_000
 		web.MaxUnavailable, web.MaxUnavailableShare = nil, &parts
 	}
-	return &logpb.Configure{By: "ctl-1", Config: &logpb.Config{Services: []*logpb.Service{web}, Digest: fmt.Append(nil, c.index),
-		FleetMax: uint32(rapid.IntRange(0, 6).Draw(c.t, "fleet_max"))}}
+	return &logpb.Configure{By: "ctl-1", Config: &logpb.Config{Services: []*logpb.Service{web},
+		Digest: fmt.Append(nil, c.index), FleetMax: uint32(rapid.IntRange(0, 6).Draw(c.t, "fleet_max"))}}
 }
 
 func (c *chooser) request() *logpb.Request {
@@ -143,7 +147,8 @@ func (c *chooser) request() *logpb.Request {
 
 func (c *chooser) settle() *logpb.Settle {
 	p := c.permit()
-	x := &logpb.Settle{Host: p.GetHost(), SessionEpoch: c.epoch(p.GetHost()), Token: proto.CloneOf(p.GetToken()), Epoch: p.GetEpoch()}
+	x := &logpb.Settle{Host: p.GetHost(), SessionEpoch: c.epoch(p.GetHost()), Token: proto.CloneOf(p.GetToken()),
+		Epoch: p.GetEpoch()}
 	x.Settlement = logpb.Settlement(rapid.IntRange(0, 5).Draw(c.t, "settlement"))
 	if p.GetUnknown() && c.chance(70) {
 		x.Settlement = logpb.Settlement_SETTLEMENT_CLEARED
@@ -214,8 +219,10 @@ func (c *chooser) odd(x *logpb.Hello, h *logpb.Host) {
 		x.Running = append(x.Running, &logpb.Running{Token: &logpb.Token{Generation: "older", N: uint64(c.nonce)}, Epoch: 1,
 			Rule: "slow", Digest: []byte("1"), Targets: []*logpb.Target{{Service: c.service(), Host: x.GetHost()}}})
 	case 8:
-		x.Running = append(x.Running, &logpb.Running{Token: &logpb.Token{Generation: x.GetGeneration(), N: uint64(rapid.IntRange(1, 9).Draw(c.t, "n"))},
-			Epoch: h.GetEpoch(), Rule: "slow", Digest: []byte("1"), Targets: []*logpb.Target{{Service: c.service(), Host: x.GetHost()}}})
+		x.Running = append(x.Running, &logpb.Running{Token: &logpb.Token{Generation: x.GetGeneration(),
+			N: uint64(rapid.IntRange(1, 9).Draw(c.t, "n"))},
+			Epoch: h.GetEpoch(), Rule: "slow", Digest: []byte("1"), Targets: []*logpb.Target{{Service: c.service(),
+				Host: x.GetHost()}}})
 	}
 }
 
@@ -225,7 +232,8 @@ func TestStateIsTheTable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := &chooser{t: t, s: state.New(), at: 3600e9}
 		table, single := spec.New(), state.New()
-		batch := []*logpb.Command{{What: &logpb.Command_NewGeneration{NewGeneration: &logpb.NewGeneration{Id: "first", Bootstrap: true}}}}
+		batch := []*logpb.Command{{What: &logpb.Command_NewGeneration{NewGeneration: &logpb.NewGeneration{Id: "first",
+			Bootstrap: true}}}}
 		for range 60 {
 			c.index++
 			c.at += int64(rapid.IntRange(0, 4).Draw(t, "seconds")) * 1e9

@@ -144,7 +144,8 @@ func (t *Table) stopped(c *logpb.Request, targets []Target, add func(code, text 
 	if t.Services[c.GetService()].GetAutonomy() == "observe" {
 		add("observe", "the service is only observed")
 	}
-	if t.taken[Taken{Service: c.GetService()}] && c.GetService() != "" || t.taken[Taken{Host: c.GetHost(), Local: c.GetIncident()}] {
+	if t.taken[Taken{Service: c.GetService()}] && c.GetService() != "" ||
+		t.taken[Taken{Host: c.GetHost(), Local: c.GetIncident()}] {
 		add("acknowledged", "a person has the incident")
 	}
 }

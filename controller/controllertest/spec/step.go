@@ -66,9 +66,11 @@ func verdict(r *logpb.Result, reasons map[string]string) (done bool, err error) 
 	case refusal == nil:
 		return true, nil
 	case len(reasons) == 0:
-		return false, fmt.Errorf("it was refused (%s: %s), and nothing stands against it", refusal.GetCode(), refusal.GetText())
+		return false, fmt.Errorf("it was refused (%s: %s), and nothing stands against it", refusal.GetCode(),
+			refusal.GetText())
 	case reasons[refusal.GetCode()] == "":
-		return false, fmt.Errorf("it was refused for %q (%s), which is not true; true are %v", refusal.GetCode(), refusal.GetText(), reasons)
+		return false, fmt.Errorf("it was refused for %q (%s), which is not true; true are %v", refusal.GetCode(),
+			refusal.GetText(), reasons)
 	case refusal.GetText() == "":
 		return false, fmt.Errorf("the refusal %q has no text for people", refusal.GetCode())
 	}
