@@ -30,7 +30,7 @@ type Ask struct {
 
 	Digest    []byte
 	Targets   []Target // all of them, the own service too
-	Claims    []Claim  // what this host serves of them now
+	Claims    []Claim  // what this host serves of them now; a request says what it serves when it is sent: see Next
 	Unit      string   // that the remedy acts on, "": none
 	StartDead bool     // it starts a unit of which nothing runs
 	By        string   // the person who wants it, "": a rule does
@@ -58,14 +58,16 @@ func (b *Book) request(attempt string) *asked {
 	return nil
 }
 
-// Next is the request to send now, nil if there is none or one is on its way. Its time begins here.
-func (b *Book) Next(now time.Duration) *logpb.Request {
+// Next is the request to send now, nil if there is none or one is on its way. Its time begins here. claims are what
+// this host serves now: it may have waited, and what it said when it was asked for would overrule newer edges.
+func (b *Book) Next(now time.Duration, claims []Claim) *logpb.Request {
 	if !b.live || len(b.queue) == 0 || b.queue[0].n > 0 {
 		return nil
 	}
 	q := b.queue[0]
 	b.n++
 	q.n, q.sent = b.n, now
+	q.Claims = about(q.Targets, claims)
 	return &logpb.Request{
 		Host: b.o.Host, Epoch: b.record.Epoch, N: q.n, Incident: q.Incident, Rule: q.Rule, Remedy: q.Remedy,
 		Digest: q.Digest, Targets: protos(q.Targets), Claims: Reports(q.Claims), StartDead: q.StartDead, By: q.By,

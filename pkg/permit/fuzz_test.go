@@ -60,7 +60,7 @@ func FuzzAnswers(f *testing.F) {
 		a.greet()
 		_ = a.welcomed(&w)
 		a.ask(logpb.Serving_SERVING_DOWN)
-		a.Next(a.now)
+		a.next()
 		a.Granted(n, &g)
 		a.Refused(n, &r)
 		a.Order(w.GetGeneration(), n, []*logpb.Token{g.GetToken()})

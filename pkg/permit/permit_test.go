@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -39,7 +40,7 @@ func connected(t *testing.T, a *agent, s *table) {
 func (a *agent) granted(t *testing.T, s *table, serving logpb.Serving) string {
 	t.Helper()
 	id := a.ask(serving)
-	q := a.Next(a.now)
+	q := a.next()
 	g, r := s.request(q)
 	if r != nil {
 		t.Fatalf("refused: %v", r)
@@ -138,7 +139,7 @@ func TestVoid(t *testing.T) {
 func TestRevokedBeforeItArrives(t *testing.T) {
 	a, s := session(t)
 	id := a.ask(yes)
-	q := a.Next(a.now)
+	q := a.next()
 	g, _ := s.request(q)
 	a.Order("g1", 9, []*logpb.Token{g.GetToken()})
 	a.Granted(q.GetN(), g)
@@ -161,14 +162,14 @@ func TestGrantNobodyWaitsFor(t *testing.T) {
 	t.Run("not sent", func(t *testing.T) {
 		a, _ := session(t)
 		a.Withdraw(a.ask(yes), "gone")
-		if q := a.Next(a.now); q != nil {
+		if q := a.next(); q != nil {
 			t.Errorf("sends %v", q)
 		}
 	})
 	t.Run("on its way", func(t *testing.T) {
 		a, s := session(t)
 		id := a.ask(yes)
-		q := a.Next(a.now)
+		q := a.next()
 		a.Withdraw(id, "gone")
 		g, _ := s.request(q)
 		if got := a.Granted(q.GetN(), g); got != "" {
@@ -201,7 +202,7 @@ func TestGrantNobodyWaitsFor(t *testing.T) {
 	t.Run("the answer was lost", func(t *testing.T) {
 		a, s := session(t)
 		id := a.ask(yes)
-		s.request(a.Next(a.now))
+		s.request(a.next())
 		if got := a.Cut(); !slices.Equal(got, []string{id}) {
 			t.Errorf("%q hear that there is no answer, want %s", got, id)
 		}
@@ -349,19 +350,39 @@ func TestOrders(t *testing.T) {
 	}
 }
 
+// A request that waited says what the host serves when it is sent, of its targets: what it served when it was asked
+// for may have been told otherwise since, and a controller believes what it hears last.
+func TestRequestClaimsWhatIsNow(t *testing.T) {
+	a, s := session(t)
+	first, second := a.ask(yes), a.ask(down)
+	if attempt, _ := a.Refused(a.next().GetN(), no("cap")); attempt != first {
+		t.Fatalf("refused: %s", attempt)
+	}
+	q := a.Next(a.now, []Claim{{"web", yes}, {"db", down}})
+	want := []*logpb.ServiceReport{{Service: "web", Serving: yes}}
+	if diff := cmp.Diff(want, q.GetClaims(), protocmp.Transform()); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
+	}
+	g, _ := s.request(q)
+	a.Granted(q.GetN(), g)
+	if err := a.begins(second, a.facts(yes)); err != nil {
+		t.Errorf("it serves, as it said: %v", err)
+	}
+}
+
 // One request at a time is on its way; its time begins when it is first sent, not when it was queued.
 func TestRequestsGoOneByOne(t *testing.T) {
 	a, s := session(t)
 	first, second := a.ask(yes), a.ask(yes)
-	q := a.Next(a.now)
-	if again := a.Next(a.now); again != nil {
+	q := a.next()
+	if again := a.next(); again != nil {
 		t.Fatalf("two are on their way: %v", again)
 	}
 	if attempt, anew := a.Refused(q.GetN(), no("cap")); attempt != first || anew {
 		t.Errorf("refused: %s, anew %t", attempt, anew)
 	}
 	a.now += StartBy
-	q = a.Next(a.now)
+	q = a.next()
 	if q.GetN() != 2 {
 		t.Errorf("number %d", q.GetN())
 	}
@@ -382,7 +403,7 @@ func TestStuck(t *testing.T) {
 	if a.Stuck(a.now) {
 		t.Error("stuck before it was sent")
 	}
-	a.Next(a.now)
+	a.next()
 	if a.Stuck(a.now+StartBy-1) || !a.Stuck(a.now+StartBy) {
 		t.Error("stuck is when no grant could be used any more")
 	}
@@ -396,7 +417,7 @@ func TestAskTwice(t *testing.T) {
 	}
 	for _, c := range []string{"n", "epoch", "awaited", "settled"} {
 		a.ask(yes)
-		if _, anew := a.Refused(a.Next(a.now).GetN(), no(c)); !anew {
+		if _, anew := a.Refused(a.next().GetN(), no(c)); !anew {
 			t.Errorf("refused as %q, and the session goes on", c)
 		}
 	}

@@ -152,7 +152,7 @@ func (p *play) pump() {
 	if _, live := p.a.Live(); !live || w == nil {
 		return
 	}
-	if r := p.a.Next(p.a.now); r != nil {
+	if r := p.a.next(); r != nil {
 		w.up = append(w.up, r)
 	}
 	for _, s := range p.a.Settles(p.a.now, []Claim{{"web", logpb.Serving_SERVING_YES}}) {

@@ -84,19 +84,19 @@ func (b *Book) Settles(now time.Duration, claims []Claim) []*logpb.Settle {
 		e.sent = max(now, 1)
 		out = append(out, &logpb.Settle{
 			Host: b.o.Host, SessionEpoch: b.record.Epoch, Token: e.Token.Proto(), Epoch: e.Epoch, Settlement: s.proto(),
-			Claims: Reports(e.about(claims)), Reason: e.reason,
+			Claims: Reports(about(e.Targets, claims)), Reason: e.reason,
 		})
 	}
 	return out
 }
 
-// about are the claims that concern the permit's targets; of a permit without known targets, all.
-func (e *entry) about(claims []Claim) []Claim {
-	if len(e.Targets) == 0 {
+// about are the claims that concern targets; of a permit without known targets, all.
+func about(targets []Target, claims []Claim) []Claim {
+	if len(targets) == 0 {
 		return claims
 	}
 	return slices.DeleteFunc(slices.Clone(claims), func(c Claim) bool {
-		return !slices.ContainsFunc(e.Targets, func(t Target) bool { return t.Service == c.Service })
+		return !slices.ContainsFunc(targets, func(t Target) bool { return t.Service == c.Service })
 	})
 }
 

@@ -223,6 +223,15 @@ func (a *agent) ask(serving logpb.Serving) string {
 	return id
 }
 
+// next is the request to send while the host serves what it did when it was asked for.
+func (a *agent) next() *logpb.Request {
+	var claims []Claim
+	if len(a.queue) > 0 {
+		claims = a.queue[0].Claims
+	}
+	return a.Next(a.now, claims)
+}
+
 func (a *agent) facts(serving logpb.Serving) Facts {
 	return Facts{Now: a.now, Claims: []Claim{{"web", serving}}}
 }

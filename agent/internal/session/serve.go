@@ -95,7 +95,7 @@ func (x *session) pump() error {
 		out = append(out, &agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Settle{Settle: c}})
 	}
 	if x.recorded {
-		if c := x.book.Next(x.now()); c != nil {
+		if c := x.book.Next(x.now(), claims(x.reports)); c != nil {
 			out = append(out, &agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Request{Request: c}})
 		}
 	}

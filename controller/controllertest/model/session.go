@@ -169,7 +169,7 @@ func (a *Agent) speak() {
 		a.ping()
 	}
 	a.changes()
-	if r := a.book.Next(now); r != nil {
+	if r := a.book.Next(now, a.claims()); r != nil {
 		a.say(&agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Request{Request: r}})
 	}
 	for _, s := range a.book.Settles(now, a.claims()) {
