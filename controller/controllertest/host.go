@@ -438,6 +438,16 @@ func (h *Host) Busy() (is bool) {
 	return is
 }
 
+// Doing says what the agent has to do or to settle.
+func (h *Host) Doing() (what string) {
+	h.with("", func() {
+		if h.agent != nil {
+			what = fmt.Sprintf("%d attempts, %d permits: %v", h.agent.Busy(), h.agent.Open(), h.agent)
+		}
+	})
+	return what
+}
+
 // Finish ends whatever runs on the machine, as if it had taken so long.
 func (h *Host) Finish() { h.with("", func() { h.Machine.FinishAll() }) }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/salveops/salve/controller/controllertest/spec"
 	"github.com/salveops/salve/controller/internal/state"
@@ -66,22 +67,16 @@ func atRest(c *Cluster, f *Fate) {
 	f.Heal()
 	c.aside.Wait()
 	c.Order(web(1, 1))
+	tidy(c)
 	deadline := time.Now().Add(patience)
-	for !rests(c) {
+	for still := unrest(c); still != ""; still = unrest(c) {
 		if time.Now().After(deadline) {
-			c.View(func(s *state.State) { c.t.Logf("open: %v, pauses: %v, hosts: %v", s.Permits(), s.Pauses(), s.Hosts()) })
-			c.t.Fatal("the cluster does not come to rest")
+			c.t.Fatalf("the cluster does not come to rest: %s", still)
 		}
 		for _, h := range c.hosts {
 			h.Recover("web")
 		}
-		c.Resume("all")
-		c.Resume("service:web")
-		for _, h := range c.hosts {
-			c.Resume("host:" + h.Machine.ID)
-		}
-		c.Order(&logpb.Command{What: &logpb.Command_CloseBreaker{CloseBreaker: &logpb.CloseBreaker{Service: "web",
-			Rule: "slow", By: "ann"}}})
+		tidy(c)
 		f.pass(100 * time.Millisecond)
 	}
 	for _, h := range c.hosts {
@@ -90,21 +85,54 @@ func atRest(c *Cluster, f *Fate) {
 	}
 }
 
-// rests reports whether nothing is going on, and nothing is untold.
-func rests(c *Cluster) bool {
-	for _, h := range c.hosts {
-		if !h.Live() || h.Busy() || len(h.Lost()) > 0 {
-			return false
-		}
-	}
-	still := true
+// tidy is what people do: they end pauses, forgive what failed twice, and close breakers.
+func tidy(c *Cluster) {
+	c.t.Helper()
+	var resume []string
+	var breakers []*logpb.Breaker // of lost hosts, too
 	c.View(func(s *state.State) {
-		still = len(s.Permits()) == 0 && len(s.Pauses()) == 0
-		for _, h := range s.Hosts() {
-			still = still && !h.GetLost() && s.Service("web").N == len(c.hosts) && len(s.Service("web").Out) == 0
+		for _, p := range s.Pauses() {
+			resume = append(resume, p.GetId())
+		}
+		if slices.ContainsFunc(s.Widths("web"), func(w *logpb.Width) bool { return len(w.GetFailed()) >= 2 }) {
+			resume = append(resume, "service:web")
+		}
+		for _, b := range s.Breakers() {
+			if b.GetOpen() {
+				breakers = append(breakers, proto.CloneOf(b))
+			}
 		}
 	})
-	return still
+	for _, what := range resume {
+		c.Resume(what)
+	}
+	for _, b := range breakers {
+		c.Order(&logpb.Command{What: &logpb.Command_CloseBreaker{CloseBreaker: &logpb.CloseBreaker{
+			Service: b.GetService(), Rule: b.GetRule(), By: "ann"}}})
+	}
+}
+
+// unrest says what is still going on or untold, "" if nothing is.
+func unrest(c *Cluster) (what string) {
+	for _, h := range c.hosts {
+		if lost := h.Lost(); !h.Live() || h.Busy() || len(lost) > 0 {
+			return fmt.Sprintf("%s: live %t, %s, alerts in no incident: %v", h.Machine.ID, h.Live(), h.Doing(), lost)
+		}
+	}
+	c.View(func(s *state.State) {
+		web := s.Service("web")
+		switch {
+		case len(s.Permits())+len(s.Pauses()) > 0:
+			what = fmt.Sprintf("open: %v, pauses: %v", s.Permits(), s.Pauses())
+		case slices.ContainsFunc(s.Breakers(), (*logpb.Breaker).GetOpen):
+			what = fmt.Sprintf("open breakers: %v", s.Breakers())
+		case slices.ContainsFunc(s.Hosts(), (*logpb.Host).GetLost):
+			what = fmt.Sprintf("hosts: %v", s.Hosts())
+		case web.N != len(c.hosts) || len(web.Out) > 0:
+			what = fmt.Sprintf("%d hosts serve, these do not: %v", web.N, web.Out)
+		}
+	})
+	return what
 }
 
 // operations are so many that a history is whole.

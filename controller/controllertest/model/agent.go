@@ -224,6 +224,20 @@ func (a *Agent) Thaw() {
 // Frozen reports whether the process stands still.
 func (a *Agent) Frozen() bool { return len(a.stalled) > 0 }
 
+// String says where the attempts and the permits stand.
+func (a *Agent) String() string {
+	out := fmt.Sprintf("%d doubts", len(a.book.Doubts()))
+	for _, t := range a.attempts {
+		out += fmt.Sprintf(", %s at stage %d of %v", t.id, t.stage, t.held.Token)
+	}
+	for _, id := range sortedKeys(a.d().Intents) {
+		if i := a.d().Intents[id]; i.Settlement == "" || i.Settlement == permit.Unknown && !i.Cleared {
+			out += fmt.Sprintf(", intent %s of %v %s", id, i.Token, i.Settlement)
+		}
+	}
+	return out
+}
+
 // Busy reports how many attempts are under way.
 func (a *Agent) Busy() int { return len(a.attempts) }
 
