@@ -11,8 +11,8 @@ import (
 
 // Restore replaces the whole state by a backup and begins a new generation, in which everything is paused. Nothing
 // else is proposed in between, so that no grant is made by facts that may be old. It returns the generation.
-// Errors: ErrNotLeader, ErrUnknownOutcome, those of ctx and of the backup. After a failure in the middle the
-// next leader has the backup's state and no new generation: then restore again.
+// The node begins a generation in the same step as it takes the backup, so that no crash leaves the backup's own; the
+// one that is proposed here says who restored. Errors: ErrNotLeader, ErrUnknownOutcome, those of ctx and of the backup.
 func (a *Arbiter) Restore(ctx context.Context, backup io.Reader, by string) (string, error) {
 	l, err := a.office(ctx)
 	if err != nil {
