@@ -49,11 +49,7 @@ func Enroll(ctx context.Context, o Options) error {
 	case len(token.Pin) == 0:
 		return ErrPlain
 	}
-	key, err := credential.NewKey()
-	if err != nil {
-		return err
-	}
-	request, err := credential.Request(key)
+	key, request, err := newRequest()
 	if err != nil {
 		return err
 	}
@@ -70,6 +66,16 @@ func Enroll(ctx context.Context, o Options) error {
 		return fmt.Errorf("enroll: %w", err)
 	}
 	return keep(o.Path, o.Host, key, issued)
+}
+
+// newRequest is a new key and what asks for a certificate for it.
+func newRequest() (*ecdsa.PrivateKey, []byte, error) {
+	key, err := credential.NewKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	request, err := credential.Request(key)
+	return key, request, err
 }
 
 // Controller lets only nodes of the controller be the other end.

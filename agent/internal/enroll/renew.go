@@ -98,11 +98,7 @@ func (r *Renewer) renew(ctx context.Context) error {
 	if name.Kind != identity.Host {
 		return fmt.Errorf("renew certificate: %s is no host", name.Short())
 	}
-	key, err := credential.NewKey()
-	if err != nil {
-		return err
-	}
-	request, err := credential.Request(key)
+	key, request, err := newRequest()
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/salveops/salve/pkg/durable"
 )
 
 // ErrNoPolkit says that this host's polkit has no JavaScript rules, or that there is none.
@@ -33,10 +35,11 @@ func Write(path, text string) error {
 	if err := create(temporary, text); err != nil {
 		return errors.Join(fmt.Errorf("write polkit rules: %w", err), os.Remove(temporary))
 	}
-	if err := os.Rename(temporary, path); err != nil {
-		return errors.Join(fmt.Errorf("put polkit rules in place: %w", err), os.Remove(temporary))
+	if err := durable.Rename(temporary, path); err != nil {
+		_ = os.Remove(temporary) // gone, if only the folder could not be synced
+		return fmt.Errorf("put polkit rules in place: %w", err)
 	}
-	return syncFolder(dir)
+	return nil
 }
 
 // same reports whether a plain file with this text and the right mode is there already.
@@ -65,16 +68,4 @@ func create(path, text string) (err error) {
 		return err
 	}
 	return f.Sync()
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync folder of polkit rules: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync folder of polkit rules: %w", err)
-	}
-	return nil
 }

@@ -95,7 +95,10 @@ func (l *line) wait(ctx context.Context) bool {
 			continue
 		default:
 		}
-		if l.held != nil && ctx.Err() == nil {
+		if ctx.Err() != nil {
+			return false
+		}
+		if l.held != nil {
 			return true
 		}
 		select {
