@@ -42,7 +42,7 @@ type Authority struct {
 func Create(certFile, keyFile string, now time.Time) (*Authority, error) {
 	for _, f := range []string{certFile, keyFile} {
 		if _, err := os.Lstat(f); err == nil {
-			return nil, fmt.Errorf("make authority: %w: %s", ErrExists, f)
+			return nil, fmt.Errorf("make authority: %w: %s; say --ca with its folder to add a node or an operator", ErrExists, f)
 		}
 	}
 	key, err := credential.NewKey()
