@@ -66,11 +66,12 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	clock.Announce(o.Log)
 	// Before anything else: until then a SIGHUP would end the process.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	a := &agent{o: o, log: o.Log, started: time.Now()}
+	a := &agent{o: o, log: o.Log}
 	defer a.cleanUp()
 	if err := a.build(ctx); err != nil {
 		return err
@@ -107,10 +108,9 @@ func (a *agent) greet(ctx context.Context) error {
 
 // agent is one running agent.
 type agent struct {
-	o       Options
-	log     hclog.Logger
-	started time.Time
-	undo    []undo // what to do at the end, last first
+	o    Options
+	log  hclog.Logger
+	undo []undo // what to do at the end, last first
 
 	plumbing
 

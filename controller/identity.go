@@ -11,6 +11,7 @@ import (
 	"github.com/salveops/salve/controller/internal/adminapi"
 	"github.com/salveops/salve/controller/internal/authority"
 	"github.com/salveops/salve/controller/internal/enroll"
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/credential"
 	"github.com/salveops/salve/pkg/identity"
@@ -112,7 +113,7 @@ func (c *controller) watchEnd(ctx context.Context) error {
 	ticker := time.NewTicker(24 * time.Hour)
 	defer ticker.Stop()
 	for {
-		if end := c.own.Current().Leaf.NotAfter; time.Until(end) < warnBefore {
+		if end := c.own.Current().Leaf.NotAfter; end.Sub(clock.Wall()) < warnBefore {
 			c.log.Warn("the certificate of this node ends soon: salve-controller init --ca makes another one", "until", end)
 		}
 		select {

@@ -42,7 +42,7 @@ var clocks = map[string][]string{
 	"time": {
 		"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker",
 	},
-	"github.com/salveops/salve/pkg/clock": {"System", "Now"},
+	"github.com/salveops/salve/pkg/clock": {"System", "Now", "Wall"},
 }
 
 func TestPurePackagesKnowNoClockAndNoHost(t *testing.T) {

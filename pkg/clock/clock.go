@@ -79,5 +79,5 @@ func (s system) Now() Instant {
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
 		panic("clock_gettime(CLOCK_BOOTTIME): " + err.Error()) // the kernel has had it since 2.6.39
 	}
-	return Instant{Boot: time.Duration(ts.Nano()), Wall: time.Now()}
+	return Instant{Boot: time.Duration(ts.Nano()), Wall: Wall()}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 )
 
@@ -102,7 +103,8 @@ func (e *email) greet(c *smtp.Client, conn net.Conn) error {
 		}
 		return permanentf("mail server %s offers no STARTTLS, and plain text stays on this host", e.server)
 	}
-	cfg := &tls.Config{ServerName: e.host, RootCAs: e.roots, MinVersion: tls.VersionTLS12, InsecureSkipVerify: loopback}
+	cfg := &tls.Config{ServerName: e.host, RootCAs: e.roots, Time: clock.Wall, MinVersion: tls.VersionTLS12,
+		InsecureSkipVerify: loopback}
 	if err := c.StartTLS(cfg); err != nil {
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			return permanentf("trust mail server: %w", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/defaults"
 )
@@ -26,7 +27,7 @@ type Deps struct {
 	// Exec runs a program with stdin and returns nil if it ended with 0. An error with a method
 	// ExitCode() int is judged by that code. Only notifiers of kind exec need it.
 	Exec func(ctx context.Context, argv []string, stdin []byte) error
-	// Now is the time of day that webhooks are signed with; nil: time.Now.
+	// Now is the time of day that webhooks are signed with; nil: clock.Wall.
 	Now func() time.Time
 	// JournalSocket is where systemd's journal listens; "": its usual place.
 	JournalSocket string
@@ -37,7 +38,7 @@ type Deps struct {
 // New makes the sender of a notifier. Errors are about its configuration.
 func New(n *config.Notifier, d Deps) (Sender, error) {
 	if d.Now == nil {
-		d.Now = time.Now
+		d.Now = clock.Wall
 	}
 	s, err := build(n, d)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/identity"
 )
 
@@ -36,7 +37,7 @@ func verifyPinned(s tls.ConnectionState, pin []byte) error {
 		return fmt.Errorf("%w: its certificate comes from another authority", ErrPin)
 	}
 	_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{
-		DNSName: s.ServerName, Roots: roots, Intermediates: others,
+		DNSName: s.ServerName, Roots: roots, Intermediates: others, CurrentTime: clock.Wall(),
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	if err != nil {

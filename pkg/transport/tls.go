@@ -3,6 +3,8 @@ package transport
 import (
 	"crypto/tls"
 	"fmt"
+
+	"github.com/salveops/salve/pkg/clock"
 )
 
 // checkTLS refuses a configuration that would trust strangers.
@@ -66,6 +68,9 @@ func (t *Transport) client(protocols ...string) *tls.Config {
 func (t *Transport) authorizing(c *tls.Config, protocols []string) *tls.Config {
 	c = c.Clone()
 	c.MinVersion = tls.VersionTLS13
+	if c.Time == nil {
+		c.Time = clock.Wall
+	}
 	if len(protocols) > 0 {
 		c.NextProtos = protocols
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/salveops/salve/agent"
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/version"
 )
 
@@ -62,7 +63,7 @@ func run(args []string) int {
 	if logLevel == hclog.NoLevel {
 		return misused(fmt.Errorf("unknown log level %q: use trace, debug, info, warn or error", *level))
 	}
-	log := hclog.New(&hclog.LoggerOptions{Name: "salve-agent", Level: logLevel, JSONFormat: *json})
+	log := hclog.New(&hclog.LoggerOptions{Name: "salve-agent", Level: logLevel, JSONFormat: *json, TimeFn: clock.Wall})
 	options := agent.Options{ConfigFile: *config, Systemd: *systemd, Log: log}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

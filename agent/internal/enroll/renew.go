@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/credential"
 	"github.com/salveops/salve/pkg/identity"
 	"github.com/salveops/salve/pkg/transport"
@@ -37,7 +38,7 @@ type Renewer struct {
 // again until it works, until ctx ends.
 func (r *Renewer) Run(ctx context.Context) error {
 	if r.Now == nil {
-		r.Now = time.Now
+		r.Now = clock.Wall
 	}
 	failed := 0
 	for {

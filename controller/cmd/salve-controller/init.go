@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/salveops/salve/controller"
+	"github.com/salveops/salve/pkg/clock"
 )
 
 const initUsage = `Usage: salve-controller init --dir DIR --node NAME --address HOST,…   make an authority, a node's certificate, an operator's
@@ -24,7 +24,7 @@ Flags:
 // initialize is salve-controller init.
 func initialize(args []string) int {
 	flags := pflag.NewFlagSet("salve-controller init", pflag.ContinueOnError)
-	o := controller.InitOptions{Out: os.Stdout, Now: time.Now()}
+	o := controller.InitOptions{Out: os.Stdout, Now: clock.Wall()}
 	flags.StringVar(&o.Dir, "dir", "", "folder for the files; with --ca that one is the default")
 	flags.StringVar(&o.CA, "ca", "", "folder of the authority that is there; without it one is made")
 	flags.StringVar(&o.Node, "node", "", "name of the node")

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/salveops/salve/controller"
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/version"
 )
 
@@ -65,7 +66,7 @@ func run(args []string) int {
 		return misused(errors.New("--dev needs no --config"))
 	}
 	options := controller.Options{ConfigFile: *config, Dev: *dev,
-		Log: hclog.New(&hclog.LoggerOptions{Name: "salve-controller", Level: logLevel, JSONFormat: *json})}
+		Log: hclog.New(&hclog.LoggerOptions{Name: "salve-controller", Level: logLevel, JSONFormat: *json, TimeFn: clock.Wall})}
 	if *dev {
 		options.ConfigFile = ""
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/salveops/salve/controller/internal/state"
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/identity"
 )
 
@@ -52,7 +53,7 @@ func New(o Options) (*Gate, error) {
 		o.Log = hclog.NewNullLogger()
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = clock.Wall
 	}
 	g := &Gate{o: o, log: o.Log.Named("access"), table: Table(),
 		failures: NewLimiter(failBurst, failEvery, failAllBurst, failAllEvery)}

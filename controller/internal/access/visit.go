@@ -56,7 +56,7 @@ func (g *Gate) stay(ctx context.Context) (context.Context, func()) {
 	stop := func() {}
 	if c.How == ByCertificate { // a token ends by log time, which says so
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadlineCause(ctx, c.Until, errCut)
+		ctx, cancel = context.WithTimeoutCause(ctx, c.Until.Sub(g.o.Now()), errCut)
 		stop = cancel
 	}
 	ctx, cut := context.WithCancelCause(ctx)

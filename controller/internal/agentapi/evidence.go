@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/proto/agentpb"
 )
 
@@ -74,7 +75,7 @@ func (s *Server) collect(u upload) error {
 			return err
 		}
 	}
-	err = s.evidence.Put(first.GetDigest(), first.GetTitle(), body, time.Now())
+	err = s.evidence.Put(first.GetDigest(), first.GetTitle(), body, clock.Wall())
 	switch {
 	case errors.Is(err, errDigest):
 		return status.Error(codes.DataLoss, err.Error())

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/credential"
 	"github.com/salveops/salve/pkg/durable"
 	"github.com/salveops/salve/pkg/identity"
@@ -120,7 +121,7 @@ func (l *login) line() (*transport.Transport, []grpc.DialOption, error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("read login: %w", err)
 		}
-		if c.Expired(time.Now()) {
+		if c.Expired(clock.Wall()) {
 			return nil, nil, fmt.Errorf("the certificate of %s has ended on %s: salve login with another one", c.Name.ID,
 				c.Leaf.NotAfter.Format(time.DateOnly))
 		}

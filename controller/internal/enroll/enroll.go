@@ -25,6 +25,7 @@ import (
 	"github.com/salveops/salve/controller/internal/arbiter"
 	"github.com/salveops/salve/controller/internal/authority"
 	"github.com/salveops/salve/controller/internal/state"
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/credential"
 	"github.com/salveops/salve/pkg/identity"
 	"github.com/salveops/salve/proto/agentpb"
@@ -86,7 +87,7 @@ func New(o Options) (*Server, error) {
 		o.Log = hclog.NewNullLogger()
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = clock.Wall
 	}
 	return &Server{o: o, log: o.Log.Named("enroll"),
 		asks: access.NewLimiter(askBurst, askEvery, askAllBurst, askAllEvery),

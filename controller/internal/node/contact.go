@@ -10,7 +10,8 @@ import (
 
 // contact is what this node knows of a peer from their connections.
 type contact struct {
-	seen    atomic.Int64 // when it was heard, nanoseconds since 1970 by the wall clock: for people only
+	since   time.Time    // when this was made
+	seen    atomic.Int64 // when it was heard, in nanoseconds after since, which no wall clock moves; 0: never
 	format  atomic.Uint32
 	api     atomic.Pointer[string] // where agents and people reach the peer, nil: not known
 	problem atomic.Pointer[string] // why it could not be reached, nil: it could
@@ -19,10 +20,13 @@ type contact struct {
 // last is when the peer was heard, zero if never.
 func (c *contact) last() time.Time {
 	if at := c.seen.Load(); at != 0 {
-		return time.Unix(0, at)
+		return c.since.Add(time.Duration(at))
 	}
 	return time.Time{}
 }
+
+// hear notes that the peer was heard now.
+func (c *contact) hear() { c.seen.Store(max(1, int64(time.Since(c.since)))) }
 
 // maxContacts bounds them: an address may lead to ever new nodes.
 const maxContacts = 256
@@ -41,7 +45,7 @@ func (c *contacts) of(id raft.ServerID) *contact {
 	defer c.mu.Unlock()
 	found := c.byID[id]
 	if found == nil {
-		found = new(contact)
+		found = &contact{since: time.Now()}
 		if len(c.byID) < maxContacts {
 			c.byID[id] = found
 		}
@@ -56,7 +60,7 @@ func (c *contacts) heard(g *greeting) {
 	if g.API != "" {
 		of.api.Store(&g.API)
 	}
-	of.seen.Store(time.Now().UnixNano())
+	of.hear()
 }
 
 // problem notes how reaching a peer went.

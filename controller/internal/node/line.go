@@ -253,7 +253,7 @@ type heardConn struct {
 func (c *heardConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
-		c.contact.seen.Store(time.Now().UnixNano())
+		c.contact.hear()
 	}
 	return n, err
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/salveops/salve/pkg/clock"
 )
 
 const (
@@ -67,7 +69,7 @@ func newHTTP(t Target) (*httpAsker, error) {
 	}
 	if req.URL.Scheme == "https" {
 		h.tls = &tls.Config{
-			ServerName: req.URL.Hostname(), MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+			ServerName: req.URL.Hostname(), Time: clock.Wall, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 			ClientSessionCache: tls.NewLRUClientSessionCache(1),
 		}
 	}
