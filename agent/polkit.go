@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/owned"
 	"github.com/salveops/salve/agent/internal/polkit"
 	"github.com/salveops/salve/pkg/config"
 )
@@ -18,7 +19,7 @@ func PolkitRules(o Options, file string, out io.Writer) error {
 		return errors.New("options ConfigFile and Log are required") // and no others: there is no clock in its sandbox
 	}
 	if file != "" {
-		if err := polkit.CheckWay(o.ConfigFile); err != nil {
+		if err := owned.Way(o.ConfigFile); err != nil {
 			return fmt.Errorf("configuration refused: %w", err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/salveops/salve/agent/internal/owned"
 	"github.com/salveops/salve/pkg/durable"
 )
 
@@ -49,7 +50,7 @@ func same(path, text string) bool {
 		return false
 	}
 	old, err := os.ReadFile(path)
-	return err == nil && bytes.Equal(old, []byte(text)) && checkOwner(path) == nil
+	return err == nil && bytes.Equal(old, []byte(text)) && owned.Check(path) == nil
 }
 
 // mode lets polkit's user read the rules, and nobody but root write them.

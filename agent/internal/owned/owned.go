@@ -1,4 +1,5 @@
-package polkit
+// Package owned tells files that only root can change from those that others can.
+package owned
 
 import (
 	"errors"
@@ -13,10 +14,10 @@ import (
 // maxLinks is how many symbolic links a path may lead through, as in the kernel.
 const maxLinks = 40
 
-// CheckWay refuses a file that anybody but root (or, in tests, this process's own user) could change: by
+// Way refuses a file that anybody but root (or, in tests, this process's own user) could change: by
 // writing to it, or by putting something else in its place, in any folder on the way to it and to each
 // symbolic link on that way. What passes can't change between this check and the reading, except by root's hand.
-func CheckWay(path string) error {
+func Way(path string) error {
 	if !filepath.IsAbs(path) {
 		return fmt.Errorf("%q is no absolute path", path)
 	}
@@ -27,7 +28,7 @@ func CheckWay(path string) error {
 
 // walk checks the folder done, and then each step of rest below it. It returns where that leads.
 func walk(done, rest string, links *int) (string, error) {
-	if err := checkOwner(done); err != nil {
+	if err := Check(done); err != nil {
 		return "", err
 	}
 	for step := range strings.SplitSeq(rest, "/") {
@@ -39,7 +40,7 @@ func walk(done, rest string, links *int) (string, error) {
 			continue
 		}
 		next := filepath.Join(done, step)
-		if err := checkOwner(next); err != nil {
+		if err := Check(next); err != nil {
 			return "", err
 		}
 		target, err := os.Readlink(next)
@@ -63,7 +64,8 @@ func walk(done, rest string, links *int) (string, error) {
 	return done, nil
 }
 
-func checkOwner(path string) error {
+// Check is Way for the one file or folder at path, whatever the way to it. A symbolic link is not followed.
+func Check(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return err
