@@ -343,6 +343,10 @@ func (x *trust) roles(t *testing.T, host credential.Files) {
 		if r.GetWhat() == "pause" && r.GetBy() != "bob" || r.GetWhat() == "token" && r.GetBy() != "root" {
 			t.Errorf("the audit says %v", r)
 		}
+		shown := map[string]string{"pause": "token/" + made.GetId(), "token": "serial/", "enroll": "token/"}[r.GetWhat()]
+		if !strings.HasPrefix(r.GetCredential(), shown) || shown != "" && net.ParseIP(r.GetAddress()) == nil {
+			t.Errorf("the audit does not say from where, by %q: %v", shown, r)
+		}
 	}
 	if _, err := x.admin.EndToken(t.Context(), &adminpb.EndTokenRequest{Id: made.GetId(), By: "x",
 		Reason: "lost"}); err != nil {

@@ -134,7 +134,9 @@ type Command struct {
 	//	*Command_Enroll
 	//	*Command_Renew
 	//	*Command_RevokeIdentity
-	What          isCommand_What `protobuf_oneof:"what"`
+	What isCommand_What `protobuf_oneof:"what"`
+	// Who asked for it came from there; absent: the controller itself.
+	From          *Origin `protobuf:"bytes,33,opt,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -464,6 +466,13 @@ func (x *Command) GetRevokeIdentity() *RevokeIdentity {
 	return nil
 }
 
+func (x *Command) GetFrom() *Origin {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
 type isCommand_What interface {
 	isCommand_What()
 }
@@ -660,6 +669,61 @@ func (*Command_Renew) isCommand_What() {}
 
 func (*Command_RevokeIdentity) isCommand_What() {}
 
+// Origin is where a command came from, as the node that was asked knows it by the connection; never what was said.
+type Origin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// IP address of the peer.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// What was shown: "serial/HEX" of a certificate, "token/ID"; "": nothing.
+	Credential    string `protobuf:"bytes,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Origin) Reset() {
+	*x = Origin{}
+	mi := &file_logpb_log_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Origin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Origin) ProtoMessage() {}
+
+func (x *Origin) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_log_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Origin.ProtoReflect.Descriptor instead.
+func (*Origin) Descriptor() ([]byte, []int) {
+	return file_logpb_log_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Origin) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Origin) GetCredential() string {
+	if x != nil {
+		return x.Credential
+	}
+	return ""
+}
+
 // Result is the answer to one command, in the entry's order. It is not stored.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -677,7 +741,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_logpb_log_proto_msgTypes[2]
+	mi := &file_logpb_log_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +753,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[2]
+	mi := &file_logpb_log_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +766,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{2}
+	return file_logpb_log_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Result) GetRefusal() *Refusal {
@@ -786,7 +850,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_logpb_log_proto_msgTypes[3]
+	mi := &file_logpb_log_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +862,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[3]
+	mi := &file_logpb_log_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +875,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{3}
+	return file_logpb_log_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Refusal) GetCode() string {
@@ -857,7 +921,7 @@ type NewGeneration struct {
 
 func (x *NewGeneration) Reset() {
 	*x = NewGeneration{}
-	mi := &file_logpb_log_proto_msgTypes[4]
+	mi := &file_logpb_log_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +933,7 @@ func (x *NewGeneration) String() string {
 func (*NewGeneration) ProtoMessage() {}
 
 func (x *NewGeneration) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[4]
+	mi := &file_logpb_log_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +946,7 @@ func (x *NewGeneration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewGeneration.ProtoReflect.Descriptor instead.
 func (*NewGeneration) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{4}
+	return file_logpb_log_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NewGeneration) GetId() string {
@@ -916,7 +980,7 @@ type SetFormat struct {
 
 func (x *SetFormat) Reset() {
 	*x = SetFormat{}
-	mi := &file_logpb_log_proto_msgTypes[5]
+	mi := &file_logpb_log_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +992,7 @@ func (x *SetFormat) String() string {
 func (*SetFormat) ProtoMessage() {}
 
 func (x *SetFormat) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[5]
+	mi := &file_logpb_log_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1005,7 @@ func (x *SetFormat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetFormat.ProtoReflect.Descriptor instead.
 func (*SetFormat) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{5}
+	return file_logpb_log_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SetFormat) GetLevel() uint32 {
@@ -963,7 +1027,7 @@ type Configure struct {
 
 func (x *Configure) Reset() {
 	*x = Configure{}
-	mi := &file_logpb_log_proto_msgTypes[6]
+	mi := &file_logpb_log_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1039,7 @@ func (x *Configure) String() string {
 func (*Configure) ProtoMessage() {}
 
 func (x *Configure) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[6]
+	mi := &file_logpb_log_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1052,7 @@ func (x *Configure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Configure.ProtoReflect.Descriptor instead.
 func (*Configure) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{6}
+	return file_logpb_log_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Configure) GetConfig() *Config {
@@ -1041,7 +1105,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_logpb_log_proto_msgTypes[7]
+	mi := &file_logpb_log_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1117,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[7]
+	mi := &file_logpb_log_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1130,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{7}
+	return file_logpb_log_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Hello) GetHost() string {
@@ -1203,7 +1267,7 @@ type ServiceReport struct {
 
 func (x *ServiceReport) Reset() {
 	*x = ServiceReport{}
-	mi := &file_logpb_log_proto_msgTypes[8]
+	mi := &file_logpb_log_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1279,7 @@ func (x *ServiceReport) String() string {
 func (*ServiceReport) ProtoMessage() {}
 
 func (x *ServiceReport) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[8]
+	mi := &file_logpb_log_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1292,7 @@ func (x *ServiceReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceReport.ProtoReflect.Descriptor instead.
 func (*ServiceReport) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{8}
+	return file_logpb_log_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ServiceReport) GetService() string {
@@ -1284,7 +1348,7 @@ type Running struct {
 
 func (x *Running) Reset() {
 	*x = Running{}
-	mi := &file_logpb_log_proto_msgTypes[9]
+	mi := &file_logpb_log_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1360,7 @@ func (x *Running) String() string {
 func (*Running) ProtoMessage() {}
 
 func (x *Running) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[9]
+	mi := &file_logpb_log_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1373,7 @@ func (x *Running) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Running.ProtoReflect.Descriptor instead.
 func (*Running) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{9}
+	return file_logpb_log_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Running) GetToken() *Token {
@@ -1378,7 +1442,7 @@ type Edges struct {
 
 func (x *Edges) Reset() {
 	*x = Edges{}
-	mi := &file_logpb_log_proto_msgTypes[10]
+	mi := &file_logpb_log_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1454,7 @@ func (x *Edges) String() string {
 func (*Edges) ProtoMessage() {}
 
 func (x *Edges) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[10]
+	mi := &file_logpb_log_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1467,7 @@ func (x *Edges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edges.ProtoReflect.Descriptor instead.
 func (*Edges) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{10}
+	return file_logpb_log_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Edges) GetEdge() []*Edge {
@@ -1430,7 +1494,7 @@ type Edge struct {
 
 func (x *Edge) Reset() {
 	*x = Edge{}
-	mi := &file_logpb_log_proto_msgTypes[11]
+	mi := &file_logpb_log_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1442,7 +1506,7 @@ func (x *Edge) String() string {
 func (*Edge) ProtoMessage() {}
 
 func (x *Edge) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[11]
+	mi := &file_logpb_log_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1455,7 +1519,7 @@ func (x *Edge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edge.ProtoReflect.Descriptor instead.
 func (*Edge) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{11}
+	return file_logpb_log_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Edge) GetHost() string {
@@ -1527,7 +1591,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_logpb_log_proto_msgTypes[12]
+	mi := &file_logpb_log_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1603,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[12]
+	mi := &file_logpb_log_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1616,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{12}
+	return file_logpb_log_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Request) GetHost() string {
@@ -1686,7 +1750,7 @@ type Settle struct {
 
 func (x *Settle) Reset() {
 	*x = Settle{}
-	mi := &file_logpb_log_proto_msgTypes[13]
+	mi := &file_logpb_log_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1762,7 @@ func (x *Settle) String() string {
 func (*Settle) ProtoMessage() {}
 
 func (x *Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[13]
+	mi := &file_logpb_log_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1775,7 @@ func (x *Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settle.ProtoReflect.Descriptor instead.
 func (*Settle) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{13}
+	return file_logpb_log_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Settle) GetHost() string {
@@ -1776,7 +1840,7 @@ type Revoke struct {
 
 func (x *Revoke) Reset() {
 	*x = Revoke{}
-	mi := &file_logpb_log_proto_msgTypes[14]
+	mi := &file_logpb_log_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1788,7 +1852,7 @@ func (x *Revoke) String() string {
 func (*Revoke) ProtoMessage() {}
 
 func (x *Revoke) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[14]
+	mi := &file_logpb_log_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1801,7 +1865,7 @@ func (x *Revoke) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revoke.ProtoReflect.Descriptor instead.
 func (*Revoke) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{14}
+	return file_logpb_log_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Revoke) GetToken() *Token {
@@ -1845,7 +1909,7 @@ type ForceSettle struct {
 
 func (x *ForceSettle) Reset() {
 	*x = ForceSettle{}
-	mi := &file_logpb_log_proto_msgTypes[15]
+	mi := &file_logpb_log_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +1921,7 @@ func (x *ForceSettle) String() string {
 func (*ForceSettle) ProtoMessage() {}
 
 func (x *ForceSettle) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[15]
+	mi := &file_logpb_log_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +1934,7 @@ func (x *ForceSettle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForceSettle.ProtoReflect.Descriptor instead.
 func (*ForceSettle) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{15}
+	return file_logpb_log_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ForceSettle) GetToken() *Token {
@@ -1913,7 +1977,7 @@ type AdoptHost struct {
 
 func (x *AdoptHost) Reset() {
 	*x = AdoptHost{}
-	mi := &file_logpb_log_proto_msgTypes[16]
+	mi := &file_logpb_log_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1925,7 +1989,7 @@ func (x *AdoptHost) String() string {
 func (*AdoptHost) ProtoMessage() {}
 
 func (x *AdoptHost) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[16]
+	mi := &file_logpb_log_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1938,7 +2002,7 @@ func (x *AdoptHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptHost.ProtoReflect.Descriptor instead.
 func (*AdoptHost) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{16}
+	return file_logpb_log_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AdoptHost) GetHost() string {
@@ -1976,7 +2040,7 @@ type RemoveHost struct {
 
 func (x *RemoveHost) Reset() {
 	*x = RemoveHost{}
-	mi := &file_logpb_log_proto_msgTypes[17]
+	mi := &file_logpb_log_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2052,7 @@ func (x *RemoveHost) String() string {
 func (*RemoveHost) ProtoMessage() {}
 
 func (x *RemoveHost) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[17]
+	mi := &file_logpb_log_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2065,7 @@ func (x *RemoveHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveHost.ProtoReflect.Descriptor instead.
 func (*RemoveHost) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{17}
+	return file_logpb_log_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RemoveHost) GetHost() string {
@@ -2045,7 +2109,7 @@ type Events struct {
 
 func (x *Events) Reset() {
 	*x = Events{}
-	mi := &file_logpb_log_proto_msgTypes[18]
+	mi := &file_logpb_log_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +2121,7 @@ func (x *Events) String() string {
 func (*Events) ProtoMessage() {}
 
 func (x *Events) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[18]
+	mi := &file_logpb_log_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +2134,7 @@ func (x *Events) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Events.ProtoReflect.Descriptor instead.
 func (*Events) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{18}
+	return file_logpb_log_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Events) GetHost() string {
@@ -2113,7 +2177,7 @@ type Acknowledge struct {
 
 func (x *Acknowledge) Reset() {
 	*x = Acknowledge{}
-	mi := &file_logpb_log_proto_msgTypes[19]
+	mi := &file_logpb_log_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2189,7 @@ func (x *Acknowledge) String() string {
 func (*Acknowledge) ProtoMessage() {}
 
 func (x *Acknowledge) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[19]
+	mi := &file_logpb_log_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2202,7 @@ func (x *Acknowledge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledge.ProtoReflect.Descriptor instead.
 func (*Acknowledge) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{19}
+	return file_logpb_log_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Acknowledge) GetIncident() string {
@@ -2173,7 +2237,7 @@ type Release struct {
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_logpb_log_proto_msgTypes[20]
+	mi := &file_logpb_log_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2185,7 +2249,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[20]
+	mi := &file_logpb_log_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2198,7 +2262,7 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{20}
+	return file_logpb_log_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Release) GetIncident() string {
@@ -2227,7 +2291,7 @@ type ResolveIncident struct {
 
 func (x *ResolveIncident) Reset() {
 	*x = ResolveIncident{}
-	mi := &file_logpb_log_proto_msgTypes[21]
+	mi := &file_logpb_log_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2303,7 @@ func (x *ResolveIncident) String() string {
 func (*ResolveIncident) ProtoMessage() {}
 
 func (x *ResolveIncident) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[21]
+	mi := &file_logpb_log_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2316,7 @@ func (x *ResolveIncident) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveIncident.ProtoReflect.Descriptor instead.
 func (*ResolveIncident) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{21}
+	return file_logpb_log_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ResolveIncident) GetIncident() string {
@@ -2293,7 +2357,7 @@ type PauseCommand struct {
 
 func (x *PauseCommand) Reset() {
 	*x = PauseCommand{}
-	mi := &file_logpb_log_proto_msgTypes[22]
+	mi := &file_logpb_log_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2305,7 +2369,7 @@ func (x *PauseCommand) String() string {
 func (*PauseCommand) ProtoMessage() {}
 
 func (x *PauseCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[22]
+	mi := &file_logpb_log_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2318,7 +2382,7 @@ func (x *PauseCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseCommand.ProtoReflect.Descriptor instead.
 func (*PauseCommand) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{22}
+	return file_logpb_log_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PauseCommand) GetScope() string {
@@ -2369,7 +2433,7 @@ type ResumeCommand struct {
 
 func (x *ResumeCommand) Reset() {
 	*x = ResumeCommand{}
-	mi := &file_logpb_log_proto_msgTypes[23]
+	mi := &file_logpb_log_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2445,7 @@ func (x *ResumeCommand) String() string {
 func (*ResumeCommand) ProtoMessage() {}
 
 func (x *ResumeCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[23]
+	mi := &file_logpb_log_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2458,7 @@ func (x *ResumeCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeCommand.ProtoReflect.Descriptor instead.
 func (*ResumeCommand) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{23}
+	return file_logpb_log_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ResumeCommand) GetPause() string {
@@ -2424,7 +2488,7 @@ type ConfirmStanding struct {
 
 func (x *ConfirmStanding) Reset() {
 	*x = ConfirmStanding{}
-	mi := &file_logpb_log_proto_msgTypes[24]
+	mi := &file_logpb_log_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2436,7 +2500,7 @@ func (x *ConfirmStanding) String() string {
 func (*ConfirmStanding) ProtoMessage() {}
 
 func (x *ConfirmStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[24]
+	mi := &file_logpb_log_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2449,7 +2513,7 @@ func (x *ConfirmStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmStanding.ProtoReflect.Descriptor instead.
 func (*ConfirmStanding) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{24}
+	return file_logpb_log_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ConfirmStanding) GetHost() string {
@@ -2493,7 +2557,7 @@ type SilenceCommand struct {
 
 func (x *SilenceCommand) Reset() {
 	*x = SilenceCommand{}
-	mi := &file_logpb_log_proto_msgTypes[25]
+	mi := &file_logpb_log_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2505,7 +2569,7 @@ func (x *SilenceCommand) String() string {
 func (*SilenceCommand) ProtoMessage() {}
 
 func (x *SilenceCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[25]
+	mi := &file_logpb_log_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2518,7 +2582,7 @@ func (x *SilenceCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SilenceCommand.ProtoReflect.Descriptor instead.
 func (*SilenceCommand) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{25}
+	return file_logpb_log_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SilenceCommand) GetMatch() []*Label {
@@ -2560,7 +2624,7 @@ type EndSilence struct {
 
 func (x *EndSilence) Reset() {
 	*x = EndSilence{}
-	mi := &file_logpb_log_proto_msgTypes[26]
+	mi := &file_logpb_log_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +2636,7 @@ func (x *EndSilence) String() string {
 func (*EndSilence) ProtoMessage() {}
 
 func (x *EndSilence) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[26]
+	mi := &file_logpb_log_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +2649,7 @@ func (x *EndSilence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSilence.ProtoReflect.Descriptor instead.
 func (*EndSilence) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{26}
+	return file_logpb_log_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EndSilence) GetId() string {
@@ -2612,7 +2676,7 @@ type RecordChange struct {
 
 func (x *RecordChange) Reset() {
 	*x = RecordChange{}
-	mi := &file_logpb_log_proto_msgTypes[27]
+	mi := &file_logpb_log_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2624,7 +2688,7 @@ func (x *RecordChange) String() string {
 func (*RecordChange) ProtoMessage() {}
 
 func (x *RecordChange) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[27]
+	mi := &file_logpb_log_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2637,7 +2701,7 @@ func (x *RecordChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChange.ProtoReflect.Descriptor instead.
 func (*RecordChange) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{27}
+	return file_logpb_log_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RecordChange) GetChange() *Change {
@@ -2666,7 +2730,7 @@ type Delivered struct {
 
 func (x *Delivered) Reset() {
 	*x = Delivered{}
-	mi := &file_logpb_log_proto_msgTypes[28]
+	mi := &file_logpb_log_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2678,7 +2742,7 @@ func (x *Delivered) String() string {
 func (*Delivered) ProtoMessage() {}
 
 func (x *Delivered) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[28]
+	mi := &file_logpb_log_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2691,7 +2755,7 @@ func (x *Delivered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivered.ProtoReflect.Descriptor instead.
 func (*Delivered) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{28}
+	return file_logpb_log_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Delivered) GetKey() string {
@@ -2752,7 +2816,7 @@ type Tick struct {
 
 func (x *Tick) Reset() {
 	*x = Tick{}
-	mi := &file_logpb_log_proto_msgTypes[29]
+	mi := &file_logpb_log_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2764,7 +2828,7 @@ func (x *Tick) String() string {
 func (*Tick) ProtoMessage() {}
 
 func (x *Tick) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[29]
+	mi := &file_logpb_log_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2777,7 +2841,7 @@ func (x *Tick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tick.ProtoReflect.Descriptor instead.
 func (*Tick) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{29}
+	return file_logpb_log_proto_rawDescGZIP(), []int{30}
 }
 
 // QuorumPage says that a node without quorum paged people, under this key, which is now resolved.
@@ -2793,7 +2857,7 @@ type QuorumPage struct {
 
 func (x *QuorumPage) Reset() {
 	*x = QuorumPage{}
-	mi := &file_logpb_log_proto_msgTypes[30]
+	mi := &file_logpb_log_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2805,7 +2869,7 @@ func (x *QuorumPage) String() string {
 func (*QuorumPage) ProtoMessage() {}
 
 func (x *QuorumPage) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[30]
+	mi := &file_logpb_log_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2818,7 +2882,7 @@ func (x *QuorumPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumPage.ProtoReflect.Descriptor instead.
 func (*QuorumPage) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{30}
+	return file_logpb_log_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *QuorumPage) GetKey() string {
@@ -2863,7 +2927,7 @@ type Note struct {
 
 func (x *Note) Reset() {
 	*x = Note{}
-	mi := &file_logpb_log_proto_msgTypes[31]
+	mi := &file_logpb_log_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2875,7 +2939,7 @@ func (x *Note) String() string {
 func (*Note) ProtoMessage() {}
 
 func (x *Note) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[31]
+	mi := &file_logpb_log_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2888,7 +2952,7 @@ func (x *Note) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Note.ProtoReflect.Descriptor instead.
 func (*Note) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{31}
+	return file_logpb_log_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Note) GetBy() string {
@@ -2926,7 +2990,7 @@ type MakeToken struct {
 
 func (x *MakeToken) Reset() {
 	*x = MakeToken{}
-	mi := &file_logpb_log_proto_msgTypes[32]
+	mi := &file_logpb_log_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2938,7 +3002,7 @@ func (x *MakeToken) String() string {
 func (*MakeToken) ProtoMessage() {}
 
 func (x *MakeToken) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[32]
+	mi := &file_logpb_log_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2951,7 +3015,7 @@ func (x *MakeToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeToken.ProtoReflect.Descriptor instead.
 func (*MakeToken) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{32}
+	return file_logpb_log_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *MakeToken) GetToken() *AccessToken {
@@ -2987,7 +3051,7 @@ type EndToken struct {
 
 func (x *EndToken) Reset() {
 	*x = EndToken{}
-	mi := &file_logpb_log_proto_msgTypes[33]
+	mi := &file_logpb_log_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +3063,7 @@ func (x *EndToken) String() string {
 func (*EndToken) ProtoMessage() {}
 
 func (x *EndToken) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[33]
+	mi := &file_logpb_log_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3012,7 +3076,7 @@ func (x *EndToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndToken.ProtoReflect.Descriptor instead.
 func (*EndToken) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{33}
+	return file_logpb_log_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *EndToken) GetId() string {
@@ -3054,7 +3118,7 @@ type Enroll struct {
 
 func (x *Enroll) Reset() {
 	*x = Enroll{}
-	mi := &file_logpb_log_proto_msgTypes[34]
+	mi := &file_logpb_log_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3066,7 +3130,7 @@ func (x *Enroll) String() string {
 func (*Enroll) ProtoMessage() {}
 
 func (x *Enroll) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[34]
+	mi := &file_logpb_log_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3079,7 +3143,7 @@ func (x *Enroll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enroll.ProtoReflect.Descriptor instead.
 func (*Enroll) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{34}
+	return file_logpb_log_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Enroll) GetToken() string {
@@ -3137,7 +3201,7 @@ type Renew struct {
 
 func (x *Renew) Reset() {
 	*x = Renew{}
-	mi := &file_logpb_log_proto_msgTypes[35]
+	mi := &file_logpb_log_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3149,7 +3213,7 @@ func (x *Renew) String() string {
 func (*Renew) ProtoMessage() {}
 
 func (x *Renew) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[35]
+	mi := &file_logpb_log_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3162,7 +3226,7 @@ func (x *Renew) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Renew.ProtoReflect.Descriptor instead.
 func (*Renew) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{35}
+	return file_logpb_log_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Renew) GetHost() string {
@@ -3200,7 +3264,7 @@ type RevokeIdentity struct {
 
 func (x *RevokeIdentity) Reset() {
 	*x = RevokeIdentity{}
-	mi := &file_logpb_log_proto_msgTypes[36]
+	mi := &file_logpb_log_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3212,7 +3276,7 @@ func (x *RevokeIdentity) String() string {
 func (*RevokeIdentity) ProtoMessage() {}
 
 func (x *RevokeIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[36]
+	mi := &file_logpb_log_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3225,7 +3289,7 @@ func (x *RevokeIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeIdentity.ProtoReflect.Descriptor instead.
 func (*RevokeIdentity) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{36}
+	return file_logpb_log_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RevokeIdentity) GetWhat() string {
@@ -3260,7 +3324,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_logpb_log_proto_msgTypes[37]
+	mi := &file_logpb_log_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3272,7 +3336,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[37]
+	mi := &file_logpb_log_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3285,7 +3349,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{37}
+	return file_logpb_log_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Check) GetIndex() uint64 {
@@ -3316,7 +3380,7 @@ type CloseBreaker struct {
 
 func (x *CloseBreaker) Reset() {
 	*x = CloseBreaker{}
-	mi := &file_logpb_log_proto_msgTypes[38]
+	mi := &file_logpb_log_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3328,7 +3392,7 @@ func (x *CloseBreaker) String() string {
 func (*CloseBreaker) ProtoMessage() {}
 
 func (x *CloseBreaker) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[38]
+	mi := &file_logpb_log_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3341,7 +3405,7 @@ func (x *CloseBreaker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseBreaker.ProtoReflect.Descriptor instead.
 func (*CloseBreaker) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{38}
+	return file_logpb_log_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *CloseBreaker) GetService() string {
@@ -3388,7 +3452,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_logpb_log_proto_msgTypes[39]
+	mi := &file_logpb_log_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3400,7 +3464,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[39]
+	mi := &file_logpb_log_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3413,7 +3477,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{39}
+	return file_logpb_log_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Welcome) GetEpoch() uint64 {
@@ -3466,7 +3530,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_logpb_log_proto_msgTypes[40]
+	mi := &file_logpb_log_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3478,7 +3542,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_log_proto_msgTypes[40]
+	mi := &file_logpb_log_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3491,7 +3555,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_logpb_log_proto_rawDescGZIP(), []int{40}
+	return file_logpb_log_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Grant) GetToken() *Token {
@@ -3538,7 +3602,7 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x121\n" +
-	"\bcommands\x18\x04 \x03(\v2\x15.salve.log.v1.CommandR\bcommands\"\x9e\x0e\n" +
+	"\bcommands\x18\x04 \x03(\v2\x15.salve.log.v1.CommandR\bcommands\"\xc8\x0e\n" +
 	"\aCommand\x12D\n" +
 	"\x0enew_generation\x18\x01 \x01(\v2\x1b.salve.log.v1.NewGenerationH\x00R\rnewGeneration\x128\n" +
 	"\n" +
@@ -3578,8 +3642,14 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\tend_token\x18\x1d \x01(\v2\x16.salve.log.v1.EndTokenH\x00R\bendToken\x12.\n" +
 	"\x06enroll\x18\x1e \x01(\v2\x14.salve.log.v1.EnrollH\x00R\x06enroll\x12+\n" +
 	"\x05renew\x18\x1f \x01(\v2\x13.salve.log.v1.RenewH\x00R\x05renew\x12G\n" +
-	"\x0frevoke_identity\x18  \x01(\v2\x1c.salve.log.v1.RevokeIdentityH\x00R\x0erevokeIdentityB\x06\n" +
-	"\x04what\"\xb3\x01\n" +
+	"\x0frevoke_identity\x18  \x01(\v2\x1c.salve.log.v1.RevokeIdentityH\x00R\x0erevokeIdentity\x12(\n" +
+	"\x04from\x18! \x01(\v2\x14.salve.log.v1.OriginR\x04fromB\x06\n" +
+	"\x04what\"B\n" +
+	"\x06Origin\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x02 \x01(\tR\n" +
+	"credential\"\xb3\x01\n" +
 	"\x06Result\x12/\n" +
 	"\arefusal\x18\x01 \x01(\v2\x15.salve.log.v1.RefusalR\arefusal\x121\n" +
 	"\awelcome\x18\x02 \x01(\v2\x15.salve.log.v1.WelcomeH\x00R\awelcome\x12+\n" +
@@ -3819,129 +3889,131 @@ func file_logpb_log_proto_rawDescGZIP() []byte {
 	return file_logpb_log_proto_rawDescData
 }
 
-var file_logpb_log_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_logpb_log_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_logpb_log_proto_goTypes = []any{
 	(*Entry)(nil),           // 0: salve.log.v1.Entry
 	(*Command)(nil),         // 1: salve.log.v1.Command
-	(*Result)(nil),          // 2: salve.log.v1.Result
-	(*Refusal)(nil),         // 3: salve.log.v1.Refusal
-	(*NewGeneration)(nil),   // 4: salve.log.v1.NewGeneration
-	(*SetFormat)(nil),       // 5: salve.log.v1.SetFormat
-	(*Configure)(nil),       // 6: salve.log.v1.Configure
-	(*Hello)(nil),           // 7: salve.log.v1.Hello
-	(*ServiceReport)(nil),   // 8: salve.log.v1.ServiceReport
-	(*Running)(nil),         // 9: salve.log.v1.Running
-	(*Edges)(nil),           // 10: salve.log.v1.Edges
-	(*Edge)(nil),            // 11: salve.log.v1.Edge
-	(*Request)(nil),         // 12: salve.log.v1.Request
-	(*Settle)(nil),          // 13: salve.log.v1.Settle
-	(*Revoke)(nil),          // 14: salve.log.v1.Revoke
-	(*ForceSettle)(nil),     // 15: salve.log.v1.ForceSettle
-	(*AdoptHost)(nil),       // 16: salve.log.v1.AdoptHost
-	(*RemoveHost)(nil),      // 17: salve.log.v1.RemoveHost
-	(*Events)(nil),          // 18: salve.log.v1.Events
-	(*Acknowledge)(nil),     // 19: salve.log.v1.Acknowledge
-	(*Release)(nil),         // 20: salve.log.v1.Release
-	(*ResolveIncident)(nil), // 21: salve.log.v1.ResolveIncident
-	(*PauseCommand)(nil),    // 22: salve.log.v1.PauseCommand
-	(*ResumeCommand)(nil),   // 23: salve.log.v1.ResumeCommand
-	(*ConfirmStanding)(nil), // 24: salve.log.v1.ConfirmStanding
-	(*SilenceCommand)(nil),  // 25: salve.log.v1.SilenceCommand
-	(*EndSilence)(nil),      // 26: salve.log.v1.EndSilence
-	(*RecordChange)(nil),    // 27: salve.log.v1.RecordChange
-	(*Delivered)(nil),       // 28: salve.log.v1.Delivered
-	(*Tick)(nil),            // 29: salve.log.v1.Tick
-	(*QuorumPage)(nil),      // 30: salve.log.v1.QuorumPage
-	(*Note)(nil),            // 31: salve.log.v1.Note
-	(*MakeToken)(nil),       // 32: salve.log.v1.MakeToken
-	(*EndToken)(nil),        // 33: salve.log.v1.EndToken
-	(*Enroll)(nil),          // 34: salve.log.v1.Enroll
-	(*Renew)(nil),           // 35: salve.log.v1.Renew
-	(*RevokeIdentity)(nil),  // 36: salve.log.v1.RevokeIdentity
-	(*Check)(nil),           // 37: salve.log.v1.Check
-	(*CloseBreaker)(nil),    // 38: salve.log.v1.CloseBreaker
-	(*Welcome)(nil),         // 39: salve.log.v1.Welcome
-	(*Grant)(nil),           // 40: salve.log.v1.Grant
-	(*Config)(nil),          // 41: salve.log.v1.Config
-	(*Label)(nil),           // 42: salve.log.v1.Label
-	(Serving)(0),            // 43: salve.log.v1.Serving
-	(*Token)(nil),           // 44: salve.log.v1.Token
-	(*Target)(nil),          // 45: salve.log.v1.Target
-	(Settlement)(0),         // 46: salve.log.v1.Settlement
-	(*Event)(nil),           // 47: salve.log.v1.Event
-	(*Change)(nil),          // 48: salve.log.v1.Change
-	(DeliveryState)(0),      // 49: salve.log.v1.DeliveryState
-	(*AccessToken)(nil),     // 50: salve.log.v1.AccessToken
-	(*Certificate)(nil),     // 51: salve.log.v1.Certificate
-	(*Permit)(nil),          // 52: salve.log.v1.Permit
+	(*Origin)(nil),          // 2: salve.log.v1.Origin
+	(*Result)(nil),          // 3: salve.log.v1.Result
+	(*Refusal)(nil),         // 4: salve.log.v1.Refusal
+	(*NewGeneration)(nil),   // 5: salve.log.v1.NewGeneration
+	(*SetFormat)(nil),       // 6: salve.log.v1.SetFormat
+	(*Configure)(nil),       // 7: salve.log.v1.Configure
+	(*Hello)(nil),           // 8: salve.log.v1.Hello
+	(*ServiceReport)(nil),   // 9: salve.log.v1.ServiceReport
+	(*Running)(nil),         // 10: salve.log.v1.Running
+	(*Edges)(nil),           // 11: salve.log.v1.Edges
+	(*Edge)(nil),            // 12: salve.log.v1.Edge
+	(*Request)(nil),         // 13: salve.log.v1.Request
+	(*Settle)(nil),          // 14: salve.log.v1.Settle
+	(*Revoke)(nil),          // 15: salve.log.v1.Revoke
+	(*ForceSettle)(nil),     // 16: salve.log.v1.ForceSettle
+	(*AdoptHost)(nil),       // 17: salve.log.v1.AdoptHost
+	(*RemoveHost)(nil),      // 18: salve.log.v1.RemoveHost
+	(*Events)(nil),          // 19: salve.log.v1.Events
+	(*Acknowledge)(nil),     // 20: salve.log.v1.Acknowledge
+	(*Release)(nil),         // 21: salve.log.v1.Release
+	(*ResolveIncident)(nil), // 22: salve.log.v1.ResolveIncident
+	(*PauseCommand)(nil),    // 23: salve.log.v1.PauseCommand
+	(*ResumeCommand)(nil),   // 24: salve.log.v1.ResumeCommand
+	(*ConfirmStanding)(nil), // 25: salve.log.v1.ConfirmStanding
+	(*SilenceCommand)(nil),  // 26: salve.log.v1.SilenceCommand
+	(*EndSilence)(nil),      // 27: salve.log.v1.EndSilence
+	(*RecordChange)(nil),    // 28: salve.log.v1.RecordChange
+	(*Delivered)(nil),       // 29: salve.log.v1.Delivered
+	(*Tick)(nil),            // 30: salve.log.v1.Tick
+	(*QuorumPage)(nil),      // 31: salve.log.v1.QuorumPage
+	(*Note)(nil),            // 32: salve.log.v1.Note
+	(*MakeToken)(nil),       // 33: salve.log.v1.MakeToken
+	(*EndToken)(nil),        // 34: salve.log.v1.EndToken
+	(*Enroll)(nil),          // 35: salve.log.v1.Enroll
+	(*Renew)(nil),           // 36: salve.log.v1.Renew
+	(*RevokeIdentity)(nil),  // 37: salve.log.v1.RevokeIdentity
+	(*Check)(nil),           // 38: salve.log.v1.Check
+	(*CloseBreaker)(nil),    // 39: salve.log.v1.CloseBreaker
+	(*Welcome)(nil),         // 40: salve.log.v1.Welcome
+	(*Grant)(nil),           // 41: salve.log.v1.Grant
+	(*Config)(nil),          // 42: salve.log.v1.Config
+	(*Label)(nil),           // 43: salve.log.v1.Label
+	(Serving)(0),            // 44: salve.log.v1.Serving
+	(*Token)(nil),           // 45: salve.log.v1.Token
+	(*Target)(nil),          // 46: salve.log.v1.Target
+	(Settlement)(0),         // 47: salve.log.v1.Settlement
+	(*Event)(nil),           // 48: salve.log.v1.Event
+	(*Change)(nil),          // 49: salve.log.v1.Change
+	(DeliveryState)(0),      // 50: salve.log.v1.DeliveryState
+	(*AccessToken)(nil),     // 51: salve.log.v1.AccessToken
+	(*Certificate)(nil),     // 52: salve.log.v1.Certificate
+	(*Permit)(nil),          // 53: salve.log.v1.Permit
 }
 var file_logpb_log_proto_depIdxs = []int32{
 	1,  // 0: salve.log.v1.Entry.commands:type_name -> salve.log.v1.Command
-	4,  // 1: salve.log.v1.Command.new_generation:type_name -> salve.log.v1.NewGeneration
-	5,  // 2: salve.log.v1.Command.set_format:type_name -> salve.log.v1.SetFormat
-	6,  // 3: salve.log.v1.Command.configure:type_name -> salve.log.v1.Configure
-	7,  // 4: salve.log.v1.Command.hello:type_name -> salve.log.v1.Hello
-	10, // 5: salve.log.v1.Command.edges:type_name -> salve.log.v1.Edges
-	12, // 6: salve.log.v1.Command.request:type_name -> salve.log.v1.Request
-	13, // 7: salve.log.v1.Command.settle:type_name -> salve.log.v1.Settle
-	14, // 8: salve.log.v1.Command.revoke:type_name -> salve.log.v1.Revoke
-	15, // 9: salve.log.v1.Command.force_settle:type_name -> salve.log.v1.ForceSettle
-	16, // 10: salve.log.v1.Command.adopt_host:type_name -> salve.log.v1.AdoptHost
-	17, // 11: salve.log.v1.Command.remove_host:type_name -> salve.log.v1.RemoveHost
-	18, // 12: salve.log.v1.Command.events:type_name -> salve.log.v1.Events
-	19, // 13: salve.log.v1.Command.acknowledge:type_name -> salve.log.v1.Acknowledge
-	20, // 14: salve.log.v1.Command.release:type_name -> salve.log.v1.Release
-	21, // 15: salve.log.v1.Command.resolve_incident:type_name -> salve.log.v1.ResolveIncident
-	22, // 16: salve.log.v1.Command.pause:type_name -> salve.log.v1.PauseCommand
-	23, // 17: salve.log.v1.Command.resume:type_name -> salve.log.v1.ResumeCommand
-	24, // 18: salve.log.v1.Command.confirm_standing:type_name -> salve.log.v1.ConfirmStanding
-	25, // 19: salve.log.v1.Command.silence:type_name -> salve.log.v1.SilenceCommand
-	26, // 20: salve.log.v1.Command.end_silence:type_name -> salve.log.v1.EndSilence
-	27, // 21: salve.log.v1.Command.record_change:type_name -> salve.log.v1.RecordChange
-	28, // 22: salve.log.v1.Command.delivered:type_name -> salve.log.v1.Delivered
-	29, // 23: salve.log.v1.Command.tick:type_name -> salve.log.v1.Tick
-	37, // 24: salve.log.v1.Command.check:type_name -> salve.log.v1.Check
-	38, // 25: salve.log.v1.Command.close_breaker:type_name -> salve.log.v1.CloseBreaker
-	30, // 26: salve.log.v1.Command.quorum_page:type_name -> salve.log.v1.QuorumPage
-	31, // 27: salve.log.v1.Command.note:type_name -> salve.log.v1.Note
-	32, // 28: salve.log.v1.Command.make_token:type_name -> salve.log.v1.MakeToken
-	33, // 29: salve.log.v1.Command.end_token:type_name -> salve.log.v1.EndToken
-	34, // 30: salve.log.v1.Command.enroll:type_name -> salve.log.v1.Enroll
-	35, // 31: salve.log.v1.Command.renew:type_name -> salve.log.v1.Renew
-	36, // 32: salve.log.v1.Command.revoke_identity:type_name -> salve.log.v1.RevokeIdentity
-	3,  // 33: salve.log.v1.Result.refusal:type_name -> salve.log.v1.Refusal
-	39, // 34: salve.log.v1.Result.welcome:type_name -> salve.log.v1.Welcome
-	40, // 35: salve.log.v1.Result.grant:type_name -> salve.log.v1.Grant
-	41, // 36: salve.log.v1.Configure.config:type_name -> salve.log.v1.Config
-	8,  // 37: salve.log.v1.Hello.services:type_name -> salve.log.v1.ServiceReport
-	9,  // 38: salve.log.v1.Hello.running:type_name -> salve.log.v1.Running
-	42, // 39: salve.log.v1.Hello.labels:type_name -> salve.log.v1.Label
-	43, // 40: salve.log.v1.ServiceReport.serving:type_name -> salve.log.v1.Serving
-	44, // 41: salve.log.v1.Running.token:type_name -> salve.log.v1.Token
-	45, // 42: salve.log.v1.Running.targets:type_name -> salve.log.v1.Target
-	11, // 43: salve.log.v1.Edges.edge:type_name -> salve.log.v1.Edge
-	43, // 44: salve.log.v1.Edge.serving:type_name -> salve.log.v1.Serving
-	45, // 45: salve.log.v1.Request.targets:type_name -> salve.log.v1.Target
-	8,  // 46: salve.log.v1.Request.claims:type_name -> salve.log.v1.ServiceReport
-	44, // 47: salve.log.v1.Settle.token:type_name -> salve.log.v1.Token
-	46, // 48: salve.log.v1.Settle.settlement:type_name -> salve.log.v1.Settlement
-	8,  // 49: salve.log.v1.Settle.claims:type_name -> salve.log.v1.ServiceReport
-	44, // 50: salve.log.v1.Revoke.token:type_name -> salve.log.v1.Token
-	44, // 51: salve.log.v1.ForceSettle.token:type_name -> salve.log.v1.Token
-	47, // 52: salve.log.v1.Events.event:type_name -> salve.log.v1.Event
-	42, // 53: salve.log.v1.SilenceCommand.match:type_name -> salve.log.v1.Label
-	48, // 54: salve.log.v1.RecordChange.change:type_name -> salve.log.v1.Change
-	49, // 55: salve.log.v1.Delivered.state:type_name -> salve.log.v1.DeliveryState
-	50, // 56: salve.log.v1.MakeToken.token:type_name -> salve.log.v1.AccessToken
-	51, // 57: salve.log.v1.Enroll.certificate:type_name -> salve.log.v1.Certificate
-	51, // 58: salve.log.v1.Renew.certificate:type_name -> salve.log.v1.Certificate
-	52, // 59: salve.log.v1.Welcome.permits:type_name -> salve.log.v1.Permit
-	44, // 60: salve.log.v1.Grant.token:type_name -> salve.log.v1.Token
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	5,  // 1: salve.log.v1.Command.new_generation:type_name -> salve.log.v1.NewGeneration
+	6,  // 2: salve.log.v1.Command.set_format:type_name -> salve.log.v1.SetFormat
+	7,  // 3: salve.log.v1.Command.configure:type_name -> salve.log.v1.Configure
+	8,  // 4: salve.log.v1.Command.hello:type_name -> salve.log.v1.Hello
+	11, // 5: salve.log.v1.Command.edges:type_name -> salve.log.v1.Edges
+	13, // 6: salve.log.v1.Command.request:type_name -> salve.log.v1.Request
+	14, // 7: salve.log.v1.Command.settle:type_name -> salve.log.v1.Settle
+	15, // 8: salve.log.v1.Command.revoke:type_name -> salve.log.v1.Revoke
+	16, // 9: salve.log.v1.Command.force_settle:type_name -> salve.log.v1.ForceSettle
+	17, // 10: salve.log.v1.Command.adopt_host:type_name -> salve.log.v1.AdoptHost
+	18, // 11: salve.log.v1.Command.remove_host:type_name -> salve.log.v1.RemoveHost
+	19, // 12: salve.log.v1.Command.events:type_name -> salve.log.v1.Events
+	20, // 13: salve.log.v1.Command.acknowledge:type_name -> salve.log.v1.Acknowledge
+	21, // 14: salve.log.v1.Command.release:type_name -> salve.log.v1.Release
+	22, // 15: salve.log.v1.Command.resolve_incident:type_name -> salve.log.v1.ResolveIncident
+	23, // 16: salve.log.v1.Command.pause:type_name -> salve.log.v1.PauseCommand
+	24, // 17: salve.log.v1.Command.resume:type_name -> salve.log.v1.ResumeCommand
+	25, // 18: salve.log.v1.Command.confirm_standing:type_name -> salve.log.v1.ConfirmStanding
+	26, // 19: salve.log.v1.Command.silence:type_name -> salve.log.v1.SilenceCommand
+	27, // 20: salve.log.v1.Command.end_silence:type_name -> salve.log.v1.EndSilence
+	28, // 21: salve.log.v1.Command.record_change:type_name -> salve.log.v1.RecordChange
+	29, // 22: salve.log.v1.Command.delivered:type_name -> salve.log.v1.Delivered
+	30, // 23: salve.log.v1.Command.tick:type_name -> salve.log.v1.Tick
+	38, // 24: salve.log.v1.Command.check:type_name -> salve.log.v1.Check
+	39, // 25: salve.log.v1.Command.close_breaker:type_name -> salve.log.v1.CloseBreaker
+	31, // 26: salve.log.v1.Command.quorum_page:type_name -> salve.log.v1.QuorumPage
+	32, // 27: salve.log.v1.Command.note:type_name -> salve.log.v1.Note
+	33, // 28: salve.log.v1.Command.make_token:type_name -> salve.log.v1.MakeToken
+	34, // 29: salve.log.v1.Command.end_token:type_name -> salve.log.v1.EndToken
+	35, // 30: salve.log.v1.Command.enroll:type_name -> salve.log.v1.Enroll
+	36, // 31: salve.log.v1.Command.renew:type_name -> salve.log.v1.Renew
+	37, // 32: salve.log.v1.Command.revoke_identity:type_name -> salve.log.v1.RevokeIdentity
+	2,  // 33: salve.log.v1.Command.from:type_name -> salve.log.v1.Origin
+	4,  // 34: salve.log.v1.Result.refusal:type_name -> salve.log.v1.Refusal
+	40, // 35: salve.log.v1.Result.welcome:type_name -> salve.log.v1.Welcome
+	41, // 36: salve.log.v1.Result.grant:type_name -> salve.log.v1.Grant
+	42, // 37: salve.log.v1.Configure.config:type_name -> salve.log.v1.Config
+	9,  // 38: salve.log.v1.Hello.services:type_name -> salve.log.v1.ServiceReport
+	10, // 39: salve.log.v1.Hello.running:type_name -> salve.log.v1.Running
+	43, // 40: salve.log.v1.Hello.labels:type_name -> salve.log.v1.Label
+	44, // 41: salve.log.v1.ServiceReport.serving:type_name -> salve.log.v1.Serving
+	45, // 42: salve.log.v1.Running.token:type_name -> salve.log.v1.Token
+	46, // 43: salve.log.v1.Running.targets:type_name -> salve.log.v1.Target
+	12, // 44: salve.log.v1.Edges.edge:type_name -> salve.log.v1.Edge
+	44, // 45: salve.log.v1.Edge.serving:type_name -> salve.log.v1.Serving
+	46, // 46: salve.log.v1.Request.targets:type_name -> salve.log.v1.Target
+	9,  // 47: salve.log.v1.Request.claims:type_name -> salve.log.v1.ServiceReport
+	45, // 48: salve.log.v1.Settle.token:type_name -> salve.log.v1.Token
+	47, // 49: salve.log.v1.Settle.settlement:type_name -> salve.log.v1.Settlement
+	9,  // 50: salve.log.v1.Settle.claims:type_name -> salve.log.v1.ServiceReport
+	45, // 51: salve.log.v1.Revoke.token:type_name -> salve.log.v1.Token
+	45, // 52: salve.log.v1.ForceSettle.token:type_name -> salve.log.v1.Token
+	48, // 53: salve.log.v1.Events.event:type_name -> salve.log.v1.Event
+	43, // 54: salve.log.v1.SilenceCommand.match:type_name -> salve.log.v1.Label
+	49, // 55: salve.log.v1.RecordChange.change:type_name -> salve.log.v1.Change
+	50, // 56: salve.log.v1.Delivered.state:type_name -> salve.log.v1.DeliveryState
+	51, // 57: salve.log.v1.MakeToken.token:type_name -> salve.log.v1.AccessToken
+	52, // 58: salve.log.v1.Enroll.certificate:type_name -> salve.log.v1.Certificate
+	52, // 59: salve.log.v1.Renew.certificate:type_name -> salve.log.v1.Certificate
+	53, // 60: salve.log.v1.Welcome.permits:type_name -> salve.log.v1.Permit
+	45, // 61: salve.log.v1.Grant.token:type_name -> salve.log.v1.Token
+	62, // [62:62] is the sub-list for method output_type
+	62, // [62:62] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_logpb_log_proto_init() }
@@ -3984,7 +4056,7 @@ func file_logpb_log_proto_init() {
 		(*Command_Renew)(nil),
 		(*Command_RevokeIdentity)(nil),
 	}
-	file_logpb_log_proto_msgTypes[2].OneofWrappers = []any{
+	file_logpb_log_proto_msgTypes[3].OneofWrappers = []any{
 		(*Result_Welcome)(nil),
 		(*Result_Grant)(nil),
 		(*Result_Id)(nil),
@@ -3995,7 +4067,7 @@ func file_logpb_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logpb_log_proto_rawDesc), len(file_logpb_log_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   41,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

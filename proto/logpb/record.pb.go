@@ -3693,10 +3693,17 @@ type AuditRecord struct {
 	By    string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
 	What  string                 `protobuf:"bytes,4,opt,name=what,proto3" json:"what,omitempty"`
 	Text  string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
-	// Over the record before and this one.
+	// Over the hash before and this record; state.Chain has the rule.
 	Hash []byte `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"`
 	// Raft index of the entry.
-	Index         uint64 `protobuf:"varint,7,opt,name=index,proto3" json:"index,omitempty"`
+	Index uint64 `protobuf:"varint,7,opt,name=index,proto3" json:"index,omitempty"`
+	// Hash of the record before, empty: this is the first.
+	Previous []byte `protobuf:"bytes,8,opt,name=previous,proto3" json:"previous,omitempty"`
+	// Where it came from, "": the controller itself, or it is not known. See Origin.
+	Address    string `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"`
+	Credential string `protobuf:"bytes,10,opt,name=credential,proto3" json:"credential,omitempty"`
+	// The incident whose alerts, timeline and evidence it was done on, "": none.
+	Incident      string `protobuf:"bytes,11,opt,name=incident,proto3" json:"incident,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3778,6 +3785,34 @@ func (x *AuditRecord) GetIndex() uint64 {
 		return x.Index
 	}
 	return 0
+}
+
+func (x *AuditRecord) GetPrevious() []byte {
+	if x != nil {
+		return x.Previous
+	}
+	return nil
+}
+
+func (x *AuditRecord) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *AuditRecord) GetCredential() string {
+	if x != nil {
+		return x.Credential
+	}
+	return ""
+}
+
+func (x *AuditRecord) GetIncident() string {
+	if x != nil {
+		return x.Incident
+	}
+	return ""
 }
 
 // AccessToken is a secret that somebody was given. Only its hash is here.
@@ -4473,7 +4508,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\vineffective\x18\x05 \x01(\rR\vineffective\x12\x14\n" +
 	"\x05worse\x18\x06 \x01(\rR\x05worse\x12\"\n" +
 	"\finconclusive\x18\a \x01(\rR\finconclusive\x12\x12\n" +
-	"\x04last\x18\b \x01(\x03R\x04last\"\x8d\x01\n" +
+	"\x04last\x18\b \x01(\x03R\x04last\"\xff\x01\n" +
 	"\vAuditRecord\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x04R\x01n\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x0e\n" +
@@ -4481,7 +4516,14 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x04what\x18\x04 \x01(\tR\x04what\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x12\n" +
 	"\x04hash\x18\x06 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05index\x18\a \x01(\x04R\x05index\"\xc6\x02\n" +
+	"\x05index\x18\a \x01(\x04R\x05index\x12\x1a\n" +
+	"\bprevious\x18\b \x01(\fR\bprevious\x12\x18\n" +
+	"\aaddress\x18\t \x01(\tR\aaddress\x12\x1e\n" +
+	"\n" +
+	"credential\x18\n" +
+	" \x01(\tR\n" +
+	"credential\x12\x1a\n" +
+	"\bincident\x18\v \x01(\tR\bincident\"\xc6\x02\n" +
 	"\vAccessToken\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\x12(\n" +

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"net"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -88,25 +86,6 @@ func Bearer(header string) string {
 		return ""
 	}
 	return token
-}
-
-// origin is whom a limit counts: an address, or for IPv6 a network, of which anybody has as many addresses as he
-// likes.
-func origin(address string) netip.Addr {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	if ip = ip.Unmap().WithZone(""); ip.Is6() {
-		if p, err := ip.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return ip
 }
 
 // known says who shows this. Somebody who shows nothing is nobody, and no error.

@@ -3,6 +3,7 @@ package adminapi
 import (
 	"context"
 
+	"github.com/salveops/salve/controller/internal/access"
 	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/proto/adminpb"
 	"github.com/salveops/salve/proto/logpb"
@@ -37,9 +38,10 @@ func (s *Server) at(f func(*state.State)) *adminpb.At {
 	return at
 }
 
-// propose brings a command into the log and says where it stands there. A refusal of the state machine is an
-// error with the refusal's own words.
+// propose brings a command into the log, with where it came from, and says where it stands there. A refusal of the
+// state machine is an error with the refusal's own words.
 func (s *Server) propose(ctx context.Context, c *logpb.Command) (*logpb.Result, *adminpb.At, error) {
+	c.From = access.Origin(ctx)
 	r, index, err := s.o.Proposer.Propose(ctx, c)
 	if err != nil {
 		return nil, nil, proposeFault(err)

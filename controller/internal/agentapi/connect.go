@@ -143,7 +143,7 @@ func (s *Server) welcome(ctx context.Context, x *session, hello *logpb.Hello) (*
 		return busy(spread(shortBusy, longBusy)), nil
 	}
 	defer s.gate.leave()
-	r, _, err := s.o.Arbiter.Propose(ctx, &logpb.Command{What: &logpb.Command_Hello{Hello: hello}})
+	r, _, err := s.o.Arbiter.Propose(ctx, &logpb.Command{From: x.from, What: &logpb.Command_Hello{Hello: hello}})
 	switch {
 	case errors.Is(err, arbiter.ErrBusy), errors.Is(err, context.DeadlineExceeded):
 		return busy(spread(shortBusy, longBusy)), nil

@@ -116,7 +116,7 @@ func cut(c *logpb.Events) []*logpb.Events {
 
 // request brings a request into the log and answers it.
 func (x *session) request(ctx context.Context, c *logpb.Request) error {
-	r, err := x.propose(ctx, &logpb.Command{What: &logpb.Command_Request{Request: c}})
+	r, err := x.propose(ctx, &logpb.Command{From: x.from, What: &logpb.Command_Request{Request: c}})
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (x *session) request(ctx context.Context, c *logpb.Request) error {
 
 // settle brings a settlement into the log and answers it.
 func (x *session) settle(ctx context.Context, c *logpb.Settle) error {
-	r, err := x.propose(ctx, &logpb.Command{What: &logpb.Command_Settle{Settle: c}})
+	r, err := x.propose(ctx, &logpb.Command{From: x.from, What: &logpb.Command_Settle{Settle: c}})
 	if err != nil {
 		return err
 	}

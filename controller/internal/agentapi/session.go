@@ -8,7 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/salveops/salve/controller/internal/access"
 	"github.com/salveops/salve/proto/agentpb"
+	"github.com/salveops/salve/proto/logpb"
 )
 
 // Times of a session.
@@ -35,6 +37,7 @@ type stream interface {
 type session struct {
 	server     *Server
 	stream     stream
+	from       *logpb.Origin // for the audit; nil: over no connection
 	host       string
 	name       string
 	boot       string // boot ID
@@ -70,7 +73,8 @@ type urging struct {
 }
 
 func (s *Server) newSession(st stream) *session {
-	x := &session{server: s, stream: st, sending: make(chan struct{}, 1), ended: make(chan struct{})}
+	x := &session{server: s, stream: st, from: access.Origin(st.Context()),
+		sending: make(chan struct{}, 1), ended: make(chan struct{})}
 	x.spoke.Store(int64(s.o.Clock.Now().Boot))
 	return x
 }

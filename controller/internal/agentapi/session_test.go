@@ -56,6 +56,11 @@ func TestSession(t *testing.T) {
 		t.Errorf("answer %v", settled)
 	}
 	r.journal.View(func(s *state.State) {
+		for _, x := range s.Audit(0, 100) {
+			if what := x.GetWhat(); (what == "grant" || what == "settle") && x.GetAddress() != "127.0.0.1" {
+				t.Errorf("the audit does not say from where: %v", x)
+			}
+		}
 		if len(s.Permits()) != 0 {
 			t.Errorf("open permits %v", s.Permits())
 		}

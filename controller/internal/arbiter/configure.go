@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/salveops/salve/controller/internal/access"
 	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/pkg/durable"
 	"github.com/salveops/salve/proto/logpb"
@@ -200,7 +201,9 @@ func (a *Arbiter) Adopt(ctx context.Context, c *logpb.Config, node string, first
 	case first && len(holds) > 0:
 		return true, nil
 	}
-	r, _, err := a.Propose(ctx, configureCommand(c, node))
+	proposal := configureCommand(c, node)
+	proposal.From = access.Origin(ctx) // of another node; nil: this one
+	r, _, err := a.Propose(ctx, proposal)
 	if err == nil && r.GetRefusal() != nil {
 		err = errors.New(r.GetRefusal().GetText())
 	}

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/salveops/salve/controller/internal/access"
 	"github.com/salveops/salve/proto/logpb"
 	"github.com/salveops/salve/proto/peerpb"
 )
@@ -55,7 +56,8 @@ func (p *Peer) Paged(ctx context.Context, r *peerpb.PagedRequest) (*peerpb.Paged
 		len(page.GetNotifiers()) > maxPagePlaces {
 		return nil, status.Error(codes.InvalidArgument, "the page is out of bounds")
 	}
-	res, _, err := p.arbiter.Propose(ctx, &logpb.Command{What: &logpb.Command_QuorumPage{QuorumPage: page}})
+	res, _, err := p.arbiter.Propose(ctx, &logpb.Command{From: access.Origin(ctx),
+		What: &logpb.Command_QuorumPage{QuorumPage: page}})
 	switch {
 	case errors.As(err, new(ErrNotLeader)):
 		return nil, status.Error(codes.FailedPrecondition, err.Error())

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/proto/adminpb"
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -75,43 +74,4 @@ func (a *app) changeRecord() *cobra.Command {
 		}, func(w io.Writer, r *adminpb.RecordChangeResponse) { fmt.Fprintf(w, "recorded (%s)\n", r.GetId()) })
 	}
 	return c
-}
-
-func (a *app) fleetAudit() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "audit",
-		Short: "List what people did and what was permitted",
-		Long: `List what people did and what was permitted, the oldest first. Each record carries a hash over the one before
-it; the chain of what is shown is verified, and a broken one ends with 4.`,
-		Args: atMost(0),
-	}
-	out := addOutput(c)
-	a.addStale(c)
-	after := c.Flags().Uint64("after", 0, "only records after this number")
-	most := c.Flags().Uint32("limit", 50, "at most so many")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		var bad uint64
-		err := read(a, c, out, func(ctx context.Context, admin client) (*adminpb.ListAuditResponse, error) {
-			r, err := admin.ListAudit(ctx, &adminpb.ListAuditRequest{After: *after, Limit: *most, Stale: a.stale})
-			bad = state.VerifyAudit(r.GetRecords())
-			return r, err
-		}, writeAudit)
-		if err == nil && bad != 0 {
-			return &coded{code: exitFindings, err: fmt.Errorf("the chain of the audit is broken at record %d", bad)}
-		}
-		return err
-	}
-	return c
-}
-
-func writeAudit(w io.Writer, r *adminpb.ListAuditResponse) {
-	if len(r.GetRecords()) == 0 {
-		fmt.Fprintln(w, "no records")
-		return
-	}
-	var lines [][]string
-	for _, x := range r.GetRecords() {
-		lines = append(lines, []string{fmt.Sprint(x.GetN()), instant(x.GetAt()), x.GetBy(), x.GetWhat(), x.GetText()})
-	}
-	rows(w, "N AT BY WHAT TEXT", lines...)
 }

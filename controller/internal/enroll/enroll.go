@@ -127,7 +127,8 @@ func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb
 	if err != nil {
 		return nil, err
 	}
-	err = s.propose(ctx, &logpb.Command{What: &logpb.Command_Enroll{Enroll: &logpb.Enroll{
+	origin := &logpb.Origin{Address: access.Origin(ctx).GetAddress(), Credential: access.TokenCredential(token.ID)}
+	err = s.propose(ctx, &logpb.Command{From: origin, What: &logpb.Command_Enroll{Enroll: &logpb.Enroll{
 		Token: token.ID, Hash: token.Hash(), Host: r.GetHost(), Name: r.GetName(), Key: key, Certificate: record(cert),
 	}}})
 	if err != nil {
@@ -161,7 +162,7 @@ func (s *Server) Renew(ctx context.Context, r *agentpb.RenewRequest) (*agentpb.R
 	if err != nil {
 		return nil, err
 	}
-	err = s.propose(ctx, &logpb.Command{What: &logpb.Command_Renew{Renew: &logpb.Renew{
+	err = s.propose(ctx, &logpb.Command{From: access.Origin(ctx), What: &logpb.Command_Renew{Renew: &logpb.Renew{
 		Host: c.Name.ID, Old: c.Serial(), Certificate: record(cert),
 	}}})
 	if err != nil {

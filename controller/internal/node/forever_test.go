@@ -132,7 +132,7 @@ func foreverCommands() []*logpb.Command {
 			Condition: "p99 > 300ms", Values: []string{"p99 = 812ms"}, Local: "inc-1"}}}),
 		{What: &logpb.Command_Request{Request: &logpb.Request{Host: host, Epoch: 1, N: 1, Incident: "inc-1", Service: "checkout",
 			Rule: "slow", Remedy: "restart-app", Digest: []byte("remedy"), Claims: serves}}},
-		{What: &logpb.Command_Silence{Silence: &logpb.SilenceCommand{Match: labels, By: "kim", Reason: "known", For: 3600e9}}},
+		{From: &logpb.Origin{Address: "192.0.2.7", Credential: "serial/5d2e41aa"}, What: &logpb.Command_Silence{Silence: &logpb.SilenceCommand{Match: labels, By: "kim", Reason: "known", For: 3600e9}}},
 		{What: &logpb.Command_RecordChange{RecordChange: &logpb.RecordChange{Change: &logpb.Change{Service: "checkout",
 			Host: host, Kind: "deployment", Text: "v2.1.0", By: "ci"}}}},
 		pause("nginx.service"),

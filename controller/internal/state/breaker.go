@@ -48,7 +48,7 @@ func (s *State) trip(key ruleKey) {
 	need := s.tripAt(key.service)
 	switch {
 	case need == 0 && b.GetOpen():
-		s.close(b, "controller", "only one host is left")
+		s.close(b, "only one host is left")
 		return
 	case need == 0 || b == nil && len(hosts) < need:
 		return
@@ -67,7 +67,7 @@ func (s *State) trip(key ruleKey) {
 			s.breakers[key] = b
 		}
 		b.Open, b.Opened, b.Calm, b.Approved = true, s.at, 0, nil
-		s.note("controller", "breaker", "%s fires on %d hosts of %s: the breaker opens", key.rule, begun, key.service)
+		s.noteSelf("breaker", "%s fires on %d hosts of %s: the breaker opens", key.rule, begun, key.service)
 		b.Incident = s.commonCause(key, begun)
 		s.bind()
 	case !b.GetOpen():
@@ -76,13 +76,20 @@ func (s *State) trip(key ruleKey) {
 	case b.GetCalm() == 0:
 		b.Calm = s.at
 	case s.at-b.GetCalm() >= s.breakerWindow():
-		s.close(b, "controller", "fewer than half as many hosts have it since the window")
+		s.close(b, "fewer than half as many hosts have it since the window")
 	}
 }
 
-// close ends the stop. Nothing that was refused is replayed: agents ask again on current facts.
-func (s *State) close(b *logpb.Breaker, by, why string) {
-	s.note(by, "breaker", "the breaker of %s for %s closes: %s", b.GetRule(), b.GetService(), why)
+const breakerCloses = "the breaker of %s for %s closes: %s"
+
+// close ends the stop because the facts say so.
+func (s *State) close(b *logpb.Breaker, why string) {
+	s.noteSelf("breaker", breakerCloses, b.GetRule(), b.GetService(), why)
+	s.reset(b)
+}
+
+// reset ends the stop. Nothing that was refused is replayed: agents ask again on current facts.
+func (s *State) reset(b *logpb.Breaker) {
 	s.restart(b.GetService(), b.GetRule(), false)
 	delete(s.breakers, ruleKey{b.GetService(), b.GetRule()})
 	// What fires now has been looked at: it does not open the breaker again by itself.
@@ -104,7 +111,8 @@ func (s *State) closeBreaker(c *logpb.CloseBreaker) *logpb.Result {
 	case !b.GetOpen():
 		return refuse("breaker", "the breaker of %s for %s is not open", c.GetRule(), c.GetService())
 	case c.GetHost() == "":
-		s.close(b, c.GetBy(), "a person said so")
+		s.note(c.GetBy(), "breaker", breakerCloses, c.GetRule(), c.GetService(), "a person said so")
+		s.reset(b)
 	case s.hosts[c.GetHost()] == nil || s.hosts[c.GetHost()].GetRemoved():
 		return refuse("host", "there is no host %s", c.GetHost())
 	case !slices.Contains(b.GetApproved(), c.GetHost()):

@@ -16,7 +16,7 @@ func (s *State) newGeneration(c *logpb.NewGeneration) *logpb.Result {
 	}
 	if s.generation == "" && c.GetBootstrap() {
 		s.generation = c.GetId()
-		s.note("controller", "generation", "generation %s begins: %s", c.GetId(), c.GetReason())
+		s.noteSelf("generation", "generation %s begins: %s", c.GetId(), c.GetReason())
 		s.bind()
 		return done()
 	}
@@ -54,7 +54,7 @@ func (s *State) renew(id, reason string) {
 		Reason: fmt.Sprintf("a new generation began (%s); resume when every host has said hello", reason),
 	}
 	s.pauses[p.GetId()] = p
-	s.note("controller", "generation", "generation %s begins, everything is paused: %s", id, reason)
+	s.noteSelf("generation", "generation %s begins, everything is paused: %s", id, reason)
 	s.bind()
 }
 

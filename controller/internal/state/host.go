@@ -92,7 +92,7 @@ func (s *State) quarantine(h *logpb.Host, fingerprint, why string) *logpb.Result
 	if h.GetQuarantined() == "" || h.GetStranger() != fingerprint {
 		h.Quarantined, h.Stranger = why+"; see salve hosts adopt", fingerprint
 		s.derived.refresh(s, h)
-		s.note("controller", "quarantine", "host %s: %s", h.GetName(), why)
+		s.noteSelf("quarantine", "host %s: %s", h.GetName(), why)
 		s.bind()
 	}
 	return refuse("quarantined", "%s", h.GetQuarantined())
@@ -103,10 +103,10 @@ func (s *State) quarantine(h *logpb.Host, fingerprint, why string) *logpb.Result
 func (s *State) replay(c *logpb.Hello, h *logpb.Host, back bool) {
 	switch {
 	case back || c.GetStream() == h.GetStream() && c.GetLastEvent() < h.GetMark():
-		s.note("controller", "journal", "the journal of %s went back in time; its open attempts are unknown", h.GetName())
+		s.noteSelf("journal", "the journal of %s went back in time; its open attempts are unknown", h.GetName())
 		h.Stream, h.Mark = c.GetNewStream(), 0
 	case c.GetStream() != h.GetStream():
-		s.note("controller", "journal", "host %s has a new journal; its open attempts are unknown", c.GetName())
+		s.noteSelf("journal", "host %s has a new journal; its open attempts are unknown", c.GetName())
 		h.Stream, h.Mark = c.GetStream(), 0
 	default:
 		return
@@ -176,7 +176,8 @@ func (s *State) running(h *logpb.Host, r *logpb.Running) {
 		}
 		s.permits[tokenOf(p.GetToken())] = p
 		s.derived.add(p)
-		s.note(h.GetName(), "running", "%s still runs %s under a permit of another time", h.GetName(), p.GetRemedy())
+		s.noteOn(p.GetIncident(), h.GetName(), "running",
+			"%s still runs %s under a permit of another time", h.GetName(), p.GetRemedy())
 	}
 	if r.GetUnknown() {
 		s.doubt(p)
@@ -263,7 +264,8 @@ func (s *State) removeHost(c *logpb.RemoveHost) *logpb.Result {
 	}
 	for _, p := range open {
 		s.drop(p)
-		s.note(c.GetBy(), "settle", "permit %s of %s: %s says that the machine is gone", TokenText(p.GetToken()),
+		s.noteOn(p.GetIncident(), c.GetBy(), "settle", "permit %s of %s: %s says that the machine is gone",
+			TokenText(p.GetToken()),
 			h.GetName(), c.GetBy())
 	}
 	h.Removed, h.Awaited, s.shut = true, false, s.index

@@ -106,7 +106,7 @@ func (s *State) unpause() {
 		switch {
 		case p.GetUntil() != 0 && p.GetUntil() <= s.now():
 			delete(s.pauses, p.GetId())
-			s.note("controller", "resume", "%s has ended: %s", p.GetId(), p.GetScope())
+			s.noteSelf("resume", "%s has ended: %s", p.GetId(), p.GetScope())
 			s.bind()
 		case p.GetUntil() == 0 && reminds(p) <= s.now():
 			s.remind(p)
@@ -127,7 +127,7 @@ func (s *State) remind(p *logpb.Pause) {
 	p.Reminds = plus(s.now(), day)
 	text := fmt.Sprintf("%s has been paused for %v by %s: %s", p.GetScope(), asDuration(s.now()-p.GetFrom()), p.GetBy(),
 		p.GetReason())
-	s.note("controller", "pause", "%s: %s", p.GetId(), text)
+	s.noteSelf("pause", "%s: %s", p.GetId(), text)
 	for _, m := range sorted(s.derived.waiting, compareDeliveries) {
 		if Subject(m.GetKey()) == p.GetId() && m.GetState() != logpb.DeliveryState_DELIVERY_STATE_CLAIMED {
 			s.scrap(m) // that of another day, which nobody could be told

@@ -223,7 +223,8 @@ func (s *State) grant(h *logpb.Host, c *logpb.Request, targets []*logpb.Target) 
 	s.derived.add(p)
 	h.LastN, h.LastToken = c.GetN(), p.GetToken()
 	s.passBreaker(h, c)
-	s.note(h.GetName(), "grant", "permit %s: %s for %s on %s", TokenText(p.GetToken()), p.GetRemedy(), p.GetRule(), h.GetName())
+	s.noteOn(p.GetIncident(), h.GetName(), "grant", "permit %s: %s for %s on %s", TokenText(p.GetToken()), p.GetRemedy(),
+		p.GetRule(), h.GetName())
 	s.tell(p, "permit", "permit %s for %s on %s", TokenText(p.GetToken()), p.GetRemedy(), h.GetName())
 	return granted(p)
 }
@@ -275,7 +276,8 @@ func (s *State) settle(c *logpb.Settle) *logpb.Result {
 		}
 	}
 	s.drop(p)
-	s.note(h.GetName(), "settle", "permit %s: %s", TokenText(p.GetToken()), settlementText(c.GetSettlement()))
+	s.noteOn(p.GetIncident(), h.GetName(), "settle", "permit %s: %s", TokenText(p.GetToken()),
+		settlementText(c.GetSettlement()))
 	s.tell(p, "permit", "permit %s is settled: %s", TokenText(p.GetToken()), settlementText(c.GetSettlement()))
 	return done()
 }
@@ -287,8 +289,8 @@ func (s *State) doubt(p *logpb.Permit) {
 	}
 	p.Unknown = true
 	s.fail(p)
-	s.note(s.name(p.GetHost()), "settle", "permit %s: unknown; it counts until nothing of it runs and the host serves",
-		TokenText(p.GetToken()))
+	s.noteOn(p.GetIncident(), s.name(p.GetHost()), "settle",
+		"permit %s: unknown; it counts until nothing of it runs and the host serves", TokenText(p.GetToken()))
 	s.tell(p, "permit", "what became of permit %s cannot be told; it goes on counting", TokenText(p.GetToken()))
 	s.strand(p, ruleUnknown, "what became of "+p.GetRemedy()+" cannot be told; it goes on counting")
 }
@@ -303,7 +305,7 @@ func (s *State) revoke(c *logpb.Revoke) *logpb.Result {
 		p.Revoked = c.GetBy()
 		s.bind()
 	}
-	s.note(c.GetBy(), "revoke", "permit %s: %s", TokenText(p.GetToken()), c.GetReason())
+	s.noteOn(p.GetIncident(), c.GetBy(), "revoke", "permit %s: %s", TokenText(p.GetToken()), c.GetReason())
 	s.tell(p, "person", "%s asks permit %s to stop: %s", c.GetBy(), TokenText(p.GetToken()), c.GetReason())
 	return done()
 }
@@ -317,7 +319,7 @@ func (s *State) forceSettle(c *logpb.ForceSettle) *logpb.Result {
 	s.fail(p)
 	s.drop(p)
 	s.bind()
-	s.note(c.GetBy(), "settle", "permit %s by force: %s", TokenText(p.GetToken()), c.GetReason())
+	s.noteOn(p.GetIncident(), c.GetBy(), "settle", "permit %s by force: %s", TokenText(p.GetToken()), c.GetReason())
 	s.tell(p, "person", "%s settles permit %s by force: %s", c.GetBy(), TokenText(p.GetToken()), c.GetReason())
 	return done()
 }

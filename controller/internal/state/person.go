@@ -84,7 +84,7 @@ func (s *State) resolveIncident(c *logpb.ResolveIncident) *logpb.Result {
 // act notes what a person did with an incident.
 func (s *State) act(i *logpb.Incident, by, what, text string) {
 	s.line(i, "person", "%s %s", by, text)
-	s.note(by, what, "incident %.8s: %s", i.GetId(), text)
+	s.noteOn(i.GetId(), by, what, "incident %.8s: %s", i.GetId(), text)
 	s.bindIncident(i)
 }
 

@@ -14,7 +14,7 @@ func TestRemark(t *testing.T) {
 	r.must(command(&logpb.Note{By: "kim", What: "peer", Text: "add c4 at 192.0.2.4:7601, 100% sure"}))
 	records := r.s.Audit(0, maxAudit)
 	if got := records[last]; len(records) != last+1 || got.GetBy() != "kim" || got.GetWhat() != "peer" ||
-		got.GetText() != "add c4 at 192.0.2.4:7601, 100% sure" || VerifyAudit(records) != 0 {
+		got.GetText() != "add c4 at 192.0.2.4:7601, 100% sure" || chained(records) != nil {
 		t.Errorf("the audit has %v", records[last:])
 	}
 	if after := r.s.Snapshot(); after.GetStanding() != before.GetStanding() {

@@ -60,7 +60,7 @@ func (s *State) unsilence() {
 		if x.GetUntil() <= s.now() {
 			over = true
 			delete(s.silences, x.GetId())
-			s.note("controller", "silence", "%s has ended: %s", x.GetId(), matchText(x))
+			s.noteSelf("silence", "%s has ended: %s", x.GetId(), matchText(x))
 		}
 	}
 	if over {

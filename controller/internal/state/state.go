@@ -51,6 +51,8 @@ type State struct {
 	derived derived // computed from the above; never in a snapshot
 	bound   bound   // what has to be pushed; never in a snapshot
 	shut    uint64  // index of the entry that last shut somebody out; never in a snapshot
+
+	from *logpb.Origin // of the command that is being judged; nil: the controller itself
 }
 
 // Keys of the tables.
@@ -96,12 +98,14 @@ func (s *State) Apply(index uint64, e *logpb.Entry) ([]*logpb.Result, error) {
 	s.index, s.at = index, max(s.at, e.GetAt())
 	results := make([]*logpb.Result, len(e.GetCommands()))
 	for i, c := range e.GetCommands() {
+		s.from = c.GetFrom()
 		r, err := s.apply(c)
 		if err != nil {
 			return nil, fmt.Errorf("%w: entry %d, command %d: %w", ErrStop, index, i, err)
 		}
 		results[i] = r
 	}
+	s.from = nil
 	return results, nil
 }
 

@@ -10,7 +10,7 @@ func (s *State) tick() *logpb.Result {
 	s.unsilence()
 	s.endTokens()
 	for _, p := range s.overdue() {
-		s.note("controller", "overdue", "permit %s of %s should have ended; it goes on counting", TokenText(p.GetToken()),
+		s.noteSelf("overdue", "permit %s of %s should have ended; it goes on counting", TokenText(p.GetToken()),
 			s.name(p.GetHost()))
 		s.late(p)
 	}

@@ -49,7 +49,7 @@ func (s *State) fail(p *logpb.Permit) {
 		w.Failed = append(w.GetFailed(), p.GetHost())
 	}
 	if len(w.GetFailed()) == haltAfter {
-		s.note("controller", "halt", "%s for %s failed on %d hosts in a row", p.GetRemedy(), p.GetRule(), haltAfter)
+		s.noteSelf("halt", "%s for %s failed on %d hosts in a row", p.GetRemedy(), p.GetRule(), haltAfter)
 	}
 }
 

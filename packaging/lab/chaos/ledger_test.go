@@ -13,8 +13,9 @@ func page(lines ...string) []*logpb.AuditRecord {
 	var before []byte
 	for i, line := range lines {
 		f := strings.SplitN(line, " ", 3)
-		r := &logpb.AuditRecord{N: uint64(i + 1), At: int64(i), Index: uint64(2 * i), By: f[0], What: f[1], Text: f[2]}
-		r.Hash = chain(before, r)
+		r := &logpb.AuditRecord{N: uint64(i + 1), At: int64(i), Index: uint64(2 * i), By: f[0], What: f[1], Text: f[2],
+			Previous: before}
+		r.Hash = chain(r)
 		before = r.Hash
 		out = append(out, r)
 	}
