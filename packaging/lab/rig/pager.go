@@ -21,11 +21,12 @@ import (
 	"github.com/salveops/salve/pkg/notify"
 )
 
-// Pager is the person at the other end: it takes webhook messages on loopback, and checks that they come
+// Pager is the person at the other end: it takes webhook messages, and checks that they come
 // from someone who has the key.
 type Pager struct {
-	Addr   string // host:port; any path
-	Secret string // what signs the messages
+	Addr   string           // host:port; any path
+	Secret string           // what signs the messages
+	Now    func() time.Time // of the senders' wall clocks; messages may not be older
 
 	server *http.Server
 
@@ -44,16 +45,21 @@ type Page struct {
 // Evidence is how many pieces of evidence it carries.
 func (p Page) Evidence() int { return strings.Count(p.Details, "\n=== ") }
 
-// NewPager opens a pager with a secret of its own.
+// NewPager opens a pager on loopback with a secret of its own.
 func NewPager() (*Pager, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &Pager{Addr: l.Addr().String(), Secret: rand.Text(), news: make(chan struct{})}
+	return NewPagerOn(l), nil
+}
+
+// NewPagerOn opens a pager at a listener, which it closes.
+func NewPagerOn(l net.Listener) *Pager {
+	p := &Pager{Addr: l.Addr().String(), Secret: rand.Text(), Now: time.Now, news: make(chan struct{})}
 	p.server = &http.Server{Handler: http.HandlerFunc(p.take), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = p.server.Serve(l) }() // ends with Close
-	return p, nil
+	return p
 }
 
 // Close takes no more messages.
@@ -65,7 +71,7 @@ func (p *Pager) take(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	page := p.read(r.Header, body, time.Now())
+	page := p.read(r.Header, body, p.Now())
 	p.mu.Lock()
 	p.pages = append(p.pages, page)
 	close(p.news)

@@ -29,6 +29,12 @@ func NewPatient(name, addr string) *Patient {
 	return &Patient{Name: name, Addr: addr, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
+// Through makes the patient be asked over connections that dial makes.
+func (p *Patient) Through(dial func(ctx context.Context, network, address string) (net.Conn, error)) *Patient {
+	p.http.Transport.(*http.Transport).DialContext = dial
+	return p
+}
+
 // Unit is the name of the patient's unit.
 func (p *Patient) Unit() string { return p.Name + ".service" }
 
