@@ -14,7 +14,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -366,4 +368,25 @@ func TestWait(t *testing.T) {
 	if len(seen) < 100 {
 		t.Error("there is no jitter")
 	}
+}
+
+// A machine that slept renews soon after it woke: its timers stood still, and its wall clock did not.
+func TestPauseAfterSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slept atomic.Int64
+		r := Renewer{Now: func() time.Time { return time.Now().Add(time.Duration(slept.Load())) }}
+		begun := time.Now()
+		time.AfterFunc(time.Minute, func() { slept.Store(int64(3 * time.Hour)) })
+		if !r.pause(t.Context(), 2*time.Hour) {
+			t.Error("it gave up")
+		}
+		if d := time.Since(begun); d < time.Minute || d > time.Minute+lookEvery {
+			t.Errorf("it went on after %v of being awake", d)
+		}
+		begun = time.Now()
+		slept.Store(int64(-24 * time.Hour)) // a clock that is set back must not make it wait longer
+		if !r.pause(t.Context(), time.Hour) || time.Since(begun) != time.Hour {
+			t.Errorf("it waited %v", time.Since(begun))
+		}
+	})
 }

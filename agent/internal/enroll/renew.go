@@ -21,6 +21,7 @@ const (
 	leastPause = 100 * time.Millisecond
 	mostPause  = time.Hour
 	latePause  = time.Minute // once it is too late, and only a person can help
+	lookEvery  = 5 * time.Second
 )
 
 // Renewer keeps a certificate from ending.
@@ -42,11 +43,7 @@ func (r *Renewer) Run(ctx context.Context) error {
 	}
 	failed := 0
 	for {
-		timer := time.NewTimer(r.wait(failed))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !r.pause(ctx, r.wait(failed)) {
 			return nil
 		}
 		if r.Now().Before(r.Store.Current().Due()) { // somebody else put another file there, or the clock was set
@@ -60,6 +57,24 @@ func (r *Renewer) Run(ctx context.Context) error {
 		}
 		failed, r.warned = 0, false
 	}
+}
+
+// pause lets d go by, on this machine's timer or on the wall clock, whichever is first: a machine that slept has gone
+// on by the wall clock only. It reports whether ctx goes on.
+func (r *Renewer) pause(ctx context.Context, d time.Duration) bool {
+	until := r.Now().Add(d)
+	for d > 0 && r.Now().Before(until) {
+		step := min(d, lookEvery)
+		timer := time.NewTimer(step)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		}
+		d -= step
+	}
+	return ctx.Err() == nil
 }
 
 // wait is until the next try. Not everything can wait to the end of a life that may be short: pauses are a share of
