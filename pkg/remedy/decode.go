@@ -49,6 +49,10 @@ func (s Spec) Decode(v Values) (Args, []Problem) {
 		}
 		problems = append(problems, args.set(s.Kind, arg.Name, value, written)...)
 	}
+	if args.For > 0 && !args.Runtime {
+		problems = append(problems, Problem{Arg: "for",
+			Text: "a limit that ends by itself has to end with a reboot, too: leave out runtime = false"})
+	}
 	return args, problems
 }
 
@@ -80,7 +84,7 @@ func (a *Args) setString(name, value string, written bool) []Problem {
 		}
 	case "signal":
 		a.Signal = value
-		return oneOf(name, value, signals())
+		return oneOf(name, value, Signals())
 	case "whom":
 		a.Whom = value
 		return oneOf(name, value, []string{defaults.KillWhom, "all"})
@@ -171,8 +175,8 @@ func oneOf(arg, value string, known []string) []Problem {
 		Text: fmt.Sprintf("%q is none of %s", value, strings.Join(known, ", "))}}
 }
 
-// signals that kill may send. SIGSTOP is not among them: a stopped service is a hung service.
-func signals() []string {
+// Signals that kill may send. SIGSTOP is not among them: a stopped service is a hung service.
+func Signals() []string {
 	return []string{
 		"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGABRT", "SIGUSR1", "SIGUSR2", "SIGCONT",
 	}

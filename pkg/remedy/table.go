@@ -6,6 +6,12 @@ import (
 	"github.com/salveops/salve/pkg/defaults"
 )
 
+// Bounds of how long a limit may last that ends by itself.
+const (
+	ShortestLimit = time.Second
+	LongestLimit  = 24 * time.Hour
+)
+
 // Specs lists every kind that exists, in the order in which people read them.
 func Specs() []Spec {
 	unit := Arg{Name: "unit", Type: String, Help: "unit to act on; default: the unit that the alert is about"}
@@ -50,8 +56,8 @@ func Specs() []Spec {
 				{Name: "properties", Type: Map, Required: true,
 					Help: "systemd property and value, as in unit files: { CPUQuota = \"20%\" }"},
 				{Name: "runtime", Type: Bool, Default: "true", Help: "true: lost at reboot"},
-				{Name: "for", Type: Duration, Min: time.Second, Max: 24 * time.Hour,
-					Help: "taken back after this time; default: kept until undone"},
+				{Name: "for", Type: Duration, Min: ShortestLimit, Max: LongestLimit,
+					Help: "taken back after this time, also if the agent is dead then, by the helper; default: kept until undone"},
 			},
 		},
 		{

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -131,9 +132,8 @@ func unknown(what string, err error) error {
 	return &Refusal{Reason: fmt.Sprintf("%s cannot be known now: %v", what, err), Temporary: true, cause: err}
 }
 
-// errLost says that the connection went away after the action was asked for and before it was
-// answered, so that only the state of the target can tell what became of it.
-var errLost = errors.New("the connection was lost before the answer came")
+// errLost says that only the state of the target can tell what became of an action.
+var errLost = order.ErrLost
 
 // errTimeout is the cause of the end of an action's context.
 var errTimeout = errors.New("the action took longer than its time-out")

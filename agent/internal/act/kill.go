@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/incident"
 )
@@ -26,6 +24,10 @@ func (k killer) describe(s *step) string {
 func killSignal(s *step) string { return cmp.Or(s.args().Signal, defaults.KillSignal) }
 func killWhom(s *step) string   { return cmp.Or(s.args().Whom, defaults.KillWhom) }
 
+func killOrder(s *step) order.Order {
+	return order.Order{Verb: order.Kill, Unit: s.target, Signal: killSignal(s), Whom: killWhom(s)}
+}
+
 // killEvidence adds to the unit's what was sent to it.
 type killEvidence struct {
 	unitEvidence
@@ -38,8 +40,8 @@ func (k killer) precheck(ctx context.Context, s *step) error {
 		return err
 	}
 	s.before = killEvidence{evidenceOf(u), killSignal(s)}
-	if _, known := whom[killWhom(s)]; !known || unix.SignalNum(killSignal(s)) == 0 {
-		return refuse("there is no signal %q to %q", killSignal(s), killWhom(s))
+	if err := killOrder(s).Check(); err != nil {
+		return refuse("%v", err)
 	}
 	if u.Down() {
 		return refuse("%s is %s: there is nothing to send a signal to", u.Name, u.Active)
@@ -53,9 +55,8 @@ func (k killer) precheck(ctx context.Context, s *step) error {
 
 func (k killer) act(ctx context.Context, s *step) error {
 	defer k.after(ctx, s)
-	return k.call(ctx, func(c *systemd.Calls) error {
-		return c.KillUnitWithTarget(ctx, s.target, whom[killWhom(s)], int32(unix.SignalNum(killSignal(s))))
-	})
+	_, err := k.give(ctx, killOrder(s))
+	return err
 }
 
 func (k killer) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {

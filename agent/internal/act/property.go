@@ -13,10 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/dbus"
-	godbus "github.com/godbus/dbus/v5"
-
-	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/pkg/incident"
 )
 
@@ -207,31 +204,16 @@ func (k limiter) settle(ctx context.Context, a *incident.Attempt) (incident.Phas
 	if err != nil {
 		return incident.Unknown, err.Error()
 	}
-	if maps.EqualFunc(now, kept.Old, equalValues) {
+	if maps.EqualFunc(now, kept.Old, value.Equal) {
 		return incident.NotDone, "the limits are what they were"
 	}
 	return incident.Acted, "the limits are no longer what they were"
 }
 
-func equalValues(a, b value) bool { return a.N == b.N && slices.Equal(a.Mask, b.Mask) }
-
 // set changes the properties in one call, so that either all or none change.
 func (k limiter) set(ctx context.Context, unit string, runtime bool, values map[string]value) error {
-	var properties []dbus.Property
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		set, err := lookupSetting(name)
-		if err != nil {
-			return err
-		}
-		v := godbus.MakeVariant(values[name].N)
-		if set.mask {
-			v = godbus.MakeVariant(append([]byte{}, values[name].Mask...))
-		}
-		properties = append(properties, dbus.Property{Name: set.property, Value: v})
-	}
-	return k.call(ctx, func(c *systemd.Calls) error {
-		return c.SetUnitPropertiesContext(ctx, unit, runtime, properties...)
-	})
+	_, err := k.give(ctx, order.Order{Verb: order.SetProperty, Unit: unit, Properties: values, Runtime: runtime})
+	return err
 }
 
 // values are the properties of the given names as systemd has them.
@@ -240,35 +222,7 @@ func (k limiter) values(ctx context.Context, unit string, names map[string]value
 	if err != nil {
 		return nil, err
 	}
-	values := make(map[string]value, len(names))
-	for name := range names {
-		set, err := lookupSetting(name)
-		if err != nil {
-			return nil, err
-		}
-		p, err := c.GetUnitTypePropertyContext(ctx, unit, unitType(unit), set.property)
-		if err != nil {
-			return nil, fmt.Errorf("read %s of %s: %w", name, unit, err)
-		}
-		switch v := p.Value.Value().(type) {
-		case uint64:
-			values[name] = value{N: v}
-		case []byte:
-			values[name] = value{Mask: v}
-		default:
-			return nil, fmt.Errorf("read %s of %s: systemd gives a %T", name, unit, v)
-		}
-	}
-	return values, nil
-}
-
-// unitType is the D-Bus interface of the unit's type: "Service" for x.service.
-func unitType(unit string) string {
-	suffix := strings.TrimPrefix(filepath.Ext(unit), ".")
-	if suffix == "" {
-		return ""
-	}
-	return strings.ToUpper(suffix[:1]) + suffix[1:]
+	return order.Read(ctx, c, unit, names)
 }
 
 // dropIns are the drop-in files of the unit that are on disk.

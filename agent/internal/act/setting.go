@@ -9,24 +9,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/salveops/salve/agent/internal/order"
 )
 
-// infinity is systemd's word for no limit.
-const infinity = math.MaxUint64
+const infinity = order.Infinity
 
-// value is what a property holds: a number, or a bit mask of CPUs.
-type value struct {
-	N    uint64 `json:"n,omitempty"`
-	Mask []byte `json:"mask,omitempty"` // properties of type "ay"
-}
+type value = order.Value
 
-// setting is one systemd property that set_property can change: how its value is written in unit
-// files, how D-Bus carries it, and in which file the kernel shows what came of it.
+// setting is one systemd property that set_property can change: how its value is written in the
+// configuration, and in which file the kernel shows what came of it. How D-Bus carries it stands in order.
 type setting struct {
 	name       string // as in unit files
-	property   string // on D-Bus
 	controller string
-	mask       bool // a bit mask, not a number
 	parse      func(text string) (value, error)
 	v2, v1     []string // kernel files, the first that exists counts; nil: the controller lacks it
 	// agrees reports whether the kernel's text says what was wanted.
@@ -35,7 +30,7 @@ type setting struct {
 
 func settings() []setting {
 	size := func(name, v2, v1 string) setting {
-		s := setting{name: name, property: name, controller: "memory", parse: parseSize,
+		s := setting{name: name, controller: "memory", parse: parseSize,
 			v2: []string{v2}, agrees: sameSize}
 		if v1 != "" {
 			s.v1 = []string{v1}
@@ -43,20 +38,20 @@ func settings() []setting {
 		return s
 	}
 	return []setting{
-		{name: "CPUQuota", property: "CPUQuotaPerSecUSec", controller: "cpu", parse: parseQuota,
+		{name: "CPUQuota", controller: "cpu", parse: parseQuota,
 			v2: []string{"cpu.max"}, v1: []string{"cpu.cfs_quota_us"}, agrees: sameQuota},
-		{name: "CPUWeight", property: "CPUWeight", controller: "cpu", parse: parseWeight,
+		{name: "CPUWeight", controller: "cpu", parse: parseWeight,
 			v2: []string{"cpu.weight"}, v1: []string{"cpu.shares"}, agrees: sameCPUWeight},
-		{name: "AllowedCPUs", property: "AllowedCPUs", controller: "cpuset", mask: true, parse: parseCPUs,
+		{name: "AllowedCPUs", controller: "cpuset", parse: parseCPUs,
 			v2: []string{"cpuset.cpus"}, agrees: sameCPUs},
 		size("MemoryMax", "memory.max", "memory.limit_in_bytes"),
 		size("MemoryHigh", "memory.high", ""),
 		size("MemorySwapMax", "memory.swap.max", ""),
 		size("MemoryLow", "memory.low", ""),
 		size("MemoryMin", "memory.min", ""),
-		{name: "TasksMax", property: "TasksMax", controller: "pids", parse: parseTasks,
+		{name: "TasksMax", controller: "pids", parse: parseTasks,
 			v2: []string{"pids.max"}, v1: []string{"pids.max"}, agrees: sameNumber},
-		{name: "IOWeight", property: "IOWeight", controller: "io", parse: parseWeight,
+		{name: "IOWeight", controller: "io", parse: parseWeight,
 			v2: []string{"io.weight", "io.bfq.weight"}, v1: []string{"blkio.weight", "blkio.bfq.weight"},
 			agrees: sameIOWeight},
 	}
@@ -158,8 +153,7 @@ func parseTasks(text string) (value, error) {
 	return value{N: n}, nil
 }
 
-// maxCPU bounds the length of a mask.
-const maxCPU = 8192
+const maxCPU = order.MaxCPU
 
 // parseCPUs reads "0-2,5" into a bit mask; "" is every CPU.
 func parseCPUs(text string) (value, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -31,9 +32,7 @@ func (k starter) precheck(ctx context.Context, s *step) error {
 }
 
 func (k starter) act(ctx context.Context, s *step) error {
-	return k.up(ctx, s, func(c *systemd.Calls, name, mode string) (int, error) {
-		return c.StartUnitContext(ctx, name, mode, nil)
-	})
+	return k.up(ctx, s, order.Start)
 }
 
 func (k starter) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
@@ -55,9 +54,7 @@ func (k restarter) precheck(ctx context.Context, s *step) error {
 }
 
 func (k restarter) act(ctx context.Context, s *step) error {
-	return k.up(ctx, s, func(c *systemd.Calls, name, mode string) (int, error) {
-		return c.RestartUnitContext(ctx, name, mode, nil)
-	})
+	return k.up(ctx, s, order.Restart)
 }
 
 func (k restarter) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
@@ -67,8 +64,7 @@ func (k restarter) settle(ctx context.Context, a *incident.Attempt) (incident.Ph
 // up runs a job that brings the unit up, and deals with systemd's start limit: it is reset once, either
 // before, when it is known to be hit, or when this very start ran into it. Salve's own budget is what
 // keeps a unit from being started for ever.
-func (k onUnit) up(ctx context.Context, s *step,
-	queue func(c *systemd.Calls, name, mode string) (int, error)) error {
+func (k onUnit) up(ctx context.Context, s *step, verb string) error {
 	defer k.after(ctx, s)
 	u, err := k.look(ctx, s.target)
 	if err != nil {
@@ -80,7 +76,7 @@ func (k onUnit) up(ctx context.Context, s *step,
 			return err
 		}
 	}
-	err = k.job(ctx, s.target, queue)
+	err = k.job(ctx, s.target, verb)
 	var failed jobError
 	if reset || !errors.As(err, &failed) {
 		return err
@@ -92,7 +88,7 @@ func (k onUnit) up(ctx context.Context, s *step,
 	if err := k.reset(ctx, s.target); err != nil {
 		return err
 	}
-	return k.job(ctx, s.target, queue)
+	return k.job(ctx, s.target, verb)
 }
 
 // limited reports whether a start that failed ran into the start limit. systemd keeps the Result of the
@@ -102,8 +98,7 @@ func limited(u systemd.Unit, was string) bool {
 }
 
 func (k onUnit) reset(ctx context.Context, unit string) error {
-	err := k.call(ctx, func(c *systemd.Calls) error { return c.ResetFailedUnitContext(ctx, unit) })
-	if err != nil {
+	if _, err := k.give(ctx, order.Order{Verb: order.ResetFailed, Unit: unit}); err != nil {
 		return fmt.Errorf("reset start limit of %s: %w", unit, err)
 	}
 	return nil

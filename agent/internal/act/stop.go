@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -29,9 +30,7 @@ func (k stopper) precheck(ctx context.Context, s *step) error {
 
 func (k stopper) act(ctx context.Context, s *step) error {
 	defer k.after(ctx, s)
-	return k.job(ctx, s.target, func(c *systemd.Calls, name, mode string) (int, error) {
-		return c.StopUnitContext(ctx, name, mode, nil)
-	})
+	return k.job(ctx, s.target, order.Stop)
 }
 
 // unitUndo is what taking a stop back needs.
@@ -58,9 +57,7 @@ func (k stopper) undo(ctx context.Context, a *incident.Attempt) error {
 	case u.Stopped == systemd.Person && u.InvocationID != was.InvocationID && u.InvocationID != "":
 		return refuse("%s was started and stopped by a person meanwhile", u.Name)
 	}
-	return k.job(ctx, a.Target, func(c *systemd.Calls, name, mode string) (int, error) {
-		return c.StartUnitContext(ctx, name, mode, nil)
-	})
+	return k.job(ctx, a.Target, order.Start)
 }
 
 func (k stopper) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
@@ -98,9 +95,7 @@ func (k reloader) precheck(ctx context.Context, s *step) error {
 
 func (k reloader) act(ctx context.Context, s *step) error {
 	defer k.after(ctx, s)
-	return k.job(ctx, s.target, func(c *systemd.Calls, name, mode string) (int, error) {
-		return c.ReloadUnitContext(ctx, name, mode, nil)
-	})
+	return k.job(ctx, s.target, order.Reload)
 }
 
 // settle: a reload leaves no trace.

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/dbus"
-	godbus "github.com/godbus/dbus/v5"
-
+	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -125,38 +123,21 @@ func (onUnit) undo(_ context.Context, a *incident.Attempt) error {
 	return refuse("%s cannot be taken back", a.Remedy)
 }
 
-// call does one call to systemd that changes something, and tells a refusal of systemd's from an
-// answer that never came.
-func (r *Runner) call(ctx context.Context, do func(*systemd.Calls) error) error {
+// give has one order carried out that changes a unit. The job that it became is queued and not over.
+func (r *Runner) give(ctx context.Context, o order.Order) (job int, err error) {
 	c, err := r.o.Systemd.Conn()
 	if err != nil {
-		return fmt.Errorf("nothing was done: %w", err)
+		return 0, fmt.Errorf("nothing was done: %w", err)
 	}
-	return verdict(do(c))
+	return order.Do(ctx, c, o)
 }
 
-func verdict(err error) error {
-	var answer godbus.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &answer):
-		return fmt.Errorf("systemd refused: %w", err)
-	}
-	return fmt.Errorf("%w: %w", errLost, err)
-}
-
-// job queues one job and waits for its end. Mode "fail" never replaces a job that is queued already:
-// that could be a person's.
-func (r *Runner) job(ctx context.Context, unit string,
-	queue func(c *systemd.Calls, name, mode string) (int, error)) error {
+// job queues one job and waits for its end.
+func (r *Runner) job(ctx context.Context, unit, verb string) error {
 	e := r.o.Systemd.Expect(unit)
 	defer e.Close()
-	err := r.call(ctx, func(c *systemd.Calls) error {
-		id, err := queue(c, unit, "fail")
-		e.Job(uint32(id))
-		return err
-	})
+	id, err := r.give(ctx, order.Order{Verb: verb, Unit: unit})
+	e.Job(uint32(id))
 	if err != nil {
 		return err
 	}
@@ -178,6 +159,3 @@ type jobError struct{ unit, result string }
 func (e jobError) Error() string {
 	return fmt.Sprintf("systemd's job for %s ended as %q", e.unit, e.result)
 }
-
-// whom are go-systemd's words for the receivers of a signal.
-var whom = map[string]dbus.Who{"main": dbus.Main, "all": dbus.All}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
@@ -158,10 +159,7 @@ func TestJobInTheQueueIsLeftAlone(t *testing.T) {
 		t.Errorf("run beside a person's stop: %v", err)
 	}
 	// Even without a look, systemd itself refuses: mode "fail" replaces nobody's job.
-	err = g.runner.job(t.Context(), "a.service", func(c *systemd.Calls, name, mode string) (int, error) {
-		return c.StartUnitContext(t.Context(), name, mode, nil)
-	})
-	if err == nil {
+	if err := g.runner.job(t.Context(), "a.service", order.Start); err == nil {
 		t.Error("a start replaced a person's stop")
 	}
 	if u := g.down("a.service"); u.Stopped != systemd.Person {

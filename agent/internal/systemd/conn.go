@@ -69,10 +69,34 @@ func dial(ctx context.Context, bus string) (*conn, error) {
 	return nil, fmt.Errorf("bus %q: want system, user, or unix:path=…", bus)
 }
 
-// connect opens both connections, which live until ctx ends; viaBus is nil for a private socket at
-// address. If that takes too long, as with a frozen manager, what was opened is closed, which ends
-// every wait in here.
+// Dial connects to a manager's private socket, "unix:path=…", for calls alone. ctx bounds the connection's life.
+func Dial(ctx context.Context, address string) (*Calls, error) {
+	c, err := open(ctx, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.Conn, nil
+}
+
+// connect opens both connections and asks for signals.
 func connect(ctx context.Context, address string, viaBus func(...dbus.ConnOption) (*dbus.Conn, error)) (*conn, error) {
+	c, err := open(ctx, address, viaBus)
+	if err != nil {
+		return nil, err
+	}
+	patience := time.AfterFunc(dialTimeout, c.cancel)
+	defer patience.Stop()
+	c.raw.Signal(c.signals)
+	if err := c.subscribe(ctx); err != nil {
+		c.cancel()
+		return nil, fmt.Errorf("subscribe to systemd: %w", err)
+	}
+	return c, nil
+}
+
+// open opens both connections, which live until ctx ends; viaBus is nil for a private socket at address. If that
+// takes too long, as with a frozen manager, what was opened is closed, which ends every wait in here.
+func open(ctx context.Context, address string, viaBus func(...dbus.ConnOption) (*dbus.Conn, error)) (*conn, error) {
 	c := &conn{bus: viaBus != nil, signals: make(chan *dbus.Signal, 64)}
 	ctx, c.cancel = context.WithCancel(ctx)
 	patience := time.AfterFunc(dialTimeout, c.cancel)
@@ -101,11 +125,6 @@ func connect(ctx context.Context, address string, viaBus func(...dbus.ConnOption
 		return nil, fmt.Errorf("connect to systemd: %w", err)
 	}
 	c.Conn = lib
-	c.raw.Signal(c.signals)
-	if err := c.subscribe(ctx); err != nil {
-		c.cancel()
-		return nil, fmt.Errorf("subscribe to systemd: %w", err)
-	}
 	return c, nil
 }
 
