@@ -26,8 +26,8 @@ var measured = map[string][]string{
 		"agent/internal/escalate/loop.go", "controller/internal/agentapi/push.go", "controller/internal/notify/alarm.go",
 	},
 	"when to give up": {
-		"agent/internal/journal/lock.go", "controller/internal/adminapi/raft.go", "controller/internal/cli/node.go",
-		"controller/internal/node/line.go", "controller/internal/web/api.go",
+		"agent/internal/helper/server.go", "agent/internal/journal/lock.go", "controller/internal/adminapi/raft.go",
+		"controller/internal/cli/node.go", "controller/internal/node/line.go", "controller/internal/web/api.go",
 	},
 }
 

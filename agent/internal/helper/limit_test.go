@@ -1,0 +1,156 @@
+package helper
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/order"
+)
+
+func tasksMax(unit string, n uint64, length time.Duration) order.Order {
+	return order.Order{Verb: order.SetProperty, Unit: unit, Runtime: true, For: length,
+		Properties: map[string]order.Value{"TasksMax": {N: n}}}
+}
+
+func (g *rig) dropIns(unit string) []string {
+	files, _ := filepath.Glob(filepath.Join(g.Runtime, "systemd/user.control", unit+".d", "*"))
+	return files
+}
+
+// free waits until nothing of a limit is left.
+func (g *rig) free(unit string) {
+	g.t.Helper()
+	g.becomes(Timer(unit), "LoadState", "not-found")
+	g.becomes(serviceOf(Timer(unit)), "LoadState", "not-found")
+	if left := g.dropIns(unit); len(left) > 0 {
+		g.t.Errorf("the drop-ins %v are left", left)
+	}
+}
+
+// TestLimitOutlivesTheHelper: systemd itself takes the limit back, also when it has read all unit files anew
+// meanwhile, and nobody else is left.
+func TestLimitOutlivesTheHelper(t *testing.T) {
+	g := newRig(t, "a.service", sleeper+"TasksMax=70\n")
+	g.do("start", "a.service")
+	g.must(tasksMax("a.service", 21, 2*time.Second))
+	g.becomes("a.service", "TasksMax", "21")
+	g.stop()
+	g.do("daemon-reload")
+	if got, _ := g.Property("a.service", "TasksMax"); got != "21" {
+		t.Errorf("TasksMax is %s before its time", got)
+	}
+	g.becomes("a.service", "TasksMax", "70")
+	g.free("a.service")
+}
+
+// TestLimitLifted: before its time, as often as one likes; then there is room for the next one.
+func TestLimitLifted(t *testing.T) {
+	g := newRig(t, "a.service", sleeper+"TasksMax=70\n")
+	g.do("start", "a.service")
+	for range 2 {
+		g.must(tasksMax("a.service", 21, time.Hour))
+		g.becomes("a.service", "TasksMax", "21")
+		g.refused(tasksMax("a.service", 9, time.Hour), "has a limit already")
+		for range 2 {
+			g.must(order.Order{Verb: order.Lift, Unit: "a.service"})
+		}
+		g.becomes("a.service", "TasksMax", "70")
+		g.free("a.service")
+	}
+}
+
+// TestLimitKeepsWhatAPersonSet: the drop-in that was there stays, with the value that it had.
+func TestLimitKeepsWhatAPersonSet(t *testing.T) {
+	g := newRig(t, "a.service", sleeper)
+	g.do("start", "a.service")
+	g.do("set-property", "--runtime", "a.service", "TasksMax=40")
+	g.must(tasksMax("a.service", 21, time.Hour))
+	g.must(order.Order{Verb: order.Lift, Unit: "a.service"})
+	g.becomes("a.service", "TasksMax", "40")
+	g.becomes(Timer("a.service"), "LoadState", "not-found")
+	g.do("daemon-reload")
+	g.becomes("a.service", "TasksMax", "40")
+	if left := g.dropIns("a.service"); len(left) != 1 {
+		t.Errorf("the drop-ins are %v", left)
+	}
+}
+
+// TestLimitsOfEveryProperty: systemctl understands each old value as it is written, also of a unit whose name is odd.
+func TestLimitsOfEveryProperty(t *testing.T) {
+	for name, text := range map[string]string{
+		"worker@a-1.service": "CPUQuota=12.5%\nCPUWeight=idle\nMemoryMax=512M\nMemoryHigh=infinity\nMemorySwapMax=0\n" +
+			"TasksMax=70\nIOWeight=300\nAllowedCPUs=0-1\n",
+		`srv-a\x2db.service`: "",
+	} {
+		file := name
+		if file[0] == 'w' {
+			file = "worker@.service"
+		}
+		g := newRig(t, file, sleeper+text)
+		g.write(everyVerb(name).Text())
+		g.do("start", name)
+		limits := map[string]order.Value{
+			"CPUQuota": {N: 50_000}, "CPUWeight": {N: 7}, "MemoryMax": {N: 1 << 30}, "MemoryHigh": {N: 1 << 29},
+			"MemorySwapMax": {N: 1 << 28}, "MemoryLow": {N: 1 << 20}, "MemoryMin": {N: 1 << 20}, "TasksMax": {N: 21},
+			"IOWeight": {N: 9}, "AllowedCPUs": {Mask: []byte{1}},
+		}
+		was := map[string]string{}
+		for p := range limits {
+			prop, _ := order.Lookup(p)
+			was[prop.DBus], _ = g.Property(name, prop.DBus)
+		}
+		g.must(order.Order{Verb: order.SetProperty, Unit: name, Runtime: true, For: time.Second, Properties: limits})
+		g.becomes(name, "TasksMax", "21")
+		g.do("daemon-reload")
+		for p, want := range was {
+			g.becomes(name, p, want)
+		}
+		g.free(name)
+	}
+}
+
+// TestUnitGoneMeanwhile: a limit can be lifted also of a unit that is gone, and does not come back with it.
+func TestUnitGoneMeanwhile(t *testing.T) {
+	g := newRig(t, "a.service", sleeper)
+	g.do("start", "a.service")
+	was, _ := g.Property("a.service", "TasksMax")
+	g.must(tasksMax("a.service", 21, time.Hour))
+	if err := g.RemoveUnit("a.service"); err != nil {
+		t.Fatal(err)
+	}
+	g.must(order.Order{Verb: order.Lift, Unit: "a.service"})
+	g.becomes("a.service", "TasksMax", was)
+}
+
+// TestTimersOfAllUnits: two units never share a timer.
+func TestTimersOfAllUnits(t *testing.T) {
+	seen := map[string]string{}
+	for _, unit := range []string{"a@b.service", `a\x40b.service`, `a\x5cx40b.service`, "a-b.service", "a.service",
+		"a.timer"} {
+		timer := Timer(unit)
+		if other := seen[timer]; other != "" {
+			t.Errorf("%s and %s have the timer %s", unit, other, timer)
+		}
+		seen[timer] = unit
+	}
+}
+
+func TestManager(t *testing.T) {
+	m, err := newManager(SystemBus)
+	if err != nil || m.control != "/run/systemd/system.control" || len(m.ctl) != 1 {
+		t.Errorf("of process 1: %+v, %v", m, err)
+	}
+	for _, bus := range []string{"", "system", "unix:path=private", "unix:path=/run/dbus/system_bus_socket"} {
+		if _, err := newManager(bus); err == nil {
+			t.Errorf("%q is taken for a private socket", bus)
+		}
+	}
+	if _, err := find("no-such-program"); err == nil {
+		t.Error("a program is found that nobody has")
+	}
+	if _, err := os.Stat(m.ctl[0]); err != nil {
+		t.Error(err)
+	}
+}
