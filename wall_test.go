@@ -20,7 +20,7 @@ var measured = map[string][]string{
 	"how long ago something was": {
 		"agent/internal/observe/pool/console.go", "controller/internal/node/contact.go",
 		"controller/internal/node/guard.go", "controller/internal/node/member.go", "controller/internal/node/node.go",
-		"controller/internal/notify/deliver.go",
+		"controller/internal/notify/deliver.go", "controller/renewal.go",
 	},
 	"when to try again": {
 		"agent/internal/escalate/loop.go", "controller/internal/agentapi/push.go", "controller/internal/notify/alarm.go",

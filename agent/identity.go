@@ -16,11 +16,11 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/salveops/salve/agent/internal/enroll"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/session"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/credential"
+	"github.com/salveops/salve/pkg/enroll"
 	"github.com/salveops/salve/pkg/identity"
 	"github.com/salveops/salve/pkg/transport"
 )
@@ -112,7 +112,10 @@ func (l *lines) run(ctx context.Context) error {
 		return l.store.Run(ctx)
 	}
 	go func() { _ = l.store.Run(ctx) }() // somebody may enrol this host anew; it ends with ctx
-	r := enroll.Renewer{Store: l.store, Lines: l.tls, Addresses: l.addresses, Log: l.log}
+	r := enroll.Renewer{
+		Store: l.store, Ask: enroll.Nodes(l.tls, func() []string { return l.addresses }), Log: l.log,
+		Help: "once it has ended, this host enrols again, with a token of salve enroll token --host",
+	}
 	return r.Run(ctx)
 }
 

@@ -25,7 +25,9 @@
 #   ca     = "/etc/salve/tls/ca.pem"         # while authorities change: old and new one
 #   cert   = "/etc/salve/tls/ctl-1.pem"      # for salve://controller/ctl-1 and the names that it is dialled by
 #   key    = "/etc/salve/tls/ctl-1-key.pem"
-#   ca_key = "/etc/salve/tls/ca-key.pem"     # only on nodes that give hosts their certificates
+#   ca_key = "/etc/salve/tls/ca-key.pem"     # only on nodes that give hosts and nodes their certificates
+#   host_life = "24h"                        # of the certificates that it gives; they renew themselves
+#   node_life = "8760h"
 # }
 
 # Three or five nodes agree by Raft. Each has this block with the same peers, itself included, written

@@ -54,7 +54,7 @@ func (s standing) Standing() adminapi.Standing {
 	return adminapi.Standing{
 		Problem: problem,
 		ID:      s.c.node.Name(), Role: n.Role, Leader: leader, LeaderAddress: s.c.node.API(leader), Term: n.Term,
-		Silent: n.Silent, Behind: n.Behind, Refused: refused, Refusals: refusals,
+		Silent: n.Silent, Behind: n.Behind, Refused: refused, Refusals: refusals, Certificate: s.c.ending(),
 	}
 }
 

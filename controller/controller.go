@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
@@ -27,8 +26,6 @@ type Options struct {
 	Dev        bool         // one node, a folder of its own that goes at the end, loopback only
 	Log        hclog.Logger // required
 	Clock      clock.Clock  // default: the kernel's
-	// HostLife is how long the certificates of hosts live; default a day.
-	HostLife time.Duration
 }
 
 func (o *Options) validate() error {

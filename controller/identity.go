@@ -5,21 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
+	"path/filepath"
 
 	"github.com/salveops/salve/controller/internal/access"
 	"github.com/salveops/salve/controller/internal/adminapi"
 	"github.com/salveops/salve/controller/internal/authority"
 	"github.com/salveops/salve/controller/internal/enroll"
-	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/credential"
 	"github.com/salveops/salve/pkg/identity"
 	"github.com/salveops/salve/pkg/transport"
 )
-
-// warnBefore is how long before its end a node's certificate is a matter for people.
-const warnBefore = 30 * 24 * time.Hour
 
 // buildIdentity decides how lines are secured: who this node is, and who may come in.
 func (c *controller) buildIdentity(context.Context) (err error) {
@@ -46,7 +42,8 @@ func (c *controller) buildIdentity(context.Context) (err error) {
 
 // openCertificate reads this node's own certificate, which has to be this node's.
 func (c *controller) openCertificate(t *config.TLS) (err error) {
-	c.own, err = credential.Open(credential.Files{CA: t.CA, Cert: t.Cert, Key: t.Key}, c.log.Named("certificate"))
+	c.own, err = credential.Open(credential.Files{CA: t.CA, Cert: t.Cert, Key: t.Key,
+		Renewed: filepath.Join(c.file.Data, renewedFile)}, c.log.Named("certificate"))
 	if err != nil {
 		return err
 	}
@@ -61,17 +58,18 @@ func (c *controller) openCertificate(t *config.TLS) (err error) {
 	return err
 }
 
-// buildEnroll adds what gives hosts their certificates.
-func (c *controller) buildEnroll(context.Context) error {
+// buildEnroll adds what gives hosts and nodes their certificates.
+func (c *controller) buildEnroll(context.Context) (err error) {
 	if c.own == nil {
 		return nil
 	}
-	s, err := enroll.New(enroll.Options{Proposer: c.arbiter, Authority: c.authority, Roots: authorities{c}.Roots,
-		Known: c.fsm, Life: c.o.HostLife, Log: c.log})
+	c.giver, err = enroll.New(enroll.Options{Proposer: c.arbiter, Authority: c.authority, Roots: authorities{c}.Roots,
+		Known: c.fsm, Life: c.file.TLS.HostLife, NodeLife: c.file.TLS.NodeLife, Log: c.log})
 	if err != nil {
 		return err
 	}
-	s.Register(c.grpc)
+	c.giver.Register(c.grpc)
+	c.buildRenewal()
 	return nil
 }
 
@@ -106,22 +104,6 @@ func (c *controller) authorities() adminapi.Authorities {
 		return nil
 	}
 	return authorities{c}
-}
-
-// watchEnd calls for people while there is time to renew this node's own certificate.
-func (c *controller) watchEnd(ctx context.Context) error {
-	ticker := time.NewTicker(24 * time.Hour)
-	defer ticker.Stop()
-	for {
-		if end := c.own.Current().Leaf.NotAfter; end.Sub(clock.Wall()) < warnBefore {
-			c.log.Warn("the certificate of this node ends soon: salve-controller init --ca makes another one", "until", end)
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }
 
 // apiAddress is where others reach the port for agents and people: a node that listens on every address is known by

@@ -39,18 +39,34 @@ type trust struct {
 	dir   string
 	nodes []*site
 	admin adminpb.AdminClient // of the leader, as the operator that init made
+	with  trustOptions
 }
 
-func newTrust(t *testing.T) *trust {
-	x := &trust{t: t, dir: t.TempDir()}
+// trustOptions say what is special about the nodes. The zero value: nothing.
+type trustOptions struct {
+	left map[int]time.Duration // until the end of a node's first certificate
+	keys func(n int) bool      // the authority's key is on the node; nil: on each
+}
+
+func newTrust(t *testing.T) *trust { return newTrustWith(t, trustOptions{}) }
+
+func newTrustWith(t *testing.T, with trustOptions) *trust {
+	x := &trust{t: t, dir: t.TempDir(), with: with}
+	older := time.Now().Add(-authority.NodeLife) // than any certificate
+	if _, err := authority.Create(x.path(caFile), x.path(caKeyFile), older); err != nil {
+		t.Fatal(err)
+	}
+	if err := Init(InitOptions{CA: x.dir, Operator: "root", Role: "admin", Out: io.Discard, Now: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
 	for n := range 3 {
 		s := newSite(t)
 		s.file = filepath.Join(filepath.Dir(s.file), "controller.hcl")
 		x.nodes = append(x.nodes, s)
 		o := InitOptions{Dir: x.dir, CA: x.dir, Node: x.name(n), Addresses: []string{"127.0.0.1"}, Out: io.Discard,
 			Now: time.Now()}
-		if n == 0 {
-			o.CA, o.Operator, o.Role = "", "root", "admin"
+		if left, ok := with.left[n]; ok {
+			o.Now = o.Now.Add(left - authority.NodeLife)
 		}
 		if err := Init(o); err != nil {
 			t.Fatal(err)
@@ -81,13 +97,20 @@ func (x *trust) configure(n int) {
 		peers = append(peers, fmt.Sprintf("%q", x.name(i)+"="+p.raft))
 	}
 	text := fmt.Sprintf("node = %q\ndata = %q\nlisten {\n  grpc = %q\n  raft = %q\n  http = %q\n}\nraft {\n  peers = [%s]\n}\n"+
-		"tls {\n  ca = %q\n  cert = %q\n  key = %q\n  ca_key = %q\n}\n"+
+		"tls {\n  ca = %q\n  cert = %q\n  key = %q\n%s}\n"+
 		"notifier \"journald\" \"log\" {}\nescalation \"default\" {\n  step {\n    notify = [\"journald.log\"]\n  }\n}\n",
 		x.name(n), filepath.Join(filepath.Dir(s.file), "data"), s.grpc, s.raft, s.http, strings.Join(peers, ", "),
-		x.path(caFile), x.path(x.name(n)+".pem"), x.path(x.name(n)+"-key.pem"), x.path(caKeyFile))
+		x.path(caFile), x.path(x.name(n)+".pem"), x.path(x.name(n)+"-key.pem"), x.authorityKey(n))
 	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 		x.t.Fatal(err)
 	}
+}
+
+func (x *trust) authorityKey(n int) string {
+	if x.with.keys != nil && !x.with.keys(n) {
+		return ""
+	}
+	return fmt.Sprintf("  ca_key = %q\n", x.path(caKeyFile))
 }
 
 func (x *trust) start(n int) {
@@ -378,18 +401,18 @@ func (x *trust) ports(t *testing.T, host credential.Files) {
 		_ = plain.Close()
 	}
 	for path, want := range map[string]int{"/healthz": 200, "/metrics": 403, "/api/v1/Status": 403} {
-		if got := x.get(t, host, path); got != want {
+		if got, _ := x.get(t, host, path); got != want {
 			t.Errorf("%s by a host: %d", path, got)
 		}
 	}
 	for path, want := range map[string]int{"/metrics": 200, "/api/v1/Status?stale=true": 200} {
-		if got := x.get(t, x.bundle(), path); got != want {
+		if got, _ := x.get(t, x.bundle(), path); got != want {
 			t.Errorf("%s by an admin: %d", path, got)
 		}
 	}
 }
 
-func (x *trust) get(t *testing.T, f credential.Files, path string) int {
+func (x *trust) get(t *testing.T, f credential.Files, path string) (code int, text string) {
 	t.Helper()
 	c, err := credential.Load(f)
 	if err != nil {
@@ -402,7 +425,11 @@ func (x *trust) get(t *testing.T, f credential.Files, path string) int {
 		t.Fatal(err)
 	}
 	defer r.Body.Close()
-	return r.StatusCode
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(b)
 }
 
 // renew gets the host another certificate for the one that it has.

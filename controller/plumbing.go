@@ -13,11 +13,13 @@ import (
 	"github.com/salveops/salve/controller/internal/adminapi"
 	"github.com/salveops/salve/controller/internal/agentapi"
 	"github.com/salveops/salve/controller/internal/arbiter"
+	"github.com/salveops/salve/controller/internal/enroll"
 	"github.com/salveops/salve/controller/internal/fsm"
 	"github.com/salveops/salve/controller/internal/node"
 	"github.com/salveops/salve/controller/internal/notify"
 	"github.com/salveops/salve/controller/internal/web"
 	"github.com/salveops/salve/pkg/credential"
+	renew "github.com/salveops/salve/pkg/enroll"
 	"github.com/salveops/salve/pkg/transport"
 	"github.com/salveops/salve/pkg/version"
 )
@@ -28,6 +30,8 @@ type plumbing struct {
 	fsm      *fsm.FSM
 	gate     *access.Gate
 	own      *credential.Store    // this node's certificate; nil: lines are plain text
+	giver    *enroll.Server       // of certificates; nil: lines are plain text
+	renewer  *renew.Renewer       // of this node's own certificate; nil: lines are plain text
 	lines    *transport.Transport // for agents and people, who may come without a certificate
 	peers    *transport.Transport // for nodes only
 	node     *node.Node
@@ -184,7 +188,7 @@ func (c *controller) parts() map[string]func(context.Context) error {
 		"access":  c.gate.Run,
 	}
 	if c.own != nil {
-		parts["certificate"], parts["certificate's end"] = c.own.Run, c.watchEnd
+		parts["certificate"], parts["renewal"], parts["certificate's end"] = c.own.Run, c.renewer.Run, c.watchEnd
 	}
 	if c.file.Listen.HTTP != "" {
 		parts["web"] = c.web.Run

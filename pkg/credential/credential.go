@@ -27,6 +27,18 @@ type Files struct {
 	CA   string // authorities that may name the other end: one or, while they change, several
 	Cert string // the own certificate, followed by intermediates if there are any
 	Key  string // its key: ECDSA on P-256
+	// Renewed is a file with key and certificate that counts as soon as it was made later than Cert; it need not be
+	// there. So a program renews what it was given in files that are not its own to write. "": what is renewed replaces
+	// Key, which is then the file of everything.
+	Renewed string
+}
+
+// Next is where a renewed key and certificate go.
+func (f Files) Next() string {
+	if f.Renewed != "" {
+		return f.Renewed
+	}
+	return f.Key
 }
 
 // Credential is one state of the files.
@@ -44,6 +56,23 @@ type Credential struct {
 // Load reads a credential. Each check is one that the other end would make, so that a mistake is named here. Whether
 // it is still, or already, valid by the clock is not judged: the clock may be what is wrong.
 func Load(f Files) (*Credential, error) {
+	c, err := load(f)
+	if err != nil || f.Renewed == "" {
+		return c, err
+	}
+	next, err := load(Files{CA: f.CA, Cert: f.Renewed, Key: f.Renewed})
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrPair): // its authority is not trusted any more
+		return c, nil
+	case err != nil:
+		return nil, err
+	case next.Name == c.Name && next.Leaf.NotBefore.After(c.Leaf.NotBefore):
+		return next, nil
+	}
+	return c, nil
+}
+
+func load(f Files) (*Credential, error) {
 	texts := map[string][]byte{}
 	for _, name := range []string{f.CA, f.Cert, f.Key} {
 		text, err := readFile(name, name == f.Key)

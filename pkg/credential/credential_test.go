@@ -42,7 +42,7 @@ func TestLoad(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			f := folder{t, t.TempDir()}
-			c, err := Load(Files{f.put("ca", tc.ca, 0o644), f.put("cert", tc.cert, 0o644), f.put("key", tc.key, tc.mode)})
+			c, err := Load(Files{CA: f.put("ca", tc.ca, 0o644), Cert: f.put("cert", tc.cert, 0o644), Key: f.put("key", tc.key, tc.mode)})
 			if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) {
 				t.Fatalf("%v, want %v", err, tc.want)
 			}
@@ -102,6 +102,52 @@ func TestRotation(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a program renewed counts once it is newer than what it was given, and only if it is the same one's and its
+// authority is trusted.
+func TestRenewed(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	given, next := newKey(t), newKey(t)
+	cert := ca.issue(&given.PublicKey, node)
+	later := func(a *authority, name string, after time.Duration) []byte {
+		c := *a.issue(&next.PublicKey, name)
+		c.NotBefore = cert.NotBefore.Add(after)
+		return slices.Concat(pemKey(t, next), EncodeCerts(sign(t, &c, a.cert, &next.PublicKey, a.key), a.cert))
+	}
+	tests := []struct {
+		name string
+		text []byte // nil: there is no file
+		want bool   // it counts
+	}{
+		{"none", nil, false},
+		{"newer", later(ca, node, time.Minute), true},
+		{"older", later(ca, node, -time.Minute), false},
+		{"another's", later(ca, "salve://controller/ctl-2", time.Minute), false},
+		{"of an authority that is not trusted any more", later(other, node, time.Minute), false},
+	}
+	for _, tc := range tests {
+		f := folder{t, t.TempDir()}
+		files := Files{CA: f.put("ca", EncodeCerts(ca.cert), 0o644), Cert: f.put("cert", EncodeCerts(cert), 0o644),
+			Key: f.put("key", pemKey(t, given), 0o600), Renewed: f.path("renewed")}
+		if tc.text != nil {
+			f.put("renewed", tc.text, 0o600)
+		}
+		c, err := Load(files)
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		if got := next.PublicKey.Equal(c.Leaf.PublicKey); got != tc.want {
+			t.Errorf("%s: it counts: %t", tc.name, got)
+		}
+	}
+	f := folder{t, t.TempDir()}
+	files := Files{CA: f.put("ca", EncodeCerts(ca.cert), 0o644), Cert: f.put("cert", EncodeCerts(cert), 0o644),
+		Key: f.put("key", pemKey(t, given), 0o600), Renewed: f.put("renewed", []byte("damaged"), 0o600)}
+	if _, err := Load(files); err == nil || !strings.Contains(err.Error(), files.Renewed) {
+		t.Errorf("a damaged file: %v", err)
+	}
 }
 
 func TestDue(t *testing.T) {

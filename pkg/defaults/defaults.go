@@ -75,6 +75,8 @@ const (
 	RecurringWindow  = 24 * time.Hour
 	TransactionWait  = 10 * time.Minute // how long a remedy waits for a package transaction
 	ApprovalExpiry   = 15 * time.Minute
+	HostLife         = 24 * time.Hour // of a certificate
+	NodeLife         = 365 * 24 * time.Hour
 	MaxUnavailable   = 1
 	BreakerShare     = 0.3
 	BreakerWindow    = 5 * time.Minute

@@ -155,6 +155,10 @@ func All() []Default {
 			Help: "a permit not used by then is void"},
 		{Group: fleet, Const: "PermitRunFor", Value: PermitRunFor,
 			Help: "an action that runs longer is brought to a safe end"},
+		{Group: fleet, Const: "HostLife", Key: "tls.host_life", Value: HostLife,
+			Help: "life of a host's certificate, which renews itself at two thirds of it; a host that is off for longer enrols again"},
+		{Group: fleet, Const: "NodeLife", Key: "tls.node_life", Value: NodeLife,
+			Help: "life of a node's certificate, which renews itself at two thirds of it where a node has `ca_key`"},
 		{Group: fleet, Const: "ApprovalExpiry", Value: ApprovalExpiry, Later: true,
 			Help: "a request for approval is escalated after this"},
 	}

@@ -186,7 +186,7 @@ func TestWhoMayWhat(t *testing.T) {
 		{adminpb.Admin_SettlePermit_FullMethodName, "approver admin token both"},
 		{adminpb.Admin_CreateToken_FullMethodName, "admin both"},
 		{agentpb.Line_Connect_FullMethodName, "host"},
-		{agentpb.Enrollment_Renew_FullMethodName, "host"},
+		{agentpb.Enrollment_Renew_FullMethodName, "host controller"},
 		{peerpb.Peer_Configure_FullMethodName, "controller"},
 		{agentpb.Enrollment_Enroll_FullMethodName,
 			"nobody viewer operator approver admin host controller stranger expired token wrong both"},

@@ -33,7 +33,8 @@ type Caller struct {
 	How   How
 	Until time.Time // the end of the certificate, or in log time of the token; zero: none
 
-	serial string
+	cert   *x509.Certificate // nil: the caller showed none
+	serial string            // of it
 	token  identity.Token
 }
 
@@ -46,6 +47,14 @@ type Shown struct {
 
 // Serial is the number of the caller's certificate, "" if it showed none.
 func (c Caller) Serial() string { return c.serial }
+
+// Certificate is the caller's, nil if it showed none. It is not to be changed.
+func (c Caller) Certificate() *x509.Certificate { return c.cert }
+
+// certified is the caller whom a certificate names.
+func certified(name identity.Name, c *x509.Certificate) Caller {
+	return Caller{Name: name, How: ByCertificate, Until: c.NotAfter, cert: c, serial: identity.Serial(c)}
+}
 
 type callerKey struct{}
 type shownKey struct{}
@@ -98,7 +107,7 @@ func (g *Gate) known(s Shown) (Caller, error) {
 		if err != nil {
 			return Caller{}, status.Error(codes.Unauthenticated, err.Error())
 		}
-		return Caller{Name: name, How: ByCertificate, Until: s.Peer.NotAfter, serial: identity.Serial(s.Peer)}, nil
+		return certified(name, s.Peer), nil
 	case s.Bearer != "":
 		return g.byToken(s)
 	}
@@ -169,13 +178,16 @@ func (g *Gate) holder(t identity.Token) (c Caller, ok bool) {
 	return c, ok
 }
 
+// ended reports whether the certificate of a caller has. A token ends by log time.
+func (g *Gate) ended(c Caller) bool { return c.How == ByCertificate && g.o.Now().After(c.Until) }
+
 // still reports whether a caller who was let in may stay.
 func (g *Gate) still(c Caller) bool {
 	switch c.How {
 	case ByCertificate:
 		why := ""
 		g.o.Replica.View(func(st *state.State) { why = st.Barred(c.Name.Short(), c.serial) })
-		return why == ""
+		return why == "" && !g.ended(c)
 	case ByToken:
 		now, ok := g.holder(c.token)
 		return ok && now.Name == c.Name

@@ -15,7 +15,8 @@ type Line interface {
 	Dial(ctx context.Context, address string) (net.Conn, error)
 }
 
-// Watched is a line whose connections are cut when the other end is shut out. The handshake has judged it before.
+// Watched is a line whose connections are cut when the other end is shut out, or its certificate ends. The handshake has
+// judged it before.
 func (g *Gate) Watched(l Line) Line { return watchedLine{l, g} }
 
 type watchedLine struct {
@@ -95,8 +96,7 @@ func (c *watchedConn) enter() {
 		_ = c.Close() // the handshake lets nobody in who has no name
 		return
 	}
-	x := &visitor{caller: Caller{Name: name, How: ByCertificate, serial: identity.Serial(cert)},
-		cut: func(error) { _ = c.NetConn().Close() }}
+	x := &visitor{certified(name, cert), func(error) { _ = c.NetConn().Close() }}
 	c.mu.Lock()
 	closed := c.closed
 	c.visitor = x
@@ -104,7 +104,7 @@ func (c *watchedConn) enter() {
 		c.gate.open.add(x)
 	}
 	c.mu.Unlock()
-	if !c.gate.still(x.caller) { // shut out between the handshake and here
+	if !c.gate.still(x.caller) { // shut out, or ended, between the handshake and here
 		_ = c.Close()
 	}
 }

@@ -18,6 +18,7 @@ import (
 type Need struct {
 	Anyone bool          // also somebody who shows nothing
 	Kind   identity.Kind // what the caller has to be
+	Or     identity.Kind // what he may be instead, ""; nothing
 	Role   identity.Role // of an operator: at least
 }
 
@@ -26,7 +27,7 @@ func Table() map[string]Need {
 	t := map[string]Need{
 		agentpb.Line_Connect_FullMethodName:      {Kind: identity.Host},
 		agentpb.Line_Evidence_FullMethodName:     {Kind: identity.Host},
-		agentpb.Enrollment_Renew_FullMethodName:  {Kind: identity.Host},
+		agentpb.Enrollment_Renew_FullMethodName:  {Kind: identity.Host, Or: identity.Controller},
 		agentpb.Enrollment_Enroll_FullMethodName: {Anyone: true}, // it asks for a token of its own kind
 
 		peerpb.Peer_Configure_FullMethodName: {Kind: identity.Controller},
@@ -85,5 +86,5 @@ func operators() map[identity.Role][]string {
 
 // allows reports whether somebody may.
 func (n Need) allows(who identity.Name) bool {
-	return n.Anyone || n.Kind != "" && n.Kind == who.Kind && who.Role >= n.Role
+	return n.Anyone || who.Kind != "" && (who.Kind == n.Kind || who.Kind == n.Or) && who.Role >= n.Role
 }

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/salveops/salve/controller/internal/state"
 )
+
+// endsEvery is how long a certificate may have ended before its connections and streams do.
+const endsEvery = time.Second
 
 // errCut ends a stream whose caller has to go.
 var errCut = errors.New("the certificate or token has ended or was revoked")
@@ -53,12 +57,6 @@ func (g *Gate) stay(ctx context.Context) (context.Context, func()) {
 	if c.How == ByNothing || c.How == "" {
 		return ctx, func() {}
 	}
-	stop := func() {}
-	if c.How == ByCertificate { // a token ends by log time, which says so
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, c.Until.Sub(g.o.Now()), errCut)
-		stop = cancel
-	}
 	ctx, cut := context.WithCancelCause(ctx)
 	x := &visitor{c, cut}
 	g.open.add(x)
@@ -68,7 +66,6 @@ func (g *Gate) stay(ctx context.Context) (context.Context, func()) {
 	return ctx, func() {
 		g.open.remove(x)
 		cut(nil)
-		stop()
 	}
 }
 
@@ -78,23 +75,33 @@ func (g *Gate) version() (at uint64) {
 	return at
 }
 
-// Run cuts the streams of those who were shut out, as soon as this node has heard of it, until ctx ends.
+// Run cuts the streams and connections of those who were shut out, as soon as this node has heard of it, and of those
+// whose certificate has ended, until ctx ends. Ends are looked at and not waited for: the clock may be set.
 func (g *Gate) Run(ctx context.Context) error {
+	ticker := time.NewTicker(endsEvery)
+	defer ticker.Stop()
 	for version := uint64(0); ; {
 		changed := g.o.Replica.Changed()
 		if now := g.version(); now != version {
 			version = now
-			for _, x := range g.open.list() {
-				if !g.still(x.caller) {
-					g.log.Info("cut", "caller", x.caller.Name.Short(), "known by", string(x.caller.How))
-					x.cut(errCut)
-				}
-			}
+			g.cut(func(c Caller) bool { return !g.still(c) })
 		}
 		select {
 		case <-changed:
+		case <-ticker.C:
+			g.cut(g.ended)
 		case <-ctx.Done():
 			return nil
+		}
+	}
+}
+
+// cut ends what is open of those who have to go.
+func (g *Gate) cut(has func(Caller) bool) {
+	for _, x := range g.open.list() {
+		if has(x.caller) {
+			g.log.Info("cut", "caller", x.caller.Name.Short(), "known by", string(x.caller.How), "until", x.caller.Until)
+			x.cut(errCut)
 		}
 	}
 }

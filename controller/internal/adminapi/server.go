@@ -43,6 +43,7 @@ type Standing struct {
 	Problem       string        // what keeps the node from its part, "": nothing
 	Refused       string        // why the last reload of its file was refused, "": it was not
 	Refusals      uint64        // reloads refused since the node started
+	Certificate   string        // what a person should know of the end of its certificate, "": nothing
 }
 
 // Node is what reads ask of Raft.

@@ -78,6 +78,9 @@ func (s *Server) clusterWarnings(st Standing) []string {
 		out = append(out, fmt.Sprintf("node %s refused its configuration at the last reload, the old one holds: %s",
 			st.ID, st.Refused))
 	}
+	if st.Certificate != "" {
+		out = append(out, fmt.Sprintf("node %s: %s", st.ID, st.Certificate))
+	}
 	if st.Role != roleLeader {
 		return out
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/pkg/credential"
+	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/durable"
 	"github.com/salveops/salve/pkg/identity"
 )
@@ -23,9 +24,9 @@ import (
 // Lives of certificates. Clocks of machines differ, so each is valid a little earlier than it was made.
 const (
 	AuthorityLife = 10 * 365 * 24 * time.Hour
-	NodeLife      = 365 * 24 * time.Hour
+	NodeLife      = defaults.NodeLife
 	OperatorLife  = 90 * 24 * time.Hour
-	HostLife      = 24 * time.Hour
+	HostLife      = defaults.HostLife
 	early         = 5 * time.Minute
 )
 

@@ -5,7 +5,6 @@ package enroll
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -55,10 +54,12 @@ type Options struct {
 	Known interface{ View(func(*state.State)) }
 	// Roots are the authorities that may name a node, as PEM.
 	Roots func() []byte
-	// Life of a certificate; 0: authority.HostLife.
+	// Life of a host's certificate; 0: authority.HostLife.
 	Life time.Duration
-	Log  hclog.Logger
-	Now  func() time.Time // nil: the wall clock
+	// NodeLife is that of a node's; 0: authority.NodeLife.
+	NodeLife time.Duration
+	Log      hclog.Logger
+	Now      func() time.Time // nil: the wall clock
 }
 
 // Server answers agents.
@@ -82,6 +83,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.Life == 0 {
 		o.Life = authority.HostLife
+	}
+	if o.NodeLife == 0 {
+		o.NodeLife = authority.NodeLife
 	}
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
@@ -152,11 +156,14 @@ func (s *Server) invited(t identity.Token) (ok bool) {
 // Renew implements agentpb.EnrollmentServer.
 func (s *Server) Renew(ctx context.Context, r *agentpb.RenewRequest) (*agentpb.RenewResponse, error) {
 	c, ok := access.Of(ctx)
-	if !ok || c.How != access.ByCertificate || c.Name.Kind != identity.Host {
-		return nil, status.Error(codes.Unauthenticated, "a host renews its certificate by showing it")
+	if !ok || c.How != access.ByCertificate {
+		return nil, status.Error(codes.Unauthenticated, "a certificate is renewed by showing it")
 	}
 	if !s.news.TryKey(asKey(c.Name.ID), s.o.Now()) {
 		return nil, reason.Error(codes.ResourceExhausted, reason.Busy, nil, renewEvery, "renewed too often; try again later")
+	}
+	if c.Name.Kind == identity.Controller {
+		return s.renewNode(c, r.GetRequest())
 	}
 	_, cert, err := s.sign(c.Name.ID, r.GetRequest())
 	if err != nil {
@@ -178,20 +185,16 @@ func (s *Server) sign(host string, request []byte) (key []byte, c *x509.Certific
 	if err := name.Check(); err != nil {
 		return nil, nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	var pub *ecdsa.PublicKey
-	if pub, err = credential.ParseRequest(request); err != nil {
-		return nil, nil, status.Error(codes.InvalidArgument, err.Error())
+	pub, err := keyOf(request)
+	if err != nil {
+		return nil, nil, err
 	}
-	a := (*authority.Authority)(nil)
-	if s.o.Authority != nil {
-		a = s.o.Authority()
-	}
+	a := s.authority()
 	if a == nil {
 		return nil, nil, errIssues
 	}
-	if c, err = a.Issue(authority.Order{Name: name, Key: pub, Life: s.o.Life, Now: s.o.Now()}); err != nil {
-		s.log.Error("cannot sign", "host", host, "error", err)
-		return nil, nil, status.Error(codes.Internal, "the certificate could not be signed; the log of this node says why")
+	if c, err = s.issue(a, authority.Order{Name: name, Key: pub, Life: s.o.Life}); err != nil {
+		return nil, nil, err
 	}
 	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
 	return sum[:], c, nil

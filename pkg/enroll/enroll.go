@@ -1,5 +1,5 @@
-// Package enroll gets this host its identity and keeps it: a key that is made here and never leaves, a certificate for
-// a token, and each next certificate for the one before.
+// Package enroll gets a program its identity and keeps it: a key that is made here and never leaves, for a host its
+// first certificate for a token, and for hosts and nodes of the controller each next one for the one before.
 package enroll
 
 import (
@@ -65,7 +65,7 @@ func Enroll(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("enroll: %w", err)
 	}
-	return keep(o.Path, o.Host, key, issued)
+	return keep(o.Path, identity.Name{Kind: identity.Host, ID: o.Host}, key, issued)
 }
 
 // newRequest is a new key and what asks for a certificate for it.
@@ -154,7 +154,7 @@ func plain(err error) error {
 }
 
 // keep checks what was given as if it came from an enemy, and writes it down in one piece.
-func keep(path, host string, key *ecdsa.PrivateKey, issued *agentpb.Issued) error {
+func keep(path string, own identity.Name, key *ecdsa.PrivateKey, issued *agentpb.Issued) error {
 	chain, err := credential.Certificates(issued.GetChain())
 	if err != nil {
 		return fmt.Errorf("read certificate: %w", err)
@@ -167,8 +167,8 @@ func keep(path, host string, key *ecdsa.PrivateKey, issued *agentpb.Issued) erro
 	switch {
 	case err != nil:
 		return err
-	case name.Kind != identity.Host || name.ID != host:
-		return fmt.Errorf("the certificate is for %s, and this is host %s", name.Short(), host)
+	case name.Short() != own.Short():
+		return fmt.Errorf("the certificate is for %s, and this is %s", name.Short(), own.Short())
 	case !key.PublicKey.Equal(chain[0].PublicKey):
 		return errors.New("the certificate is for another key")
 	}
