@@ -11,14 +11,21 @@ import (
 	"github.com/salveops/salve/pkg/config"
 )
 
+// PolkitOptions say where what the agent may do is written.
+type PolkitOptions struct {
+	Rules  string    // file for polkit; "": the rules are printed
+	Helper string    // file for the helper, with Rules; "": none
+	Out    io.Writer // for printing
+}
+
 // PolkitRules makes the rules by which polkit lets the agent's user manage the units of the allow blocks, and no
-// others. With a file it puts them there, which is root's business: the configuration must then be one that only
-// root can change. Else it prints them.
-func PolkitRules(o Options, file string, out io.Writer) error {
+// others, and the helper's list, which says the same. Putting them into files is root's business: the configuration
+// must then be one that only root can change.
+func PolkitRules(o Options, to PolkitOptions) error {
 	if o.ConfigFile == "" || o.Log == nil {
 		return errors.New("options ConfigFile and Log are required") // and no others: there is no clock in its sandbox
 	}
-	if file != "" {
+	if to.Rules != "" {
 		if err := owned.Way(o.ConfigFile); err != nil {
 			return fmt.Errorf("configuration refused: %w", err)
 		}
@@ -32,13 +39,22 @@ func PolkitRules(o Options, file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if file == "" {
-		_, err := io.WriteString(out, text)
+	if to.Rules == "" {
+		_, err := io.WriteString(to.Out, text)
 		return err
 	}
-	if err = polkit.Write(file, text); errors.Is(err, polkit.ErrNoPolkit) {
+	if to.Helper != "" {
+		list, err := polkit.List(cfg.Allow, act.Protected())
+		if err != nil {
+			return err
+		}
+		if err := polkit.Put(to.Helper, list); err != nil {
+			return err
+		}
+	}
+	if err = polkit.Write(to.Rules, text); errors.Is(err, polkit.ErrNoPolkit) {
 		o.Log.Warn("no rules written", "reason", err)
-		return nil // so that an agent that only watches can be reloaded
+		return nil // so that an agent that only watches, or that has the helper, can be reloaded
 	}
 	return err
 }

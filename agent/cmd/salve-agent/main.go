@@ -24,7 +24,8 @@ const usage = `Usage: salve-agent [flags]          run the agent
                                     give this host its identity, for a token of salve enroll token
        salve-agent polkit-rules [FILE] [flags]
                                     print what polkit lets the agent's user do by its allow blocks;
-                                    with FILE, as root, put these rules there
+                                    with FILE, as root, put these rules there, and for the helper
+                                    the same into the file of --helper-list
 
 Exit codes: 0 ended as asked; 1 an error, told on standard error; 2 wrong usage.
 
@@ -47,6 +48,7 @@ func run(args []string) int {
 	flags.StringVar(&identity.Token, "token", "",
 		"enroll: the token; others may see it while this runs, so better use --token-file")
 	flags.StringVar(&identity.TokenFile, "token-file", "", "enroll: file with the token")
+	list := flags.String("helper-list", "", "polkit-rules: file that says to salve-agent-helper what it may do")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage+flags.FlagUsages()) }
 	if err := flags.Parse(args); err != nil {
@@ -78,7 +80,8 @@ func run(args []string) int {
 		identity.Out = os.Stdout
 		err = agent.Enroll(ctx, options, identity)
 	case len(command) >= 1 && len(command) <= 2 && command[0] == "polkit-rules":
-		err = agent.PolkitRules(options, strings.Join(command[1:], ""), os.Stdout)
+		to := agent.PolkitOptions{Rules: strings.Join(command[1:], ""), Helper: *list, Out: os.Stdout}
+		err = agent.PolkitRules(options, to)
 	default:
 		return misused(fmt.Errorf("unknown command %q", command[0]))
 	}

@@ -13,7 +13,7 @@ import (
 
 // protected are the units without which Salve can neither act nor be heard.
 var protected = []string{
-	"salve-agent.*", "salve-agent@*", "salve-controller.*", "salve-helper*",
+	"salve-agent.*", "salve-agent@*", "salve-agent-*", "salve-controller.*", "salve-limit-*",
 	"dbus.service", "dbus.socket", "dbus-broker.service", "polkit.service",
 	"systemd-journald*", "init.scope", "-.slice", "-.mount",
 }

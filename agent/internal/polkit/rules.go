@@ -8,18 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
 // User is the user of the agent, as the package makes it.
 const User = "salve"
-
-// entry is what may be asked of the units of one pattern.
-type entry struct {
-	pattern string
-	verbs   []string
-}
 
 // Rules is the text of the rules file for these allow blocks. Units that match one of the protected patterns
 // are refused whatever the blocks say. With nothing allowed, everything is refused.
@@ -32,14 +27,31 @@ func Rules(allow []config.Allow, protected []string) (string, error) {
 	entries := grant(allow)
 	patterns, verbs := make([]string, len(entries)), map[string]string{}
 	for i, e := range entries {
-		patterns[i] = e.pattern
-		verbs[e.pattern] = `, ["` + strings.Join(e.verbs, `", "`) + `"]`
+		patterns[i] = e.Pattern
+		verbs[e.Pattern] = `, ["` + strings.Join(e.Verbs, `", "`) + `"]`
 	}
 	if err := list(&b, "may", patterns, func(p string) string { return verbs[p] }); err != nil {
 		return "", err
 	}
 	b.WriteString(tail)
 	return b.String(), nil
+}
+
+// List is what the helper may do for these allow blocks, as its file says it: the same as Rules, so that it is all
+// one which of the two the agent's user goes through.
+func List(allow []config.Allow, protected []string) (string, error) {
+	l := helper.List{Never: protected, May: grant(allow)}
+	for _, p := range l.Never {
+		if _, err := regex(p); err != nil {
+			return "", err
+		}
+	}
+	for _, e := range l.May {
+		if _, err := regex(e.Pattern); err != nil {
+			return "", err
+		}
+	}
+	return l.Text(), nil
 }
 
 const head = `// Made by "salve-agent polkit-rules" out of the allow blocks of the agent's configuration, at each
@@ -87,7 +99,7 @@ func list(b *strings.Builder, name string, patterns []string, after func(pattern
 }
 
 // grant gathers the verbs of each pattern, sorted, so that the same configuration gives the same text.
-func grant(allow []config.Allow) []entry {
+func grant(allow []config.Allow) []helper.Entry {
 	verbs := map[string][]string{}
 	for _, a := range allow {
 		for _, unit := range a.Units {
@@ -96,14 +108,14 @@ func grant(allow []config.Allow) []entry {
 			}
 		}
 	}
-	var out []entry
+	var out []helper.Entry
 	for unit, all := range verbs {
 		slices.Sort(all)
 		if all = slices.Compact(all); len(all) > 0 {
-			out = append(out, entry{unit, all})
+			out = append(out, helper.Entry{Pattern: unit, Verbs: all})
 		}
 	}
-	slices.SortFunc(out, func(a, b entry) int { return strings.Compare(a.pattern, b.pattern) })
+	slices.SortFunc(out, func(a, b helper.Entry) int { return strings.Compare(a.Pattern, b.Pattern) })
 	return out
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/glob"
 )
@@ -26,6 +27,30 @@ func TestRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/full.rules", got)
+}
+
+// TestListSaysTheSame: what the helper may do is what polkit lets the agent do, on every unit and for every verb.
+func TestListSaysTheSame(t *testing.T) {
+	allow := []config.Allow{
+		{Units: []string{"worker@*.service", "salve-*", "db[12a-c].service"}, Actions: []string{"restart", "stop"}},
+		{Units: []string{"worker@1.service"}, Actions: []string{"set_property"}},
+		{Exec: []string{"/usr/lib/salve/hooks/*"}, Actions: []string{"exec"}},
+	}
+	protected := []string{"salve-agent.*"}
+	text, err := List(allow, protected)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := helper.ParseList(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(protected, list.Never); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(grant(allow), list.May); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // TestNothingAllowed: no allow block means that nothing is, not that everything is.
@@ -63,6 +88,12 @@ func TestRefused(t *testing.T) {
 	} {
 		if text, err := Rules([]config.Allow{{Units: []string{unit}, Actions: []string{"start"}}}, nil); err == nil {
 			t.Errorf("rules for %q:\n%s", unit, text)
+		}
+		if text, err := List([]config.Allow{{Units: []string{unit}, Actions: []string{"start"}}}, nil); err == nil {
+			t.Errorf("a list for %q:\n%s", unit, text)
+		}
+		if text, err := List(nil, []string{unit}); err == nil {
+			t.Errorf("a list without %q:\n%s", unit, text)
 		}
 	}
 }

@@ -16,8 +16,7 @@ import (
 // ErrNoPolkit says that this host's polkit has no JavaScript rules, or that there is none.
 var ErrNoPolkit = errors.New("polkit has no folder for rules here, so it will let the agent change no unit")
 
-// Write puts the text at path, whole or not at all: polkit looks at the folder and takes over what is renamed
-// into it. A file that says the same already is left alone.
+// Write puts polkit's rules at path. polkit looks at the folder and takes over what is renamed into it.
 func Write(path, text string) error {
 	if !strings.HasSuffix(path, ".rules") {
 		return fmt.Errorf("polkit reads only files that end in .rules, not %s", path)
@@ -26,6 +25,12 @@ func Write(path, text string) error {
 	if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
 		return fmt.Errorf("%w (%s)", ErrNoPolkit, dir)
 	}
+	return Put(path, text)
+}
+
+// Put puts the text at path, whole or not at all. A file that says the same already is left alone.
+func Put(path, text string) error {
+	dir := filepath.Dir(path)
 	if same(path, text) {
 		return nil
 	}
@@ -34,11 +39,11 @@ func Write(path, text string) error {
 		return fmt.Errorf("remove what an earlier run left: %w", err)
 	}
 	if err := create(temporary, text); err != nil {
-		return errors.Join(fmt.Errorf("write polkit rules: %w", err), os.Remove(temporary))
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temporary))
 	}
 	if err := durable.Rename(temporary, path); err != nil {
 		_ = os.Remove(temporary) // gone, if only the folder could not be synced
-		return fmt.Errorf("put polkit rules in place: %w", err)
+		return fmt.Errorf("put %s in place: %w", path, err)
 	}
 	return nil
 }
@@ -53,7 +58,7 @@ func same(path, text string) bool {
 	return err == nil && bytes.Equal(old, []byte(text)) && owned.Check(path) == nil
 }
 
-// mode lets polkit's user read the rules, and nobody but root write them.
+// mode lets everybody read what may be done, and nobody but root write them.
 const mode = 0o644
 
 func create(path, text string) (err error) {
