@@ -89,6 +89,14 @@ bench: build ## measure beside Monit, systemd and etcd; writes agent/ and contro
 	$(BUILD) -o bin/salve-bench ./packaging/lab/bench
 	bin/salve-bench $(BENCHFLAGS)
 
+# At the end a table: what each process held, and whether it goes on growing. SOAK_MINUTES=3 shows whether it works.
+SOAK_MINUTES ?= 30
+.PHONY: soak
+soak: build ## let three controllers and four agents heal for half an hour, and look for leaks (SOAK_MINUTES, SOAKFLAGS)
+	$(BUILD) -o bin/lab-service ./packaging/lab/service
+	$(BUILD) -o bin/salve-soak ./packaging/lab/soak
+	bin/salve-soak --minutes $(SOAK_MINUTES) $(SOAKFLAGS)
+
 .PHONY: check
 check: format lint generated docs sizes sleeps ## verify format, vet, staticcheck, generated code and docs, sizes
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/packaging/lab/bench/control"
+	"github.com/salveops/salve/packaging/lab/rig"
 )
 
 // ControllerOptions of a run about the controller.
@@ -30,7 +31,8 @@ func NewController(o ControllerOptions) (*ControllerBench, error) {
 	if err != nil {
 		return nil, err
 	}
-	where := machine(firstLine(o.Control.Etcd, "--version"), runtime.Version(), firstLine(b.Controller(), "--version"))
+	where := Machine{Machine: rig.ThisMachine(rig.FirstLine(o.Control.Etcd, "--version"), runtime.Version(),
+		rig.FirstLine(b.Controller(), "--version"))}
 	where.Command, where.Seed = o.Command, o.Seed
 	return &ControllerBench{opts: o.Common, where: where, bench: b}, nil
 }
@@ -52,7 +54,7 @@ func (c *ControllerBench) Run(ctx context.Context) error {
 	}
 	c.where.Ended = time.Now()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%sCommand: `%s`. ", c.where.headline(), c.where.Command)
+	fmt.Fprintf(&b, "%sCommand: `%s`. ", c.where.Headline(), c.where.Command)
 	b.WriteString(result.Markdown())
 	goTable(&b, benches)
 	fmt.Fprintln(c.opts.Log, b.String())

@@ -19,7 +19,7 @@ const (
 func (r *Result) Markdown() string {
 	var b strings.Builder
 	m := r.Machine
-	fmt.Fprint(&b, m.headline())
+	fmt.Fprint(&b, m.Headline())
 	fmt.Fprintf(&b, "Command: `%s` (seed %d, %d tries, %v at rest).\n\n", m.Command, m.Seed, m.Tries, m.Rest)
 	r.faultTable(&b)
 	r.budgetTable(&b)
