@@ -87,10 +87,11 @@ func (h *Host) assemble(ctx context.Context) error {
 		return err
 	}
 	for path, text := range map[string]string{
-		"/etc/hostname":   h.Name + "\n",
-		"/etc/machine-id": fmt.Sprintf("%032x\n", time.Now().UnixNano()),
-		"/etc/hosts":      "127.0.0.1 localhost\n",
-		clockFile:         "",
+		"/etc/hostname":          h.Name + "\n",
+		"/etc/machine-id":        fmt.Sprintf("%032x\n", time.Now().UnixNano()),
+		"/etc/hosts":             "127.0.0.1 localhost\n",
+		clockFile:                "",
+		"/var/log/journal/.keep": "", // the journal outlives a reboot
 	} {
 		if err := h.Write(path, text, 0o644); err != nil {
 			return err

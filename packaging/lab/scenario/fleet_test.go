@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,6 +89,34 @@ func run(m *testing.M) int {
 // open gives the fleet to a test, and makes one where there is none. When the test ends the fleet must be whole.
 func open(t *testing.T) *fleet {
 	t.Helper()
+	ask(t)
+	if shared == nil {
+		shared = newFleet(t)
+		shared.installAll()
+		shared.enrolAll()
+	}
+	return lend(t)
+}
+
+// bare gives a test a fleet of hosts on which nothing is installed yet.
+func bare(t *testing.T) *fleet {
+	t.Helper()
+	ask(t)
+	if shared != nil {
+		if err := shared.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shared = newFleet(t)
+	return lend(t)
+}
+
+// inCI reports whether a choice of all cases must do.
+func inCI() bool { return os.Getenv("SCENARIOS") == "ci" }
+
+// ask says what this machine lacks, and sees to it that a fleet which is not whole at the end serves no other test.
+func ask(t *testing.T) {
+	t.Helper()
 	missing := booted.Missing()
 	agenttest.Require(t, "a machine that can boot hosts", len(missing) == 0, strings.Join(missing, "; "))
 	t.Cleanup(func() {
@@ -99,10 +128,9 @@ func open(t *testing.T) *fleet {
 			shared = nil
 		}
 	})
-	if shared == nil {
-		shared = newFleet(t)
-		shared.enrolAll()
-	}
+}
+
+func lend(t *testing.T) *fleet {
 	shared.t, shared.start, shared.story = t, time.Now(), nil
 	t.Cleanup(func() {
 		if !t.Failed() {
@@ -196,14 +224,26 @@ func (f *fleet) sh(h *booted.Host, line string) string {
 	return out
 }
 
+// installAll installs the packages, each where it belongs.
+func (f *fleet) installAll() {
+	f.t.Helper()
+	f.giveClocks()
+	f.each(f.lab.Hosts(), func(ctx context.Context, h *booted.Host) error {
+		switch {
+		case h == f.desk:
+			return f.tryInstall(h, release, "salve")
+		case slices.Contains(f.ctl, h):
+			return f.tryInstall(h, release, "salve-controller")
+		default:
+			return f.tryInstall(h, release, "salve-agent", "salve")
+		}
+	})
+}
+
 // enrolAll sets the controller up, lets every host in, and returns when all is well.
 func (f *fleet) enrolAll() {
 	f.t.Helper()
-	f.giveClocks()
 	f.startController()
-	f.each(f.web, func(ctx context.Context, h *booted.Host) error {
-		return f.tryInstall(h, release, "salve-agent", "salve")
-	})
 	for _, h := range f.web {
 		f.addShop(h)
 		f.enrol(h)
@@ -223,11 +263,9 @@ func (f *fleet) giveClocks() {
 	}
 }
 
-// startController installs the three nodes, makes their authority, and starts them.
+// startController makes the authority and the certificates of the three nodes, and starts them.
 func (f *fleet) startController() {
 	f.t.Helper()
-	f.each(f.ctl, func(ctx context.Context, h *booted.Host) error { return f.tryInstall(h, release, "salve-controller") })
-	f.install(f.desk, release, "salve")
 	first := f.ctl[0]
 	for i, h := range f.ctl {
 		line := fmt.Sprintf("salve-controller init --dir /etc/salve/tls --node %s --address %[1]s,%s", h.Name, h.Address)

@@ -40,14 +40,7 @@ var pack = func() func(t testing.TB, version string) string {
 	}
 }()
 
-// install puts packages onto a host with dpkg, as a person would.
-func (f *fleet) install(h *booted.Host, version string, names ...string) {
-	f.t.Helper()
-	if err := f.tryInstall(h, version, names...); err != nil {
-		f.t.Fatal(err)
-	}
-}
-
+// tryInstall puts packages onto a host with dpkg, as a person would.
 func (f *fleet) tryInstall(h *booted.Host, version string, names ...string) error {
 	args := []string{"dpkg", "--install"}
 	for _, name := range names {

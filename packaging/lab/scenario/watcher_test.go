@@ -103,6 +103,17 @@ func (w *watcher) outages(since time.Time) []outage {
 	return out
 }
 
+// outagesOf counts those of one host.
+func (w *watcher) outagesOf(h *booted.Host, since time.Time) int {
+	n := 0
+	for _, o := range w.outages(since) {
+		if o.host == h.Name {
+			n++
+		}
+	}
+	return n
+}
+
 // together are pairs of outages on different hosts that overlap.
 func together(outages []outage) []string {
 	var out []string
