@@ -20,6 +20,7 @@ import (
 	"github.com/salveops/salve/agent/internal/session"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/credential"
+	"github.com/salveops/salve/pkg/durable"
 	"github.com/salveops/salve/pkg/enroll"
 	"github.com/salveops/salve/pkg/identity"
 	"github.com/salveops/salve/pkg/transport"
@@ -230,19 +231,14 @@ func (e *EnrollOptions) token() (string, error) {
 // become goes on as whom the folder belongs to. The agent does not run as root, has to read what is made here, and
 // must not be able to have root write elsewhere.
 func become(dir string) error {
-	info, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it will be ours
-	}
+	owner, err := durable.OwnerOf(dir)
 	if err != nil {
 		return fmt.Errorf("look at state folder: %w", err)
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || os.Geteuid() != 0 || owner.Uid == 0 {
-		return nil
+	if owner == nil {
+		return nil // it is ours, or will be
 	}
-	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(int(owner.Gid)),
-		syscall.Setuid(int(owner.Uid))); err != nil {
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(owner.GID), syscall.Setuid(owner.UID)); err != nil {
 		return fmt.Errorf("go on as the owner of the state folder: %w", err)
 	}
 	return nil

@@ -53,7 +53,7 @@ func newTrust(t *testing.T) *trust { return newTrustWith(t, trustOptions{}) }
 func newTrustWith(t *testing.T, with trustOptions) *trust {
 	x := &trust{t: t, dir: t.TempDir(), with: with}
 	older := time.Now().Add(-authority.NodeLife) // than any certificate
-	if _, err := authority.Create(x.path(caFile), x.path(caKeyFile), older); err != nil {
+	if _, err := authority.Create(x.path(caFile), x.path(caKeyFile), older, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := Init(InitOptions{CA: x.dir, Operator: "root", Role: "admin", Out: io.Discard, Now: time.Now()}); err != nil {
@@ -510,7 +510,7 @@ func TestBadCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := authority.Create(filepath.Join(t.TempDir(), "ca"), filepath.Join(t.TempDir(), "key"), time.Now())
+	other, err := authority.Create(filepath.Join(t.TempDir(), "ca"), filepath.Join(t.TempDir(), "key"), time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

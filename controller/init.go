@@ -1,10 +1,12 @@
 package controller
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,8 +33,14 @@ type InitOptions struct {
 	Addresses []string // names and IP addresses under which the node is dialled
 	Operator  string   // who gets a certificate; "": none
 	Role      string   // of the operator: viewer, operator, approver or admin
-	Out       io.Writer
-	Now       time.Time
+	// Data is the controller's state folder: what root makes for nodes belongs to its owner, who reads it. "": to root.
+	Data string
+	// Person is who gets the operator's file; nil: this process's user.
+	Person *durable.Owner
+	Out    io.Writer
+	Now    time.Time
+
+	owner *durable.Owner // of Data
 }
 
 func (o *InitOptions) validate() error {
@@ -60,8 +68,8 @@ func Init(o InitOptions) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return fmt.Errorf("make folder: %w", err)
+	if err := o.folder(); err != nil {
+		return err
 	}
 	a, err := o.authority()
 	if err != nil {
@@ -78,11 +86,24 @@ func Init(o InitOptions) error {
 	return nil
 }
 
+// folder makes Dir. A person may find his file in it, and nobody but its owner may look for others.
+func (o *InitOptions) folder() (err error) {
+	if o.Data != "" {
+		if o.owner, err = durable.OwnerOf(o.Data); err != nil {
+			return fmt.Errorf("look at state folder: %w", err)
+		}
+	}
+	if err := durable.Mkdir(o.Dir, 0o711, o.owner); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	return nil
+}
+
 func (o *InitOptions) authority() (*authority.Authority, error) {
 	if o.CA != "" {
 		return authority.Open(filepath.Join(o.CA, caFile), filepath.Join(o.CA, caKeyFile))
 	}
-	a, err := authority.Create(filepath.Join(o.Dir, caFile), filepath.Join(o.Dir, caKeyFile), o.Now)
+	a, err := authority.Create(filepath.Join(o.Dir, caFile), filepath.Join(o.Dir, caKeyFile), o.Now, o.owner)
 	if err == nil {
 		fmt.Fprintf(o.Out, "authority    %s, and its key in %s: whoever has that is everybody\n", o.path(caFile),
 			o.path(caKeyFile))
@@ -110,14 +131,14 @@ func (o *InitOptions) node(a *authority.Authority) error {
 		return fmt.Errorf("read authority: %w", err)
 	}
 	certFile, keyFile := o.path(o.Node+".pem"), o.path(o.Node+"-key.pem")
-	if err := put(keyFile, key, 0o600); err != nil {
+	if err := put(keyFile, key, 0o600, o.owner); err != nil {
 		return err
 	}
-	if err := put(certFile, credential.EncodeCerts(cert), 0o644); err != nil {
+	if err := put(certFile, credential.EncodeCerts(cert), 0o644, o.owner); err != nil {
 		return err
 	}
-	if o.Dir != o.from() { // the node knows the others by it
-		if err := durable.Write(o.path(caFile), roots, 0o644); err != nil {
+	if there, err := os.ReadFile(o.path(caFile)); err != nil || !bytes.Equal(there, roots) { // the node knows the others by it
+		if err := put(o.path(caFile), roots, 0o644, o.owner); err != nil {
 			return err
 		}
 	}
@@ -152,7 +173,7 @@ func (o *InitOptions) operator(a *authority.Authority) error {
 		return fmt.Errorf("read authority: %w", err)
 	}
 	file := o.path("operator-" + o.Operator + ".pem")
-	if err := put(file, slices.Concat(key, credential.EncodeCerts(cert), roots), 0o600); err != nil {
+	if err := put(file, slices.Concat(key, credential.EncodeCerts(cert), roots), 0o600, o.Person); err != nil {
 		return err
 	}
 	fmt.Fprintf(o.Out, "operator     %s, role %s, until %s: salve login --certificate %s\n", file, role,
@@ -174,9 +195,10 @@ func issue(a *authority.Authority, order authority.Order) (key []byte, cert *x50
 }
 
 // put writes a file that is not there.
-func put(path string, text []byte, mode os.FileMode) error {
-	if _, err := os.Lstat(path); err == nil {
+func put(path string, text []byte, mode os.FileMode, owner *durable.Owner) error {
+	err := durable.Create(path, text, mode, owner)
+	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s is there already; move it away first", path)
 	}
-	return durable.Write(path, text, mode)
+	return err
 }

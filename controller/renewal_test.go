@@ -80,7 +80,7 @@ func TestNodeExpires(t *testing.T) {
 
 // What people are told of the end of a node's certificate, and when.
 func TestEnding(t *testing.T) {
-	a, err := authority.Create(filepath.Join(t.TempDir(), caFile), filepath.Join(t.TempDir(), caKeyFile), time.Now().Add(-authority.NodeLife))
+	a, err := authority.Create(filepath.Join(t.TempDir(), caFile), filepath.Join(t.TempDir(), caKeyFile), time.Now().Add(-authority.NodeLife), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

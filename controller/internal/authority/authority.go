@@ -39,8 +39,8 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// Create makes an authority in two files. It never replaces one.
-func Create(certFile, keyFile string, now time.Time) (*Authority, error) {
+// Create makes an authority in two files of an owner, nil for this process's user. It never replaces one.
+func Create(certFile, keyFile string, now time.Time, owner *durable.Owner) (*Authority, error) {
 	for _, f := range []string{certFile, keyFile} {
 		if _, err := os.Lstat(f); err == nil {
 			return nil, fmt.Errorf("make authority: %w: %s; say --ca with its folder to add a node or an operator", ErrExists, f)
@@ -67,10 +67,10 @@ func Create(certFile, keyFile string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := durable.Write(keyFile, text, 0o600); err != nil {
+	if err := durable.Create(keyFile, text, 0o600, owner); err != nil {
 		return nil, err
 	}
-	return &Authority{cert, key}, durable.Write(certFile, credential.EncodeCerts(cert), 0o644)
+	return &Authority{cert, key}, durable.Create(certFile, credential.EncodeCerts(cert), 0o644, owner)
 }
 
 // Open reads an authority's key, and finds its certificate among those of a file: while authorities change there are

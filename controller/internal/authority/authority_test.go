@@ -17,7 +17,7 @@ func newAuthority(t *testing.T) (a *Authority, cert, key string) {
 	t.Helper()
 	dir := t.TempDir()
 	cert, key = filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca-key.pem")
-	a, err := Create(cert, key, time.Now())
+	a, err := Create(cert, key, time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestCreateAndOpen(t *testing.T) {
 	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("key: %v, %v", info, err)
 	}
-	if _, err := Create(cert, key, time.Now()); !errors.Is(err, ErrExists) {
+	if _, err := Create(cert, key, time.Now(), nil); !errors.Is(err, ErrExists) {
 		t.Errorf("made twice: %v", err)
 	}
 	b, err := Open(cert, key)

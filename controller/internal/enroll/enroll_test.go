@@ -38,7 +38,7 @@ func (l *log) Propose(_ context.Context, c *logpb.Command) (*logpb.Result, uint6
 func newServer(t *testing.T, l *log) *Server {
 	t.Helper()
 	dir := t.TempDir()
-	ca, err := authority.Create(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca-key.pem"), time.Now())
+	ca, err := authority.Create(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca-key.pem"), time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func FuzzEnroll(f *testing.F) {
 	f.Add(token(), hostID, "web", request(f))
 	f.Add("", "", "", []byte{})
 	dir := f.TempDir()
-	ca, err := authority.Create(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca-key.pem"), time.Now())
+	ca, err := authority.Create(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca-key.pem"), time.Now(), nil)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func (empty) Changed() <-chan struct{}  { return nil }
 // A node gets another certificate by showing its own: for the names that this one has, whatever it asks for, by the
 // authority that made it, and not through the log.
 func TestNodeRenews(t *testing.T) {
-	other, err := authority.Create(filepath.Join(t.TempDir(), "ca"), filepath.Join(t.TempDir(), "key"), time.Now())
+	other, err := authority.Create(filepath.Join(t.TempDir(), "ca"), filepath.Join(t.TempDir(), "key"), time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
