@@ -14,6 +14,7 @@ import (
 	"github.com/salveops/salve/agent/internal/diagnose"
 	"github.com/salveops/salve/agent/internal/escalate"
 	"github.com/salveops/salve/agent/internal/heal"
+	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/agent/internal/observe"
@@ -147,12 +148,20 @@ func patterns(cfg *config.Agent) []string {
 
 func (a *agent) buildRunner(ctx context.Context) (err error) {
 	a.runner, err = act.New(act.Options{Allow: a.cfg.Allow, Systemd: a.systemd, Journal: a.memory, Clock: a.o.Clock,
-		Log: a.log.Named("act")})
+		Log: a.log.Named("act"), Helper: a.helper()})
 	if err != nil {
 		return err
 	}
 	a.settled = a.runner.Settle(ctx)
 	return nil
+}
+
+// helper is the socket of the helper, which serves the system's own systemd only.
+func (a *agent) helper() string {
+	if a.o.Systemd != "system" {
+		return ""
+	}
+	return helper.Socket
 }
 
 func (a *agent) buildObserver(context.Context) (err error) {

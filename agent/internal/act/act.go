@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
@@ -39,13 +40,18 @@ type Options struct {
 	Journal   Journal
 	Clock     clock.Clock
 	Log       hclog.Logger // nil: silent
+	// Helper is the socket of the helper. While it is there, every change of a unit goes through it, and limits can
+	// end by themselves. "": there is none.
+	Helper string
 }
 
 // Runner carries out remedies, one at a time per target.
 type Runner struct {
 	o     Options
 	kinds map[remedy.Kind]action
-	own   string // control group of this process as systemd knows it; "" if that cannot be known
+	// helper changes units in systemd's stead, where there is one.
+	helper helper.Client
+	own    string // control group of this process as systemd knows it; "" if that cannot be known
 
 	mu       sync.Mutex
 	allow    []config.Allow
@@ -67,7 +73,7 @@ func New(o Options) (*Runner, error) {
 		o.Log = hclog.NewNullLogger()
 	}
 	r := &Runner{
-		o: o, own: ownGroup(), allow: o.Allow,
+		o: o, own: ownGroup(), allow: o.Allow, helper: helper.Client{Socket: o.Helper},
 		targets: map[string]chan struct{}{}, limited: make(chan limit, 16),
 	}
 	r.kinds = registry(r)

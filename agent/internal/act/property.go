@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/pkg/incident"
 )
@@ -50,9 +51,16 @@ func (limiter) describe(s *step) string {
 }
 
 func (k limiter) precheck(ctx context.Context, s *step) error {
+	if s.args().For > 0 && !k.helper.Present() {
+		return refuse("the limit is to end after %v also if nobody is left to end it, which takes the helper of root's: "+
+			"systemctl enable --now salve-agent-helper.socket, or leave out \"for\"", s.args().For)
+	}
 	u, err := k.ready(ctx, s)
 	if err != nil {
 		return err
+	}
+	if timer := helper.Timer(u.Name); k.o.Systemd.Active(timer) == "active" {
+		return refuse("%s has a limit already that ends by itself, with %s", u.Name, timer)
 	}
 	wanted, err := wantedValues(s.args().Properties)
 	if err != nil {
@@ -103,7 +111,8 @@ func (k limiter) act(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
-	if err := k.set(ctx, s.target, s.args().Runtime, wanted); err != nil {
+	if _, err := k.give(ctx, order.Order{Verb: order.SetProperty, Unit: s.target, Properties: wanted,
+		Runtime: s.args().Runtime, For: s.args().For}); err != nil {
 		return err
 	}
 	u, err := k.look(ctx, s.target)
@@ -152,13 +161,18 @@ func (l limits) took(ctx context.Context, name string, want value) (string, erro
 }
 
 // undo puts the old values back, and removes the drop-in files that systemd wrote for the new ones:
-// they would outlive the next change of the unit file.
+// they would outlive the next change of the unit file. A limit that ends by itself ends now instead, by the same hand,
+// or has ended already; only if that does not help it is taken back like any other.
 func (k limiter) undo(ctx context.Context, a *incident.Attempt) error {
 	var kept limitUndo
 	if err := json.Unmarshal(a.Undo, &kept); err != nil {
 		return fmt.Errorf("read what undo needs: %w", err)
 	}
-	if err := k.set(ctx, a.Target, kept.Runtime, kept.Old); err != nil {
+	if lifted, err := k.lift(ctx, a.Target, kept); err != nil || lifted {
+		return err
+	}
+	if _, err := k.give(ctx, order.Order{Verb: order.SetProperty, Unit: a.Target, Properties: kept.Old,
+		Runtime: kept.Runtime}); err != nil {
 		return err
 	}
 	files, err := k.dropIns(ctx, a.Target)
@@ -182,6 +196,25 @@ func (k limiter) undo(ctx context.Context, a *incident.Attempt) error {
 		_ = os.Remove(filepath.Dir(file)) // it goes only if nothing else is in it
 	}
 	return nil
+}
+
+// liftWait is how long it may take until a limit that is lifted is gone.
+const liftWait = 2 * time.Second
+
+// lift has the helper end a limit that ends by itself, and reports whether the values are the old ones then.
+func (k limiter) lift(ctx context.Context, unit string, kept limitUndo) (done bool, err error) {
+	if kept.For <= 0 || !k.helper.Present() {
+		return false, nil
+	}
+	if _, err := k.give(ctx, order.Order{Verb: order.Lift, Unit: unit}); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, liftWait)
+	defer cancel()
+	return eventually(ctx, 5*time.Millisecond, func() bool {
+		now, err := k.values(ctx, unit, kept.Old)
+		return err == nil && maps.EqualFunc(now, kept.Old, value.Equal)
+	}), nil
 }
 
 // ofSettings reports whether systemd named that drop-in after one of the settings.
@@ -208,12 +241,6 @@ func (k limiter) settle(ctx context.Context, a *incident.Attempt) (incident.Phas
 		return incident.NotDone, "the limits are what they were"
 	}
 	return incident.Acted, "the limits are no longer what they were"
-}
-
-// set changes the properties in one call, so that either all or none change.
-func (k limiter) set(ctx context.Context, unit string, runtime bool, values map[string]value) error {
-	_, err := k.give(ctx, order.Order{Verb: order.SetProperty, Unit: unit, Properties: values, Runtime: runtime})
-	return err
 }
 
 // values are the properties of the given names as systemd has them.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -171,6 +172,7 @@ func TestLimitsNeedProcesses(t *testing.T) {
 func TestLimitEndsByItself(t *testing.T) {
 	g, u := running(t, sleeper)
 	requireController(t, g, u, "TasksMax")
+	g.withHelper("set-property")
 	old, _ := g.Property("a.service", "TasksMax")
 	serve := func(r *Runner) {
 		done := make(chan struct{})
@@ -194,16 +196,19 @@ func TestLimitEndsByItself(t *testing.T) {
 			a, err := g.journal.Attempt(id)
 			return err == nil && a.Phase == incident.Undone
 		}, "the limit is taken back")
+		agenttest.Eventually(t, 10*time.Second, func() bool {
+			return g.watcher.Active(helper.Timer("a.service")) == "inactive"
+		}, "its timer is gone")
 		if got, _ := g.Property("a.service", "TasksMax"); got != old {
 			t.Errorf("TasksMax is %s after its time, want %s", got, old)
 		}
 	}
 	// An agent that dies right after it set a limit: the next one takes it back.
-	id := limited(g.newRunner(everything()), 300*time.Millisecond)
+	id := limited(g.newRunner(everything()), 1500*time.Millisecond)
 	next := g.newRunner(everything())
 	serve(next)
 	gone(id)
-	gone(limited(next, 200*time.Millisecond))
+	gone(limited(next, time.Second))
 }
 
 func TestSettingsAreWrittenAsInUnitFiles(t *testing.T) {

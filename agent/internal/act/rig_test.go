@@ -27,6 +27,7 @@ type rig struct {
 	watcher *systemd.Watcher
 	journal *faultyJournal
 	runner  *Runner
+	helper  string // socket of the helper; "": there is none
 }
 
 // everything allows all kinds on the test's own units and programs.
@@ -66,7 +67,8 @@ func newRigOn(t *testing.T, m *agenttest.Systemd, bus string, units ...string) *
 
 func (g *rig) newRunner(allow []config.Allow) *Runner {
 	g.t.Helper()
-	r, err := New(Options{Allow: allow, Systemd: g.watcher, Journal: g.journal, Clock: systemClock(g.t)})
+	r, err := New(Options{Allow: allow, Systemd: g.watcher, Journal: g.journal, Clock: systemClock(g.t),
+		Helper: g.helper})
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -123,11 +123,16 @@ func (onUnit) undo(_ context.Context, a *incident.Attempt) error {
 	return refuse("%s cannot be taken back", a.Remedy)
 }
 
-// give has one order carried out that changes a unit. The job that it became is queued and not over.
+// give has one order carried out that changes a unit, by the helper if there is one and else by systemd, which asks
+// polkit. Not one after the other: what is refused here would be refused there. The job that it became is queued and
+// not over; its end is a signal of systemd's in both cases, so that without a connection to it nothing is begun.
 func (r *Runner) give(ctx context.Context, o order.Order) (job int, err error) {
 	c, err := r.o.Systemd.Conn()
 	if err != nil {
 		return 0, fmt.Errorf("nothing was done: %w", err)
+	}
+	if r.helper.Present() {
+		return r.helper.Ask(ctx, o)
 	}
 	return order.Do(ctx, c, o)
 }
