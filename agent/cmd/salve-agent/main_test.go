@@ -10,10 +10,13 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
 
 	"github.com/salveops/salve/agent"
 	"github.com/salveops/salve/agent/agenttest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestWrongUsage(t *testing.T) {
 	for _, args := range [][]string{{"--nonsense"}, {"--log-level", "loud"}, {"restart"}, {"reload", "now"},

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/pkg/series"
 )
@@ -29,7 +31,7 @@ func TestMain(m *testing.M) {
 		serve()
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // serve is an HTTP server in a process of its own, so that its CPU time is not the observer's.

@@ -26,6 +26,7 @@ type feed struct {
 
 	mu       sync.Mutex
 	watchers map[*watcher]bool
+	deserted chan struct{} // closed when the last of them leaves
 	running  bool
 	seen     map[string]int // incident → lines that it has had
 }
@@ -55,6 +56,9 @@ func (f *feed) join(service string, replay int) (*watcher, []*adminpb.WatchRespo
 			}
 		}
 	})
+	if len(f.watchers) == 0 {
+		f.deserted = make(chan struct{})
+	}
 	f.watchers[w] = true
 	if !f.running {
 		f.running = true
@@ -68,7 +72,17 @@ func (f *feed) join(service string, replay int) (*watcher, []*adminpb.WatchRespo
 func (f *feed) leave(w *watcher) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.watchers, w)
+	f.drop(w)
+}
+
+// drop is leave with the lock held. Who did not keep up was taken out before.
+func (f *feed) drop(w *watcher) {
+	if !f.watchers[w] {
+		return
+	}
+	if delete(f.watchers, w); len(f.watchers) == 0 {
+		close(f.deserted)
+	}
 }
 
 // run looks until nobody watches.
@@ -84,10 +98,13 @@ func (f *feed) run() {
 			return
 		}
 		f.store.View(func(st *state.State) { f.hand(f.news(st.Incidents())) })
+		deserted := f.deserted
 		f.mu.Unlock()
 		select {
 		case <-changed:
 		case <-f.stop:
+		case <-deserted:
+			continue
 		}
 		<-pace.C
 	}
@@ -121,7 +138,7 @@ func (f *feed) hand(news []*adminpb.WatchResponse) {
 				continue
 			default:
 			}
-			delete(f.watchers, w)
+			f.drop(w)
 			close(w.slow)
 			break
 		}

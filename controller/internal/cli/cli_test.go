@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"github.com/salveops/salve/controller/internal/adminapi/admintest"
 	"github.com/salveops/salve/controller/internal/cli"
@@ -23,13 +24,26 @@ import (
 
 // TestMain makes the test binary answer as `salve` within scripts.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"salve": func() {
+	testscript.Main(leakless{m}, map[string]func(){"salve": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		os.Exit(cli.Run(ctx, cli.Options{
 			Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv,
 		}))
 	}})
+}
+
+// leakless are tests after which no goroutine may be left.
+type leakless struct{ *testing.M }
+
+// Run implements testscript.TestingM.
+func (l leakless) Run() int {
+	code := l.M.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, "goroutines are left:", err)
+		code = 1
+	}
+	return code
 }
 
 // TestScripts runs the transcripts of testdata/script against the API that a real agent serves, with

@@ -5,9 +5,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"github.com/salveops/salve/packaging/lab/bench/control"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestFlags(t *testing.T) {
 	r := flags([]string{"--only", "controller", "--seed", "7", "--go=false", "--callers", "2,8", "--rest", "3s", "--session-rest", "4s"})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
 
 	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/source"
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 		serve()
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // serve is an HTTP server in a process of its own, so that its CPU time is not the probes'.

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/observe/notice"
 	"github.com/salveops/salve/agent/internal/observe/source"
@@ -28,7 +30,7 @@ func TestMain(m *testing.M) {
 		child()
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // child obeys lines on its input: "memory MiB", "burn milliseconds", "files N". It answers each.
