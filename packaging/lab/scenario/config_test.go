@@ -71,6 +71,9 @@ allow {
 `, h.Name, f.quoted(":7600")) + f.people()
 }
 
+// cacheFile belongs to the release of the shop: a corrupt one makes it fail, and no restart helps.
+const cacheFile = "/var/lib/shop/cache"
+
 // shopUnit takes a moment to start, so that repairs would overlap if nobody kept them apart.
 const shopUnit = `[Unit]
 Description=The shop
@@ -78,7 +81,8 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 ExecStartPre=/bin/sleep 0.7
-ExecStart=/usr/local/bin/lab-service --listen 0.0.0.0:8080
+ExecStart=/usr/local/bin/lab-service --listen 0.0.0.0:8080 --cache /var/lib/shop/cache
+StateDirectory=shop
 Environment=GOMAXPROCS=1
 TimeoutStartSec=10
 TimeoutStopSec=5

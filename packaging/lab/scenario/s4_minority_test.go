@@ -25,8 +25,15 @@ func TestMinoritySide(t *testing.T) {
 	f.fault(f.web[2], "hang")
 	f.eventually(upTime, "what is dead starts without leave", func() string { return f.ill(f.web[0]) })
 	f.eventually(upTime, "the other side gives leave to a host that is down", func() string { return f.ill(f.web[2]) })
+	f.eventually(upTime, "the hosts that are cut off are lost", func() string {
+		hosts, err := f.hosts()
+		if !hosts[f.web[0].Name].GetHost().GetLost() || !hosts[f.web[1].Name].GetHost().GetLost() {
+			return "not yet " + text(err)
+		}
+		return ""
+	})
 	f.fault(f.web[3], "errors?ratio=1") // it serves, and two others are not known to
-	f.pass(12 * time.Second)            // longer than a host has to be silent to be lost
+	f.pass(5 * time.Second)             // in which it could have acted
 	for _, h := range []*booted.Host{f.web[1], f.web[3]} {
 		if n := f.jobs(h, since); n != 0 {
 			t.Errorf("%d jobs on %s without leave", n, h.Name)

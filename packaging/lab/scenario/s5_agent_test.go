@@ -3,6 +3,7 @@
 package scenario
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -94,10 +95,22 @@ func TestReadOnlyState(t *testing.T) {
 	if n := f.jobs(h, since); n != 0 {
 		t.Errorf("after a restart without a journal the shop had %d jobs", n)
 	}
+	f.audit.expect("journal") // goes back in time: what was told meanwhile is on no disk
 	f.tell("%s gets a new disk", h.Name)
 	f.must(h.PowerCut())
 	f.must(h.MendDisk(f.ctx()))
 	f.must(h.Boot(f.ctx()))
+	f.eventually(upTime, "the host is back", f.strangers)
+
+	// What it told without a journal it has forgotten, and missing data is no recovery: people have the last word.
+	incidents, err := f.incidents()
+	if err != nil || len(incidents) != 1 {
+		t.Fatalf("one incident is open, not %v, %v", incidents, err)
+	}
+	if story := f.ask("explain", incidents[0].GetId()); !strings.Contains(story, "journal") {
+		t.Errorf("nobody says that the journal is lost:\n%s", story)
+	}
+	f.ask("resolve", incidents[0].GetId(), "--yes", "--reason", "the disk was replaced, and the shop serves")
 	f.awaitWell()
 }
 
