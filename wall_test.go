@@ -24,6 +24,7 @@ var measured = map[string][]string{
 	},
 	"when to try again": {
 		"agent/internal/escalate/loop.go", "controller/internal/agentapi/push.go", "controller/internal/notify/alarm.go",
+		"pkg/transport/flood.go",
 	},
 	"when to give up": {
 		"agent/internal/helper/server.go", "agent/internal/journal/lock.go", "controller/internal/adminapi/raft.go",

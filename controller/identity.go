@@ -70,6 +70,7 @@ func (c *controller) buildEnroll(context.Context) (err error) {
 	}
 	c.giver.Register(c.grpc)
 	c.buildRenewal()
+	c.countStrangers()
 	return nil
 }
 

@@ -400,6 +400,20 @@ func (x *trust) ports(t *testing.T, host credential.Files) {
 		}
 		_ = plain.Close()
 	}
+	text := ""
+	for _, s := range x.nodes { // one of them was asked for the enrolments, and all by a host that tried Raft
+		_, one := x.getOf(t, s, x.bundle(), "/metrics")
+		text += one
+	}
+	for _, want := range []string{
+		`salve_controller_connections_lost_total{port="raft",why="failed"} 1`,
+		`salve_controller_connections_lost_total{port="api",why="failed"} 1`, // plain text
+		`salve_controller_tokens_refused_total{why="enrolment"} 3`,
+	} {
+		if !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("the metrics do not say %s", want)
+		}
+	}
 	for path, want := range map[string]int{"/healthz": 200, "/metrics": 403, "/api/v1/Status": 403} {
 		if got, _ := x.get(t, host, path); got != want {
 			t.Errorf("%s by a host: %d", path, got)
@@ -414,13 +428,18 @@ func (x *trust) ports(t *testing.T, host credential.Files) {
 
 func (x *trust) get(t *testing.T, f credential.Files, path string) (code int, text string) {
 	t.Helper()
+	return x.getOf(t, x.nodes[0], f, path)
+}
+
+func (x *trust) getOf(t *testing.T, s *site, f credential.Files, path string) (code int, text string) {
+	t.Helper()
 	c, err := credential.Load(f)
 	if err != nil {
 		t.Fatal(err)
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: c.Config(), ForceAttemptHTTP2: true}}
 	defer client.CloseIdleConnections()
-	r, err := client.Get("https://" + x.nodes[0].http + path)
+	r, err := client.Get("https://" + s.http + path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
 
 	"github.com/salveops/salve/pkg/clock"
 )
@@ -41,7 +42,24 @@ func (t *Transport) server(protocols ...string) *tls.Config {
 		if err := checkTLS(now); err != nil {
 			return nil, err
 		}
-		return t.strict(now, protocols), nil
+		return passing(t.strict(now, protocols), hello.Conn), nil
+	}
+	return c
+}
+
+// passing is the configuration of one connection, which tells it when the other end has shown who it is.
+func passing(c *tls.Config, conn net.Conn) *tls.Config {
+	g, guarded := conn.(*guarded)
+	if !guarded {
+		return c
+	}
+	verify := c.VerifyConnection
+	c.VerifyConnection = func(state tls.ConnectionState) error {
+		err := verify(state)
+		if err == nil {
+			g.passed(len(state.PeerCertificates) > 0)
+		}
+		return err
 	}
 	return c
 }

@@ -65,8 +65,9 @@ var _ Resolver = (*net.Resolver)(nil)
 
 // Transport makes lines. It is safe for concurrent use.
 type Transport struct {
-	o    Options
-	warn *sync.Once
+	o     Options
+	warn  *sync.Once
+	count *counts
 }
 
 // New checks the options. Errors wrap ErrConfig.
@@ -89,7 +90,7 @@ func New(o Options) (*Transport, error) {
 	if o.Resolver == nil {
 		o.Resolver = net.DefaultResolver
 	}
-	return &Transport{o: o, warn: new(sync.Once)}, nil
+	return &Transport{o: o, warn: new(sync.Once), count: new(counts)}, nil
 }
 
 // Plain reports whether lines are plain text.
@@ -99,7 +100,7 @@ func (t *Transport) Plain() bool { return t.o.Source == nil && t.o.Pin == nil }
 func (t *Transport) For(authorize func(peer *x509.Certificate) error) *Transport {
 	o := t.o
 	o.Authorize = authorize
-	return &Transport{o: o, warn: t.warn}
+	return &Transport{o: o, warn: t.warn, count: t.count}
 }
 
 // Listen opens a TCP listener whose connections are secured already; the TLS handshake runs with the first
@@ -117,7 +118,7 @@ func (t *Transport) secured(ctx context.Context, address string, protocols ...st
 	return tls.NewListener(l, t.server(protocols...)), nil
 }
 
-// listen opens the bare listener.
+// listen opens the bare listener. With TLS it is one that floods of handshakes don't stop.
 func (t *Transport) listen(ctx context.Context, address string) (net.Listener, error) {
 	if t.o.Pin != nil {
 		return nil, fmt.Errorf("listen on %q: %w: a pin is for dialers", address, ErrConfig)
@@ -130,7 +131,10 @@ func (t *Transport) listen(ctx context.Context, address string) (net.Listener, e
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: %w", address, bare(err))
 	}
-	return l, nil
+	if t.Plain() {
+		return l, nil
+	}
+	return t.guard(l), nil
 }
 
 // Dial opens a secured connection; the TLS handshake is over when it returns. Errors: ErrPlainText.

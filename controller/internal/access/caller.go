@@ -15,6 +15,7 @@ import (
 
 	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/pkg/identity"
+	"github.com/salveops/salve/pkg/limit"
 )
 
 // How a caller is known.
@@ -151,7 +152,8 @@ func (g *Gate) name(c *x509.Certificate) (identity.Name, error) {
 // byToken looks a token up. Who failed too often is not listened to for a while.
 func (g *Gate) byToken(s Shown) (Caller, error) {
 	now := g.o.Now()
-	if !g.failures.ok(origin(s.Address), now) {
+	if !g.failures.Ok(limit.Origin(s.Address), now) {
+		g.limited.Add(1)
 		return Caller{}, status.Error(codes.ResourceExhausted, "too many wrong tokens; try again in a moment")
 	}
 	t, err := identity.ParseToken(s.Bearer)
@@ -161,7 +163,8 @@ func (g *Gate) byToken(s Shown) (Caller, error) {
 		c, ok = g.holder(t)
 	}
 	if !ok {
-		g.failures.take(origin(s.Address), now)
+		g.wrong.Add(1)
+		g.failures.Take(limit.Origin(s.Address), now)
 		g.log.Warn("wrong token", "from", s.Address, "token", t.ID)
 		return Caller{}, status.Error(codes.Unauthenticated, "the token is wrong, or it has ended")
 	}

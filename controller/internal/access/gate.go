@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -17,6 +18,13 @@ import (
 	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/identity"
+	"github.com/salveops/salve/pkg/limit"
+)
+
+// Limits of tokens that are wrong: for one address, and in all.
+const (
+	failBurst, failEvery       = 10, 10 * time.Second
+	failAllBurst, failAllEvery = 500, 100 * time.Millisecond
 )
 
 // Replica is this node's copy of the state.
@@ -40,9 +48,14 @@ type Gate struct {
 	o        Options
 	log      hclog.Logger
 	table    map[string]Need
-	failures *Limiter
+	failures *limit.Limiter
 	open     visitors
+
+	wrong, limited atomic.Uint64 // tokens
 }
+
+// Tokens is how many tokens were wrong since the start, and how many were not looked at because too many had been.
+func (g *Gate) Tokens() (wrong, limited uint64) { return g.wrong.Load(), g.limited.Load() }
 
 // New makes a gate.
 func New(o Options) (*Gate, error) {
@@ -56,7 +69,7 @@ func New(o Options) (*Gate, error) {
 		o.Now = clock.Wall
 	}
 	g := &Gate{o: o, log: o.Log.Named("access"), table: Table(),
-		failures: NewLimiter(failBurst, failEvery, failAllBurst, failAllEvery)}
+		failures: limit.New(failBurst, failEvery, failAllBurst, failAllEvery)}
 	g.open.init()
 	return g, nil
 }

@@ -2,9 +2,8 @@ package access
 
 import (
 	"context"
-	"net"
-	"net/netip"
 
+	"github.com/salveops/salve/pkg/limit"
 	"github.com/salveops/salve/proto/logpb"
 )
 
@@ -35,33 +34,8 @@ func TokenCredential(id string) string { return "token/" + id }
 
 // hostOf is an address without its port.
 func hostOf(address string) string {
-	if ip := ipOf(address); ip.IsValid() {
+	if ip := limit.IP(address); ip.IsValid() {
 		return ip.String()
 	}
 	return address
-}
-
-// ipOf is the IP address in an address, the zero one if there is none.
-func ipOf(address string) netip.Addr {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ip.Unmap()
-}
-
-// origin is whom a limit counts: an address, or for IPv6 a network, of which anybody has as many addresses as he
-// likes.
-func origin(address string) netip.Addr {
-	ip := ipOf(address).WithZone("")
-	if ip.Is6() {
-		if p, err := ip.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return ip
 }

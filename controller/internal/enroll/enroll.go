@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,6 +28,7 @@ import (
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/credential"
 	"github.com/salveops/salve/pkg/identity"
+	"github.com/salveops/salve/pkg/limit"
 	"github.com/salveops/salve/proto/agentpb"
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -67,9 +69,14 @@ type Server struct {
 	agentpb.UnimplementedEnrollmentServer
 	o    Options
 	log  hclog.Logger
-	asks *access.Limiter
-	news *access.Limiter // renewals, by host
+	asks *limit.Limiter
+	news *limit.Limiter // renewals, by host
+
+	refused atomic.Uint64
 }
+
+// Refused is how many enrolments were refused since the start: for their token, or because too many had come.
+func (s *Server) Refused() uint64 { return s.refused.Load() }
 
 var _ agentpb.EnrollmentServer = (*Server)(nil)
 
@@ -94,8 +101,8 @@ func New(o Options) (*Server, error) {
 		o.Now = clock.Wall
 	}
 	return &Server{o: o, log: o.Log.Named("enroll"),
-		asks: access.NewLimiter(askBurst, askEvery, askAllBurst, askAllEvery),
-		news: access.NewLimiter(renewBurst, renewEvery, askAllBurst, askAllEvery)}, nil
+		asks: limit.New(askBurst, askEvery, askAllBurst, askAllEvery),
+		news: limit.New(renewBurst, renewEvery, askAllBurst, askAllEvery)}, nil
 }
 
 // Register adds the service to a gRPC server.
@@ -113,6 +120,7 @@ func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb
 		from = p.Addr.String()
 	}
 	if !s.asks.Try(from, s.o.Now()) {
+		s.refused.Add(1)
 		return nil, reason.Error(codes.ResourceExhausted, reason.Busy, nil, askEvery,
 			"too many enrolments; try again in a moment")
 	}
@@ -121,6 +129,7 @@ func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb
 		return nil, status.Error(codes.InvalidArgument, "this is no enrolment token")
 	}
 	if !s.invited(token) {
+		s.refused.Add(1)
 		s.log.Warn("enrolment refused", "from", from, "host", r.GetHost(), "token", token.ID)
 		return nil, reason.Error(codes.PermissionDenied, "token", nil, 0, state.BadToken)
 	}
@@ -136,6 +145,7 @@ func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb
 		Token: token.ID, Hash: token.Hash(), Host: r.GetHost(), Name: r.GetName(), Key: key, Certificate: record(cert),
 	}}})
 	if err != nil {
+		s.refused.Add(1)
 		s.log.Warn("enrolment refused", "from", from, "host", r.GetHost(), "token", token.ID, "error", err)
 		return nil, err
 	}

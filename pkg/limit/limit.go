@@ -1,17 +1,16 @@
-package access
+// Package limit counts what may fail or be asked, by address and in all, in memory that does not grow with the
+// addresses.
+package limit
 
 import (
+	"net"
 	"net/netip"
 	"sync"
 	"time"
 )
 
-// Limits of what may fail: for one address, and in all.
-const (
-	failBurst, failEvery       = 10, 10 * time.Second
-	failAllBurst, failAllEvery = 500, 100 * time.Millisecond
-	maxOrigins                 = 4096
-)
+// maxOrigins are remembered one by one.
+const maxOrigins = 4096
 
 // bucket holds what may still be taken, and fills by one in each turn.
 type bucket struct {
@@ -29,23 +28,24 @@ type Limiter struct {
 	all    bucket
 	others bucket
 	by     map[netip.Addr]bucket
+	forgot time.Time // when those as good as new were dropped last
 }
 
-// NewLimiter lets each address try burst times at once and then once in every, and all of them together likewise.
-func NewLimiter(burst int, every time.Duration, allBurst int, allEvery time.Duration) *Limiter {
+// New lets each address try burst times at once and then once in every, and all of them together likewise.
+func New(burst int, every time.Duration, allBurst int, allEvery time.Duration) *Limiter {
 	return &Limiter{burst: float64(burst), every: every, allBurst: float64(allBurst), allEvery: allEvery,
 		all: bucket{left: float64(allBurst)}, others: bucket{left: float64(burst)}, by: map[netip.Addr]bucket{}}
 }
 
-// ok reports whether the address may try.
-func (l *Limiter) ok(from netip.Addr, now time.Time) bool {
+// Ok reports whether the address may try.
+func (l *Limiter) Ok(from netip.Addr, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return filled(l.bucket(from), now, l.burst, l.every).left >= 1 && filled(l.all, now, l.allBurst, l.allEvery).left >= 1
 }
 
-// take counts one attempt.
-func (l *Limiter) take(from netip.Addr, now time.Time) {
+// Take counts one attempt.
+func (l *Limiter) Take(from netip.Addr, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.spend(from, now)
@@ -67,7 +67,7 @@ func (l *Limiter) spend(from netip.Addr, now time.Time) {
 }
 
 // Try counts an attempt if it may be made.
-func (l *Limiter) Try(address string, now time.Time) bool { return l.TryKey(origin(address), now) }
+func (l *Limiter) Try(address string, now time.Time) bool { return l.TryKey(Origin(address), now) }
 
 // TryKey is Try for what is no address of a caller.
 func (l *Limiter) TryKey(from netip.Addr, now time.Time) bool {
@@ -91,8 +91,15 @@ func (l *Limiter) bucket(from netip.Addr) bucket {
 	return bucket{left: l.burst}
 }
 
+// forgetEvery spares whoever is flooded the look at all addresses for each new one.
+const forgetEvery = 100 * time.Millisecond
+
 // forget drops the addresses that are as good as new.
 func (l *Limiter) forget(now time.Time) {
+	if since := now.Sub(l.forgot); since >= 0 && since < forgetEvery {
+		return
+	}
+	l.forgot = now
 	for from, b := range l.by {
 		if filled(b, now, l.burst, l.every).left >= l.burst {
 			delete(l.by, from)
@@ -107,4 +114,29 @@ func filled(b bucket, now time.Time, burst float64, every time.Duration) bucket 
 	}
 	b.at = now
 	return b
+}
+
+// IP is the address in "host:port" or alone, the zero one if there is none.
+func IP(address string) netip.Addr {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ip.Unmap()
+}
+
+// Origin is whom a limit counts: an address, or for IPv6 a network, of which anybody has as many addresses as he
+// likes.
+func Origin(address string) netip.Addr {
+	ip := IP(address).WithZone("")
+	if ip.Is6() {
+		if p, err := ip.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return ip
 }
