@@ -140,14 +140,17 @@ func (h *History) Landed(appended, committed int64, c *logpb.Command) {
 	}
 }
 
-// said is what the client said of a command: a leader adds to a hello what it sees, and names to be used.
+// said is what the client said of a command: a leader adds where it came from, and to a hello what it sees, and names
+// to be used.
 func said(c *logpb.Command) *logpb.Command {
-	if c.GetHello() == nil {
+	if c.GetHello() == nil && c.GetFrom() == nil {
 		return c
 	}
 	c = proto.CloneOf(c)
-	h := c.GetHello()
-	h.Twin, h.NewStream, h.NewGeneration = false, "", ""
+	c.From = nil
+	if h := c.GetHello(); h != nil {
+		h.Twin, h.NewStream, h.NewGeneration = false, "", ""
+	}
 	return c
 }
 
