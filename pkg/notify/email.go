@@ -15,7 +15,11 @@ import (
 
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/transport"
 )
+
+// maxMailAnswer bounds all that a mail server says, its certificates included: its answers have as many lines as it likes.
+const maxMailAnswer = 1 << 20
 
 // email hands messages to a mail server. Off the host it insists on STARTTLS; on loopback plain text is fine, and
 // where STARTTLS is offered there the certificate is not checked, because it is usually one made at
@@ -81,7 +85,7 @@ func (e *email) Send(ctx context.Context, m Message) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	c, err := smtp.NewClient(conn, e.host)
+	c, err := smtp.NewClient(&transport.Bounded{Conn: conn, Left: maxMailAnswer}, e.host)
 	if err != nil {
 		return refusal("greet", err)
 	}

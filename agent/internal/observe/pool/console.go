@@ -11,7 +11,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/salveops/salve/pkg/transport"
 )
+
+// maxAnswer bounds what PgBouncer says to one question, with as many pools as it may have.
+const maxAnswer = 4 << 20
 
 // limitsEvery is how often the sizes of the pools are read again: they change with a reload only.
 const limitsEvery = 10 * time.Second
@@ -19,7 +24,8 @@ const limitsEvery = 10 * time.Second
 // console is a connection to PgBouncer's console, made when it is needed.
 type console struct {
 	target Target
-	conn   *pgconn.PgConn // nil: not connected
+	conn   *pgconn.PgConn     // nil: not connected
+	line   *transport.Bounded // below it
 	limits limits
 	read   time.Time // when limits were read; zero: never
 }
@@ -59,6 +65,7 @@ func (c *console) ask(ctx context.Context) (f figures, l limits, err error) {
 // show asks in the simple protocol: the console speaks no other.
 func (c *console) show(ctx context.Context, what string) (table, error) {
 	var t table
+	c.line.Left = maxAnswer
 	results, err := c.conn.Exec(ctx, what).ReadAll()
 	if err != nil {
 		return t, fmt.Errorf("ask PgBouncer: %w", err)
@@ -93,6 +100,15 @@ func (c *console) connect(ctx context.Context) error {
 			return fmt.Errorf("read password file: %w", err)
 		}
 		cfg.Password = strings.TrimRight(string(secret), "\r\n")
+	}
+	dial := cfg.DialFunc
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		c.line = &transport.Bounded{Conn: conn, Left: maxAnswer}
+		return c.line, nil
 	}
 	if c.conn, err = pgconn.ConnectConfig(ctx, cfg); err != nil {
 		c.conn = nil
