@@ -164,7 +164,7 @@ func (m manager) back(unit string, old map[string]order.Value) ([]sd.Property, e
 	if err != nil {
 		return nil, err
 	}
-	argv = append([]string{rm, "-f", "--"}, files...)
+	argv = slices.Concat([]string{rm, "-f", "-d", "--"}, files, []string{filepath.Dir(files[0])}) // the folder if empty
 	return append(out, property("ExecStopPost", []command{{argv[0], argv, true}})), nil
 }
 

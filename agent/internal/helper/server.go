@@ -106,8 +106,7 @@ func (s *Server) serve(ctx context.Context, c *net.UnixConn) {
 	if a.Error != "" {
 		log = s.o.Log.Warn
 	}
-	log("request", "user", who.Uid, "pid", who.Pid, "verb", o.Verb, "unit", o.Unit, "properties", o.Properties,
-		"for", o.For, "job", a.Job, "error", a.Error)
+	log("request", about(who, o, a)...)
 	line, err := encode(a)
 	if err == nil {
 		_ = c.SetWriteDeadline(time.Now().Add(s.o.patience)) // it works on every socket
@@ -116,6 +115,22 @@ func (s *Server) serve(ctx context.Context, c *net.UnixConn) {
 	if err != nil {
 		s.o.Log.Warn("answer could not be given", "error", err)
 	}
+}
+
+// about is what the log says of a request: who, what, and the answer.
+func about(who unix.Ucred, o order.Order, a answer) []any {
+	out := []any{"user", who.Uid, "pid", who.Pid, "verb", o.Verb, "unit", o.Unit}
+	if len(o.Properties) > 0 {
+		values, _ := order.Assignments(o.Properties)
+		out = append(out, "properties", values, "runtime", o.Runtime, "for", o.For)
+	}
+	if o.Signal != "" {
+		out = append(out, "signal", o.Signal, "whom", o.Whom)
+	}
+	if a.Error != "" {
+		return append(out, "error", a.Error)
+	}
+	return append(out, "job", a.Job)
 }
 
 func (s *Server) answer(ctx context.Context, c *net.UnixConn) (who unix.Ucred, o order.Order, a answer) {
