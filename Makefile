@@ -32,8 +32,9 @@ help: ## print this
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: build
-build: ## build bin/salve-agent, bin/salve-controller and bin/salve
+build: ## build the programs into bin/
 	$(BUILD) -o bin/salve-agent ./agent/cmd/salve-agent
+	$(BUILD) -o bin/salve-agent-helper ./agent/cmd/salve-agent-helper
 	$(BUILD) -o bin/salve-controller ./controller/cmd/salve-controller
 	$(BUILD) -o bin/salve ./controller/cmd/salve
 

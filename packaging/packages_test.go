@@ -125,13 +125,13 @@ func TestSums(t *testing.T) {
 	}
 }
 
-// TestBill: the SPDX document names the program by its sum, and the modules that are linked into it.
+// TestBill: the SPDX document names the programs by their sums, and the modules that are linked into them.
 func TestBill(t *testing.T) {
 	top := root(t)
 	for name, modules := range map[string][]string{
-		"salve-agent":      {"stdlib", "go.etcd.io/bbolt", "github.com/hashicorp/hcl/v2"},
-		"salve-controller": {"stdlib", "github.com/hashicorp/raft"},
-		"salve":            {"stdlib", "github.com/spf13/cobra"},
+		"salve-agent":      {"salve-agent", "salve-agent-helper", "stdlib", "go.etcd.io/bbolt", "github.com/hashicorp/hcl/v2"},
+		"salve-controller": {"salve-controller", "stdlib", "github.com/hashicorp/raft"},
+		"salve":            {"salve", "stdlib", "github.com/spf13/cobra"},
 	} {
 		var doc struct {
 			Version  string `json:"spdxVersion"`
@@ -147,16 +147,21 @@ func TestBill(t *testing.T) {
 		if err := json.Unmarshal(text, &doc); err != nil {
 			t.Fatal(err)
 		}
-		if doc.Version != "SPDX-2.3" || len(doc.Packages) != len(doc.Relationships) {
+		if doc.Version != "SPDX-2.3" || len(doc.Packages) > len(doc.Relationships) {
 			t.Errorf("%s: %s, %d packages, %d relationships", name, doc.Version, len(doc.Packages), len(doc.Relationships))
-		}
-		sum := fmt.Sprintf("%x", sha256.Sum256(read(t, filepath.Join(top, "usr/bin", name))))
-		if !strings.Contains(string(doc.Packages[0].Checksums), sum) {
-			t.Errorf("%s: the sum of the program is not in the document", name)
 		}
 		var have, ids []string
 		for _, p := range doc.Packages {
 			have, ids = append(have, p.Name), append(ids, p.ID)
+			if p.Checksums == nil {
+				continue
+			}
+			sum := fmt.Sprintf("%x", sha256.Sum256(read(t, filepath.Join(top, "usr/bin", p.Name))))
+			if !strings.Contains(string(p.Checksums), sum) {
+				t.Errorf("%s: the sum of %s is not in the document", name, p.Name)
+			}
+		}
+		for _, p := range doc.Packages {
 			if p.Version == "" {
 				t.Errorf("%s: %s has no version", name, p.Name)
 			}

@@ -88,6 +88,7 @@ const (
 	restart = "deb-systemd-invoke try-restart salve-agent.service"
 	stop    = "deb-systemd-invoke stop salve-agent.service"
 	rules   = "/etc/polkit-1/rules.d/40-salve-agent.rules"
+	list    = "/run/salve-helper/allow"
 )
 
 // TestScriptsOfAgent: its life, from the first installation to the purge, each step twice.
@@ -96,19 +97,22 @@ func TestScriptsOfAgent(t *testing.T) {
 	s.put("/failing", "systemctl --quiet is-failed salve-agent.service\n", 0o644)
 	s.put("/var/lib/salve/agent/journal.db", "", 0o600)
 	s.put(rules, "", 0o644)
+	s.put(list, "", 0o644)
 	for range 2 {
 		s.want("preinst", "install")
 		s.want("postinst", "configure", "systemd-sysusers salve-agent.conf", "systemctl --system daemon-reload", start,
-			"deb-systemd-helper enable salve-agent.service", "not "+restart)
+			"deb-systemd-helper enable salve-agent.service", "not "+restart,
+			"not deb-systemd-helper enable salve-agent-helper.socket", "not deb-systemd-invoke start salve-agent-helper.socket")
 	}
 	for range 2 {
 		s.want("prerm", "upgrade 1.3.0", "not "+stop)
 		s.want("preinst", "upgrade 1.1.0")
 		s.want("postrm", "upgrade 1.3.0")
-		s.want("postinst", "configure 1.1.0", restart, "not "+start)
+		s.want("postinst", "configure 1.1.0", restart, "not "+start,
+			"deb-systemd-invoke try-restart salve-agent-helper.socket", "deb-systemd-invoke try-restart salve-agent-helper.service")
 	}
-	if !s.there(rules) {
-		t.Error("an upgrade took polkit's rules away")
+	if !s.there(rules) || !s.there(list) {
+		t.Error("an upgrade took polkit's rules or the helper's list away")
 	}
 	s.put("/failing", "", 0o644)
 	s.want("postinst", "configure 1.1.0", "deb-systemd-invoke restart salve-agent.service") // it had failed
@@ -118,10 +122,11 @@ func TestScriptsOfAgent(t *testing.T) {
 	}
 	s.put("/failing", "systemctl --quiet is-failed salve-agent.service\n", 0o644)
 	for range 2 {
-		s.want("prerm", "remove", stop)
+		s.want("prerm", "remove", stop, "deb-systemd-invoke stop salve-agent-helper.socket",
+			"deb-systemd-invoke stop salve-agent-helper.service")
 		s.want("postrm", "remove", "systemctl --system daemon-reload")
 	}
-	if s.there(rules) || !s.there("/var/lib/salve/agent/journal.db") {
+	if s.there(rules) || s.there(list) || !s.there("/var/lib/salve/agent/journal.db") {
 		t.Error("a removal takes polkit's rules away and leaves the state")
 	}
 	s.want("postinst", "configure 1.2.0", start, "not "+restart) // it is back
@@ -129,7 +134,8 @@ func TestScriptsOfAgent(t *testing.T) {
 	s.want("prerm", "remove", stop)
 	s.want("postrm", "remove")
 	for range 2 {
-		s.want("postrm", "purge", "deb-systemd-helper purge salve-agent.service")
+		s.want("postrm", "purge", "deb-systemd-helper purge salve-agent.service",
+			"deb-systemd-helper purge salve-agent-helper.socket")
 	}
 	if s.there("/var/lib/salve") || s.there("/etc/salve") {
 		t.Error("a purge leaves nothing")

@@ -13,7 +13,8 @@ import (
 
 // units and the most that `systemd-analyze security` may say of them; README says the figures of today.
 var units = map[string]float64{
-	"salve-agent.service": 1.8, "salve-agent-polkit.service": 1.2, "salve-controller.service": 1.2,
+	"salve-agent.service": 1.8, "salve-agent-polkit.service": 1.2, "salve-agent-helper.service": 0.8,
+	"salve-controller.service": 1.2,
 }
 
 // TestExposure: no unit gets more of the host than it had.
@@ -86,8 +87,12 @@ func TestUnits(t *testing.T) {
 	needs(t, "systemd-analyze", "systemd")
 	top := root(t)
 	dir := t.TempDir()
+	files := []string{"salve-agent-helper.socket"}
 	command := []string{"systemd-analyze", "verify", "--man=no", "--recursive-errors=no"}
 	for unit := range units {
+		files = append(files, unit)
+	}
+	for _, unit := range files {
 		text := strings.ReplaceAll(string(read(t, filepath.Join("systemd", unit))), "/usr/bin/salve", top+"/usr/bin/salve")
 		if err := os.WriteFile(filepath.Join(dir, unit), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -99,14 +104,38 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-var execLine = regexp.MustCompile(`(?m)^Exec\w+=\+?(/usr/bin/(salve\S*))(.*)$`)
+// TestHelperIsOutOfReach: who may open the helper's socket, where its list lies, and that both are where the programs
+// look for them.
+func TestHelperIsOutOfReach(t *testing.T) {
+	help := output(t, root(t)+"/usr/bin/salve-agent-helper", "--help")
+	for file, lines := range map[string][]string{
+		"salve-agent-helper.socket": {"ListenStream=/run/salve-helper/socket", "SocketUser=root", "SocketGroup=salve",
+			"SocketMode=0660", "DirectoryMode=0755"},
+		"salve-agent-polkit.service": {"RuntimeDirectory=salve-helper", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes"},
+		"salve-agent-helper.service": {"CapabilityBoundingSet=", "PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX",
+			"ProtectSystem=strict", "NoNewPrivileges=yes", "NoExecPaths=/"},
+	} {
+		text := string(read(t, filepath.Join("systemd", file)))
+		for _, line := range lines {
+			if !strings.Contains(text, "\n"+line+"\n") {
+				t.Errorf("%s has no line %s", file, line)
+			}
+		}
+	}
+	if !strings.Contains(help, `"/run/salve-helper/allow"`) {
+		t.Errorf("the helper does not look for the list that is made for it:\n%s", help)
+	}
+}
+
+var execLine = regexp.MustCompile(`(?m)^Exec(?:Start|Reload)=\+?(/usr/bin/(salve\S*))(.*)$`)
 
 // TestCommandLines: what the units run is what the programs understand.
 func TestCommandLines(t *testing.T) {
 	top := root(t)
 	seen := 0
 	for unit := range units {
-		for _, m := range execLine.FindAllStringSubmatch(string(read(t, filepath.Join("systemd", unit))), -1) {
+		text := strings.ReplaceAll(string(read(t, filepath.Join("systemd", unit))), "\\\n", "")
+		for _, m := range execLine.FindAllStringSubmatch(text, -1) {
 			seen++
 			args := strings.Fields(m[3])
 			// With a wrong flag the version is not printed.
@@ -119,7 +148,7 @@ func TestCommandLines(t *testing.T) {
 			}
 		}
 	}
-	if seen != 5 {
+	if seen != 6 {
 		t.Errorf("saw %d lines", seen)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -59,51 +60,67 @@ type (
 	}
 )
 
-// bill writes which modules, in which versions, are in a program, as the program itself says.
+// bill writes which modules, in which versions, are in the package's programs, as those themselves say.
 func (b *builder) bill(name, arch string) error {
-	program := filepath.Join(b.stage, "bin", name)
-	info, err := buildinfo.ReadFile(program)
-	if err != nil {
-		return err
-	}
-	sum, err := sha256Of(program)
-	if err != nil {
-		return err
-	}
-	const none = "NOASSERTION"
 	full := fmt.Sprintf("%s_%s_%s", name, b.version, arch)
 	doc := spdx{
 		Version: "SPDX-2.3", License: "CC0-1.0", ID: "SPDXRef-DOCUMENT", Name: full,
-		Namespace: homepage + "/spdx/" + full + "-" + sum[:16],
-		Creation:  spdxCreation{b.o.git.date.Format("2006-01-02T15:04:05Z"), []string{"Tool: salve-pack"}},
-		Packages: []spdxPackage{{
-			ID: "SPDXRef-Program", Name: name, Version: b.version, Location: homepage, Concluded: "Apache-2.0",
-			Declared: "Apache-2.0", Copyright: none, Purpose: "APPLICATION", Checksums: []spdxChecksum{{"SHA256", sum}},
-		}},
-		Relationships: []spdxRelation{{"SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-Program"}},
+		Creation: spdxCreation{b.o.git.date.Format("2006-01-02T15:04:05Z"), []string{"Tool: salve-pack"}},
 	}
-	add := func(path, version, purl, comment string) {
-		id := "SPDXRef-" + strings.Map(idLetter, path+"-"+version)
-		doc.Packages = append(doc.Packages, spdxPackage{
-			ID: id, Name: path, Version: version, Location: none, Concluded: none, Declared: none, Copyright: none,
-			Purpose: "LIBRARY", References: []spdxReference{{"PACKAGE-MANAGER", "purl", purl}}, SumsComment: comment,
-		})
-		doc.Relationships = append(doc.Relationships, spdxRelation{"SPDXRef-Program", "STATIC_LINK", id})
-	}
-	version := strings.TrimPrefix(info.GoVersion, "go")
-	add("stdlib", version, "pkg:golang/stdlib@"+version, "")
-	sort.Slice(info.Deps, func(i, j int) bool { return info.Deps[i].Path < info.Deps[j].Path })
-	for _, m := range info.Deps {
-		if m.Replace != nil {
-			m = m.Replace
+	for _, program := range programs(name) {
+		sum, err := doc.add(filepath.Join(b.stage, "bin", program), b.version)
+		if err != nil {
+			return err
 		}
-		add(m.Path, m.Version, "pkg:golang/"+m.Path+"@"+m.Version, "go.sum: "+m.Sum)
+		if doc.Namespace == "" {
+			doc.Namespace = homepage + "/spdx/" + full + "-" + sum[:16]
+		}
 	}
 	text, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(b.o.out, full+".spdx.json"), append(text, '\n'), 0o644)
+}
+
+// add takes up a program with the modules in it, each module once, and returns the program's sum.
+func (d *spdx) add(program, version string) (sum string, err error) {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return "", err
+	}
+	if sum, err = sha256Of(program); err != nil {
+		return "", err
+	}
+	const none = "NOASSERTION"
+	name := filepath.Base(program)
+	self := "SPDXRef-Program-" + name
+	d.Packages = append(d.Packages, spdxPackage{
+		ID: self, Name: name, Version: version, Location: homepage, Concluded: "Apache-2.0",
+		Declared: "Apache-2.0", Copyright: none, Purpose: "APPLICATION", Checksums: []spdxChecksum{{"SHA256", sum}},
+	})
+	d.Relationships = append(d.Relationships, spdxRelation{d.ID, "DESCRIBES", self})
+	link := func(path, version, purl, comment string) {
+		id := "SPDXRef-" + strings.Map(idLetter, path+"-"+version)
+		d.Relationships = append(d.Relationships, spdxRelation{self, "STATIC_LINK", id})
+		if slices.ContainsFunc(d.Packages, func(p spdxPackage) bool { return p.ID == id }) {
+			return
+		}
+		d.Packages = append(d.Packages, spdxPackage{
+			ID: id, Name: path, Version: version, Location: none, Concluded: none, Declared: none, Copyright: none,
+			Purpose: "LIBRARY", References: []spdxReference{{"PACKAGE-MANAGER", "purl", purl}}, SumsComment: comment,
+		})
+	}
+	compiler := strings.TrimPrefix(info.GoVersion, "go")
+	link("stdlib", compiler, "pkg:golang/stdlib@"+compiler, "")
+	sort.Slice(info.Deps, func(i, j int) bool { return info.Deps[i].Path < info.Deps[j].Path })
+	for _, m := range info.Deps {
+		if m.Replace != nil {
+			m = m.Replace
+		}
+		link(m.Path, m.Version, "pkg:golang/"+m.Path+"@"+m.Version, "go.sum: "+m.Sum)
+	}
+	return sum, nil
 }
 
 // idLetter keeps the letters that SPDX allows in identifiers.

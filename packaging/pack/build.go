@@ -59,11 +59,13 @@ func (b *builder) compile(arch string) error {
 	flags := fmt.Sprintf("-s -w -X %s.version=%s -X %s.commit=%s -X %s.date=%s",
 		pkg, b.o.git.version, pkg, b.o.git.commit, pkg, b.o.git.date.Format("2006-01-02T15:04:05Z07:00"))
 	for _, name := range b.o.packages {
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags,
-			"-o", filepath.Join(b.stage, "bin", name), source(name))
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", name, err, out)
+		for _, program := range programs(name) {
+			cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags,
+				"-o", filepath.Join(b.stage, "bin", program), source(program))
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				return fmt.Errorf("build %s: %w\n%s", program, err, out)
+			}
 		}
 	}
 	return nil
@@ -155,7 +157,7 @@ func (b *builder) scripts(name string) error {
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("no scripts in packaging/scripts: %w", err)
 	}
-	fill := strings.NewReplacer("@PACKAGE@", name, "@UNIT@", name+".service", "@STATE@", d.state, "@RUNTIME@", d.runtime,
+	fill := strings.NewReplacer("@PACKAGE@", name, "@UNIT@", name+".service", "@ALSO@", d.also, "@STATE@", d.state, "@RUNTIME@", d.runtime,
 		"@GENERATED@", d.generated, "@ENABLE@", strconv.FormatBool(d.enable), "@FORMAT@", strconv.Itoa(level))
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -176,6 +178,7 @@ func (b *builder) scripts(name string) error {
 // daemon is what the maintainer scripts of a package differ in.
 type daemon struct {
 	state, runtime string
+	also           string // units beside the daemon's own; a person enables them
 	generated      string // what the running package makes and takes away again
 	enable         bool   // comes up by itself once it is installed
 	// The constant that says which format of its state the program writes, and the folder where it stands.
@@ -185,7 +188,8 @@ type daemon struct {
 func daemons() map[string]daemon {
 	return map[string]daemon{
 		"salve-agent": {state: "/var/lib/salve/agent", runtime: "/run/salve", enable: true,
-			generated: "/etc/polkit-1/rules.d/40-salve-agent.rules",
+			also:      "salve-agent-helper.socket salve-agent-helper.service",
+			generated: "/etc/polkit-1/rules.d/40-salve-agent.rules /run/salve-helper/allow",
 			formatIn:  "agent/internal/journal", formatName: "format"},
 		// Whoever starts it makes a cluster of it, and how many nodes that has is a person's decision.
 		"salve-controller": {state: "/var/lib/salve/controller", enable: false,

@@ -9,17 +9,23 @@ import (
 	"strings"
 )
 
-// documents renders what the program's own help says: the man page and the completions.
+// documents renders what the programs' own help says: their man pages, and the completions of the first, which people
+// call by hand.
 func (b *builder) documents(name string) error {
-	program := filepath.Join(b.stage, "bin", name)
-	m, err := b.manualOf(name, program)
-	if err != nil {
-		return err
+	var first manual
+	for i, program := range programs(name) {
+		m, err := b.manualOf(program, filepath.Join(b.stage, "bin", program))
+		if err != nil {
+			return err
+		}
+		if err := b.zip(filepath.Join(name, program+"."+m.section+".gz"), m.roff()); err != nil {
+			return err
+		}
+		if i == 0 {
+			first = m
+		}
 	}
-	if err := b.zip(filepath.Join(name, name+"."+m.section+".gz"), m.roff()); err != nil {
-		return err
-	}
-	all, err := completions(name, program, m.pages[0])
+	all, err := completions(name, filepath.Join(b.stage, "bin", name), first.pages[0])
 	if err != nil {
 		return err
 	}

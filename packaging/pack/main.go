@@ -78,13 +78,21 @@ func run(o options, date string) (err error) {
 	return sums(o.out)
 }
 
-// names of the packages; each is also the name of its program.
+// names of the packages; each is also the name of its first program.
 func names() []string { return []string{"salve-agent", "salve-controller", "salve"} }
+
+// programs of a package.
+func programs(name string) []string {
+	if name == "salve-agent" {
+		return []string{name, "salve-agent-helper"}
+	}
+	return []string{name}
+}
 
 // source is the main package of a program.
 func source(name string) string {
-	if name == "salve-agent" {
-		return "./agent/cmd/salve-agent"
+	if strings.HasPrefix(name, "salve-agent") {
+		return "./agent/cmd/" + name
 	}
 	return "./controller/cmd/" + name
 }
