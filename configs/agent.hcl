@@ -26,7 +26,8 @@ autonomy = "observe"
 # configuration is one such block and autonomy = "full".
 #
 # Actions on units: start, restart, reload, stop, kill, set_property. The package's polkit rules give
-# the agent's user exactly these verbs on exactly these units.
+# the agent's user exactly these verbs on exactly these units; where polkit has no rules, so does the
+# helper: systemctl enable --now salve-agent-helper.socket
 allow {
   units   = ["nginx.service"]
   actions = ["start", "restart", "reload"]

@@ -6,7 +6,7 @@ service "backup" {
 
   remedy "set_property" "limit-cpu" {
     properties = { CPUQuota = "20%" }
-    for        = "30m" # taken back by itself
+    for        = "30m" # taken back by itself, also if the agent is dead then: needs salve-agent-helper.socket
     verify {
       when   = unit.cpu < 40 * percent
       within = "30s"
