@@ -1,11 +1,13 @@
 package act
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -115,6 +117,14 @@ func TestProgramsThatOthersCanChange(t *testing.T) {
 	if err := os.Symlink(good, fine); err != nil {
 		t.Fatal(err)
 	}
+	// A link whose end is sound, by way of one that anybody can point elsewhere.
+	if err := os.Symlink(good, filepath.Join(open, "hop")); err != nil {
+		t.Fatal(err)
+	}
+	hop := filepath.Join(folder, "hop")
+	if err := os.Symlink("open/hop", hop); err != nil {
+		t.Fatal(err)
+	}
 	fifo := filepath.Join(folder, "fifo")
 	if err := syscall.Mkfifo(fifo, 0o700); err != nil {
 		t.Fatal(err)
@@ -123,11 +133,12 @@ func TestProgramsThatOthersCanChange(t *testing.T) {
 		good:                             "",
 		filepath.Join(sticky, "program"): "",
 		fine:                             "",
-		make("group", 0o775):             "may be changed by others",
-		make("world", 0o757):             "may be changed by others",
+		make("group", 0o775):             "can be changed by others",
+		make("world", 0o757):             "can be changed by others",
 		make("plain", 0o644):             "not executable",
-		filepath.Join(open, "program"):   "may be changed by others",
-		link:                             "may be changed by others",
+		filepath.Join(open, "program"):   "can be changed by others",
+		link:                             "can be changed by others",
+		hop:                              "can be changed by others",
 		open:                             "no regular file",
 		fifo:                             "no regular file",
 		filepath.Join(folder, "none"):    "cannot be found",
@@ -161,8 +172,47 @@ func TestProgramIsLookedAtAgain(t *testing.T) {
 	if err := os.Chmod(program, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "may be changed by others") {
+	if _, err := r.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "can be changed by others") {
 		t.Errorf("run: %v", err)
+	}
+}
+
+// TestProgramIsSwapped: what somebody can swap between the look at a program and its start is refused however it looks.
+// He points a link in a folder of his own to a sound program and to his own in turns, as fast as he can.
+func TestProgramIsSwapped(t *testing.T) {
+	good := script(t, "#!/bin/sh\n")
+	folder := filepath.Dir(good)
+	his := filepath.Join(folder, "his")
+	mark := filepath.Join(his, "mark")
+	evil := filepath.Join(his, "evil")
+	if err := errors.Join(os.Mkdir(his, 0o777), os.Chmod(his, 0o777),
+		os.WriteFile(evil, []byte("#!/bin/sh\ntouch "+mark+"\n"), 0o755),
+		os.Symlink(good, filepath.Join(his, "hop")), os.Symlink("his/hop", filepath.Join(folder, "hook"))); err != nil {
+		t.Fatal(err)
+	}
+	r := alone(t, folder, "exec")
+
+	ctx, stop := context.WithCancel(t.Context())
+	var swapping sync.WaitGroup
+	swapping.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			next := filepath.Join(his, "next")
+			_ = os.Symlink([]string{evil, good}[n%2], next)
+			_ = os.Rename(next, filepath.Join(his, "hop"))
+		}
+	})
+	for range 50 {
+		var no *Refusal
+		_, err := r.Command(t.Context(), Cmd{Purpose: perform, Argv: []string{filepath.Join(folder, "hook")}})
+		if !errors.As(err, &no) {
+			t.Errorf("the program ran: %v", err)
+			break
+		}
+	}
+	stop()
+	swapping.Wait()
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the program that ran was his")
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/journal"
+	"github.com/salveops/salve/agent/internal/owned"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -273,11 +274,11 @@ func script(t *testing.T, text string) string {
 func safeFolder(t *testing.T) string {
 	t.Helper()
 	home, err := os.UserHomeDir()
-	if err != nil || checkWay(home) != nil {
+	if err != nil || owned.Way(home) != nil {
 		home, err = os.Getwd()
 	}
 	if err == nil {
-		err = checkWay(home)
+		err = owned.Way(home)
 	}
 	why := ""
 	if err != nil {
