@@ -92,7 +92,7 @@ func open(t *testing.T) *fleet {
 	ask(t)
 	if shared == nil {
 		shared = newFleet(t)
-		shared.installAll()
+		shared.installAll(release)
 		shared.enrolAll()
 	}
 	return lend(t)
@@ -224,18 +224,18 @@ func (f *fleet) sh(h *booted.Host, line string) string {
 	return out
 }
 
-// installAll installs the packages, each where it belongs.
-func (f *fleet) installAll() {
+// installAll installs the packages of a release, each where it belongs.
+func (f *fleet) installAll(version string) {
 	f.t.Helper()
 	f.giveClocks()
 	f.each(f.lab.Hosts(), func(ctx context.Context, h *booted.Host) error {
 		switch {
 		case h == f.desk:
-			return f.tryInstall(h, release, "salve")
+			return f.tryInstall(h, version, "salve")
 		case slices.Contains(f.ctl, h):
-			return f.tryInstall(h, release, "salve-controller")
+			return f.tryInstall(h, version, "salve-controller")
 		default:
-			return f.tryInstall(h, release, "salve-agent", "salve")
+			return f.tryInstall(h, version, "salve-agent", "salve")
 		}
 	})
 }

@@ -19,7 +19,7 @@ import (
 // daemon is as shut in as promised, a shop that crashes is healed on every host, and certificates renew meanwhile.
 func TestInstall(t *testing.T) {
 	f := bare(t)
-	f.installAll()
+	f.installAll(release)
 	f.freshAgents()
 	f.shutIn()
 	f.enrolAll()
