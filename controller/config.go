@@ -21,11 +21,16 @@ func Check(o Options) error {
 	}
 	c := &controller{o: o, log: o.Log}
 	file, err := c.load()
-	if err != nil || file.TLS == nil {
+	if err != nil {
 		return err
 	}
-	c.file = file
-	return c.openCertificate(file.TLS)
+	if c.file = file; file.TLS != nil {
+		if err := c.openCertificate(file.TLS); err != nil {
+			return err
+		}
+	}
+	_, err = c.places(file)
+	return err
 }
 
 // load reads the node's file; an error has every problem with its place.
@@ -133,10 +138,10 @@ func (c *controller) places(file *config.ControllerFile) (notify.Places, error) 
 	return notify.PlacesOf(file, sender.Deps{Host: file.Node}, c.log)
 }
 
-// tlsFiles are the names in a tls block, which may stand elsewhere in the file.
+// tlsFiles is what a tls block says, which may stand elsewhere in the file.
 func tlsFiles(t *config.TLS) string {
 	if t == nil {
 		return ""
 	}
-	return fmt.Sprintf("%q", []string{t.CA, t.Cert, t.Key, t.CAKey})
+	return fmt.Sprintf("%q %s %s", []string{t.CA, t.Cert, t.Key, t.CAKey}, t.HostLife, t.NodeLife)
 }

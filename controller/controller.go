@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
@@ -57,7 +57,7 @@ func Run(ctx context.Context, o Options) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	c := &controller{o: o, log: o.Log, fatal: make(chan error, 1)}
+	c := &controller{o: o, log: o.Log, fatal: make(chan error, 1), reloadAsked: make(chan chan error)}
 	defer c.cleanUp()
 	if err := c.build(ctx); err != nil {
 		return err
@@ -72,6 +72,7 @@ func Run(ctx context.Context, o Options) error {
 		})
 	}
 	group.Go(func() error { return c.reloadOn(ctx, hangup) })
+	group.Go(func() error { return c.answerReloads(ctx) })
 	group.Go(func() error { return c.greet(ctx) })
 	group.Go(func() error { return c.mustStop(ctx) })
 	group.Go(func() error { return c.watchdog(ctx) })
@@ -86,7 +87,9 @@ type controller struct {
 	undo  []undo     // what to do at the end, last first
 	file  *config.ControllerFile
 
-	reloads reloads
+	reloads     reloads
+	reloadDoor  net.Listener    // nil: there is none
+	reloadAsked chan chan error // by whom wants to know how it goes
 
 	plumbing
 }
@@ -131,25 +134,5 @@ func (c *controller) mustStop(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 		return nil
-	}
-}
-
-// reloadOn reads the configuration again at each SIGHUP.
-func (c *controller) reloadOn(ctx context.Context, hangup <-chan os.Signal) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hangup:
-			c.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
-			err := c.reload()
-			c.reloads.note(err)
-			state := "STATUS=" // the status of systemctl: nothing to say
-			if err != nil {
-				c.log.Error("configuration refused, the old one stays", "error", err)
-				state += "configuration refused, the old one holds: " + strings.Join(strings.Fields(err.Error()), " ")
-			}
-			c.notify(daemon.SdNotifyReady + "\n" + state)
-		}
 	}
 }

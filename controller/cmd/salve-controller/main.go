@@ -19,9 +19,10 @@ import (
 
 const usage = `Usage: salve-controller [flags]         run one node of the controller
        salve-controller check [flags]   say whether it would accept its configuration
+       salve-controller reload [flags]  have the running node of a configuration read it again, and its certificates
        salve-controller init …          make an authority and certificates; see salve-controller init --help
 
-SIGHUP makes a running node read its configuration again.
+A refused configuration leaves the old one in force; a SIGHUP reloads, too, and has no answer.
 
 Exit codes: 0 ended as asked; 1 an error, told on standard error; 2 wrong usage.
 
@@ -54,12 +55,12 @@ func run(args []string) int {
 		return 0
 	}
 	logLevel := hclog.LevelFromString(*level)
-	check := flags.NArg() == 1 && flags.Arg(0) == "check"
+	command := flags.Arg(0)
 	switch {
-	case flags.NArg() > 0 && !check:
-		return misused(fmt.Errorf("unknown argument %q", flags.Arg(0)))
-	case check && *dev:
-		return misused(errors.New("--dev has no configuration to check"))
+	case flags.NArg() > 1 || command != "" && command != "check" && command != "reload":
+		return misused(fmt.Errorf("unknown argument %q", flags.Arg(flags.NArg()-1)))
+	case command != "" && *dev:
+		return misused(fmt.Errorf("--dev has no configuration to %s", command))
 	case logLevel == hclog.NoLevel:
 		return misused(fmt.Errorf("unknown log level %q: use trace, debug, info, warn or error", *level))
 	case *dev && flags.Changed("config"):
@@ -73,8 +74,11 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	act := func() error { return controller.Run(ctx, options) }
-	if check {
+	switch command {
+	case "check":
 		act = func() error { return controller.Check(options) }
+	case "reload":
+		act = func() error { return controller.Reload(ctx, options) }
 	}
 	if err := act(); err != nil {
 		fmt.Fprintln(os.Stderr, "salve-controller:", err)
