@@ -10,10 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/agent/internal/order"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestUsage(t *testing.T) {
 	for code, lines := range map[int][][]string{

@@ -20,8 +20,8 @@ import (
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// withHelper gives the rig a helper that may do these verbs with a.service, and returns how to end it.
-func (g *rig) withHelper(verbs ...string) (stop func()) {
+// withHelper gives the rig a helper that may do these verbs with a.service.
+func (g *rig) withHelper(verbs ...string) {
 	g.t.Helper()
 	listener, list := g.socket(), helper.List{May: []helper.Entry{{Pattern: "a.service", Verbs: verbs}}}
 	file := filepath.Join(g.t.TempDir(), "allow")
@@ -41,9 +41,7 @@ func (g *rig) withHelper(verbs ...string) (stop func()) {
 			g.t.Errorf("helper: %v", err)
 		}
 	}()
-	stop = func() { cancel(); <-done }
-	g.t.Cleanup(stop)
-	return stop
+	g.t.Cleanup(func() { cancel(); <-done })
 }
 
 // socket makes the helper's socket and lets new runners know of it.
@@ -133,43 +131,48 @@ func TestLimitThatEndsNeedsTheHelper(t *testing.T) {
 	g.refused(q, "systemctl enable --now salve-agent-helper.socket", false) // also for a doctor, of a unit that is down
 }
 
-// TestLimitLifted: an undo before the time ends the timer, too; meanwhile there is no second limit.
-func TestLimitLifted(t *testing.T) {
+// hourLimit is a rig with a limit of an hour on a.service, and what TasksMax was before.
+func hourLimit(t *testing.T) (g *rig, a incident.Attempt, old string) {
+	t.Helper()
 	g, u := running(t, sleeper)
 	requireController(t, g, u, "TasksMax")
 	g.withHelper("set-property")
-	old, _ := g.Property("a.service", "TasksMax")
+	old, _ = g.Property("a.service", "TasksMax")
 	q := setProperty("a.service", map[string]string{"TasksMax": "21"})
 	q.Remedy.Args.For = time.Hour
-	a := g.must(q)
+	return g, g.must(q), old
+}
+
+// undone takes the limit back, which must help.
+func (g *rig) undone(id, old string) {
+	g.t.Helper()
+	if a, err := g.runner.Undo(g.t.Context(), id); err != nil || a.Phase != incident.Undone {
+		g.t.Errorf("undo: %+v, %v", a, err)
+	}
+	if got, _ := g.Property("a.service", "TasksMax"); got != old {
+		g.t.Errorf("TasksMax is %s after the undo, want %s", got, old)
+	}
+}
+
+// TestLimitLifted: an undo before the time ends the timer, too; meanwhile there is no second limit.
+func TestLimitLifted(t *testing.T) {
+	g, a, old := hourLimit(t)
 	timer := helper.Timer("a.service")
-	agenttest.Eventually(t, 10*time.Second, func() bool { return g.watcher.Active(timer) == "active" }, "its timer runs")
+	is := func(state string) {
+		t.Helper()
+		agenttest.Eventually(t, 10*time.Second, func() bool { return g.watcher.Active(timer) == state }, "its timer is "+state)
+	}
+	is("active")
 	g.refused(setProperty("a.service", map[string]string{"TasksMax": "9"}), "has a limit already", false)
 	for range 2 {
-		if a, err := g.runner.Undo(t.Context(), a.ID); err != nil || a.Phase != incident.Undone {
-			t.Errorf("undo: %+v, %v", a, err)
-		}
-		if got, _ := g.Property("a.service", "TasksMax"); got != old {
-			t.Errorf("TasksMax is %s after the undo, want %s", got, old)
-		}
+		g.undone(a.ID, old)
 	}
-	agenttest.Eventually(t, 10*time.Second, func() bool { return g.watcher.Active(timer) == "inactive" }, "its timer is gone")
+	is("inactive")
 }
 
 // TestLimitWithoutItsTimer: a limit whose timer a person stopped is taken back all the same.
 func TestLimitWithoutItsTimer(t *testing.T) {
-	g, u := running(t, sleeper)
-	requireController(t, g, u, "TasksMax")
-	g.withHelper("set-property")
-	old, _ := g.Property("a.service", "TasksMax")
-	q := setProperty("a.service", map[string]string{"TasksMax": "21"})
-	q.Remedy.Args.For = time.Hour
-	a := g.must(q)
+	g, a, old := hourLimit(t)
 	g.do("stop", helper.Timer("a.service"))
-	if a, err := g.runner.Undo(t.Context(), a.ID); err != nil || a.Phase != incident.Undone {
-		t.Errorf("undo: %+v, %v", a, err)
-	}
-	if got, _ := g.Property("a.service", "TasksMax"); got != old {
-		t.Errorf("TasksMax is %s after the undo, want %s", got, old)
-	}
+	g.undone(a.ID, old)
 }
