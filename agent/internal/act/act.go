@@ -116,6 +116,8 @@ type Refusal struct {
 	Reason string
 	// Temporary is true when the same request may be right a moment later.
 	Temporary bool
+	// Needless is true when all that stands in the way is that the target is as the remedy would make it.
+	Needless bool
 
 	cause error
 }
@@ -127,6 +129,10 @@ func (r *Refusal) Unwrap() error { return r.cause }
 
 func refuse(format string, args ...any) error {
 	return &Refusal{Reason: fmt.Sprintf(format, args...)}
+}
+
+func needless(format string, args ...any) error {
+	return &Refusal{Reason: fmt.Sprintf(format, args...), Needless: true}
 }
 
 func postpone(format string, args ...any) error {

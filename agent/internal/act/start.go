@@ -25,10 +25,13 @@ func (k starter) precheck(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
-	if !u.Down() {
-		return refuse("%s is %s already", u.Name, u.Active)
+	if err := k.alone(ctx, s, u, remedy.Start); err != nil {
+		return err
 	}
-	return k.alone(ctx, s, u, remedy.Start)
+	if !u.Down() {
+		return needless("%s is %s already", u.Name, u.Active)
+	}
+	return nil
 }
 
 func (k starter) act(ctx context.Context, s *step) error {

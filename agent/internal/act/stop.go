@@ -21,11 +21,14 @@ func (k stopper) precheck(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
+	if err := k.alone(ctx, s, u, remedy.Stop); err != nil {
+		return err
+	}
 	if u.Down() {
-		return refuse("%s is %s already", u.Name, u.Active)
+		return needless("%s is %s already", u.Name, u.Active)
 	}
 	s.undo = unitUndo{Start: u.Name}
-	return k.alone(ctx, s, u, remedy.Stop)
+	return nil
 }
 
 func (k stopper) act(ctx context.Context, s *step) error {

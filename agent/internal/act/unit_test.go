@@ -40,6 +40,10 @@ func TestStartAfterCrash(t *testing.T) {
 		t.Errorf("evidence from after: %+v", after)
 	}
 	g.refused(ask(remedy.Start, "a.service"), "is active already", false)
+	var needless *Refusal
+	if _, err := g.runner.Prepare(t.Context(), ask(remedy.Start, "a.service")); !errors.As(err, &needless) || !needless.Needless {
+		t.Errorf("nothing but the state stands in the way: %v", err)
+	}
 }
 
 func TestRestartOfAHungService(t *testing.T) {

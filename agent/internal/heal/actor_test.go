@@ -93,7 +93,7 @@ func (h *hands) check(q act.Request) (string, error) {
 	case u.AutoRestart(), u.Active != "active" && !u.Down(), u.Job != 0:
 		return "", refuseNow(true, "%s is %s", target, u.Active)
 	case q.Remedy.Kind == remedy.Start && !u.Down():
-		return "", refuseNow(false, "%s is %s already", target, u.Active)
+		return "", &act.Refusal{Reason: fmt.Sprintf("%s is %s already", target, u.Active), Needless: true}
 	}
 	return target, nil
 }

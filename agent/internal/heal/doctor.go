@@ -228,6 +228,8 @@ func (e *Engine) wouldRun(ctx context.Context, c check) local.Finding {
 	plan, err := e.o.Act.Prepare(ctx, act.Request{Remedy: c.rem, Unit: c.unit, ByPerson: true})
 	var refusal *act.Refusal
 	switch {
+	case errors.As(err, &refusal) && refusal.Needless:
+		f.Text = "would run when it is needed; now " + refusal.Reason
 	case errors.As(err, &refusal):
 		f.Verdict, f.Text = failed, "refused because "+refusal.Reason
 		if refusal.Temporary {

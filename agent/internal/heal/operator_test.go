@@ -235,6 +235,8 @@ func TestDoctor(t *testing.T) {
 		says  string
 	}{
 		{"well", one, func(*rig) {}, "remedy checkout/restart for " + unit, "ok: would run: restart " + unit},
+		{"well, and down is what it is for", strings.Replace(one, `remedy "restart"`, `remedy "start"`, 1), func(*rig) {},
+			"remedy checkout/restart for " + unit, "ok: would run when it is needed; now " + unit + " is active already"},
 		{"no bus", one, func(h *rig) { h.say(systemd.Disconnected, "") }, "systemd", "failed: no connection"},
 		{"disk full", one, func(h *rig) { h.disk.fill(true) }, "journal", "failed: no space"},
 		{"paused", one, func(h *rig) { h.Pauses("all", 0) }, "pause", "warning: all is paused by eve"},
