@@ -43,6 +43,13 @@ type HostOptions struct {
 // State is the folder that has a disk of its own, for everything that a host must not lose.
 const State = "/var/lib/salve"
 
+// bootFile names this boot of the host.
+const bootFile = "/etc/lab-boot-id"
+
+// BootBind, as a unit's BindReadOnlyPaths, lets its programs know the host's boots apart: a sandbox with a /proc of its
+// own shows those of this machine.
+const BootBind = bootFile + ":/proc/sys/kernel/random/boot_id"
+
 const (
 	bootTime = 60 * time.Second // on a busy machine; one second on an idle one
 	killTime = 10 * time.Second
@@ -133,6 +140,13 @@ func (h *Host) Boot(ctx context.Context) error {
 			return err
 		}
 		enter += "echo $$ > " + group + "/cgroup.procs && "
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/uuid")
+	if err != nil {
+		return err
+	}
+	if err := h.Write(bootFile, string(boot), 0o444); err != nil {
+		return err
 	}
 	argv := []string{"sh", "-c", enter + `exec "$@"`, "sh", "systemd-nspawn", "--quiet", "--directory", h.Root(), "--boot",
 		"--register=no", "--keep-unit", "--machine", h.Name, "--network-namespace-path", filepath.Join(namespaces, h.id),

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -101,8 +102,19 @@ var (
 	resumeText = regexp.MustCompile(`^(\S+?)(?:: | has ended: )`)
 )
 
-// Expect names records that people or faults bring about from now on: they are not wrong, and not judged.
+// Expect names records that people or faults bring about from now on, until Unexpect: they are not wrong, and not
+// judged.
 func (l *Ledger) Expect(what ...string) { l.expect = append(l.expect, what...) }
+
+// Unexpect ends what was expected.
+func (l *Ledger) Unexpect() { l.expect = nil }
+
+// Backup notes where the history is when a person makes a backup of a controller. What it returns goes back there
+// when that is restored: the history then has to go on from this very record. What was wrong stays wrong.
+func (l *Ledger) Backup() (restored func()) {
+	last, open, token, paused := l.last, maps.Clone(l.open), l.token, maps.Clone(l.paused)
+	return func() { l.last, l.open, l.token, l.paused = last, maps.Clone(open), token, maps.Clone(paused) }
+}
 
 // read judges one record.
 func (l *Ledger) read(r *logpb.AuditRecord) {

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,6 +128,54 @@ func TestLedgerIsOneHistory(t *testing.T) {
 				t.Errorf("wrong is %q, want %q", got, tc.wrong)
 			}
 		})
+	}
+}
+
+// A backup that is restored takes history back to where it was made, and to nowhere else.
+func TestLedgerGoesBack(t *testing.T) {
+	before := []string{"controller generation generation 0a begins: first start",
+		"h1 grant permit 1@0a: restart for shop-hangs on h1", "h1 settle permit 1@0a: serving"}
+	since := append(slices.Clone(before), "h2 grant permit 2@0a: restart for shop-hangs on h2")
+	after := []string{"controller generation generation 0b begins, everything is paused: restored",
+		"h3 grant permit 2@0b: restart for shop-hangs on h3"}
+	other := append(slices.Clone(before[:2]), "h1 settle permit 1@0a: failed")
+	for name, tc := range map[string]struct {
+		history []string
+		expect  string
+		wrong   string
+	}{
+		"as it was":      {append(slices.Clone(before), after...), "generation", ""},
+		"by nobody":      {append(slices.Clone(before), after...), "", "a new generation"},
+		"another backup": {append(other, after...), "generation", "is not what it was"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLedger()
+			l.Take(page(before...))
+			restored := l.Backup()
+			l.Take(page(since...)[2:])
+			restored()
+			l.Expect(tc.expect)
+			l.Take(page(tc.history...)[2:])
+			if got := strings.Join(l.Wrong(), "\n"); (got == "") != (tc.wrong == "") || !strings.Contains(got, tc.wrong) {
+				t.Errorf("wrong is %q, want %q", got, tc.wrong)
+			}
+			if got := strings.Join(l.Open(), " "); tc.wrong == "" && got != "2@0b" {
+				t.Errorf("open are %s", got)
+			}
+		})
+	}
+}
+
+// What is expected once is wrong again afterwards.
+func TestLedgerUnexpects(t *testing.T) {
+	lines := []string{"controller quarantine host h1: another machine", "controller quarantine host h2: another machine"}
+	l := newLedger()
+	l.Expect("quarantine")
+	l.Take(page(lines...)[:1])
+	l.Unexpect()
+	l.Take(page(lines...))
+	if got := strings.Join(l.Wrong(), "\n"); !strings.Contains(got, "host h2") || strings.Contains(got, "host h1") {
+		t.Errorf("wrong is %q", got)
 	}
 }
 

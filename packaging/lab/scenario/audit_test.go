@@ -83,6 +83,23 @@ func (a *auditor) expect(what ...string) {
 	a.ledger.Expect(what...)
 }
 
+// backup makes a backup of the controller, and restore restores it: the audit has to go on from where it was then.
+func (a *auditor) backup(f *fleet) (restore func()) {
+	f.t.Helper()
+	f.eventually(upTime, "the audit can be read", func() string { return text(a.look(f.ctx(), f)) })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	restored := a.ledger.Backup()
+	f.ask("raft", "snapshot", "/root/backup")
+	return func() {
+		f.t.Helper()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		f.ask("raft", "restore", "/root/backup", "--yes")
+		restored()
+	}
+}
+
 // judge reads to the end, and complains about what must not have happened.
 func (a *auditor) judge(f *fleet) {
 	f.t.Helper()
@@ -94,6 +111,7 @@ func (a *auditor) judge(f *fleet) {
 		f.t.Error("audit: " + w)
 	}
 	a.judged = len(wrong)
+	a.ledger.Unexpect()
 	if open := a.ledger.Open(); len(open) > 0 {
 		f.t.Errorf("audit: permits %s were never settled", strings.Join(slices.Sorted(slices.Values(open)), ", "))
 	}

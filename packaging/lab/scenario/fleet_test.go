@@ -258,7 +258,7 @@ func (f *fleet) giveClocks() {
 	for _, h := range f.lab.Hosts() {
 		for _, unit := range []string{"salve-agent", "salve-controller"} {
 			f.write(h, "/etc/systemd/system/"+unit+".service.d/lab.conf",
-				"[Service]\nEnvironment="+booted.ClockEnvironment+"\n", 0o644)
+				"[Service]\nEnvironment="+booted.ClockEnvironment+"\nBindReadOnlyPaths="+booted.BootBind+"\n", 0o644)
 		}
 	}
 }
