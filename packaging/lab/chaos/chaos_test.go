@@ -12,10 +12,8 @@ import (
 	"time"
 
 	"github.com/salveops/salve/packaging/lab/rig/rigtest"
-	"github.com/salveops/salve/pkg/notify"
 	"github.com/salveops/salve/proto/adminpb"
 	"github.com/salveops/salve/proto/localpb"
-	"github.com/salveops/salve/proto/logpb"
 )
 
 // TestChaos kills and freezes controllers, agents and services at random. Whatever happens, at most two hosts of a
@@ -85,7 +83,7 @@ func (f *fleet) awaitCalm() {
 			return err.Error()
 		}
 		for _, i := range incidents {
-			if !ended(i) && !withPeople(i) {
+			if !Ended(i) && !WithPeople(i) {
 				return incidentText(i)
 			}
 		}
@@ -102,20 +100,12 @@ func incidentText(i *adminpb.GetIncidentResponse) string {
 		i.GetIncident().GetState())
 }
 
-func ended(i *adminpb.GetIncidentResponse) bool {
-	return i.GetIncident().GetState() == logpb.IncidentState_INCIDENT_STATE_RESOLVED
-}
-
-func withPeople(i *adminpb.GetIncidentResponse) bool {
-	return i.GetIncident().GetState() == logpb.IncidentState_INCIDENT_STATE_ESCALATED
-}
-
 // unwatched are the places that are ill and that no open incident has an alert of.
 func (f *fleet) unwatched(incidents []*adminpb.GetIncidentResponse) []string {
 	known := map[string]bool{}
 	for _, i := range incidents {
 		for _, a := range i.GetAlerts() {
-			if !ended(i) && a.GetResolved() == 0 {
+			if !Ended(i) && a.GetResolved() == 0 {
 				known[Place{a.GetService(), a.GetHostName()}.String()] = true
 			}
 		}
@@ -168,57 +158,17 @@ func (f *fleet) noLoss() {
 		if err != nil {
 			return err.Error()
 		}
-		has := map[string]bool{}
-		for _, i := range incidents {
-			for _, a := range i.GetAlerts() {
-				has[alertName(a.GetHostName(), a.GetLocal(), a.GetRule(), a.GetInstance())] = true
-			}
-		}
-		var missing []string
+		journals := map[string][]*localpb.Incident{}
 		for i := range hosts {
-			journal, err := f.journal(i)
-			if err != nil {
+			if journals[host(i)], err = f.journal(i); err != nil {
 				return err.Error()
 			}
-			missing = append(missing, lacks(host(i), journal, has)...)
 		}
-		if len(missing) > 0 {
-			return strings.Join(missing, ", ")
+		for _, twice := range Twice(incidents) {
+			f.t.Error(twice)
 		}
-		f.once(incidents)
-		return ""
+		return strings.Join(Lost(journals, incidents), ", ")
 	})
-}
-
-func alertName(host, local, rule, instance string) string {
-	return fmt.Sprintf("%s of %s on %s in %.8s", rule, instance, host, local)
-}
-
-func lacks(host string, journal []*localpb.Incident, has map[string]bool) []string {
-	var out []string
-	for _, i := range journal {
-		for _, a := range i.GetAlerts() {
-			if name := alertName(host, i.GetSummary().GetId(), a.GetRule(), a.GetInstance()); !has[name] {
-				out = append(out, name)
-			}
-		}
-	}
-	return out
-}
-
-// once: each alert is in exactly one incident.
-func (f *fleet) once(incidents []*adminpb.GetIncidentResponse) {
-	in := map[string]string{}
-	for _, i := range incidents {
-		id := i.GetIncident().GetId()
-		for _, a := range i.GetAlerts() {
-			key := fmt.Sprintf("%s/%s/%d", a.GetKey().GetHost(), a.GetKey().GetStream(), a.GetKey().GetN())
-			if other := in[key]; other != "" && other != id {
-				f.t.Errorf("alert %s is in the incidents %.8s and %.8s", key, other, id)
-			}
-			in[key] = id
-		}
-	}
 }
 
 // noSilence: whoever has an incident has heard of it.
@@ -229,17 +179,7 @@ func (f *fleet) noSilence() {
 		if err != nil {
 			return err.Error()
 		}
-		heard := map[string]bool{}
-		for _, page := range f.pager.Pages() {
-			heard[page.Incident] = heard[page.Incident] || page.Kind == notify.Trigger
-		}
-		for _, i := range incidents {
-			names := append(i.GetAliases(), i.GetIncident().GetId()) // it may have been told before it was merged
-			if withPeople(i) && !slices.ContainsFunc(names, func(name string) bool { return heard[name] }) {
-				return "nobody heard that " + incidentText(i)
-			}
-		}
-		return ""
+		return strings.Join(Unheard(incidents, f.pager.Pages()), ", ")
 	})
 }
 
@@ -278,7 +218,7 @@ func (f *fleet) everythingIsWell() {
 			return err.Error()
 		}
 		for _, i := range incidents {
-			if !ended(i) {
+			if !Ended(i) {
 				return incidentText(i)
 			}
 		}
@@ -294,26 +234,12 @@ func (f *fleet) everythingIsWell() {
 // untold names what somebody was told of and has not heard the end of, "" if there is nothing.
 func (f *fleet) untold() string {
 	f.t.Helper()
-	open, over := map[string]bool{}, map[string]bool{}
-	for _, page := range f.pager.Pages() {
-		thread := page.Incident
-		if page.Dedup != "" {
-			thread = page.Dedup
-		}
-		switch {
-		case page.Problem != nil:
-			f.t.Errorf("a message is not to be believed: %v", page.Problem)
-		case page.Kind == notify.Resolve:
-			delete(open, thread)
-			over[thread] = true
-		case over[thread]:
-			f.t.Errorf("a %s about %s came after its end", page.Kind, thread)
-		default:
-			open[thread] = true
-		}
+	untold, wrong := Untold(f.pager.Pages())
+	for _, w := range wrong {
+		f.t.Error(w)
 	}
-	for thread := range open {
-		return "nobody heard that this is over: " + thread
+	if len(untold) > 0 {
+		return "nobody heard that this is over: " + strings.Join(untold, ", ")
 	}
 	return ""
 }
