@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/url"
@@ -107,13 +108,17 @@ func (c *console) connect(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		c.line = &transport.Bounded{Conn: conn, Left: maxAnswer}
-		return c.line, nil
+		return &transport.Bounded{Conn: conn, Left: maxAnswer}, nil
 	}
 	if c.conn, err = pgconn.ConnectConfig(ctx, cfg); err != nil {
 		c.conn = nil
 		return fmt.Errorf("connect to PgBouncer: %w", err)
 	}
+	conn := c.conn.Conn()
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	c.line = conn.(*transport.Bounded) // nobody else dials
 	return nil
 }
 
