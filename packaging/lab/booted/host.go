@@ -51,7 +51,7 @@ const bootFile = "/etc/lab-boot-id"
 const BootBind = bootFile + ":/proc/sys/kernel/random/boot_id"
 
 const (
-	bootTime = 60 * time.Second // on a busy machine; one second on an idle one
+	bootTime = 2 * time.Minute // on a busy machine; one second on an idle one
 	killTime = 10 * time.Second
 )
 
@@ -149,7 +149,7 @@ func (h *Host) Boot(ctx context.Context) error {
 		return err
 	}
 	argv := []string{"sh", "-c", enter + `exec "$@"`, "sh", "systemd-nspawn", "--quiet", "--directory", h.Root(), "--boot",
-		"--register=no", "--keep-unit", "--machine", h.Name, "--network-namespace-path", filepath.Join(namespaces, h.id),
+		"--register=no", "--keep-unit", "--machine", h.id, "--hostname", h.Name, "--network-namespace-path", filepath.Join(namespaces, h.id),
 		"--console=pipe", "--link-journal=no", "--resolv-conf=off", "--timezone=off"}
 	p, err := rig.StartProgram(argv, append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="+hierarchy), h.console())
 	if err != nil {

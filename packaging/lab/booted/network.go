@@ -120,7 +120,7 @@ func OneWay(ctx context.Context, from, to []*Host) error {
 				rules += "add element inet lab cut { " + other.Address + " }; "
 			}
 		}
-		if _, err := h.Exec(ctx, "nft", rules); err != nil {
+		if err := h.nft(ctx, rules); err != nil {
 			return err
 		}
 	}
@@ -131,8 +131,13 @@ func OneWay(ctx context.Context, from, to []*Host) error {
 func Heal(ctx context.Context, hosts ...*Host) error {
 	var errs []error
 	for _, h := range hosts {
-		_, err := h.Exec(ctx, "nft", "add table inet lab; delete table inet lab")
-		errs = append(errs, err)
+		errs = append(errs, h.nft(ctx, "add table inet lab; delete table inet lab"))
 	}
 	return errors.Join(errs...)
+}
+
+// nft changes the rules of a host's network, whether the host runs or not.
+func (h *Host) nft(ctx context.Context, rules string) error {
+	_, err := run(exec.CommandContext(ctx, "nsenter", "--net="+filepath.Join(namespaces, h.id), "chroot", h.lab.base, "nft", rules))
+	return err
 }
