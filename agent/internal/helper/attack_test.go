@@ -72,7 +72,8 @@ func TestAttacks(t *testing.T) {
 		{"null", "null\n", "not written as"},
 		{"deep", strings.Repeat("[", 4000) + "\n", "cannot be read"},
 	} {
-		if got := g.say(c.text); !strings.Contains(got, c.want) || got == "" {
+		got := g.say(c.text)
+		if !strings.Contains(got, c.want) || got == "" || strings.Contains(got, "systemd refused") { // it is not even asked
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
