@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -37,8 +36,9 @@ import (
 const (
 	askBurst, askEvery       = 50, time.Second
 	askAllBurst, askAllEvery = 500, 20 * time.Millisecond
-	// One host renews twice in a day; a few times in a row if answers are lost.
+	// One host renews once in two thirds of its certificate's life; a few times in a row if answers are lost.
 	renewBurst, renewEvery = 5, time.Minute
+	renewShare             = 4 // of a short life
 	maxName                = 256
 )
 
@@ -102,7 +102,7 @@ func New(o Options) (*Server, error) {
 	}
 	return &Server{o: o, log: o.Log.Named("enroll"),
 		asks: limit.New(askBurst, askEvery, askAllBurst, askAllEvery),
-		news: limit.New(renewBurst, renewEvery, askAllBurst, askAllEvery)}, nil
+		news: limit.New(renewBurst, min(renewEvery, min(o.Life, o.NodeLife)/renewShare), askAllBurst, askAllEvery)}, nil
 }
 
 // Register adds the service to a gRPC server.
@@ -235,11 +235,8 @@ func (s *Server) propose(ctx context.Context, c *logpb.Command) error {
 	return nil
 }
 
-// asKey is a host's ID as what limits count.
-func asKey(host string) netip.Addr {
-	var b [16]byte
-	if _, err := hex.Decode(b[:], []byte(host)); err != nil {
-		return netip.Addr{}
-	}
-	return netip.AddrFrom16(b)
+// asKey is a host's or node's ID as what limits count.
+func asKey(id string) netip.Addr {
+	sum := sha256.Sum256([]byte(id))
+	return netip.AddrFrom16([16]byte(sum[:16]))
 }
