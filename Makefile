@@ -84,6 +84,14 @@ demo: build ## break services for real and watch them being healed (KEEP=1 leave
 	$(BUILD) -o bin/salve-demo ./packaging/lab/demo
 	bin/salve-demo
 
+# What CI runs of the scenarios: those that break what a change breaks most easily. `make lab` runs them all.
+CI_LAB = Test(Hosts|Install|Readme|RollingSickness|LeaderFaults|AgentKilledInAction|RebootInAction|DiskFull|ReadOnlyState|Identity|Attack)
+
+.PHONY: lab
+lab: $(NFPM) ## prove it on booted hosts, as root: three controllers and four agents, broken in nine ways (SEED=N, SCENARIOS=ci)
+	go test -tags lab -count=1 -p 1 -timeout 90m -v $(if $(filter ci,$(SCENARIOS)),-run '$(CI_LAB)') $(LABFLAGS) \
+	  ./packaging/lab/booted ./packaging/lab/scenario
+
 .PHONY: bench
 bench: build ## measure beside Monit, systemd and etcd; writes agent/ and controller/BENCHMARKS.md (BENCHFLAGS='--only controller')
 	$(BUILD) -o bin/lab-service ./packaging/lab/service
@@ -107,8 +115,8 @@ format:
 
 .PHONY: lint
 lint: $(STATICCHECK) ## go vet and staticcheck
-	go vet ./...
-	$(TOOLS)/staticcheck ./...
+	go vet -tags lab ./...
+	$(TOOLS)/staticcheck -tags lab ./...
 
 # Whoever changes a .proto file, or generated code, and does not say `make proto` changes a sum.
 # Generating again would prove the same, for two minutes of building buf on a fresh machine.
