@@ -32,10 +32,7 @@ const limitPrefix = "salve-limit-"
 const maxName = 255
 
 // Timer is the name of the timer that ends a limit of the unit, and thereby the sign that there is one.
-func Timer(unit string) string {
-	// An instance's name would make an instance of the timer; the letters that stand for @ must be no other unit's.
-	return limitPrefix + strings.NewReplacer(`\`, `\x5c`, "@", `\x40`).Replace(unit) + ".timer"
-}
+func Timer(unit string) string { return limitPrefix + unit + ".timer" }
 
 func serviceOf(timer string) string { return strings.TrimSuffix(timer, ".timer") + ".service" }
 

@@ -3,10 +3,12 @@ package helper
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/order"
+	"github.com/salveops/salve/agent/internal/systemd"
 )
 
 func tasksMax(unit string, n uint64, length time.Duration) order.Order {
@@ -124,17 +126,29 @@ func TestUnitGoneMeanwhile(t *testing.T) {
 	g.becomes("a.service", "TasksMax", was)
 }
 
-// TestTimersOfAllUnits: two units never share a timer.
-func TestTimersOfAllUnits(t *testing.T) {
-	seen := map[string]string{}
-	for _, unit := range []string{"a@b.service", `a\x40b.service`, `a\x5cx40b.service`, "a-b.service", "a.service",
-		"a.timer"} {
-		timer := Timer(unit)
-		if other := seen[timer]; other != "" {
-			t.Errorf("%s and %s have the timer %s", unit, other, timer)
-		}
-		seen[timer] = unit
+// TestGone: a timer that went between two looks is no failure, and any other refusal is one.
+func TestGone(t *testing.T) {
+	g := newRig(t)
+	c, err := systemd.Dial(t.Context(), g.Address)
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer c.Close()
+	_, stopped := c.StopUnitContext(t.Context(), Timer("a.service"), "fail", nil)
+	_, started := c.StartUnitContext(t.Context(), serviceOf(Timer("a.service")), "fail", nil)
+	_, refused := c.StartUnitContext(t.Context(), "a.service", "nonsense", nil)
+	if !gone(stopped) || !gone(started) || refused == nil || gone(refused) {
+		t.Errorf("gone: %v, %v; not gone: %v", stopped, started, refused)
+	}
+}
+
+// TestLongName: a unit whose timer could have no name gets no limit that ends.
+func TestLongName(t *testing.T) {
+	unit := strings.Repeat("a", 240) + ".service"
+	g := newRig(t, unit, sleeper)
+	g.write(everyVerb(unit).Text())
+	g.refused(tasksMax(unit, 21, time.Second), "is too long")
+	g.must(tasksMax(unit, 21, 0))
 }
 
 func TestManager(t *testing.T) {
