@@ -410,19 +410,25 @@ const upTime = 60 * time.Second
 // eventually asks until nothing is missing any more.
 func (f *fleet) eventually(limit time.Duration, what string, missing func() string) {
 	f.t.Helper()
+	if last := await(limit, missing); last != "" {
+		f.t.Fatalf("not within %v: %s: %s", limit, what, last)
+	}
+}
+
+// await asks until nothing is missing any more, and returns what still is at the end.
+func await(limit time.Duration, missing func() string) (last string) {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		last := missing()
-		if last == "" {
-			return
+		if last = missing(); last == "" {
+			return ""
 		}
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			f.t.Fatalf("not within %v: %s: %s", limit, what, last)
+			return last
 		}
 	}
 }
