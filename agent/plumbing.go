@@ -293,6 +293,7 @@ func (a *agent) buildEngine(context.Context) (err error) {
 		Controller:    a.controller(),
 		Settled:       a.settled,
 		BudgetUnknown: a.journal.Lost(),
+		Leave:         a.leave(),
 		Step:          a.o.step,
 	})
 	return err

@@ -1,6 +1,7 @@
 package heal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/healing"
+	"github.com/salveops/salve/pkg/remedy"
 	"github.com/salveops/salve/pkg/rule"
 )
 
@@ -239,6 +241,29 @@ func (e *Engine) wouldRun(ctx context.Context, c check) local.Finding {
 		f.Verdict, f.Text = failed, "cannot be checked: "+err.Error()
 	default:
 		f.Text = "would run: " + plan.Text
+	}
+	return e.withLeave(c, f)
+}
+
+// Leave is what root told of whom it lets do what to a unit. The zero value: all that was asked about.
+type Leave struct {
+	Refused string // what is not, "": nothing
+	Unknown string // why nobody knows, "": it is known
+}
+
+// withLeave is a finding about a remedy that would run, as far as the agent is concerned, with what root says to it.
+func (e *Engine) withLeave(c check, f local.Finding) local.Finding {
+	spec, ok := remedy.Lookup(string(c.rem.Kind))
+	if !ok || spec.Target != remedy.OnUnit || e.o.Leave == nil || f.Verdict != fine {
+		return f
+	}
+	unit := cmp.Or(c.rem.Args.Unit, c.unit)
+	switch leave := e.o.Leave(unit, spec.Verbs); {
+	case leave.Unknown != "":
+		f.Verdict, f.Text = warning, f.Text+"; whether systemd lets Salve do so is unknown: "+leave.Unknown
+	case leave.Refused != "":
+		f.Verdict, f.Text = failed, "refused because root has not told polkit of "+leave.Refused
+		f.Hint = "systemctl reload salve-agent has it told what the allow blocks say now"
 	}
 	return f
 }

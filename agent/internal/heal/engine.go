@@ -47,6 +47,8 @@ type Options struct {
 	Settled []incident.Attempt
 	// BudgetUnknown says since when attempts were lost with a corrupt journal; zero: none were.
 	BudgetUnknown clock.Stamp
+	// Leave says whether root lets the agent do the verbs to a unit; nil: it needs no leave.
+	Leave func(unit string, verbs []string) Leave
 	// Step, if set, is called with the name of every step before it begins; tests die there.
 	Step func(step string)
 }

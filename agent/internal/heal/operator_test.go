@@ -237,6 +237,13 @@ func TestDoctor(t *testing.T) {
 		{"well", one, func(*rig) {}, "remedy checkout/restart for " + unit, "ok: would run: restart " + unit},
 		{"well, and down is what it is for", strings.Replace(one, `remedy "restart"`, `remedy "start"`, 1), func(*rig) {},
 			"remedy checkout/restart for " + unit, "ok: would run when it is needed; now " + unit + " is active already"},
+		{"root has not said so", one, func(h *rig) {
+			h.p.o.Leave = func(unit string, verbs []string) Leave {
+				return Leave{Refused: verbs[0] + " on " + unit}
+			}
+		}, "remedy checkout/restart for " + unit, "failed: refused because root has not told polkit of restart on " + unit},
+		{"nobody knows", one, func(h *rig) { h.p.o.Leave = func(string, []string) Leave { return Leave{Unknown: "no list"} } },
+			"remedy checkout/restart for " + unit, "whether systemd lets Salve do so is unknown: no list"},
 		{"no bus", one, func(h *rig) { h.say(systemd.Disconnected, "") }, "systemd", "failed: no connection"},
 		{"disk full", one, func(h *rig) { h.disk.fill(true) }, "journal", "failed: no space"},
 		{"paused", one, func(h *rig) { h.Pauses("all", 0) }, "pause", "warning: all is paused by eve"},
