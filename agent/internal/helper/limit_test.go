@@ -63,6 +63,16 @@ func TestLimitLifted(t *testing.T) {
 	}
 }
 
+// TestLimitRefused: what systemd does not take leaves no timer behind, so there is room for what it does take.
+func TestLimitRefused(t *testing.T) {
+	g := newRig(t, "a.service", sleeper)
+	g.do("start", "a.service")
+	g.refused(order.Order{Verb: order.SetProperty, Unit: "a.service", Runtime: true, For: time.Hour,
+		Properties: map[string]order.Value{"MemoryMax": {}}}, "systemd refused")
+	g.free("a.service")
+	g.must(tasksMax("a.service", 21, time.Hour))
+}
+
 // TestLimitKeepsWhatAPersonSet: the drop-in that was there stays, with the value that it had.
 func TestLimitKeepsWhatAPersonSet(t *testing.T) {
 	g := newRig(t, "a.service", sleeper)
