@@ -161,6 +161,7 @@ func (f *fleet) whole() {
 	f.t.Helper()
 	f.awaitWell()
 	f.audit.judge(f)
+	f.ask("audit", "verify")
 	for _, p := range f.pager.Pages() {
 		if p.Problem != nil {
 			f.t.Errorf("a message that is not to be believed: %v", p.Problem)
