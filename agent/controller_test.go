@@ -21,7 +21,11 @@ import (
 // newNode is a controller's node, and the block of agent.hcl that leads to it.
 func newNode(t testing.TB) (*linetest.Server, string) {
 	t.Helper()
-	node := linetest.New(t)
+	return serveNode(t, linetest.New(t))
+}
+
+func serveNode(t testing.TB, node *linetest.Server) (*linetest.Server, string) {
+	t.Helper()
 	address, stop, err := node.Serve()
 	if err != nil {
 		t.Fatal(err)

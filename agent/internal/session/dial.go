@@ -10,6 +10,10 @@ import (
 	"github.com/salveops/salve/proto/agentpb"
 )
 
+// maxMessage is what a node may say at once: three times the standing orders of a controller with as many pauses as it
+// takes. One that says more is not ours.
+const maxMessage = 4 << 20
+
 // Dialer makes lines over gRPC.
 func Dialer(t *transport.Transport) func(ctx context.Context, address string) (Line, error) {
 	return func(ctx context.Context, address string) (Line, error) {
@@ -21,7 +25,7 @@ func Dialer(t *transport.Transport) func(ctx context.Context, address string) (L
 		var life context.Context
 		life, l.cancel = context.WithCancel(context.Background())
 		stop := context.AfterFunc(ctx, l.cancel) // until it is made
-		l.stream, err = agentpb.NewLineClient(client).Connect(life)
+		l.stream, err = agentpb.NewLineClient(client).Connect(life, grpc.MaxCallRecvMsgSize(maxMessage))
 		if !stop() && err == nil {
 			err = ctx.Err()
 		}

@@ -147,15 +147,20 @@ func (s *Server) Revoke(by string) {
 // Force settles every open permit on the word of a person.
 func (s *Server) Force() { s.set(func() { s.permits = map[permit.Token]*logpb.Permit{} }) }
 
-// PushOld sends orders of an earlier version to every session, as a leader that was does.
-func (s *Server) PushOld(o *agentpb.Standing) {
+// Say sends a message to every session, whatever it is: for nodes that are hostile or broken.
+func (s *Server) Say(m *agentpb.ConnectResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range s.hosts {
 		if h.session != nil {
-			h.session.send(&agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Standing{Standing: o}})
+			h.session.send(proto.CloneOf(m))
 		}
 	}
+}
+
+// PushOld sends orders of an earlier version to every session, as a leader that was does.
+func (s *Server) PushOld(o *agentpb.Standing) {
+	s.Say(&agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Standing{Standing: o}})
 }
 
 // Standing are the orders of a host.

@@ -96,6 +96,16 @@ func (s *Server) Log() string {
 	return out
 }
 
+// Pings is how often the agent of a host has been heard in its session, 0 without one.
+func (s *Server) Pings(host string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.hosts[host]; h != nil && h.session != nil {
+		return h.session.ping
+	}
+	return 0
+}
+
 // Permits are the tokens that are open, in order.
 func (s *Server) Permits() []string {
 	s.mu.Lock()
