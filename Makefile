@@ -46,6 +46,19 @@ test: missing $(if $(filter all,$(SALVE_TEST_REQUIRE)),$(NFPM)) ## run all tests
 race: ## run all tests with the race detector (needs gcc)
 	$(MAKE) --no-print-directory test TESTFLAGS='-race $(TESTFLAGS)'
 
+# Whatever comes from outside has a fuzz test, whose corpus `make test` runs. Here each looks for new inputs for a moment,
+# two at once; one that it finds lands in testdata/fuzz, and stays there. A time that is up in the middle of an input
+# is no failure.
+FUZZTIME ?= 1s
+.PHONY: fuzz
+fuzz: ## run each fuzz test for FUZZTIME (1s), two at once
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' $(SOURCES) | \
+	  sed -E 's,(.*)/[^/]*:func (.*),./\1 \2,' | LC_ALL=C sort | xargs -P 2 -L 1 bash -c '\
+	    out=$$(go test -run=^none -fuzz="^$$1\$$" -fuzztime=$(FUZZTIME) -parallel=1 "$$0" 2>&1) || \
+	    { grep -q "context deadline exceeded" <<<"$$out" && ! grep -q "Failing input" <<<"$$out"; } || \
+	    { echo "$$out"; exit 255; }; \
+	    echo "$$1 of $$0: $$(grep "^fuzz: elapsed" <<<"$$out" | tail -1)"'
+
 # Debian package of each program that some tests start for real.
 .PHONY: missing
 missing:

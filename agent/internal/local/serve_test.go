@@ -28,7 +28,7 @@ type world struct {
 }
 
 // serve serves b on a socket of the test's own.
-func serve(t *testing.T, b local.Backend, opts local.Options) *world {
+func serve(t testing.TB, b local.Backend, opts local.Options) *world {
 	t.Helper()
 	if opts.Socket == "" {
 		opts.Socket = filepath.Join(t.TempDir(), "agent.sock")

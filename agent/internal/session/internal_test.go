@@ -1,12 +1,14 @@
 package session
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/salveops/salve/pkg/incident"
@@ -141,5 +143,33 @@ func FuzzNode(f *testing.F) {
 		_ = x.take(m)
 		_ = x.pump()
 		_ = x.tick()
+	})
+}
+
+// kept is a store with one record.
+type kept struct {
+	nothing
+	text []byte
+}
+
+func (k *kept) Get(_ string, v any) (bool, error) { return true, json.Unmarshal(k.text, v) }
+
+// FuzzOrders: whatever is on disk of the standing orders, they are taken up, or nothing is known.
+func FuzzOrders(f *testing.F) {
+	f.Add([]byte(`{"standing":{"generation":"g","index":"7","pauses":[{"id":"p","scope":"all"}]},"known":{"p":{}}}`))
+	f.Add([]byte(`{"standing":{"alone":["web"],"new":1}}`))
+	f.Add([]byte(`{"standing":null}`))
+	f.Add([]byte(`{"standing":[`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s := newFake(t)
+		s.o.Store = &kept{text: text}
+		if s.readOrders() != nil {
+			return // the record is no JSON: the agent does not start
+		}
+		o := s.Orders()
+		raw, err := protojson.Marshal(o.Standing)
+		if err != nil || !json.Valid(raw) {
+			t.Errorf("%q is taken up as %v, which cannot be written: %v", text, o.Standing, err)
+		}
 	})
 }
