@@ -73,31 +73,18 @@ func (f *fleet) awaitCalm() {
 		if err != nil {
 			return err.Error()
 		}
-		for _, p := range permits {
-			if !p.GetUnknown() {
-				return fmt.Sprintf("permit %d for %s on %s is open", p.GetToken().GetN(), p.GetRemedy(), p.GetHost())
-			}
-		}
 		incidents, err := f.incidents()
 		if err != nil {
 			return err.Error()
 		}
-		for _, i := range incidents {
-			if !Ended(i) && !WithPeople(i) {
-				return incidentText(i)
-			}
+		if why := Unfinished(permits, incidents); why != "" {
+			return why
 		}
 		if ill := f.unwatched(incidents); len(ill) > 0 {
 			return fmt.Sprintf("ill, and in no incident: %s", strings.Join(ill, ", "))
 		}
 		return ""
 	})
-}
-
-// incidentText names an incident and says how it stands.
-func incidentText(i *adminpb.GetIncidentResponse) string {
-	return fmt.Sprintf("incident %.8s (%s) is %v", i.GetIncident().GetId(), i.GetIncident().GetTitle(),
-		i.GetIncident().GetState())
 }
 
 // unwatched are the places that are ill and that no open incident has an alert of.
@@ -219,7 +206,7 @@ func (f *fleet) everythingIsWell() {
 		}
 		for _, i := range incidents {
 			if !Ended(i) {
-				return incidentText(i)
+				return IncidentText(i)
 			}
 		}
 		return f.untold()

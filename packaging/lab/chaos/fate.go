@@ -21,6 +21,28 @@ func WithPeople(i *adminpb.GetIncidentResponse) bool {
 	return i.GetIncident().GetState() == logpb.IncidentState_INCIDENT_STATE_ESCALATED
 }
 
+// Unfinished names something that Salve has still to bring to an end, "" if there is nothing: every permit is settled but
+// those of which nobody can tell how they ended, and each incident is over or with people.
+func Unfinished(permits []*logpb.Permit, incidents []*adminpb.GetIncidentResponse) string {
+	for _, p := range permits {
+		if !p.GetUnknown() {
+			return fmt.Sprintf("permit %d for %s on %s is open", p.GetToken().GetN(), p.GetRemedy(), p.GetHost())
+		}
+	}
+	for _, i := range incidents {
+		if !Ended(i) && !WithPeople(i) {
+			return IncidentText(i)
+		}
+	}
+	return ""
+}
+
+// IncidentText names an incident and says how it stands.
+func IncidentText(i *adminpb.GetIncidentResponse) string {
+	return fmt.Sprintf("incident %.8s (%s) is %v", i.GetIncident().GetId(), i.GetIncident().GetTitle(),
+		i.GetIncident().GetState())
+}
+
 // Lost are the alerts that stand in the hosts' journals, by host, and in no incident of the controllers.
 func Lost(journals map[string][]*localpb.Incident, incidents []*adminpb.GetIncidentResponse) []string {
 	has := map[string]bool{}

@@ -62,12 +62,7 @@ func TestDiskFull(t *testing.T) {
 	since := time.Now()
 	f.tell("the disk of %s is full", h.Name)
 	f.must(h.FillDisk())
-	f.fault(h, "errors?ratio=1")
-	f.heardOf(h)
-	f.pass(5 * time.Second) // in which it could have acted
-	if n := f.jobs(h, since); n != 0 {
-		t.Errorf("no intent could be written, and the shop had %d jobs", n)
-	}
+	f.onlyTold(h)
 	f.tell("there is space again")
 	f.must(h.FreeDisk())
 	f.eventually(upTime, "healed", func() string { return f.ill(h) })
@@ -81,15 +76,10 @@ func TestDiskFull(t *testing.T) {
 func TestReadOnlyState(t *testing.T) {
 	f := open(t)
 	h := f.web[2]
-	since := time.Now()
 	f.tell("the disk of %s breaks", h.Name)
 	f.must(h.BreakDisk())
-	f.fault(h, "errors?ratio=1")
-	f.heardOf(h)
-	f.pass(5 * time.Second) // in which it could have acted
-	if n := f.jobs(h, since); n != 0 {
-		t.Errorf("no intent could be written, and the shop had %d jobs", n)
-	}
+	f.onlyTold(h)
+	since := time.Now()
 	f.sh(h, "systemctl restart --no-block salve-agent")
 	f.pass(5 * time.Second)
 	if n := f.jobs(h, since); n != 0 {
@@ -112,6 +102,18 @@ func TestReadOnlyState(t *testing.T) {
 	}
 	f.ask("resolve", incidents[0].GetId(), "--yes", "--reason", "the disk was replaced, and the shop serves")
 	f.awaitWell()
+}
+
+// onlyTold: no intent can be written on a host, so of what befalls it the controller hears, and nothing is done.
+func (f *fleet) onlyTold(h *booted.Host) {
+	f.t.Helper()
+	since := time.Now()
+	f.fault(h, "errors?ratio=1")
+	f.heardOf(h)
+	f.pass(5 * time.Second) // in which it could have acted
+	if n := f.jobs(h, since); n != 0 {
+		f.t.Errorf("no intent could be written, and the shop had %d jobs", n)
+	}
 }
 
 // heardOf waits until the controller has an incident of the host.

@@ -4,7 +4,6 @@ package scenario
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -196,20 +195,15 @@ func (f *fleet) busy() string {
 	if err != nil {
 		return err.Error()
 	}
-	for _, p := range permits {
-		if !p.GetUnknown() {
-			return fmt.Sprintf("permit %d for %s on %s is open", p.GetToken().GetN(), p.GetRemedy(), p.GetHost())
-		}
-	}
 	stories, err := f.stories()
 	if err != nil {
 		return err.Error()
 	}
+	if why := chaos.Unfinished(permits, stories); why != "" {
+		return why
+	}
 	watched := map[string]bool{}
 	for _, i := range stories {
-		if !chaos.Ended(i) && !chaos.WithPeople(i) {
-			return fmt.Sprintf("incident %.8s (%s) is %v", i.GetIncident().GetId(), i.GetIncident().GetTitle(), i.GetIncident().GetState())
-		}
 		for _, a := range i.GetAlerts() {
 			watched[a.GetHostName()] = watched[a.GetHostName()] || !chaos.Ended(i) && a.GetResolved() == 0
 		}
