@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -77,19 +75,13 @@ func (x *subject) take(ctx context.Context, at time.Duration) error {
 func (x *subject) fromMetrics(ctx context.Context, s *sample) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+x.metrics+"/metrics", nil)
+	text, err := rig.Get(ctx, "http://"+x.metrics+"/metrics")
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
 	found := 0
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), " ")
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		v, err := strconv.ParseFloat(value, 64)
 		switch {
 		case err != nil:
@@ -102,9 +94,6 @@ func (x *subject) fromMetrics(ctx context.Context, s *sample) error {
 			continue
 		}
 		found++
-	}
-	if err := lines.Err(); err != nil {
-		return err
 	}
 	if found != 2 {
 		return fmt.Errorf("%s/metrics has %d of 2 figures", x.metrics, found)
