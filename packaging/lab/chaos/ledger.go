@@ -33,15 +33,16 @@ type Ledger struct {
 	limits    Limits
 	serviceOf func(rule string) string
 
-	last    *logpb.AuditRecord
-	open    map[string]Place  // by token
-	token   uint64            // the highest that was granted
-	granted map[Place]int     // but for those that ended unused
-	settled map[string]int    // how many permits ended, by how
-	paused  map[string]string // services, by the pause's ID
-	pauses  int
-	expect  []string // what people or faults bring about, and would be wrong otherwise
-	wrong   []string
+	last      *logpb.AuditRecord
+	open      map[string]Place  // by token
+	forgotten map[string]Place  // what was open, and is unknown to the backup that was restored
+	token     uint64            // the highest that was granted
+	granted   map[Place]int     // but for those that ended unused
+	settled   map[string]int    // how many permits ended, by how
+	paused    map[string]string // services, by the pause's ID
+	pauses    int
+	expect    []string // what people or faults bring about, and would be wrong otherwise
+	wrong     []string
 }
 
 // NewLedger begins before the first record. serviceOf names the service that a rule is about.
@@ -110,14 +111,20 @@ func (l *Ledger) Expect(what ...string) { l.expect = append(l.expect, what...) }
 func (l *Ledger) Unexpect() { l.expect = nil }
 
 // Backup notes where the history is when a person makes a backup of a controller. What it returns goes back there
-// when that is restored: the history then has to go on from this very record. What was wrong stays wrong.
+// when that is restored: the history then has to go on from this very record. What was wrong stays wrong, and what is
+// not in the backup counts again once its host has said that it still runs.
 func (l *Ledger) Backup() (restored func()) {
 	last, open, token, paused := l.last, maps.Clone(l.open), l.token, maps.Clone(l.paused)
-	return func() { l.last, l.open, l.token, l.paused = last, maps.Clone(open), token, maps.Clone(paused) }
+	return func() {
+		l.last, l.open, l.forgotten, l.token, l.paused = last, maps.Clone(open), l.open, token, maps.Clone(paused)
+	}
 }
 
 // read judges one record.
 func (l *Ledger) read(r *logpb.AuditRecord) {
+	if r.GetWhat() == "running" {
+		l.recall(r.GetBy())
+	}
 	if slices.Contains(l.expect, r.GetWhat()) {
 		return
 	}
@@ -142,6 +149,15 @@ func (l *Ledger) read(r *logpb.AuditRecord) {
 	case "quarantine", "journal", "running", "adopt", "remove", "revoke":
 		l.complain("nobody copied, restored or removed a host, and the audit has %s by %s: %s", r.GetWhat(), r.GetBy(),
 			r.GetText())
+	}
+}
+
+// recall counts again what a host still runs that a backup does not know.
+func (l *Ledger) recall(host string) {
+	for token, p := range l.forgotten {
+		if p.Host == host {
+			l.open[token] = p
+		}
 	}
 }
 

@@ -135,18 +135,24 @@ func TestLedgerIsOneHistory(t *testing.T) {
 func TestLedgerGoesBack(t *testing.T) {
 	before := []string{"controller generation generation 0a begins: first start",
 		"h1 grant permit 1@0a: restart for shop-hangs on h1", "h1 settle permit 1@0a: serving"}
-	since := append(slices.Clone(before), "h2 grant permit 2@0a: restart for shop-hangs on h2")
+	before = slices.Clip(before)
+	since := append(before, "h2 grant permit 2@0a: restart for shop-hangs on h2")
 	after := []string{"controller generation generation 0b begins, everything is paused: restored",
 		"h3 grant permit 2@0b: restart for shop-hangs on h3"}
-	other := append(slices.Clone(before[:2]), "h1 settle permit 1@0a: failed")
+	other := append(slices.Clip(before[:2]), "h1 settle permit 1@0a: failed")
+	running, ended := "h2 running h2 still runs restart under a permit of another time", "h2 settle permit 2@0a: serving"
 	for name, tc := range map[string]struct {
 		history []string
-		expect  string
+		expect  []string
 		wrong   string
 	}{
-		"as it was":      {append(slices.Clone(before), after...), "generation", ""},
-		"by nobody":      {append(slices.Clone(before), after...), "", "a new generation"},
-		"another backup": {append(other, after...), "generation", "is not what it was"},
+		"as it was":      {append(before, after...), []string{"generation"}, ""},
+		"by nobody":      {append(before, after...), nil, "a new generation"},
+		"another backup": {append(other, after...), []string{"generation"}, "is not what it was"},
+		"what still runs": {append(append(before, after[0], running, ended), after[1]),
+			[]string{"generation", "running"}, ""},
+		"runs by itself":   {append(append(before, after...), running), []string{"generation"}, "running by h2"},
+		"and is forgotten": {append(append(before, after...), ended), []string{"generation"}, "does not hold"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLedger()
@@ -154,7 +160,7 @@ func TestLedgerGoesBack(t *testing.T) {
 			restored := l.Backup()
 			l.Take(page(since...)[2:])
 			restored()
-			l.Expect(tc.expect)
+			l.Expect(tc.expect...)
 			l.Take(page(tc.history...)[2:])
 			if got := strings.Join(l.Wrong(), "\n"); (got == "") != (tc.wrong == "") || !strings.Contains(got, tc.wrong) {
 				t.Errorf("wrong is %q, want %q", got, tc.wrong)
