@@ -16,15 +16,15 @@ type sandbox struct {
 	scripts string // folder of the unpacked control files
 }
 
-// newSandbox has a program of each name that only writes down how it was called, and fails where it is told to.
+// newSandbox has a program of each name that only writes down how it was called, and says or fails what it is told to.
 func newSandbox(t *testing.T, name string) *sandbox {
 	s := &sandbox{t: t, root: t.TempDir(), scripts: t.TempDir()}
 	output(t, "dpkg-deb", "-e", deb(t, name), s.scripts)
 	for _, program := range []string{
 		"systemd-sysusers", "systemd-tmpfiles", "systemctl", "deb-systemd-helper", "deb-systemd-invoke",
 	} {
-		text := fmt.Sprintf("#!/bin/sh\necho %s \"$@\" >>%s/calls\n! grep -qxF -- \"%s $*\" %s/failing 2>/dev/null\n",
-			program, s.root, program, s.root)
+		text := fmt.Sprintf("#!/bin/sh\necho %[1]s \"$@\" >>%[2]s/calls\nsed -n \"s/^%[1]s $*: //p\" %[2]s/saying 2>/dev/null\n"+
+			"! grep -qxF -- \"%[1]s $*\" %[2]s/failing 2>/dev/null\n", program, s.root)
 		s.put("/stubs/"+program, text, 0o755)
 	}
 	s.put("/run/systemd/system/.here", "", 0o644)
@@ -98,10 +98,12 @@ func TestScriptsOfAgent(t *testing.T) {
 	s.put("/var/lib/salve/agent/journal.db", "", 0o600)
 	s.put(rules, "", 0o644)
 	s.put(list, "", 0o644)
+	s.put("/saying", "systemctl is-enabled salve-agent.service: enabled\n", 0o644)
 	for range 2 {
 		s.want("preinst", "install")
 		s.want("postinst", "configure", "systemd-sysusers salve-agent.conf", "systemctl --system daemon-reload", start,
 			"deb-systemd-helper enable salve-agent.service", "not "+restart,
+			"deb-systemd-helper update-state salve-agent-helper.socket", // a person may enable it
 			"not deb-systemd-helper enable salve-agent-helper.socket", "not deb-systemd-invoke start salve-agent-helper.socket")
 	}
 	for range 2 {
@@ -129,15 +131,19 @@ func TestScriptsOfAgent(t *testing.T) {
 	if s.there(rules) || s.there(list) || !s.there("/var/lib/salve/agent/journal.db") {
 		t.Error("a removal takes polkit's rules away and leaves the state")
 	}
-	s.want("postinst", "configure 1.2.0", start, "not "+restart) // it is back
+	s.put("/saying", "systemctl is-enabled salve-agent.service: enabled\n"+
+		"systemctl is-enabled salve-agent-helper.socket: enabled\nsystemctl is-enabled salve-agent-helper.service: static\n", 0o644)
+	s.want("postinst", "configure 1.2.0", start, "not "+restart, // it is back, with what a person had enabled
+		"deb-systemd-invoke start salve-agent-helper.socket", "not deb-systemd-invoke start salve-agent-helper.service")
 	s.want("postinst", "configure 1.2.0", restart, "not "+start)
+	s.put("/run/salve-helper/socket", "", 0o644)
 	s.want("prerm", "remove", stop)
 	s.want("postrm", "remove")
 	for range 2 {
 		s.want("postrm", "purge", "deb-systemd-helper purge salve-agent.service",
 			"deb-systemd-helper purge salve-agent-helper.socket")
 	}
-	if s.there("/var/lib/salve") || s.there("/etc/salve") {
+	if s.there("/var/lib/salve") || s.there("/etc/salve") || s.there("/run/salve-helper") {
 		t.Error("a purge leaves nothing")
 	}
 }
@@ -149,8 +155,13 @@ func TestScriptsOfController(t *testing.T) {
 	s.put("/var/lib/salve/controller/raft.db", "", 0o600)
 	s.put("/etc/salve/agent.hcl", "", 0o644)
 	s.want("postinst", "configure", "systemd-sysusers salve-controller.conf",
+		"deb-systemd-helper update-state salve-controller.service",
 		"not deb-systemd-invoke start salve-controller.service", "not deb-systemd-helper enable salve-controller.service")
 	s.want("prerm", "remove", "deb-systemd-invoke stop salve-controller.service")
+	s.want("postrm", "remove")
+	s.put("/saying", "systemctl is-enabled salve-controller.service: enabled\n", 0o644)
+	s.want("postinst", "configure 1.2.0", "deb-systemd-invoke start salve-controller.service") // a person had enabled it
+	s.want("prerm", "remove")
 	s.want("postrm", "remove")
 	s.want("postrm", "purge")
 	if s.there("/var/lib/salve/controller") || !s.there("/var/lib/salve/agent/journal.db") ||
@@ -189,7 +200,7 @@ func TestDowngrade(t *testing.T) {
 		if (err != nil) != c.refused || c.refused != strings.Contains(said, "Nothing was changed") || calls != "" {
 			t.Errorf("%+v: %v, %s%s", c, err, said, calls)
 		}
-		s.want("postinst", "abort-upgrade 9.9.9") // what dpkg then does with the newer one
+		s.want("postinst", "abort-upgrade 9.9.9", "not "+restart, "not "+start) // as dpkg then does with the newer one
 	}
 }
 

@@ -187,7 +187,7 @@ type daemon struct {
 
 func daemons() map[string]daemon {
 	return map[string]daemon{
-		"salve-agent": {state: "/var/lib/salve/agent", runtime: "/run/salve", enable: true,
+		"salve-agent": {state: "/var/lib/salve/agent", runtime: "/run/salve /run/salve-helper", enable: true,
 			also:      "salve-agent-helper.socket salve-agent-helper.service",
 			generated: "/etc/polkit-1/rules.d/40-salve-agent.rules /run/salve-helper/allow",
 			formatIn:  "agent/internal/journal", formatName: "format"},
