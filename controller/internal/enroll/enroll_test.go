@@ -165,6 +165,15 @@ func TestLimits(t *testing.T) {
 	if s.news.TryKey(asKey(hostID), now) || !s.news.TryKey(asKey("f"+hostID[1:]), now) {
 		t.Error("renewals are not counted by host")
 	}
+	short, err := New(Options{Proposer: l, Roots: s.o.Roots, Life: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 { // renewals of a short life, one after the other
+		if now = now.Add(13 * time.Second); !short.news.TryKey(asKey(hostID), now) {
+			t.Fatal("a host whose certificates live 20 s cannot renew them")
+		}
+	}
 }
 
 // FuzzEnroll: whatever comes is answered, and only what is whole reaches the log.
