@@ -156,7 +156,8 @@ func (g *rig) put(list string) error { return os.WriteFile(g.list, []byte(list),
 
 // TestSlowWriters: who does not finish is cut off, and nobody waits for long because of him.
 func TestSlowWriters(t *testing.T) {
-	g := serve(t, SystemBus, Options{patience: 300 * time.Millisecond})
+	const long = 300 * time.Millisecond
+	g := serve(t, SystemBus, Options{patience: long})
 	var slow []net.Conn
 	for range 2 * atOnce {
 		c, err := net.Dial("unix", g.Socket)
@@ -167,7 +168,11 @@ func TestSlowWriters(t *testing.T) {
 		_, _ = c.Write([]byte(`{"verb":`))
 		slow = append(slow, c)
 	}
+	began := time.Now()
 	g.refused(order.Order{Verb: order.Stop, Unit: "b.service"}, "") // behind all of them
+	if took := time.Since(began); took < long {
+		t.Errorf("it took %v: more than %d are looked at at once", took, atOnce)
+	}
 	for _, c := range slow {
 		a, err := readAnswer(c)
 		if err != nil || !strings.Contains(a.Error, "timeout") {
