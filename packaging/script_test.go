@@ -16,16 +16,20 @@ type sandbox struct {
 	scripts string // folder of the unpacked control files
 }
 
-// newSandbox has a program of each name that only writes down how it was called, and says or fails what it is told to.
+// stub is a program that only writes down how it was called, and says or fails what it is told to by files in dir.
+func stub(program, dir string) string {
+	return fmt.Sprintf("#!/bin/sh\necho %[1]s \"$@\" >>%[2]s/calls\nsed -n \"s/^%[1]s $*: //p\" %[2]s/saying 2>/dev/null\n"+
+		"! grep -qxF -- \"%[1]s $*\" %[2]s/failing 2>/dev/null\n", program, dir)
+}
+
+// newSandbox has a stub of each program that the scripts call.
 func newSandbox(t *testing.T, name string) *sandbox {
 	s := &sandbox{t: t, root: t.TempDir(), scripts: t.TempDir()}
 	output(t, "dpkg-deb", "-e", deb(t, name), s.scripts)
 	for _, program := range []string{
 		"systemd-sysusers", "systemd-tmpfiles", "systemctl", "deb-systemd-helper", "deb-systemd-invoke",
 	} {
-		text := fmt.Sprintf("#!/bin/sh\necho %[1]s \"$@\" >>%[2]s/calls\nsed -n \"s/^%[1]s $*: //p\" %[2]s/saying 2>/dev/null\n"+
-			"! grep -qxF -- \"%[1]s $*\" %[2]s/failing 2>/dev/null\n", program, s.root)
-		s.put("/stubs/"+program, text, 0o755)
+		s.put("/stubs/"+program, stub(program, s.root), 0o755)
 	}
 	s.put("/run/systemd/system/.here", "", 0o644)
 	return s
@@ -75,10 +79,16 @@ func (s *sandbox) want(script, args string, lines ...string) {
 	if err != nil {
 		s.t.Errorf("%s %s: %v\n%s", script, args, err, said)
 	}
+	called(s.t, script+" "+args, calls, lines)
+}
+
+// called holds what was called against lines that must be among that, or with "not" before must not.
+func called(t *testing.T, by, calls string, lines []string) {
+	t.Helper()
 	for _, l := range lines {
 		l, never := strings.CutPrefix(l, "not ")
 		if strings.Contains("\n"+calls, "\n"+l+"\n") == never {
-			s.t.Errorf("%s %s called\n%swant %v %q", script, args, calls, !never, l)
+			t.Errorf("%s called\n%swant %v %q", by, calls, !never, l)
 		}
 	}
 }
