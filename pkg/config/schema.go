@@ -123,6 +123,7 @@ func remedyKind(s remedy.Spec) *kind {
 			{name: "confidence", typ: share, def: defaults.Confidence},
 			{name: "precondition", typ: condition},
 			{name: "attempts", typ: integer, def: defaults.Attempts, least: 1, most: 100},
+			{name: "recurring", typ: integer, def: defaults.Recurring, least: 1, most: 100},
 			{name: "cooldown", typ: duration, def: defaults.Cooldown, most: int64(day)},
 			{name: "timeout", typ: duration, def: defaults.ActionTimeout, least: int64(time.Second), most: int64(time.Hour)},
 			{name: "affects", typ: texts},

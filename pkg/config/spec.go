@@ -136,6 +136,7 @@ type Remedy struct {
 	Precondition *expr.Program // nil: none
 	Verify       *Verify       // nil: the rule's clear, defaults.Verify*
 	Attempts     int           // per instance in an hour, across incidents; default 3
+	Recurring    int           // verified runs a day for one instance that make its incident a person's; default 3
 	Cooldown     time.Duration // default 60 s
 	Timeout      time.Duration // of the action itself; default 90 s
 	Affects      []string      // services of this host that the action takes down as well

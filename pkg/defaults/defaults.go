@@ -71,7 +71,7 @@ const (
 	BackoffJitter    = 0.2
 	BackoffReset     = 10 * time.Minute // healthy for so long, the back-off starts anew
 	Cooldown         = time.Minute
-	RecurringCount   = 3 // verified runs of one remedy within RecurringWindow
+	Recurring        = 3 // verified runs of one remedy within RecurringWindow
 	RecurringWindow  = 24 * time.Hour
 	TransactionWait  = 10 * time.Minute // how long a remedy waits for a package transaction
 	ApprovalExpiry   = 15 * time.Minute

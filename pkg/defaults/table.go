@@ -117,7 +117,7 @@ func All() []Default {
 			Help: "healthy for so long, waits start from the first again"},
 		{Group: budget, Const: "Cooldown", Key: "remedy.cooldown", Value: Cooldown,
 			Help: "least time between two attempts of a remedy, armed at the attempt"},
-		{Group: budget, Const: "RecurringCount", Value: RecurringCount,
+		{Group: budget, Const: "Recurring", Key: "remedy.recurring", Value: Recurring,
 			Help: "verified runs of one remedy within the window that make the incident recurring: escalated"},
 		{Group: budget, Const: "RecurringWindow", Value: RecurringWindow,
 			Help: "window of recurring"},

@@ -85,12 +85,12 @@ func recurring(now clock.Stamp, f *Facts, c *Candidate) finding {
 			n++
 		}
 	}
-	if n < defaults.RecurringCount {
+	if n < c.Recurring {
 		return finding{}
 	}
 	return finding{Recurring, Escalate, 0, fmt.Sprintf(
 		"%s \"helped\" %s %s %s and the trouble came back; limit %d, it needs a real fix",
-		c.Name, f.Alert.thing(), times(n), inLast(defaults.RecurringWindow), defaults.RecurringCount)}
+		c.Name, f.Alert.thing(), times(n), inLast(defaults.RecurringWindow), c.Recurring)}
 }
 
 // harmful: what made things worse is not tried again in the same incident, and what may still be half

@@ -223,6 +223,14 @@ func decisionsWithHistory() []decision {
 				elsewhere(attempt(drain(), 4*time.Hour, incident.Verified)),
 				elsewhere(attempt(drain(), 8*time.Hour, incident.Verified))},
 			reason: "drain-pool \"helped\" checkout.service 3 times in the last 24h"},
+		{name: "not yet recurring for a remedy that may help more often", now: 12 * time.Hour, verdict: Act, remedy: "drain-pool",
+			change: func(f *Facts) {
+				two(f)
+				f.Candidates[0].Recurring = 4
+			},
+			history: []incident.Attempt{elsewhere(attempt(drain(), 0, incident.Verified)),
+				elsewhere(attempt(drain(), 4*time.Hour, incident.Verified)),
+				elsewhere(attempt(drain(), 8*time.Hour, incident.Verified))}},
 		{name: "unknown is never repeated", now: time.Minute, change: two, verdict: Escalate, guard: Unsettled,
 			history: []incident.Attempt{{Incident: "i1", Remedy: "drain-pool", Service: "checkout", Instance: unitName,
 				Target: "db", Phase: incident.Unknown, Intended: at(0), Reason: "the agent died"}},

@@ -136,7 +136,7 @@ func TestPauses(t *testing.T) {
 	t.Run("of the remedy's own target", func(t *testing.T) {
 		f := dead()
 		f.Candidates = []Candidate{{Name: "limit", Kind: remedy.SetProperty, Target: "batch.service", Allowed: true,
-			Attempts: 3, Unit: Unit{Name: "batch.service", Active: "active"}}}
+			Attempts: 3, Recurring: 3, Unit: Unit{Name: "batch.service", Active: "active"}}}
 		f.Pauses = pause("unit:batch.service", 0)
 		if d := Decide(at(0), f); d.Verdict != Hold || d.Guard != Paused {
 			t.Errorf("got %s/%q: %s", d.Verdict, d.Guard, d.Reason)

@@ -97,6 +97,7 @@ type Candidate struct {
 	Conditional  bool   // it has a precondition
 	Precondition expr.Truth
 	Attempts     int           // most attempts an hour for one instance
+	Recurring    int           // so many verified runs a day, and its help is none
 	Cooldown     time.Duration // least time between two attempts
 	Prior        float64       // configured confidence
 	Denied       string        // why the controller gave no leave when it was asked last; "": it may be asked

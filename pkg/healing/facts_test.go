@@ -31,12 +31,12 @@ func dead() Facts {
 }
 
 func restart() Candidate {
-	return Candidate{Name: "restart-app", Kind: remedy.Restart, Target: unitName, Allowed: true, Attempts: 3,
+	return Candidate{Name: "restart-app", Kind: remedy.Restart, Target: unitName, Allowed: true, Attempts: 3, Recurring: 3,
 		Cooldown: time.Minute, Prior: 0.75}
 }
 
 func drain() Candidate {
-	return Candidate{Name: "drain-pool", Kind: remedy.ResetPool, Target: "db", Allowed: true, Attempts: 3,
+	return Candidate{Name: "drain-pool", Kind: remedy.ResetPool, Target: "db", Allowed: true, Attempts: 3, Recurring: 3,
 		Cooldown: time.Minute, Prior: 0.8}
 }
 

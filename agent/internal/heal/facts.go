@@ -154,8 +154,8 @@ func (e *Engine) transaction() (file string, since time.Duration) {
 // candidate is one remedy as the decision sees it.
 func (e *Engine) candidate(rem *config.Remedy, unit, ruleName string) healing.Candidate {
 	c := healing.Candidate{
-		Name: rem.Name, Kind: rem.Kind, Target: targetOf(rem, unit), Attempts: rem.Attempts, Cooldown: rem.Cooldown,
-		Prior: rem.Confidence, Conditional: rem.Precondition != nil,
+		Name: rem.Name, Kind: rem.Kind, Target: targetOf(rem, unit), Attempts: rem.Attempts, Recurring: rem.Recurring,
+		Cooldown: rem.Cooldown, Prior: rem.Confidence, Conditional: rem.Precondition != nil,
 	}
 	c.Allowed = act.Allowed(e.cfg.Allow, rem.Kind, c.Target)
 	if c.Conditional {

@@ -108,7 +108,9 @@ service "shop" {
   }
 
   remedy "start" "start-it" {
-    cooldown = "0s"
+    cooldown  = "0s"
+    attempts  = 100 # one fleet serves all tests
+    recurring = 100
     verify {
       when   = probe.health.ok && probe.work.ok
       within = "12s"
@@ -116,7 +118,9 @@ service "shop" {
     }
   }
   remedy "restart" "restart-it" {
-    cooldown = "0s"
+    cooldown  = "0s"
+    attempts  = 100 # one fleet serves all tests
+    recurring = 100
     verify {
       when   = probe.health.ok && probe.work.ok
       within = "12s"
