@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"encoding/json"
+	"path"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ type slackText struct {
 }
 
 func newSlack(n *config.Notifier, d Deps) (*slack, error) {
-	p, err := newPoster(n.URL, d)
+	p, err := newPoster(n.URL, d, path.Base(n.URL)) // the path ends with what lets anybody write there
 	if err != nil {
 		return nil, err
 	}
