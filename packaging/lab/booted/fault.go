@@ -187,7 +187,7 @@ func (h *Host) saved(name string) string { return filepath.Join(h.dir, "saved-"+
 
 // remove ends the host and takes away what it had.
 func (h *Host) remove(ctx context.Context) error {
-	return errors.Join(h.PowerCut(), unmount(h.Root()), deleteNamespace(ctx, h.id))
+	return errors.Join(h.PowerCut(), unmount(h.Root()), deleteNamespace(ctx, h.id), os.RemoveAll(h.propagate()))
 }
 
 // unmount takes a host's file systems off, the inner ones first.

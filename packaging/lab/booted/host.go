@@ -148,6 +148,10 @@ func (h *Host) Boot(ctx context.Context) error {
 	if err := h.Write(bootFile, string(boot), 0o444); err != nil {
 		return err
 	}
+	// What an nspawn left that was killed; the next one takes it away itself only where /run is no disk.
+	if err := os.RemoveAll(h.propagate()); err != nil {
+		return err
+	}
 	argv := []string{"sh", "-c", enter + `exec "$@"`, "sh", "systemd-nspawn", "--quiet", "--directory", h.Root(), "--boot",
 		"--register=no", "--keep-unit", "--machine", h.id, "--hostname", h.Name, "--network-namespace-path", filepath.Join(namespaces, h.id),
 		"--console=pipe", "--link-journal=no", "--resolv-conf=off", "--timezone=off"}
@@ -163,6 +167,9 @@ func (h *Host) Boot(ctx context.Context) error {
 	}
 	return nil
 }
+
+// propagate is nspawn's folder for mounts that somebody may hand to the host.
+func (h *Host) propagate() string { return filepath.Join("/run/systemd/nspawn/propagate", h.id) }
 
 func (h *Host) console() string { return filepath.Join(h.dir, "console") }
 
