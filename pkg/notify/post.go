@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,7 @@ func newPoster(address string, d Deps, secrets ...string) (*poster, error) {
 			p.secrets = append(p.secrets, s)
 		}
 	}
+	slices.SortFunc(p.secrets, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
 	return p, nil
 }
 
