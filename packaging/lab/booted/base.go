@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -75,6 +76,25 @@ func Base(ctx context.Context) (string, error) {
 		return "", errors.Join(err, os.RemoveAll(half))
 	}
 	return root, os.Rename(half, root)
+}
+
+// All hosts' root is one user to the kernel, who may have so many inotify instances: a host takes seven, and one that
+// gets none never comes up. Linux gives 128, which is enough for one lab and not for two.
+const (
+	watches = "/proc/sys/fs/inotify/max_user_instances"
+	most    = 1024
+)
+
+// raise sees to it that a limit of this machine is no lower than that.
+func raise(limit string, least int) error {
+	text, err := os.ReadFile(limit)
+	if err != nil {
+		return err
+	}
+	if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err != nil || n >= least {
+		return err
+	}
+	return os.WriteFile(limit, []byte(strconv.Itoa(least)), 0)
 }
 
 // run runs a command of this machine. An error has what it said.

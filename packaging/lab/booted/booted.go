@@ -2,8 +2,8 @@
 // wall clock, and a disk for its state, on one switch with the others. They can be cut off, frozen, filled, set back,
 // rebooted, and have their power cut. It knows nothing of what runs in them.
 //
-// It needs root, and nothing that it makes is seen outside: no traffic leaves the switch, which is a network namespace
-// of its own, and is on no interface of the machine.
+// It needs root, and nothing that it makes is seen outside, but for one limit of the kernel's that it raises: no traffic
+// leaves the switch, which is a network namespace of its own, and is on no interface of the machine.
 package booted
 
 import (
@@ -34,7 +34,7 @@ const gateway = "10.99.0.254"
 // New makes a switch for hosts above the root file system base; see Base. What labs left behind whose process is gone
 // is removed.
 func New(ctx context.Context, base string) (_ *Lab, err error) {
-	if err := sweep(ctx); err != nil {
+	if err := errors.Join(sweep(ctx), raise(watches, most)); err != nil {
 		return nil, err
 	}
 	name := fmt.Sprintf("%s%d", prefix, os.Getpid())
