@@ -31,14 +31,14 @@ func (s *State) broken(h *logpb.Host, c *logpb.Request) *logpb.Result {
 		c.GetRule(), c.GetService())
 }
 
-// passBreaker uses up a person's approval.
-func (s *State) passBreaker(h *logpb.Host, c *logpb.Request) {
-	b := s.breakers[ruleKey{c.GetService(), c.GetRule()}]
-	if !b.GetOpen() || c.GetUndo() || c.GetStartDead() {
-		return
+// passed uses up a person's approval: an attempt was made under it. Not when it is granted, for then the host would hear
+// that it may not go on before it has begun; and what was never begun may be tried again.
+func (s *State) passed(p *logpb.Permit) {
+	b := s.breakers[ruleKey{p.GetService(), p.GetRule()}]
+	if slices.Contains(b.GetApproved(), p.GetHost()) {
+		b.Approved = without(b.GetApproved(), p.GetHost())
+		s.bind()
 	}
-	b.Approved = without(b.GetApproved(), h.GetId())
-	s.bind()
 }
 
 // trip looks at the breaker of a rule after its alerts or the time have changed.

@@ -52,8 +52,41 @@ func TestBreakerLetsOneHostThrough(t *testing.T) {
 	}
 	f.must(closes("web", "slow", host(1)))
 	f.refused("breaker", host(0), "web")
+	stopped := func() bool { return len(f.s.StandingOrders(host(1)).GetBreakers()) > 0 }
+	g := f.granted(host(1), "web")
+	if stopped() {
+		t.Error("the host has leave, and hears that the breaker stops it")
+	}
+	f.settle(host(1), g, unused)
 	f.settle(host(1), f.granted(host(1), "web"), servingAgain)
 	f.refused("breaker", host(1), "web") // once
+	if !stopped() {
+		t.Error("it acted, and the breaker does not stop it")
+	}
+}
+
+// An approval is used up by whatever became of the attempt.
+func TestBreakerApprovalIsUsedUp(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*fleet, *logpb.Grant){
+		"failed":  func(f *fleet, g *logpb.Grant) { f.settle(host(1), g, failed) },
+		"unknown": func(f *fleet, g *logpb.Grant) { f.settle(host(1), g, unknown) },
+		"forced": func(f *fleet, g *logpb.Grant) {
+			f.must(&logpb.Command{What: &logpb.Command_ForceSettle{ForceSettle: &logpb.ForceSettle{Token: g.GetToken(), By: "ann"}}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := many(t, 10, 3)
+			for i := range 3 {
+				f.fires(host(i), "web", "slow", 1)
+			}
+			f.must(closes("web", "slow", host(1)))
+			end(f, f.granted(host(1), "web"))
+			if len(f.s.StandingOrders(host(1)).GetBreakers()) == 0 {
+				t.Error("the breaker still lets it through")
+			}
+		})
+	}
 }
 
 // It closes below half for a window; then every remedy begins with one host.

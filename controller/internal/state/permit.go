@@ -222,7 +222,6 @@ func (s *State) grant(h *logpb.Host, c *logpb.Request, targets []*logpb.Target) 
 	s.permits[tokenOf(p.GetToken())] = p
 	s.derived.add(p)
 	h.LastN, h.LastToken = c.GetN(), p.GetToken()
-	s.passBreaker(h, c)
 	s.noteOn(p.GetIncident(), h.GetName(), "grant", "permit %s: %s for %s on %s", TokenText(p.GetToken()), p.GetRemedy(),
 		p.GetRule(), h.GetName())
 	s.tell(p, "permit", "permit %s for %s on %s", TokenText(p.GetToken()), p.GetRemedy(), h.GetName())

@@ -33,6 +33,7 @@ func (s *State) widen(p *logpb.Permit) {
 	if p.GetUndo() {
 		return
 	}
+	s.passed(p)
 	w := s.width(p)
 	v := s.Service(p.GetService())
 	w.Width, w.Failed = min(2*max(1, w.GetWidth()), uint32(max(1, v.Cap))), nil
@@ -43,6 +44,7 @@ func (s *State) fail(p *logpb.Permit) {
 	if p.GetUndo() {
 		return
 	}
+	s.passed(p)
 	w := s.width(p)
 	w.Width = 1
 	if len(w.GetFailed()) < haltAfter && !slices.Contains(w.GetFailed(), p.GetHost()) {
