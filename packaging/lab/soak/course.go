@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/salveops/salve/packaging/lab/rig"
+	"github.com/salveops/salve/proto/localpb"
 )
 
 // course counts what was done.
@@ -75,7 +77,7 @@ func (s *soak) breakHost(ctx context.Context, n int) {
 		case healed:
 			s.course.healed.Add(1)
 		case ctx.Err() == nil:
-			s.logf("%s %s, and a person has to mend it", p.Name, ill.name)
+			s.logf("%s %s, and a person has to mend it: %s", p.Name, ill.name, h.why(ctx, s.opts.Salve, service(i)))
 			s.course.mended.Add(1)
 			s.mend(ctx, p, service(i))
 		}
@@ -123,6 +125,28 @@ func (s *soak) look(ctx context.Context) {
 		}
 	}
 }
+
+// why is how the story of a service's newest incident ends, as its agent tells it.
+func (h *host) why(ctx context.Context, binary, service string) string {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	var r localpb.IncidentsResponse
+	if err := h.salve(binary).Ask(ctx, &r, "agent", "incidents", "--service", service, "--limit", "1"); err != nil {
+		return err.Error()
+	}
+	if len(r.GetIncidents()) == 0 {
+		return "its agent has no incident"
+	}
+	text, err := h.salve(binary).Run(ctx, "agent", "explain", r.GetIncidents()[0].GetId())
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return "\n    " + strings.Join(lines[max(0, len(lines)-whyLines):], "\n    ")
+}
+
+// whyLines is how much of a story is told.
+const whyLines = 30
 
 func (h *host) salve(binary string) rig.Salve {
 	return rig.Salve{Binary: binary, Where: []string{"--socket", h.dir + "/agent.sock"}}
