@@ -31,13 +31,12 @@ func TestRollingUpgrade(t *testing.T) {
 	f.enrolAll()
 	f.allRun(previous)
 	throne := f.watchThrone()
-	f.underLoad("while-nodes-change", func() {
+	f.underLoad("the nodes change", func() {
 		for _, h := range f.ctl {
-			f.install(h, release, "salve-controller")
-			f.eventually(upTime, h.Name+" is back in the cluster", func() string { return f.away(h) })
+			f.upgradeNode(h, release)
 		}
 	})
-	f.underLoad("while-agents-change", func() {
+	f.underLoad("the agents change", func() {
 		for _, h := range f.web {
 			f.install(h, release, "salve-agent", "salve")
 			f.eventually(upTime, h.Name+" is back", f.strangers)
@@ -52,13 +51,12 @@ func TestRollingUpgrade(t *testing.T) {
 		t.Errorf("nobody led for %v", empty)
 	}
 	t.Logf("nobody led for %v at most", empty.Round(time.Millisecond))
-	f.freshRemedies("it")
 }
 
-// underLoad does something while shops become ill all the time. Each is healed once for each time.
+// underLoad does something while shops become ill all the time. Each is healed once for each time, and no two that
+// still served are taken down at once.
 func (f *fleet) underLoad(name string, do func()) {
 	f.t.Helper()
-	f.freshRemedies(name)
 	since := time.Now()
 	w := f.startWeather()
 	do()
@@ -72,10 +70,8 @@ func (f *fleet) underLoad(name string, do func()) {
 		}
 		all += fell
 	}
-	if all < len(f.web) {
-		f.t.Errorf("the shops were ill only %d times: that is no load", all)
-	}
-	f.t.Logf("%s: %d repairs in %v", name, all, time.Since(since).Round(time.Second))
+	f.repairsApart(since, 1)
+	f.t.Logf("while %s shops were ill %d times in %v", name, all, time.Since(since).Round(time.Second))
 }
 
 // install puts packages onto a host, of whatever release was there before.
@@ -83,6 +79,13 @@ func (f *fleet) install(h *booted.Host, version string, names ...string) {
 	f.t.Helper()
 	f.tell("%s gets %s of %s", h.Name, strings.Join(names, " and "), version)
 	f.must(f.tryInstall(h, version, names...))
+}
+
+// upgradeNode returns when the node is back in the cluster.
+func (f *fleet) upgradeNode(h *booted.Host, version string) {
+	f.t.Helper()
+	f.install(h, version, "salve-controller")
+	f.eventually(upTime, h.Name+" is back in the cluster", func() string { return f.away(h) })
 }
 
 // away says why the leader would not count on a node, "" if it does.
@@ -201,4 +204,73 @@ func (f *fleet) somebodyLeads() bool {
 	out, _ := f.salve("status", "-o", "json") // which fails, too, when there is something to look at
 	var r adminpb.StatusResponse
 	return protojson.Unmarshal([]byte(out), &r) == nil && r.GetLeader() != ""
+}
+
+// TestUpgradeInAction: an agent is upgraded in the middle of a repair, and then the leader. What was begun is brought to
+// its end under its permit, done once, and told as one story.
+func TestUpgradeInAction(t *testing.T) {
+	f := open(t)
+	h := f.web[1]
+	f.rollTo(previous, h)
+	f.slowStartOf(h, 15*time.Second)
+	t.Run("agent", func(t *testing.T) {
+		told := "the agent was restarted while restart-it was under way: it had run; it is being verified"
+		f.repairAcross(h, told, func() { f.install(h, release, "salve-agent") })
+	})
+	t.Run("leader", func(t *testing.T) {
+		f.repairAcross(h, "restart-it begins", func() {
+			leader := f.leader()
+			f.install(leader, release, "salve-controller")
+			if f.leader() == leader {
+				t.Errorf("%s still leads", leader.Name)
+			}
+			if permits, err := f.permits(); err != nil || len(permits) != 1 {
+				t.Errorf("to the new leader %v are open: %v", permits, err)
+			}
+		})
+	})
+	f.slowStartOf(h, 0)
+	f.rollTo(release, h)
+}
+
+// repairAcross makes the shop on a host ill, and does something while it is being repaired, of which the story tells.
+func (f *fleet) repairAcross(h *booted.Host, told string, do func()) {
+	f.t.Helper()
+	since := time.Now()
+	f.fault(h, "errors?ratio=1")
+	f.eventually(upTime, "acting", func() string { return stages[2].missing(f, h) })
+	permits, err := f.permits()
+	if err != nil || len(permits) != 1 {
+		f.t.Fatalf("it acts, and %v are open: %v", permits, err)
+	}
+	do()
+	f.awaitWell()
+	if n := f.jobs(h, since); n != 1 {
+		f.t.Errorf("the shop was ill once, and had %d jobs", n)
+	}
+	f.toldOnce(told, permits[0].GetToken().GetN())
+}
+
+// rollTo has all nodes, and a host, run another release, one after the other.
+func (f *fleet) rollTo(version string, agent *booted.Host) {
+	f.t.Helper()
+	for _, h := range f.ctl {
+		f.upgradeNode(h, version)
+	}
+	f.install(agent, version, "salve-agent")
+	f.eventually(upTime, agent.Name+" is back", f.strangers)
+}
+
+// toldOnce: the newest incident is over, and its story goes from one attempt under that permit to the end.
+func (f *fleet) toldOnce(what string, permit uint64) {
+	f.t.Helper()
+	story := f.ask("explain", "last")
+	for want, times := range map[string]int{
+		what: 1, "restart-it begins": 1, fmt.Sprintf("permit %d@", permit): 2, " is settled: serving": 1,
+		"verify    restart-it: verified": 1, "resolved: restart-it healed it": 1, "healed: every alert is over": 2,
+	} {
+		if n := strings.Count(story, want); n != times {
+			f.t.Errorf("the story says %q %d times, and should say it %d times:\n%s", want, n, times, story)
+		}
+	}
 }

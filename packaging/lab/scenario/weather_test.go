@@ -5,16 +5,13 @@ package scenario
 import (
 	"context"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/salveops/salve/packaging/lab/booted"
-	"github.com/salveops/salve/pkg/defaults"
 )
 
-// weather makes shops ill all the time, two at once at most: which, how and when is by the seed. It is bounded, because
-// a remedy that helps again and again is no remedy, and Salve then calls a person.
+// weather makes shops ill all the time, two at once at most: which, how and when is by the seed.
 type weather struct {
 	f      *fleet
 	cancel context.CancelFunc
@@ -43,7 +40,7 @@ var (
 	}}
 )
 
-// startWeather begins, and goes on until end or until there is nothing left that may befall a shop.
+// startWeather begins, and goes on until its end.
 func (f *fleet) startWeather() *weather {
 	ctx, cancel := context.WithCancel(f.ctx())
 	w := &weather{f: f, cancel: cancel, falls: map[*booted.Host]int{}}
@@ -63,34 +60,16 @@ func (w *weather) end() {
 
 // blow makes one of some hosts ill at a time, and the next after that is over.
 func (w *weather) blow(ctx context.Context, dice *rand.Rand, hosts []*booted.Host) {
-	deck := deal(dice, hosts)
-	for _, card := range deck {
+	for {
 		select {
 		case <-time.After(time.Duration(dice.Int64N(int64(4 * time.Second)))):
 		case <-ctx.Done():
 			return
 		}
-		if !w.befall(card.host, card.ailment) {
+		if !w.befall(hosts[dice.IntN(len(hosts))], []ailment{crashes, hangs, fails}[dice.IntN(3)]) {
 			return
 		}
 	}
-}
-
-type card struct {
-	host    *booted.Host
-	ailment ailment
-}
-
-// deal is all that may befall some hosts: each remedy may help so often before it counts as none.
-func deal(dice *rand.Rand, hosts []*booted.Host) []card {
-	var deck []card
-	for _, h := range hosts {
-		for range defaults.RecurringCount {
-			deck = append(deck, card{h, crashes}, card{h, []ailment{hangs, fails}[dice.IntN(2)]})
-		}
-	}
-	dice.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
-	return deck
 }
 
 // befall makes a shop ill and reports whether it was healed, and its story ended.
@@ -138,17 +117,4 @@ func (f *fleet) lastEnded(h *booted.Host) (id, missing string) {
 		return "", "its incident has not ended"
 	}
 	return incidents[0].GetId(), ""
-}
-
-// freshRemedies gives the remedies of all shops new names, under which none of them has helped too often yet.
-func (f *fleet) freshRemedies(name string) {
-	f.t.Helper()
-	rules := strings.ReplaceAll(shopRules, `start-it"`, `start-`+name+`"`)
-	f.each(f.web, func(ctx context.Context, h *booted.Host) error {
-		if err := h.Write("/etc/salve/rules.d/shop.hcl", rules, 0o644); err != nil {
-			return err
-		}
-		_, err := h.Exec(ctx, "systemctl", "restart", "salve-agent")
-		return err
-	})
 }
