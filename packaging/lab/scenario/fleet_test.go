@@ -267,22 +267,19 @@ func (f *fleet) giveClocks() {
 func (f *fleet) startController() {
 	f.t.Helper()
 	first := f.ctl[0]
-	for i, h := range f.ctl {
-		line := fmt.Sprintf("salve-controller init --dir /etc/salve/tls --node %s --address %[1]s,%s", h.Name, h.Address)
-		if i > 0 {
-			line = fmt.Sprintf("salve-controller init --ca /etc/salve/tls --dir /root/%s --node %[1]s --address %[1]s,%s", h.Name, h.Address)
+	f.sh(first, fmt.Sprintf("salve-controller init --dir /etc/salve/tls --node %s --address %[1]s,%s", first.Name, first.Address))
+	for _, h := range f.ctl[1:] {
+		f.sh(first, fmt.Sprintf("salve-controller init --ca /etc/salve/tls --dir /root/%s --node %[1]s --address %[1]s,%s && "+
+			"cp -p /etc/salve/tls/ca-key.pem /root/%[1]s", h.Name, h.Address))
+		files := f.sh(first, "tar -C /root/"+h.Name+" -c . | base64")
+		if _, err := h.Pipe(f.ctx(), files, "sh", "-c", "mkdir -p /etc/salve/tls && base64 -d | tar -C /etc/salve/tls -x"); err != nil {
+			f.t.Fatal(err)
 		}
-		f.sh(first, line)
-		if i > 0 {
-			for _, file := range []string{h.Name + ".pem", h.Name + "-key.pem"} {
-				f.share(first, "/root/"+h.Name+"/"+file, h, "/etc/salve/tls/"+file, 0o600)
-			}
-			f.share(first, "/etc/salve/tls/ca.pem", h, "/etc/salve/tls/ca.pem", 0o644)
-			f.share(first, "/etc/salve/tls/ca-key.pem", h, "/etc/salve/tls/ca-key.pem", 0o600)
-		}
+	}
+	for _, h := range f.ctl {
 		f.write(h, "/etc/salve/controller.hcl", f.controllerConfig(h), 0o644)
 		f.write(h, "/etc/salve/pager.key", f.pager.Secret+"\n", 0o600)
-		f.sh(h, "chown -R salve-controller: /etc/salve/tls /etc/salve/pager.key && systemctl enable --quiet --now salve-controller")
+		f.sh(h, "chown salve-controller: /etc/salve/pager.key && systemctl enable --quiet --now salve-controller")
 	}
 	f.share(first, "/etc/salve/tls/operator-admin.pem", f.desk, "/root/admin.pem", 0o600)
 	f.sh(f.desk, "salve login --certificate /root/admin.pem --address "+f.addresses(":7600"))
