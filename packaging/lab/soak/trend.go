@@ -13,8 +13,8 @@ const (
 )
 
 // limits are how much each figure may grow in an hour, after the warm-up, under the load of this run: some 800 faults
-// an hour. A leak of one goroutine, descriptor or page for each fault or each read is hundreds an hour, far above.
-// Below them is what has to grow for a while, because it is kept: incidents and their timelines for days, 5,000 records
+// an hour. A leak of one goroutine or descriptor for each fault or each read is hundreds an hour, far above; of
+// memory it takes 60 KiB for each to be told, on a controller. Below them is what has to grow for a while, because it is kept: incidents and their timelines for days, 5,000 records
 // of the audit, the log until the next snapshot, the journal of a day. The noise of half an hour is below them, too:
 // a process has some goroutines, descriptors or threads more or less from one moment to the next.
 var limits = map[string][figures]float64{
