@@ -195,11 +195,17 @@ func (h *Host) awaitBoot(ctx context.Context, p *rig.Program) error {
 	if err := h.awaitSystemd(ctx, p); err != nil {
 		return err
 	}
+	// What nspawn mounted there is deleted, and nothing can be mounted over that; see BootBind.
+	script := "while umount /proc/sys/kernel/random/boot_id 2>/dev/null; do :; done; " +
+		"mount --bind " + bootFile + " /proc/sys/kernel/random/boot_id"
+	if _, err := h.Exec(ctx, "sh", "-c", script); err != nil {
+		return err
+	}
 	if !h.v1 {
 		return nil
 	}
 	// nspawn shows v1 controllers read-only, and systemd then does without them.
-	script := "for c in " + strings.Join(limits, " ") + "; do mount -o remount,bind,rw /sys/fs/cgroup/$c; done; " +
+	script = "for c in " + strings.Join(limits, " ") + "; do mount -o remount,bind,rw /sys/fs/cgroup/$c; done; " +
 		"systemctl daemon-reexec"
 	if _, err := h.Exec(ctx, "sh", "-c", script); err != nil {
 		return err
