@@ -96,7 +96,7 @@ func chain(r *logpb.AuditRecord) []byte {
 }
 
 var (
-	grantText  = regexp.MustCompile(`^permit ((\d+)@[0-9a-f]+): \S+ for (\S+) on (\S+)$`)
+	grantText  = regexp.MustCompile(`^permit ((\d+)@[0-9a-f]+): \S+ for (.+) on (\S+)$`)
 	settleText = regexp.MustCompile(`^permit (\d+@[0-9a-f]+): (unused|serving|failed|cleared|unknown)\b`)
 	begins     = regexp.MustCompile(`^generation [0-9a-f]+ begins: `)
 	pauseText  = regexp.MustCompile(`^(\S+): service:(\S+) for `)

@@ -83,7 +83,8 @@ func (f *fleet) shutIn() {
 	}{
 		{f.web[0], "salve-agent.service", 1.8},
 		{f.ctl[0], "salve-controller.service", 1.2},
-		{f.web[0], "salve-agent-polkit.service", 1.8},
+		{f.web[0], "salve-agent-polkit.service", 1.2},
+		{f.web[0], "salve-agent-helper.service", 1.2},
 	} {
 		out := f.sh(u.host, "systemd-analyze --no-pager security "+u.unit+" | tail -n 1")
 		_, rest, _ := strings.Cut(out, ": ")
