@@ -24,7 +24,11 @@ func (s *State) fired(h *logpb.Host, n uint64, from *logpb.Alert) {
 	}
 	a := bounded(from)
 	a.Key, a.HostName = key, h.GetName()
+	begins := s.byLocal(h.GetId(), a.GetLocal()) == nil
 	s.enter(a)
+	if begins {
+		s.tellGrants(h.GetId(), a.GetLocal())
+	}
 	for _, old := range s.superseded(a) { // after it, so that their incident does not end in between
 		s.clear(old, false, "a new journal of the host tells it anew")
 	}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"maps"
 	"math/bits"
 	"slices"
@@ -223,9 +224,25 @@ func (s *State) grant(h *logpb.Host, c *logpb.Request, targets []*logpb.Target) 
 	s.derived.add(p)
 	h.LastN, h.LastToken = c.GetN(), p.GetToken()
 	s.noteOn(p.GetIncident(), h.GetName(), "grant", "permit %s: %s for %s on %s", TokenText(p.GetToken()), p.GetRemedy(),
-		p.GetRule(), h.GetName())
-	s.tell(p, "permit", "permit %s for %s on %s", TokenText(p.GetToken()), p.GetRemedy(), h.GetName())
+		cmp.Or(p.GetRule(), "a person"), h.GetName())
+	s.tellGrant(p)
 	return granted(p)
+}
+
+func (s *State) tellGrant(p *logpb.Permit) {
+	s.tell(p, "permit", "permit %s for %s on %s", TokenText(p.GetToken()), p.GetRemedy(), s.name(p.GetHost()))
+}
+
+// tellGrants tells an incident that has just begun of the permits in it: a request may come before its alert.
+func (s *State) tellGrants(host, local string) {
+	if local == "" {
+		return
+	}
+	for _, p := range s.PermitsOf(host) {
+		if p.GetIncident() == local {
+			s.tellGrant(p)
+		}
+	}
 }
 
 func granted(p *logpb.Permit) *logpb.Result {

@@ -34,6 +34,34 @@ func TestStory(t *testing.T) {
 	}
 }
 
+// An agent asks as soon as it has judged, and its alert may come later. The story has the permit all the same, once.
+func TestPermitBeforeItsAlert(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.joins("checkout", nil, "web-1", "web-2", "web-3")
+	for _, host := range []string{"web-1", "web-2"} {
+		g := r.granted(host, "checkout", func(q *logpb.Request) { q.Incident = "local checkout of " + host })
+		r.fires(host, "checkout", "slow")
+		r.fires(host, "checkout", "down")
+		r.settle(host, g, logpb.Settlement_SETTLEMENT_SERVING, serving("checkout"))
+	}
+	i := r.incident("checkout")
+	if i.GetState() != logpb.IncidentState_INCIDENT_STATE_HEALING {
+		t.Errorf("it is %s while a remedy runs", i.GetState())
+	}
+	var permits []string
+	for _, e := range i.GetTimeline() {
+		if e.GetType() == "permit" {
+			permits = append(permits, e.GetText())
+		}
+	}
+	want := []string{"permit 1@11111111 for restart-app on web-1", "permit 1@11111111 is settled: serving",
+		"permit 2@11111111 for restart-app on web-2", "permit 2@11111111 is settled: serving"}
+	if diff := cmp.Diff(want, permits); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestEvidenceIsBounded(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
