@@ -33,7 +33,7 @@ type (
 )
 
 func (e redirected) Error() string { return "another node leads: " + e.address }
-func (e busy) Error() string       { return "the node has too many handshakes at once" }
+func (e busy) Error() string       { return "the node is busy, and asks to come again later" }
 func (e turnedAway) Error() string { return fmt.Sprintf("turned away (%s): %s", e.code, e.text) }
 func (e noQuorum) Error() string {
 	return fmt.Sprintf("the node sees no leader, for %v now", e.since.Round(time.Second))

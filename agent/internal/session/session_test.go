@@ -398,7 +398,7 @@ func TestLastWords(t *testing.T) {
 		{"minority-frozen", &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_NoQuorum{
 			NoQuorum: &agentpb.NoQuorum{Since: int64(time.Minute)}}}, "sees no leader, for 1m0s now", 25 * time.Second},
 		{"busy", &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Busy{Busy: &agentpb.Busy{RetryAfter: 3e9}}},
-			"too many handshakes", 5 * time.Second},
+			"busy", 5 * time.Second},
 		{"redirect", &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Redirect{
 			Redirect: &agentpb.Redirect{Address: "node-3"}}}, "another node leads: node-3", 25 * time.Second},
 		{"quarantined", &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_TurnedAway{
