@@ -98,15 +98,31 @@ func open(t *testing.T) *fleet {
 	return lend(t)
 }
 
+// fresh gives the test a fleet whose hosts have no past: the more often a remedy was needed lately, the longer its next
+// attempt waits.
+func fresh(t *testing.T) *fleet {
+	t.Helper()
+	discard(t)
+	return open(t)
+}
+
+// discard ends the fleet, if there is one.
+func discard(t *testing.T) {
+	t.Helper()
+	if shared != nil {
+		f := shared
+		shared = nil
+		if err := f.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // bare gives a test a fleet of hosts on which nothing is installed yet.
 func bare(t *testing.T) *fleet {
 	t.Helper()
 	ask(t)
-	if shared != nil {
-		if err := shared.close(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	discard(t)
 	shared = newFleet(t)
 	return lend(t)
 }
@@ -402,7 +418,7 @@ func (f *fleet) close() error {
 }
 
 // upTime is how long things may take to come up on a busy machine.
-const upTime = 60 * time.Second
+const upTime = 2 * time.Minute
 
 // eventually asks until nothing is missing any more.
 func (f *fleet) eventually(limit time.Duration, what string, missing func() string) {

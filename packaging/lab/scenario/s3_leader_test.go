@@ -16,56 +16,52 @@ import (
 // TestLeaderFaults: the leader is killed, frozen, and cut off (also one way) at each stage of a repair. The repair is
 // done once, and the shop serves again before the old leader is back.
 func TestLeaderFaults(t *testing.T) {
-	f := open(t)
-	f.slowStart(2 * time.Second)
 	dice := rand.New(rand.NewPCG(seed, 3))
-	for _, c := range leaderCases(dice) {
-		h := f.web[dice.IntN(len(f.web))]
-		t.Run(fmt.Sprintf("%s while it is %s", c.fault.name, c.stage.name), func(t *testing.T) {
-			since := time.Now()
-			leader := f.leader()
-			f.fault(h, "errors?ratio=1")
-			f.eventually(upTime, c.stage.name, func() string { return c.stage.missing(f, h) })
-			f.tell("%s is %s, and %s is %s", h.Name, c.stage.name, leader.Name, c.fault.name)
-			c.fault.begin(f, leader)
-			f.eventually(upTime, h.Name+" is healed without the old leader", func() string {
-				if f.jobs(h, since) == 0 || !f.serves(h) {
-					return h.Name
-				}
-				return ""
-			})
-			c.fault.end(f, leader)
-			f.awaitWell()
-			if n := f.jobs(h, since); n != 1 {
-				t.Errorf("%s was repaired %d times, and was ill once", h.Name, n)
-			}
-			f.neverTwoOut(since, 1)
-		})
-		if t.Failed() {
-			return
-		}
-	}
-	f.slowStart(0)
-}
-
-// leaderCases are each fault at each stage; in CI each fault at a stage that chance chooses.
-func leaderCases(dice *rand.Rand) []leaderCase {
-	var out []leaderCase
 	order := dice.Perm(len(stages))
+	f := open(t)
 	for i, fault := range leaderFaults {
-		for j := range stages {
-			if inCI() && j > 0 {
-				continue
+		at := []int{order[i%len(order)]} // each fault at a stage that chance chooses
+		if !inCI() {
+			at = order // at each
+			if i > 0 {
+				f = fresh(t)
 			}
-			out = append(out, leaderCase{fault, stages[order[(i+j)%len(stages)]]})
 		}
+		f.slowStart(2 * time.Second)
+		for j, k := range at {
+			ok := t.Run(fmt.Sprintf("%s while it is %s", fault.name, stages[k].name), func(t *testing.T) {
+				f.leaderFault(t, fault, stages[k], f.web[(i+j)%len(f.web)])
+			})
+			if !ok {
+				return
+			}
+		}
+		f.slowStart(0)
 	}
-	return out
 }
 
-type leaderCase struct {
-	fault leaderFault
-	stage stage
+// leaderFault lets the leader have a fault at one stage of the repair of one host.
+func (f *fleet) leaderFault(t *testing.T, fault leaderFault, at stage, h *booted.Host) {
+	defer func(before testing.TB) { f.t = before }(f.t)
+	f.t = t
+	since := time.Now()
+	leader := f.leader()
+	f.fault(h, "errors?ratio=1")
+	f.eventually(upTime, at.name, func() string { return at.missing(f, h) })
+	f.tell("%s is %s, and %s is %s", h.Name, at.name, leader.Name, fault.name)
+	fault.begin(f, leader)
+	f.eventually(upTime, h.Name+" is healed without the old leader", func() string {
+		if f.jobs(h, since) == 0 || !f.serves(h) {
+			return h.Name
+		}
+		return ""
+	})
+	fault.end(f, leader)
+	f.awaitWell()
+	if n := f.jobs(h, since); n != 1 {
+		t.Errorf("%s was repaired %d times, and was ill once", h.Name, n)
+	}
+	f.neverTwoOut(since, 1)
 }
 
 // stage is a point of a repair; missing says "" once it is reached.

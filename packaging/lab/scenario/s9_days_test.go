@@ -28,7 +28,7 @@ const (
 // and a person meddles. Whatever happens, by the audit and by what systemd did, no two shops are under repair at once;
 // and in the end everything is healed, or in the hands of a person who has heard of it.
 func TestBadDays(t *testing.T) {
-	f := open(t)
+	f := fresh(t)
 	since, begun := time.Now(), time.Duration(f.offset.Load())
 	ctx, stop := context.WithTimeout(f.ctx(), storm)
 	defer stop()
@@ -54,7 +54,7 @@ func TestBadDays(t *testing.T) {
 	})
 	all.Wait()
 	f.tell("the storm is over")
-	f.eventually(3*upTime, "Salve has done what it could", f.busy)
+	f.eventually(2*upTime, "Salve has done what it could", f.busy)
 	f.tell("Salve is at its end")
 
 	f.repairsApart(since, 4)
