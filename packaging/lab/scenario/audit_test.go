@@ -93,6 +93,8 @@ func (a *auditor) backup(f *fleet) (restore func()) {
 	f.ask("raft", "snapshot", "/root/backup")
 	return func() {
 		f.t.Helper()
+		// What was given until now has to be known: hosts settle it in the new generation, too.
+		f.eventually(upTime, "the audit can be read", func() string { return text(a.look(f.ctx(), f)) })
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		f.ask("raft", "restore", "/root/backup", "--yes")
