@@ -62,10 +62,7 @@ var forbidden = []string{
 	manager("RestartUnit", "ss", "'worker@1.service victim.service' replace"),
 	manager("RestartUnit", "ss", "worker@*.service replace"),
 	manager("KillUnit", "ssi", "victim.service all 9"),
-	"systemctl isolate rescue.target",
-	"systemctl stop salve-agent.service",
 	"systemctl stop salve-agent-helper.socket",
-	"systemctl restart dbus.service",
 
 	// other things with units that are allowed
 	"systemctl stop web.service",
@@ -93,7 +90,6 @@ var forbidden = []string{
 	"systemctl daemon-reload",
 	"systemctl daemon-reexec",
 	"systemctl log-level debug",
-	"systemctl reboot",
 
 	// what polkit, the helper, systemd and root go by
 	"echo > /etc/polkit-1/rules.d/00-mine.rules",
@@ -121,6 +117,12 @@ var forbidden = []string{
 	"cat /etc/salve/tls/ca-key.pem",
 	"cat /etc/salve/tls/ctl-key.pem",
 	"ls /var/lib/salve/controller",
+
+	// and what would end the others, if it worked
+	"systemctl stop salve-agent.service",
+	"systemctl isolate rescue.target",
+	"systemctl restart dbus.service",
+	"systemctl reboot",
 }
 
 // manager is a call of systemd's own, past the checks of systemctl.

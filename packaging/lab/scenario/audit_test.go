@@ -83,29 +83,33 @@ func (a *auditor) expect(what ...string) {
 	a.ledger.Expect(what...)
 }
 
-// backup makes a backup of the controller, and restore restores it: the audit has to go on from where it was then.
-func (a *auditor) backup(f *fleet) (restore func()) {
+// mark notes where the audit is now. What it returns has the controller go back to there: the audit has to go on from
+// this very record.
+func (a *auditor) mark(f *fleet) (back func(goBack func())) {
 	f.t.Helper()
-	f.eventually(upTime, "the audit can be read", func() string { return text(a.look(f.ctx(), f)) })
+	a.catchUp(f)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	restored := a.ledger.Backup()
-	f.ask("raft", "snapshot", "/root/backup")
-	return func() {
-		f.t.Helper()
-		// What was given until now has to be known: hosts settle it in the new generation, too.
-		f.eventually(upTime, "the audit can be read", func() string { return text(a.look(f.ctx(), f)) })
+	return func(goBack func()) {
+		a.catchUp(f)
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		f.ask("raft", "restore", "/root/backup", "--yes")
+		goBack()
 		restored()
 	}
+}
+
+// catchUp reads to the end.
+func (a *auditor) catchUp(f *fleet) {
+	f.t.Helper()
+	f.eventually(upTime, "the audit can be read", func() string { return text(a.look(f.ctx(), f)) })
 }
 
 // judge reads to the end, and complains about what must not have happened.
 func (a *auditor) judge(f *fleet) {
 	f.t.Helper()
-	f.eventually(upTime, "the audit can be read", func() string { return text(a.look(f.ctx(), f)) })
+	a.catchUp(f)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	wrong := a.ledger.Wrong()
