@@ -304,10 +304,15 @@ func (a *agent) buildServer(context.Context) error {
 	return nil
 }
 
-// parts are what runs side by side. The engine comes down last: others report to it.
+// parts are what runs side by side. The engine comes down last: others report to it. Only the line to the controller
+// outlasts it, because a host that is silent while its last action comes to a safe end would count as lost.
 func (a *agent) parts() map[string]func(context.Context) error {
+	idle := make(chan struct{})
 	parts := map[string]func(context.Context) error{
-		"engine":    a.engine.Run,
+		"engine": func(ctx context.Context) error {
+			defer close(idle)
+			return a.engine.Run(ctx)
+		},
 		"observer":  a.observer.Run,
 		"limits":    a.runner.Serve,
 		"courier":   a.courier.Run,
@@ -316,9 +321,22 @@ func (a *agent) parts() map[string]func(context.Context) error {
 		"slim":      a.slim,
 	}
 	if a.session != nil {
-		parts["session"], parts["identity"] = a.session.Run, a.identity.run
+		parts["session"], parts["identity"] = until(idle, a.session.Run), a.identity.run
 	}
 	return parts
+}
+
+// until has a part run until over is closed, however its context ends.
+func until(over <-chan struct{}, run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+		defer end()
+		go func() {
+			<-over
+			end()
+		}()
+		return run(ctx)
+	}
 }
 
 // warnings are the configuration's, one a line.

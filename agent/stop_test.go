@@ -56,6 +56,36 @@ func TestStopDuringAction(t *testing.T) {
 	}
 }
 
+// The line to the controller stays until the last action is at its safe end: a host that is silent for ten seconds is
+// lost, and an upgrade of its agent is no reason to call people.
+func TestLineStaysUntilTheLastAction(t *testing.T) {
+	t.Parallel()
+	h := newWeb(t, "ExecStartPre=/bin/sleep 1")
+	node, block := newNode(t)
+	h.configure(web + block)
+	acting, live := make(chan struct{}), make(chan bool, 1)
+	seam := points{at: func(_ int, name string) {
+		switch name {
+		case "after intended of again is on disk":
+			close(acting)
+		case "before acted of again is on disk":
+			live <- node.Live(hostOf(node))
+		}
+	}}
+	a := h.start(func(o *Options) { o.memory = seam.memory })
+	a.line(t)
+	h.crash("web.service")
+	<-acting
+	a.stop()
+	if a.err != nil {
+		t.Errorf("the agent ended with %v", a.err)
+	}
+	if !<-live {
+		t.Error("the agent hung up while it still acted")
+	}
+	agenttest.Eventually(t, patience, func() bool { return !node.Live(hostOf(node)) }, "the agent hung up at its end")
+}
+
 // supervisor is systemd as seen by a service of Type=notify.
 type supervisor struct {
 	path string
