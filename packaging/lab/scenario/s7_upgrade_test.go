@@ -33,11 +33,13 @@ func TestRollingUpgrade(t *testing.T) {
 	throne := f.watchThrone()
 	f.underLoad("the nodes change", func() {
 		for _, h := range f.ctl {
+			f.awaitIll()
 			f.upgradeNode(h, release)
 		}
 	})
 	f.underLoad("the agents change", func() {
 		for _, h := range f.web {
+			f.awaitIll()
 			f.install(h, release, "salve-agent", "salve")
 			f.eventually(upTime, h.Name+" is back", f.strangers)
 		}
@@ -72,6 +74,17 @@ func (f *fleet) underLoad(name string, do func()) {
 	}
 	f.repairsApart(since, 1)
 	f.t.Logf("while %s shops were ill %d times in %v", name, all, time.Since(since).Round(time.Second))
+}
+
+// awaitIll waits until a shop is ill, so that what comes next comes in the middle of a repair.
+func (f *fleet) awaitIll() {
+	f.t.Helper()
+	f.eventually(upTime, "a shop is ill", func() string {
+		if f.unwell() == "" {
+			return "all are well"
+		}
+		return ""
+	})
 }
 
 // install puts packages onto a host, of whatever release was there before.

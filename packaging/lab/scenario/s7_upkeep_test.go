@@ -77,17 +77,21 @@ func (f *fleet) spare() *booted.Host {
 	return h
 }
 
-// TestRemove: a package that is removed leaves what a person would miss, and nothing that runs or grants anything. The
-// same package goes on where that left off. A purge leaves nothing.
+// TestRemove: a package that is upgraded has the helper go on, too. One that is removed leaves what a person would miss,
+// and nothing that runs or grants anything. The same package goes on where that left off. A purge leaves nothing.
 func TestRemove(t *testing.T) {
 	f := open(t)
 	h := f.spare()
 	before := f.paths(h)
-	f.install(h, release, "salve-agent", "salve")
+	f.install(h, previous, "salve-agent", "salve")
 	f.write(h, "/etc/salve/agent.hcl", f.aloneConfig(h), 0o644)
 	f.write(h, "/etc/salve/rules.d/shop.hcl", shopRules, 0o644)
 	f.write(h, "/etc/salve/pager.key", f.pager.Secret+"\n", 0o640)
 	f.sh(h, "chgrp salve /etc/salve/pager.key && systemctl reload salve-agent && systemctl enable --quiet --now salve-agent-helper.socket")
+	f.healsAlone(h)
+	f.install(h, release, "salve-agent", "salve")
+	f.installed(h, "salve-agent", release)
+	f.runAll(h, helped[:2]...)
 	incident := f.healsAlone(h)
 	f.sh(h, `salve agent pause shop.service --for 1h --reason "the package is changed"`)
 
@@ -106,11 +110,7 @@ func TestRemove(t *testing.T) {
 
 	f.install(h, release, "salve-agent")
 	f.installed(h, "salve-agent", release)
-	for _, unit := range helped[:2] {
-		if now := f.invocation(h, unit); now == "inactive" {
-			t.Errorf("%s is enabled, and does not run again", unit)
-		}
-	}
+	f.runAll(h, helped[:2]...)
 	if out := f.sh(h, "salve agent pause"); !strings.Contains(out, "the package is changed") {
 		t.Errorf("the pause is gone:\n%s", out)
 	}
@@ -128,6 +128,16 @@ func TestRemove(t *testing.T) {
 
 // helped are the units of an agent with its helper.
 var helped = []string{"salve-agent.service", "salve-agent-helper.socket", "salve-agent-helper.service"}
+
+// runAll: all these units are active.
+func (f *fleet) runAll(h *booted.Host, units ...string) {
+	f.t.Helper()
+	for _, unit := range units {
+		if now := f.invocation(h, unit); now == "inactive" {
+			f.t.Errorf("%s is enabled, and does not run", unit)
+		}
+	}
+}
 
 // aloneConfig is an agent without a controller.
 func (f *fleet) aloneConfig(h *booted.Host) string {

@@ -62,7 +62,7 @@ func (w *weather) end() {
 func (w *weather) blow(ctx context.Context, dice *rand.Rand, hosts []*booted.Host) {
 	for {
 		select {
-		case <-time.After(time.Duration(dice.Int64N(int64(4 * time.Second)))):
+		case <-time.After(time.Duration(dice.Int64N(int64(2 * time.Second)))):
 		case <-ctx.Done():
 			return
 		}
