@@ -13,10 +13,12 @@ import (
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/permit"
 	"github.com/salveops/salve/pkg/transport"
+	"github.com/salveops/salve/proto/agentpb"
 	"github.com/salveops/salve/proto/logpb"
 )
 
-// The same over TCP and gRPC: a permit, events, evidence, and a node that goes away and comes back.
+// The same over TCP and gRPC: a permit, events, evidence, a node that goes away and comes back, and one that says more
+// at once than any of ours.
 func TestOverGRPC(t *testing.T) {
 	node := linetest.New(t)
 	address, stop, err := node.Serve()
@@ -74,6 +76,10 @@ func TestOverGRPC(t *testing.T) {
 	eventually(t, "the permit is settled", func() bool { return len(node.Permits()) == 0 })
 	eventually(t, "the alert is told", func() bool { return len(node.Events(j.Host())) == 2 })
 	eventually(t, "the evidence is there", func() bool { return node.Evidence([]byte(digest)) == text })
+	node.Say(&agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Mark{
+		Mark: &agentpb.Mark{Stream: strings.Repeat("x", 5<<20)}}}) // of another stream: else it would be passed over
+	await(t, changed, false)
+	await(t, changed, true)
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
