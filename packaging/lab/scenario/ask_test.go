@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/salveops/salve/packaging/lab/booted"
-	"github.com/salveops/salve/packaging/lab/rig"
 	"github.com/salveops/salve/proto/adminpb"
 	"github.com/salveops/salve/proto/localpb"
 	"github.com/salveops/salve/proto/logpb"
@@ -204,9 +203,4 @@ func (f *fleet) leader() *booted.Host {
 		return ""
 	})
 	return out
-}
-
-// pages are the messages about incidents of the shop since a moment, by how they begin.
-func (f *fleet) pages(ok func(rig.Page) bool) []rig.Page {
-	return slices.DeleteFunc(f.pager.Pages(), func(p rig.Page) bool { return !ok(p) })
 }
