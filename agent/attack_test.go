@@ -50,8 +50,8 @@ type carefree struct{}
 
 func (carefree) Errorf(string, ...any) {}
 
-// hears has the agent hear a message, and returns when it has dealt with it: it pings twice where it is urged to, or has
-// begun another session.
+// hears has the agent hear a message, and returns when it has dealt with it: it pings twice where it is urged to, or
+// has begun another session.
 func (a *running) hears(t *testing.T, node *linetest.Server, m *agentpb.ConnectResponse) {
 	t.Helper()
 	epoch := a.line(t).GetEpoch()
@@ -78,8 +78,12 @@ func hostile() map[string]*agentpb.ConnectResponse {
 		o.Generation, o.Index = "g1", 1<<20
 		return &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Standing{Standing: o}}
 	}
-	grant := &agentpb.Answer_Grant{Grant: &logpb.Grant{Token: token, Epoch: 1, StartBy: math.MaxInt64, RunFor: math.MaxInt64,
-		AsDown: true}}
+	grant := &agentpb.Answer_Grant{Grant: &logpb.Grant{
+		Token: token, Epoch: 1, StartBy: math.MaxInt64, RunFor: math.MaxInt64, AsDown: true,
+	}}
+	redirect := func(to string) *agentpb.ConnectResponse {
+		return &agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Redirect{Redirect: &agentpb.Redirect{Address: to}}}
+	}
 	return map[string]*agentpb.ConnectResponse{
 		"permit that nobody asked for": answer(&agentpb.Answer{N: 1, What: grant}),
 		"permit with the end of time":  answer(&agentpb.Answer{N: math.MaxUint64, Token: token, What: grant}),
@@ -100,11 +104,13 @@ func hostile() map[string]*agentpb.ConnectResponse {
 			Incidents: []*agentpb.IncidentOrder{{Local: "../../etc/passwd", Resolved: true, AckBy: huge}, nil},
 			Revoked:   []*logpb.Token{{N: math.MaxUint64}, nil},
 		}),
-		"orders of nobody":           {What: &agentpb.ConnectResponse_Standing{}},
-		"a mark of tomorrow":         {What: &agentpb.ConnectResponse_Mark{Mark: &agentpb.Mark{Stream: "another", N: math.MaxUint64}}},
-		"a pong of tomorrow":         {What: &agentpb.ConnectResponse_Pong{Pong: &agentpb.Pong{N: math.MaxUint64, Serial: 1 << 40}}},
-		"another node":               {What: &agentpb.ConnectResponse_Redirect{Redirect: &agentpb.Redirect{Address: "unix:///run/dbus/socket"}}},
-		"a node far away":            {What: &agentpb.ConnectResponse_Redirect{Redirect: &agentpb.Redirect{Address: "192.0.2.1:7600"}}},
+		"orders of nobody": {What: &agentpb.ConnectResponse_Standing{}},
+		"a mark of tomorrow": {What: &agentpb.ConnectResponse_Mark{
+			Mark: &agentpb.Mark{Stream: "another", N: math.MaxUint64}}},
+		"a pong of tomorrow": {What: &agentpb.ConnectResponse_Pong{
+			Pong: &agentpb.Pong{N: math.MaxUint64, Serial: 1 << 40}}},
+		"another node":               redirect("unix:///run/dbus/socket"),
+		"a node far away":            redirect("192.0.2.1:7600"),
 		"wait for ever":              {What: &agentpb.ConnectResponse_Busy{Busy: &agentpb.Busy{RetryAfter: math.MaxInt64}}},
 		"wait for less than nothing": {What: &agentpb.ConnectResponse_Busy{Busy: &agentpb.Busy{RetryAfter: math.MinInt64}}},
 		"nothing":                    {},

@@ -42,7 +42,8 @@ var permitted = []string{
 // untouched prints what must be the same after all attacks.
 const untouched = `systemctl show --property=Id,ActiveState,InvocationID,CPUWeight,LoadState victim.service
 systemctl show --property=Id,CPUWeight,LoadState,UnitFileState web.service
-sha256sum /etc/passwd /etc/shadow /etc/polkit-1/rules.d/* /etc/salve/agent.hcl /etc/salve/rules.d/* /opt/hooks/* /usr/bin/salve-agent
+sha256sum /etc/passwd /etc/shadow /etc/polkit-1/rules.d/* /usr/bin/salve-agent
+sha256sum /etc/salve/agent.hcl /etc/salve/rules.d/* /opt/hooks/*
 find /etc/systemd/system /run/systemd/transient /run/systemd/system /run/salve-helper /var/lib/salve -maxdepth 1 | sort
 systemctl show-environment`
 
@@ -178,7 +179,8 @@ var spoilt = []struct{ spoil, want, mend string }{
 		"/srv/open can be changed by others", "mv /srv/open/good /opt/hooks/good; rmdir /srv/open",
 	},
 	{
-		"mkdir -m 777 /srv/open; mv /opt/hooks/good /opt/; ln -s /opt/good /srv/open/hop; ln -s /srv/open/hop /opt/hooks/good",
+		"mkdir -m 777 /srv/open; mv /opt/hooks/good /opt/; ln -s /opt/good /srv/open/hop; " +
+			"ln -s /srv/open/hop /opt/hooks/good",
 		"/srv/open can be changed by others", "mv /opt/good /opt/hooks/good; rm -r /srv/open",
 	},
 }
@@ -236,7 +238,8 @@ func (f *fleet) target(name string) *booted.Host {
 	f.write(h, "/opt/hooks/good", hook, 0o755)
 	f.sh(h, `chmod 700 /root && mkdir -p /opt/trap && install -m 4755 /usr/bin/id /opt/trap/id &&
 ln -s victim.service /etc/systemd/system/alias.service &&
-salve-controller init --dir /etc/salve/tls --node ctl --address 127.0.0.1 >/dev/null && chown -R salve-controller: /etc/salve/tls &&
+salve-controller init --dir /etc/salve/tls --node ctl --address 127.0.0.1 >/dev/null &&
+chown -R salve-controller: /etc/salve/tls &&
 systemctl daemon-reload && systemctl start web.service victim.service worker@1.service salve-agent.service`)
 	f.says(h, "is healthy")
 	return h

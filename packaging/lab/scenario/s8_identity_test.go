@@ -34,9 +34,9 @@ func TestRevokedHost(t *testing.T) {
 	f.healsByPermit(h)
 }
 
-// TestStolenIdentity: whoever copies a host's state to another machine gets nothing: both are turned away until a person
-// says which is which. The true host starts what is dead and does nothing that needs a permit. The thief stays out once
-// the host has a new certificate.
+// TestStolenIdentity: whoever copies a host's state to another machine gets nothing: both are turned away until a
+// person says which is which. The true host starts what is dead and does nothing that needs a permit. The thief stays
+// out once the host has a new certificate.
 func TestStolenIdentity(t *testing.T) {
 	f := open(t)
 	h := f.web[0]
@@ -55,8 +55,8 @@ func TestStolenIdentity(t *testing.T) {
 	f.says(thief, "tls: bad certificate")
 }
 
-// TestClonedHost: a copy of a host that even takes itself for the same machine is found out by its boot. Both are turned
-// away, until a person has switched one of them off and adopts the other.
+// TestClonedHost: a copy of a host that even takes itself for the same machine is found out by its boot. Both are
+// turned away, until a person has switched one of them off and adopts the other.
 func TestClonedHost(t *testing.T) {
 	f := open(t)
 	h := f.web[2]
@@ -90,8 +90,8 @@ func TestTokens(t *testing.T) {
 	f.enrolls(stranger, with(good, 3, "A"), "this token is not known here")
 }
 
-// TestExpiredAuthority: when the authority has ended, every line is refused, and everybody who asks hears why; hosts start
-// what is dead all the same. Once the clocks are right again so is everything else.
+// TestExpiredAuthority: when the authority has ended, every line is refused, and everybody who asks hears why; hosts
+// start what is dead all the same. Once the clocks are right again so is everything else.
 func TestExpiredAuthority(t *testing.T) {
 	f := open(t)
 	h, was := f.web[3], time.Duration(f.offset.Load())

@@ -17,8 +17,8 @@ import (
 const controllerState = "/var/lib/salve/controller"
 
 // TestAgentFromOldCopy: a host's agent gets an old copy of its state in the middle of a repair. It begins a new event
-// stream, and the audit says why. What it was doing is unknown, not done again, and left to a person; nothing is lost or
-// told twice.
+// stream, and the audit says why. What it was doing is unknown, not done again, and left to a person; nothing is lost
+// or told twice.
 func TestAgentFromOldCopy(t *testing.T) {
 	f := open(t)
 	h := f.web[3]
@@ -64,9 +64,9 @@ func TestNodeFromOldCopy(t *testing.T) {
 	f.healsByPermit(f.web[0])
 }
 
-// TestMajorityFromOldCopy: a node that was away and one with an old copy of its state make a majority without the one that
-// knows better, and what was confirmed since is lost. The hosts know of it: a new generation begins, in which nothing is
-// done until a person resumes.
+// TestMajorityFromOldCopy: a node that was away and one with an old copy of its state make a majority without the one
+// that knows better, and what was confirmed since is lost. The hosts know of it: a new generation begins, in which
+// nothing is done until a person resumes.
 func TestMajorityFromOldCopy(t *testing.T) {
 	f := open(t)
 	f.audit.expect("generation")
