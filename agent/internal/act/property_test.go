@@ -188,6 +188,13 @@ func TestLimitEndsByItself(t *testing.T) {
 		q := setProperty("a.service", map[string]string{"TasksMax": "21"})
 		q.Remedy.Args.For = length
 		g.runner = r
+		agenttest.Eventually(t, 10*time.Second, func() bool { // the undo before is on disk a moment before it is over
+			free, err := r.occupy("a.service")
+			if err == nil {
+				free()
+			}
+			return err == nil
+		}, "nothing is at work any more")
 		return g.must(q).ID
 	}
 	gone := func(id string) {
