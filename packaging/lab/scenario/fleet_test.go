@@ -9,12 +9,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,6 +77,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	scratch = dir
+	go interrupted()
 	code := m.Run()
 	if shared != nil {
 		err = shared.close()
@@ -84,6 +87,21 @@ func run(m *testing.M) int {
 		code = max(code, 1)
 	}
 	return code
+}
+
+// running are the hosts that run, nil while there are none.
+var running atomic.Pointer[booted.Lab]
+
+// interrupted takes the hosts down when a person ends the tests.
+func interrupted() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	fmt.Fprintln(os.Stderr, <-signals, "- the hosts are taken down")
+	if lab := running.Load(); lab != nil {
+		_ = lab.Close() // what is left then, the next lab sweeps up
+	}
+	_ = os.RemoveAll(scratch)
+	os.Exit(1)
 }
 
 // open gives the fleet to a test, and makes one where there is none. When the test ends the fleet must be whole.
@@ -170,6 +188,7 @@ func newFleet(t testing.TB) *fleet {
 	}
 	f := &fleet{t: t, lab: lab, start: time.Now(), shops: map[*booted.Host]*rig.Patient{}}
 	shared = f // from here on it has to be closed
+	running.Store(lab)
 	l, err := lab.Listen(8000)
 	if err != nil {
 		t.Fatal(err)
