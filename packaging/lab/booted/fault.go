@@ -109,15 +109,35 @@ func (h *Host) FreeDisk() error { return os.Remove(filepath.Join(h.Root(), balla
 
 // BreakDisk makes the host's disk read-only, as the kernel does after an error, also under files that are open.
 func (h *Host) BreakDisk() error {
-	var st unix.Stat_t
-	if err := unix.Stat(filepath.Join(h.Root(), State), &st); err != nil {
-		return err
-	}
-	device, err := os.Readlink(fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)))
+	device, err := h.device()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join("/sys/fs/ext4", filepath.Base(device), "trigger_fs_error"), []byte("1"), 0)
+	return os.WriteFile(filepath.Join("/sys/fs/ext4", device, "trigger_fs_error"), []byte("1"), 0)
+}
+
+// device is the name of the loop device under the host's disk.
+func (h *Host) device() (string, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(filepath.Join(h.Root(), State), &st); err != nil {
+		return "", err
+	}
+	device, err := os.Readlink(fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)))
+	return filepath.Base(device), err
+}
+
+// flushDisk writes what the kernel still holds back into the image.
+func (h *Host) flushDisk() error {
+	device, err := h.device()
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(filepath.Join("/dev", device))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
 }
 
 // MendDisk replaces a broken disk by one that holds the same. The host must be off.
@@ -125,12 +145,15 @@ func (h *Host) MendDisk(ctx context.Context) error {
 	if _, err := h.Leader(); err == nil {
 		return fmt.Errorf("mend the disk of %s: it runs", h.Name)
 	}
+	// Not the whole machine is synced, which would stall whatever else runs on it.
+	if err := h.flushDisk(); err != nil {
+		return fmt.Errorf("flush the disk of %s: %w", h.Name, err)
+	}
 	if err := unix.Unmount(filepath.Join(h.Root(), State), unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("unmount the disk of %s: %w", h.Name, err)
 	}
 	// A copy, because the broken one is mounted as long as any mount namespace of this machine has it, and the kernel
 	// would give the same mount again.
-	unix.Sync()
 	image, broken := filepath.Join(h.dir, "disk"), filepath.Join(h.dir, "disk.broken")
 	if err := os.Rename(image, broken); err != nil {
 		return err
