@@ -255,6 +255,12 @@ func trapping(do, service string) string {
 		"Type=notify\nNotifyAccess=all\n"+service)
 }
 
+// lingers ends the service after so many tenths of a second. Each is a process of its own, because systemd goes on
+// killing until it finds no new one, and may so end what the trap has just begun.
+func lingers(tenths int) string {
+	return "for i in" + strings.Repeat(" x", tenths) + "; do sleep 0.1; done; exit"
+}
+
 // script writes a program into a folder that only its owner can write.
 func script(t *testing.T, text string) string {
 	t.Helper()

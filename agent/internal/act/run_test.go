@@ -155,7 +155,7 @@ func TestNoIntentNoAction(t *testing.T) {
 }
 
 func TestOneAtATimePerTarget(t *testing.T) {
-	g := newRig(t, "a.service", trapping("sleep 0.5; exit", ""),
+	g := newRig(t, "a.service", trapping(lingers(5), ""),
 		"b.service", sleeper)
 	g.up("a.service")
 	g.up("b.service")
@@ -199,7 +199,7 @@ func TestBusGone(t *testing.T) {
 	m := agenttest.Manager(t)
 	proxy := agenttest.NewProxy(t, m.Address)
 	g := newRigOn(t, m, proxy.Address(), "a.service",
-		trapping("sleep 0.5; exit", ""))
+		trapping(lingers(5), ""))
 	g.up("a.service")
 	proxy.Cut()
 	agenttest.Eventually(t, 5*time.Second, func() bool { return !g.watcher.Connected() }, "disconnected")

@@ -148,7 +148,7 @@ func diesAt(t *testing.T, kind remedy.Kind, at string) {
 
 // TestDiesDuringTheJob: systemd goes on with a job whose asker is dead; the next agent waits for its end.
 func TestDiesDuringTheJob(t *testing.T) {
-	g, u := running(t, trapping("sleep 0.7; exit", ""))
+	g, u := running(t, trapping(lingers(7), ""))
 	d := doomed{Bus: g.Address, Journal: t.TempDir(), Kind: remedy.Restart}
 	d.dies(t, func() {
 		g.becomes("a.service", "on its way down", func(u systemd.Unit) bool { return u.Active == "deactivating" })

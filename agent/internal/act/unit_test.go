@@ -150,7 +150,7 @@ func TestHumanWins(t *testing.T) {
 }
 
 func TestJobInTheQueueIsLeftAlone(t *testing.T) {
-	g := newRig(t, "a.service", trapping("sleep 8; exit", "")) // longer than a machine stalls
+	g := newRig(t, "a.service", trapping(lingers(80), "")) // longer than a machine stalls
 	g.up("a.service")
 	q := ask(remedy.Restart, "a.service")
 	p, err := g.runner.Prepare(t.Context(), q)
