@@ -167,6 +167,9 @@ tools: $(BUF) $(GEN_GO) $(GEN_GRPC) $(STATICCHECK) $(NFPM) ## install the pinned
 # install NAME@VERSION of a module path, and leave a stamp, so that a new version here installs anew.
 install = GOBIN=$(TOOLS) GOFLAGS= go install $(1)@$(lastword $(subst @, ,$(notdir $@))) && touch $@
 
+.PHONY: nfpm
+nfpm: $(NFPM)
+
 $(BUF):
 	$(call install,github.com/bufbuild/buf/cmd/buf)
 $(GEN_GO):
