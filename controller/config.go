@@ -16,21 +16,27 @@ import (
 
 // Check reads the configuration as a node would, and says what is wrong with it; nothing else happens.
 func Check(o Options) error {
+	_, err := check(o)
+	return err
+}
+
+// check is Check, and gives the configuration that would be accepted.
+func check(o Options) (*config.ControllerFile, error) {
 	if err := o.validate(); err != nil {
-		return err
+		return nil, err
 	}
 	c := &controller{o: o, log: o.Log}
 	file, err := c.load()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if c.file = file; file.TLS != nil {
 		if err := c.openCertificate(file.TLS); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	_, err = c.places(file)
-	return err
+	return file, err
 }
 
 // load reads the node's file; an error has every problem with its place.

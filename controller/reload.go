@@ -25,10 +25,7 @@ const (
 
 // Reload has the running node of a configuration read it again, with its certificates, and returns why it was refused.
 func Reload(ctx context.Context, o Options) error {
-	if err := Check(o); err != nil {
-		return err
-	}
-	file, err := (&controller{o: o, log: o.Log}).load()
+	file, err := check(o)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -58,5 +59,19 @@ func TestWriteFails(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 1 {
 		t.Errorf("%v are in the folder", left)
+	}
+}
+
+// TestCreateFollowsNoLink: also one that somebody puts there after the name was made free.
+func TestCreateFollowsNoLink(t *testing.T) {
+	victim, file := filepath.Join(t.TempDir(), "victim"), filepath.Join(t.TempDir(), "file")
+	if err := errors.Join(os.WriteFile(victim, []byte("whole"), 0o600), os.Symlink(victim, file)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Create(file, []byte("text"), 0o644, nil); !errors.Is(err, os.ErrExist) {
+		t.Errorf("create at a link: %v", err)
+	}
+	if text, _ := os.ReadFile(victim); string(text) != "whole" {
+		t.Errorf("the victim says %q", text)
 	}
 }

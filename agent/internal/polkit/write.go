@@ -38,8 +38,8 @@ func Put(path, text string) error {
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove what an earlier run left: %w", err)
 	}
-	if err := create(temporary, text); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temporary))
+	if err := durable.Create(temporary, []byte(text), mode, nil); err != nil { // which follows no link
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := durable.Rename(temporary, path); err != nil {
 		_ = os.Remove(temporary) // gone, if only the folder could not be synced
@@ -60,18 +60,3 @@ func same(path, text string) bool {
 
 // mode lets everybody read what may be done, and nobody but root write them.
 const mode = 0o644
-
-func create(path, text string) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) // O_EXCL follows no link
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := f.WriteString(text); err != nil {
-		return err
-	}
-	if err := f.Chmod(mode); err != nil { // whatever the umask is
-		return err
-	}
-	return f.Sync()
-}

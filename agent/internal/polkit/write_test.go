@@ -65,20 +65,6 @@ func TestWriteFollowsNoLink(t *testing.T) {
 	}
 }
 
-// TestCreateFollowsNoLink: also one that somebody puts there after the name was made free.
-func TestCreateFollowsNoLink(t *testing.T) {
-	victim, file := filepath.Join(t.TempDir(), "victim"), filepath.Join(t.TempDir(), ".x.rules.new")
-	if err := errors.Join(os.WriteFile(victim, []byte("whole"), 0o600), os.Symlink(victim, file)); err != nil {
-		t.Fatal(err)
-	}
-	if err := create(file, "text"); !errors.Is(err, os.ErrExist) {
-		t.Errorf("create at a link: %v", err)
-	}
-	if text, _ := os.ReadFile(victim); string(text) != "whole" {
-		t.Errorf("the victim says %q", text)
-	}
-}
-
 func TestWriteRefuses(t *testing.T) {
 	dir := t.TempDir()
 	if err := Write(filepath.Join(dir, "none", "x.rules"), ""); !errors.Is(err, ErrNoPolkit) {
