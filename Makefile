@@ -76,6 +76,7 @@ missing:
 	need '/usr/bin/dpkg-deb' dpkg-deb dpkg 'packages'; \
 	need '/usr/bin/rpm' rpm rpm 'packages'; \
 	need '/usr/bin/lintian' lintian lintian 'packages'; \
+	need '/usr/bin/python3' Python python3 'exports of the audit, by an outsider'; \
 	if [ "$$n" = 1 ] && [ "$${SALVE_TEST_REQUIRE:-}" = all ]; then exit 1; fi
 
 # The same commit gives the same bytes; see packaging/README.md.

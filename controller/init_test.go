@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/pkg/durable"
+	"github.com/salveops/salve/pkg/require"
 )
 
 // ownerOf is the user of a file, and its mode.
@@ -24,9 +25,7 @@ func ownerOf(t *testing.T, path string) (uint32, os.FileMode) {
 
 // What root makes is the controller's, whose user reads it, and an operator's file is the person's.
 func TestInitByRoot(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root gives files away")
-	}
+	require.Root(t, "nobody else gives files away")
 	const controller, person = 54321, 54322
 	top := t.TempDir()
 	data := filepath.Join(top, "data")

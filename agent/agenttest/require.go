@@ -4,23 +4,16 @@
 package agenttest
 
 import (
-	"os"
 	"testing"
 	"time"
+
+	"github.com/salveops/salve/pkg/require"
 )
 
-// Require skips the test when the machine lacks something that it needs. With SALVE_TEST_REQUIRE=all,
-// as CI sets it, it fails instead, so that a missing package never passes for a green test. why says
-// what is missing and how to get it.
+// Require is require.That.
 func Require(t testing.TB, what string, ok bool, why string) {
 	t.Helper()
-	switch {
-	case ok:
-	case os.Getenv("SALVE_TEST_REQUIRE") == "all":
-		t.Fatalf("%s is required (SALVE_TEST_REQUIRE=all): %s", what, why)
-	default:
-		t.Skipf("needs %s: %s", what, why)
-	}
+	require.That(t, what, ok, why)
 }
 
 // Eventually polls cond until it holds, and fails the test after timeout. It is for conditions of real

@@ -18,21 +18,8 @@ import (
 	"time"
 
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/require"
 )
-
-// require skips the test where the program is missing, and fails where nothing may be: SALVE_TEST_REQUIRE=all.
-func require(t *testing.T, program, debian string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	switch {
-	case err == nil:
-	case os.Getenv("SALVE_TEST_REQUIRE") == "all":
-		t.Fatalf("%s is required (SALVE_TEST_REQUIRE=all): Debian package %s", program, debian)
-	default:
-		t.Skipf("needs %s: Debian package %s", program, debian)
-	}
-	return path
-}
 
 // eventually polls a real process, which sends no event to wait for.
 func eventually(t *testing.T, what string, cond func() bool) {
@@ -72,7 +59,8 @@ receivers:
 `
 
 func startAlertmanager(t *testing.T) *realAlertmanager {
-	program := require(t, "prometheus-alertmanager", "prometheus-alertmanager")
+	program, err := exec.LookPath("prometheus-alertmanager")
+	require.That(t, "Alertmanager", err == nil, "Debian package prometheus-alertmanager")
 	page, dir := startPagerDuty(t), t.TempDir()
 	file := filepath.Join(dir, "alertmanager.yml")
 	text := fmt.Sprintf(alertmanagerConfig, testRoutingKey, page.url())

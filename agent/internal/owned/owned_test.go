@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/salveops/salve/pkg/require"
 )
 
 // TestWay: a configuration that others could change is no configuration for root.
@@ -60,9 +62,7 @@ func TestWay(t *testing.T) {
 
 // TestForeignOwner: only root can give files away, so only root can try this.
 func TestForeignOwner(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give a file away")
-	}
+	require.Root(t, "nobody else can give a file away")
 	file := put(t, t.TempDir(), "a.hcl", 0o644)
 	must(t, os.Chown(file, 12345, 0))
 	if err := Way(file); err == nil || !strings.Contains(err.Error(), "belongs to user 12345") {
