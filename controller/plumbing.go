@@ -58,7 +58,8 @@ func (c *controller) build(ctx context.Context) (err error) {
 	c.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c.buildState()
 	for _, step := range []func(context.Context) error{
-		c.buildIdentity, c.listen, c.openNode, c.openReload, c.buildArbiter, c.buildAgents, c.buildEnroll, c.buildCourier, c.buildAdmin, c.buildWeb,
+		c.buildIdentity, c.listen, c.openNode, c.openReload, c.buildArbiter, c.buildAgents, c.buildEnroll, c.buildCourier,
+		c.buildAdmin, c.buildWeb,
 	} {
 		if err := step(ctx); err != nil {
 			return err

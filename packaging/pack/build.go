@@ -157,8 +157,8 @@ func (b *builder) scripts(name string) error {
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("no scripts in packaging/scripts: %w", err)
 	}
-	fill := strings.NewReplacer("@PACKAGE@", name, "@UNIT@", name+".service", "@ALSO@", d.also, "@STATE@", d.state, "@RUNTIME@", d.runtime,
-		"@GENERATED@", d.generated, "@ENABLE@", strconv.FormatBool(d.enable), "@FORMAT@", strconv.Itoa(level))
+	fill := strings.NewReplacer("@PACKAGE@", name, "@UNIT@", name+".service", "@ALSO@", d.also, "@STATE@", d.state,
+		"@RUNTIME@", d.runtime, "@GENERATED@", d.generated, "@ENABLE@", strconv.FormatBool(d.enable), "@FORMAT@", strconv.Itoa(level))
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -135,7 +135,8 @@ func (b *builder) manualOf(name, program string) (manual, error) {
 		m.pages, err = walkHelp(program, name)
 		return m, err
 	case "salve-agent":
-		m.summary, m.see = "watch a systemd host, heal it, and prove it", []string{"salve.1", "salve-agent-helper.8", "salve-controller.8"}
+		m.summary = "watch a systemd host, heal it, and prove it"
+		m.see = []string{"salve.1", "salve-agent-helper.8", "salve-controller.8"}
 	case "salve-agent-helper":
 		m.summary, m.see = "change units as root for salve-agent", []string{"salve-agent.8"}
 	case "salve-controller":

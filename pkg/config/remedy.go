@@ -24,7 +24,8 @@ func (l *loader) decodeRemedy(b *block) *remedyDraft {
 	d := &remedyDraft{spec: spec, targetAt: b.header, withinAt: b.header}
 	d.Remedy = &Remedy{
 		Kind: spec.Kind, Name: b.name("remedy", checkName), Range: b.header, Confidence: b.share("confidence"),
-		Attempts: b.integer("attempts"), Recurring: b.integer("recurring"), Cooldown: b.duration("cooldown"), Timeout: b.duration("timeout"),
+		Attempts: b.integer("attempts"), Recurring: b.integer("recurring"), Cooldown: b.duration("cooldown"),
+		Timeout: b.duration("timeout"),
 	}
 	d.precondition = b.condition("precondition")
 	d.affects = b.texts("affects")

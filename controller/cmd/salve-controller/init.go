@@ -19,8 +19,8 @@ const initUsage = `Usage: salve-controller init --dir DIR --node NAME --address 
        salve-controller init --ca DIR --operator NAME --role ROLE     make another operator's certificate
 
 Run by root, the files of nodes belong to the controller's user (the owner of --data), and an operator's file to the
-person: with sudo, to who called it. Nothing that is there is written over. The authority's key (ca-key.pem) lies on the nodes that give hosts their
-certificates, and nowhere else.
+person: with sudo, to who called it. Nothing that is there is written over. The authority's key (ca-key.pem) lies on
+the nodes that give hosts their certificates, and nowhere else.
 
 Flags:
 `

@@ -265,8 +265,7 @@ func (s *State) removeHost(c *logpb.RemoveHost) *logpb.Result {
 	for _, p := range open {
 		s.drop(p)
 		s.noteOn(p.GetIncident(), c.GetBy(), "settle", "permit %s of %s: %s says that the machine is gone",
-			TokenText(p.GetToken()),
-			h.GetName(), c.GetBy())
+			TokenText(p.GetToken()), h.GetName(), c.GetBy())
 	}
 	h.Removed, h.Awaited, s.shut = true, false, s.index
 	s.derived.refresh(s, h)

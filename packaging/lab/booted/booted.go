@@ -64,7 +64,7 @@ func (l *Lab) Close() error {
 		errs = append(errs, h.remove(ctx))
 	}
 	l.hosts = nil
-	errs = append(errs, unplug(ctx, l.name), os.RemoveAll(l.dir))
+	errs = append(errs, deleteNamespace(ctx, l.name), os.RemoveAll(l.dir))
 	return errors.Join(errs...)
 }
 
@@ -105,7 +105,7 @@ func sweep(ctx context.Context) error {
 		for _, host := range namespacesOf(name) {
 			errs = append(errs, deleteNamespace(ctx, host), removeGroups(host))
 		}
-		errs = append(errs, unplug(ctx, name))
+		errs = append(errs, deleteNamespace(ctx, name))
 		dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), name+"-*"))
 		for _, dir := range dirs {
 			roots, _ := filepath.Glob(filepath.Join(dir, "*", "root"))

@@ -27,8 +27,6 @@ func (l *Lab) plug(ctx context.Context) error {
 	)
 }
 
-func unplug(ctx context.Context, name string) error { return deleteNamespace(ctx, name) }
-
 // connect gives a host its namespace, and a cable from there to the switch.
 func (h *Host) connect(ctx context.Context) error {
 	sw, port := h.lab.name, "v-"+h.Name

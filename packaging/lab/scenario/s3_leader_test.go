@@ -70,6 +70,13 @@ type stage struct {
 	missing func(*fleet, *booted.Host) string
 }
 
+var acting = stage{"acting", func(f *fleet, h *booted.Host) string {
+	if state := f.state(h); state != "deactivating" && state != "activating" {
+		return "the shop is " + state
+	}
+	return ""
+}}
+
 var stages = []stage{
 	{"detecting", func(f *fleet, h *booted.Host) string {
 		if f.serves(h) {
@@ -87,18 +94,19 @@ var stages = []stage{
 		}
 		return ""
 	}},
-	{"acting", func(f *fleet, h *booted.Host) string {
-		if state := f.state(h); state != "deactivating" && state != "activating" {
-			return "the shop is " + state
-		}
-		return ""
-	}},
+	acting,
 	{"verifying", func(f *fleet, h *booted.Host) string {
 		if !f.serves(h) {
 			return "the shop does not serve yet"
 		}
 		return ""
 	}},
+}
+
+// awaitActing waits until the shop of a host is being repaired.
+func (f *fleet) awaitActing(h *booted.Host) {
+	f.t.Helper()
+	f.eventually(upTime, acting.name, func() string { return acting.missing(f, h) })
 }
 
 // state is systemd's word for the shop on a host.

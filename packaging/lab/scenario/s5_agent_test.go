@@ -18,7 +18,7 @@ func TestAgentKilledInAction(t *testing.T) {
 	since := time.Now()
 	f.slowStartOf(h, 3*time.Second)
 	f.fault(h, "errors?ratio=1")
-	f.eventually(upTime, "acting", func() string { return stages[2].missing(f, h) })
+	f.awaitActing(h)
 	f.tell("the agent of %s is killed", h.Name)
 	f.sh(h, "systemctl kill --signal=KILL salve-agent")
 	f.eventually(upTime, "healed", func() string { return f.ill(h) })
@@ -41,7 +41,7 @@ func TestRebootInAction(t *testing.T) {
 			h := f.web[3] // with control groups v1
 			f.slowStartOf(h, 3*time.Second)
 			f.fault(h, "errors?ratio=1")
-			f.eventually(upTime, "acting", func() string { return stages[2].missing(f, h) })
+			f.awaitActing(h)
 			f.tell("%s of %s", name, h.Name)
 			f.must(down(h))
 			f.eventually(upTime, "the shop starts with its host", func() string { return f.ill(h) })

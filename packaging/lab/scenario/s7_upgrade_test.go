@@ -251,7 +251,7 @@ func (f *fleet) repairAcross(h *booted.Host, told string, do func()) {
 	f.t.Helper()
 	since := time.Now()
 	f.fault(h, "errors?ratio=1")
-	f.eventually(upTime, "acting", func() string { return stages[2].missing(f, h) })
+	f.awaitActing(h)
 	permits, err := f.permits()
 	if err != nil || len(permits) != 1 {
 		f.t.Fatalf("it acts, and %v are open: %v", permits, err)

@@ -29,7 +29,7 @@ func TestAgentFromOldCopy(t *testing.T) {
 	known, since := f.all(), time.Now()
 	f.slowStartOf(h, 3*time.Second)
 	f.fault(h, "errors?ratio=1")
-	f.eventually(upTime, "acting", func() string { return stages[2].missing(f, h) })
+	f.awaitActing(h)
 	f.sh(h, "systemctl kill --signal=KILL salve-agent")
 	f.stopped(h, "salve-agent", func() { f.restore(h, agentState) })
 	f.audited("the journal of " + h.Name + " went back in time; its open attempts are unknown")

@@ -111,9 +111,14 @@ func (f *fleet) fault() error {
 		errs = append(errs, n.Fault())
 	}
 	for _, h := range f.hosts {
-		errs = append(errs, h.agent.Fault())
+		if h.agent != nil {
+			errs = append(errs, h.agent.Fault())
+		}
 	}
-	return errors.Join(append(errs, f.watch.Fault())...)
+	if f.watch != nil {
+		errs = append(errs, f.watch.Fault())
+	}
+	return errors.Join(errs...)
 }
 
 func (f *fleet) open(ctx context.Context) (err error) {
@@ -252,7 +257,7 @@ func (f *fleet) awaitHosts(ctx context.Context) error {
 			return err == nil && strings.Contains(out, h.name)
 		}
 		if !poll(ctx, known) {
-			return errors.Join(fmt.Errorf("%s does not come up\n%s", h.name, rig.LastLines(h.dir+".log", 15)), f.faultSoFar())
+			return errors.Join(fmt.Errorf("%s does not come up\n%s", h.name, rig.LastLines(h.dir+".log", 15)), f.fault())
 		}
 		for _, p := range h.patients {
 			if !poll(ctx, func() bool { return well(ctx, p, 0) }) {
@@ -261,14 +266,6 @@ func (f *fleet) awaitHosts(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (f *fleet) faultSoFar() error {
-	var errs []error
-	for _, n := range f.nodes {
-		errs = append(errs, n.Fault())
-	}
-	return errors.Join(errs...)
 }
 
 func (f *fleet) startWatch(context.Context) error {

@@ -14,9 +14,10 @@ const (
 
 // limits are how much each figure may grow in an hour, after the warm-up, under the load of this run: some 800 faults
 // an hour. A leak of one goroutine or descriptor for each fault or each read is hundreds an hour, far above; of
-// memory it takes 60 KiB for each to be told, on a controller. Below them is what has to grow for a while, because it is kept: incidents and their timelines for days, 5,000 records
-// of the audit, the log until the next snapshot, the journal of a day. The noise of half an hour is below them, too:
-// a process has some goroutines, descriptors or threads more or less from one moment to the next.
+// memory it takes 60 KiB for each to be told, on a controller. Below them is what has to grow for a while, because it
+// is kept: incidents and their timelines for days, 5,000 records of the audit, the log until the next snapshot, the
+// journal of a day. The noise of half an hour is below them, too: a process has some goroutines, descriptors or
+// threads more or less from one moment to the next.
 var limits = map[string][figures]float64{
 	controllers: {rss: 48, heap: 32, descriptors: 30, goroutines: 60, threads: 12, data: 120},
 	agents:      {rss: 24, heap: 16, descriptors: 30, goroutines: 60, threads: 12, data: 60},
