@@ -77,6 +77,7 @@ missing:
 	need '/usr/bin/rpm' rpm rpm 'packages'; \
 	need '/usr/bin/lintian' lintian lintian 'packages'; \
 	need '/usr/bin/python3' Python python3 'exports of the audit, by an outsider'; \
+	[ -x $(TOOLS)/nfpm ] || [ "$${SALVE_TEST_REQUIRE:-}" = all ] || echo 'missing here: nfpm (make nfpm), for tests of packages'; \
 	if [ "$$n" = 1 ] && [ "$${SALVE_TEST_REQUIRE:-}" = all ]; then exit 1; fi
 
 # The same commit gives the same bytes; see packaging/README.md.

@@ -52,6 +52,8 @@ func packages(t *testing.T) string {
 	t.Helper()
 	needs(t, "dpkg-deb", "dpkg")
 	needs(t, "rpm", "rpm")
+	_, err := os.Stat(nfpm(t)) // not within the once: a test that is skipped there leaves the next ones nothing
+	agenttest.Require(t, "nfpm", err == nil, "make nfpm")
 	dir := filepath.Join(scratch, "dist")
 	build.once.Do(func() { build.err = pack(t, dir) })
 	if build.err != nil {
@@ -62,13 +64,7 @@ func packages(t *testing.T) string {
 
 func pack(t *testing.T, dir string, more ...string) error {
 	t.Helper()
-	nfpm, err := filepath.Abs("../.tools/nfpm")
-	if err != nil {
-		return err
-	}
-	_, err = os.Stat(nfpm)
-	agenttest.Require(t, "nfpm", err == nil, "make tools")
-	cmd := exec.Command("go", append([]string{"run", "./packaging/pack", "--nfpm", nfpm, "--out", dir, "--arches", "amd64",
+	cmd := exec.Command("go", append([]string{"run", "./packaging/pack", "--nfpm", nfpm(t), "--out", dir, "--arches", "amd64",
 		"--compression", "gzip", "--version", version, "--commit", commit, "--date", date}, more...)...)
 	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -76,6 +72,16 @@ func pack(t *testing.T, dir string, more ...string) error {
 		return fmt.Errorf("pack: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// nfpm is where the program is, if it is installed.
+func nfpm(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../.tools/nfpm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func needs(t *testing.T, program, debian string) {
