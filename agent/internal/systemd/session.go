@@ -25,7 +25,6 @@ type session struct {
 type answer struct {
 	name string
 	unit Unit
-	seen uint64 // units loaded when it was asked
 	text string
 	list []sd.UnitStatus
 	kind question
@@ -188,11 +187,11 @@ func (s *session) next(ctx context.Context) {
 	delete(s.asked, name) // a signal that arrives from now on asks again
 	s.busy = true
 	s.w.mu.RLock()
-	seen := s.w.t.arrivals
+	arrivals, heard := s.w.t.arrivals, s.w.t.heard
 	s.w.mu.RUnlock()
 	go func() {
 		a := s.query(ctx, name)
-		a.seen = seen
+		a.unit.arrivals, a.unit.heard = arrivals, heard
 		select {
 		case s.answers <- a:
 		case <-ctx.Done():
@@ -232,7 +231,6 @@ func (s *session) take(a answer) []Event {
 		s.ask(w.t.wanted()...)
 		return nil
 	}
-	a.unit.arrivals = a.seen
 	return w.t.install(a.name, a.unit, now)
 }
 

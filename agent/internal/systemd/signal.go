@@ -74,7 +74,7 @@ func isShutdown(unit string) bool {
 }
 
 // propertiesChanged takes the properties of the type (Service, Scope, …), which come first, and of the
-// Unit, which complete the change: the event is sent at those.
+// Unit, which complete the change: both are taken over at those, since half a change is none.
 func (t *table) propertiesChanged(s *dbus.Signal, now time.Duration) (events []Event, do todo) {
 	if len(s.Body) < 2 {
 		return nil, do
@@ -100,10 +100,14 @@ func (t *table) propertiesChanged(s *dbus.Signal, now time.Duration) (events []E
 		return nil, do
 	}
 	if iface != ifaceUnit {
-		apply(u, props)
+		t.half = s
 		return nil, do
 	}
 	was := *u
+	if half := t.half; half != nil && half.Path == s.Path {
+		apply(u, half.Body[1].(map[string]dbus.Variant))
+	}
+	t.half = nil
 	apply(u, props)
 	if u.Changed < was.Changed { // older than what was read meanwhile; what followed is on its way
 		*u = was
@@ -115,6 +119,8 @@ func (t *table) propertiesChanged(s *dbus.Signal, now time.Duration) (events []E
 		*u = was
 		return nil, todo{units: []string{u.Name}, system: do.system}
 	}
+	t.heard++
+	u.heard = t.heard
 	t.judge(u, was)
 	if u.ControlGroup == "" && !u.Down() && strings.HasSuffix(u.Name, ".service") {
 		do.units = []string{u.Name} // it runs for the first time: no signal carries its cgroup

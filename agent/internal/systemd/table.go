@@ -23,6 +23,9 @@ type table struct {
 	system    string
 	group     string // systemd's own control group
 	arrivals  uint64 // units loaded so far: each may depend on a unit that was read before
+	heard     uint64 // changes of watched units told by signals so far
+
+	half *dbus.Signal // the first signal of a change, of the unit's type; the second completes it
 }
 
 // loaded is what is kept of a unit that nobody watches.
@@ -86,7 +89,8 @@ func (t *table) active(name string) string {
 }
 
 // install takes over what was read of a unit, under the name that was asked for. Dynamic properties
-// are kept where a signal was quicker than the answer.
+// are kept where a signal was quicker than the answer: of two that crossed on the way, the signal says
+// what systemd knew when it was sent, and the answer maybe less.
 func (t *table) install(asked string, read Unit, now time.Duration) []Event {
 	p := unitPath(read.Name)
 	old := t.watched[p]
@@ -105,7 +109,7 @@ func (t *table) install(asked string, read Unit, now time.Duration) []Event {
 	}
 	was := *old
 	read.Stopped = old.Stopped
-	if read.Changed < old.Changed {
+	if read.Changed < old.Changed || read.heard < old.heard {
 		keepDynamic(&read, old)
 	}
 	*old = read
@@ -119,6 +123,7 @@ func keepDynamic(read, old *Unit) {
 	read.MainPID, read.Job, read.NRestarts = old.MainPID, old.Job, old.NRestarts
 	read.ActiveEnter, read.InactiveEnter, read.Changed = old.ActiveEnter, old.InactiveEnter, old.Changed
 	read.ExecMainStart, read.ExecMainCode, read.ExecMainStatus = old.ExecMainStart, old.ExecMainCode, old.ExecMainStatus
+	read.heard = old.heard
 }
 
 // firstSight says who brought down a unit that was down when it was first seen: one that is merely

@@ -67,6 +67,39 @@ func TestLateSignal(t *testing.T) {
 	}
 }
 
+// TestCrossedAnswer: an answer that systemd gave before a change, and that arrives in the middle of its signals or
+// after them, takes nothing of it back.
+func TestCrossedAnswer(t *testing.T) {
+	const unit = "a.service"
+	running := Unit{Name: unit, Load: "loaded", Active: "active", Sub: "running", Result: "success", MainPID: 7}
+	ofType := changedSignal(unit, map[string]any{"MainPID": uint32(0), "Result": "signal"})
+	ofType.Body[0] = service + ".Service"
+	ofUnit := changedSignal(unit, map[string]any{"ActiveState": "failed", "SubState": "failed"})
+	for _, at := range []int{0, 1, 2} {
+		tab := newTable([]string{unit})
+		tab.install(unit, running, 0)
+		asked := running
+		asked.heard = tab.heard
+		var events []Event
+		for i, s := range []*dbus.Signal{ofType, ofUnit, nil} {
+			if i == at {
+				events = append(events, tab.install(unit, asked, 0)...)
+			}
+			if s != nil {
+				told, _ := tab.signal(s, 0)
+				events = append(events, told...)
+			}
+		}
+		u := *tab.unit(unit)
+		if u.Active != "failed" || u.Result != "signal" || u.MainPID != 0 {
+			t.Errorf("answer before signal %d: it is %s (%s) with main process %d", at, u.Active, u.Result, u.MainPID)
+		}
+		if len(events) != 1 || !events[0].Unit.sameAs(u) {
+			t.Errorf("answer before signal %d: the events are %+v", at, events)
+		}
+	}
+}
+
 // TestShortLife: systemd sends one signal for several changes when it is busy.
 func TestShortLife(t *testing.T) {
 	tab := newTable([]string{"a.service"})

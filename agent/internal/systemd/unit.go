@@ -50,6 +50,7 @@ type Unit struct {
 	Stopped Stopper // who brought it down; "" while it is up
 
 	arrivals uint64 // the table's count when the dependencies were read
+	heard    uint64 // the table's count at the last signal of this unit, or when this was asked for
 }
 
 // Down reports whether nothing of the unit is running or about to.
