@@ -110,20 +110,17 @@ func TestCrashLosesWhatWasNotWritten(t *testing.T) {
 	for i := range 3 {
 		leader := f.leader()
 		name := leader.Name()
+		_, before := generationOf(leader)
 		resume := stores[name].Stall()
-		lost := leader.Propose(entry(t, pause(fmt.Sprintf("lost-%d", i))))
+		leader.Propose(entry(t, pause(fmt.Sprintf("lost-%d", i)))) // a Raft that stops need not answer
 		after := stores[name].Crash()
 		f.abort(name)
 		resume()
-		if lost.Error() == nil {
-			t.Error("committed though it never reached a disk")
-		}
 		stores[name] = after
 		f.start(name)
-		_, before := generationOf(f.leader())
 		f.agree(f.commit(pause(fmt.Sprintf("kept-%d", i))))
 		if _, pauses := generationOf(f.leader()); pauses != before+1 {
-			t.Errorf("%d pauses, want %d", pauses, before+1)
+			t.Errorf("%d pauses, want %d: one that never reached a disk, or none", pauses, before+1)
 		}
 	}
 	// All at once, and none hands over.
