@@ -42,14 +42,25 @@ func (s *Server) AdoptHost(ctx context.Context, r *adminpb.AdoptHostRequest) (*a
 	if err := first(err, errPrint); err != nil {
 		return nil, err
 	}
-	h, err := s.host(ctx, r.GetHost())
+	id, err := s.hostThat(ctx, r.GetHost(), func(h *logpb.Host) error { return meant(h, print) })
 	if err != nil {
 		return nil, err
 	}
 	at, err := s.do(ctx, &logpb.Command{What: &logpb.Command_AdoptHost{AdoptHost: &logpb.AdoptHost{
-		Host: h, By: who, Fingerprint: print,
+		Host: id, By: who, Fingerprint: print,
 	}}})
 	return &adminpb.AdoptHostResponse{At: at}, err
+}
+
+// meant refuses to guess which of two machines is the host: the newer one may be new hardware, or a thief.
+func meant(h *logpb.Host, print string) error {
+	known, other := h.GetFingerprint(), h.GetStranger()
+	switch {
+	case h.GetQuarantined() == "" || other == "" || other == known, print == known, print == other:
+		return nil
+	}
+	return invalid("fingerprint %q: say which machine is %s: %s has been it so far, %s was turned away",
+		print, h.GetName(), known, other)
 }
 
 // RemoveHost implements adminpb.AdminServer.
@@ -71,11 +82,19 @@ func (s *Server) RemoveHost(ctx context.Context, r *adminpb.RemoveHostRequest) (
 
 // host is the ID of the host that a person means.
 func (s *Server) host(ctx context.Context, said string) (string, error) {
+	return s.hostThat(ctx, said, func(*logpb.Host) error { return nil })
+}
+
+// hostThat is the ID of a host, unless fit objects to it.
+func (s *Server) hostThat(ctx context.Context, said string, fit func(*logpb.Host) error) (string, error) {
 	var id string
 	err := s.look(ctx, func(st *state.State) error {
 		h, err := findHost(st, said)
+		if err != nil {
+			return err
+		}
 		id = h.GetId()
-		return err
+		return fit(h)
 	})
 	return id, err
 }

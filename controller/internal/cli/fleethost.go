@@ -73,9 +73,10 @@ func hostState(s *adminpb.HostStatus) string {
 func (a *app) hostsAdopt() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "adopt HOST",
-		Short: "Say that the machine that was turned away is the host",
-		Long: `Say that the machine that was turned away is the host: after its hardware was replaced, or a disk moved.
-Without --fingerprint it is the newest stranger; "salve hosts -o yaml" shows both fingerprints.`,
+		Short: "Say which of two machines is the host",
+		Long: `Say which of two machines is the host: the one that was turned away, after hardware was replaced or a disk moved,
+or the one that has been it so far, after a copy was found. Unless both look the same, --fingerprint says which; without
+it the command names both.`,
 		Args:              exactly("the name or ID of a host"),
 		ValidArgsFunction: a.completeHost(),
 	}
