@@ -104,10 +104,14 @@ func interrupted() {
 	os.Exit(1)
 }
 
-// open gives the fleet to a test, and makes one where there is none. When the test ends the fleet must be whole.
+// open gives the fleet to a test, and makes one where there is none, or where one is worn. When the test ends the
+// fleet must be whole.
 func open(t *testing.T) *fleet {
 	t.Helper()
 	ask(t)
+	if shared != nil && shared.worn(t) {
+		discard(t)
+	}
 	if shared == nil {
 		shared = newFleet(t)
 		shared.installAll(release)
@@ -116,8 +120,22 @@ func open(t *testing.T) *fleet {
 	return lend(t)
 }
 
-// fresh gives the test a fleet whose hosts have no past: the more often a remedy was needed lately, the longer its next
-// attempt waits.
+// wear is how many repairs of one host a test may find there. The more there were lately, the longer the next one
+// waits: the fifth for over a minute.
+const wear = 3
+
+// worn reports whether a host has been repaired too often for tests that await further repairs.
+func (f *fleet) worn(t *testing.T) bool {
+	f.t = t
+	return slices.ContainsFunc(f.web, func(h *booted.Host) bool {
+		acted := f.sh(h, "journalctl -q -u salve-agent -g 'salve-agent.act: acted: ' | wc -l")
+		n, err := strconv.Atoi(strings.TrimSpace(acted))
+		f.must(err)
+		return n >= wear
+	})
+}
+
+// fresh gives the test a fleet whose hosts have no past.
 func fresh(t *testing.T) *fleet {
 	t.Helper()
 	discard(t)

@@ -20,7 +20,7 @@ const controllerState = "/var/lib/salve/controller"
 // stream, and the audit says why. What it was doing is unknown, not done again, and left to a person; nothing is lost
 // or told twice.
 func TestAgentFromOldCopy(t *testing.T) {
-	f := fresh(t)
+	f := open(t)
 	h := f.web[3]
 	f.audit.expect("journal")
 	f.stopped(h, "salve-agent", func() { f.save(h, agentState) })
@@ -105,7 +105,7 @@ func TestMajorityFromOldCopy(t *testing.T) {
 // until a person resumes, which he can only once every host has said what it does; what is under repair goes on, and is
 // counted.
 func TestControllerRestored(t *testing.T) {
-	f := fresh(t)
+	f := open(t)
 	h := f.web[3]
 	f.audit.expect("generation", "running")
 	before := f.at().GetGeneration()
