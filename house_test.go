@@ -178,8 +178,8 @@ func chokes() []choke {
 		},
 		{
 			reason:  "only act may change pools and databases, and observe may look at them",
-			allowed: append([]string{"agent/internal/observe"}, act...),
-			imports: []string{"github.com/jackc/pgx/v5", "github.com/redis/go-redis/v9"},
+			allowed: append([]string{"agent/internal/observe", "agent/internal/postgres"}, act...),
+			imports: []string{"github.com/jackc/pgx/v5", "github.com/redis/go-redis/v9", module + "/agent/internal/postgres"},
 		},
 		{
 			reason: "only controller/internal/node runs Raft, fsm serves it, and arbiter alone proposes: whoever else could " +

@@ -21,6 +21,8 @@ import (
 type Pool struct {
 	// Socket is PgBouncer's socket: what a pool block's `pgbouncer` attribute takes.
 	Socket string
+	// Postgres is the socket of PostgreSQL itself, which trusts everybody, too.
+	Postgres string
 	// Database is the pool's database, owned by User.
 	Database string
 	// Admin may use PgBouncer's console; Stats may only read it.
@@ -46,7 +48,7 @@ func PgBouncer(t testing.TB) *Pool {
 		t.Fatal(err)
 	}
 	p := &Pool{
-		Socket: filepath.Join(dir, ".s.PGSQL.6432"), Database: "app",
+		Socket: filepath.Join(dir, ".s.PGSQL.6432"), Postgres: filepath.Join(dir, ".s.PGSQL.5432"), Database: "app",
 		Admin: "salve", Stats: "watcher", User: "app", dir: dir,
 	}
 	t.Cleanup(func() {

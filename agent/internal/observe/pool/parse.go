@@ -2,7 +2,8 @@ package pool
 
 import (
 	"fmt"
-	"strconv"
+
+	"github.com/salveops/salve/agent/internal/postgres"
 )
 
 // figures are what PgBouncer's console tells of the pools of one database, over all users.
@@ -12,40 +13,12 @@ type figures struct {
 	pools                       int     // one for each user who connected
 }
 
-// table is the answer of a SHOW command: names of columns and rows of text.
-type table struct {
-	columns []string
-	rows    [][]string
-}
-
-// number reads the named column of a row as a number. Columns differ between versions of PgBouncer.
-func (t table) number(row []string, name string) (float64, error) {
-	text, ok := t.text(row, name)
-	if !ok {
-		return 0, fmt.Errorf("column %s is missing", name)
-	}
-	n, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
-		return 0, fmt.Errorf("column %s: %w", name, err)
-	}
-	return float64(n), nil
-}
-
-func (t table) text(row []string, name string) (string, bool) {
-	for i, c := range t.columns {
-		if c == name && i < len(row) {
-			return row[i], true
-		}
-	}
-	return "", false
-}
-
 // parsePools adds up the answer of SHOW POOLS for one database. No row is no error: a pool begins
 // to exist with its first client.
-func parsePools(t table, database string) (figures, error) {
+func parsePools(t postgres.Table, database string) (figures, error) {
 	var f figures
-	for _, row := range t.rows {
-		if name, ok := t.text(row, "database"); !ok || name != database {
+	for _, row := range t.Rows {
+		if name, ok := t.Text(row, "database"); !ok || name != database {
 			continue
 		}
 		f.pools++
@@ -57,7 +30,7 @@ func parsePools(t table, database string) (figures, error) {
 			{"cl_active", &f.active}, {"cl_waiting", &f.waiting}, {"sv_idle", &f.idle}, {"sv_active", &f.used},
 			{"maxwait", &wait}, {"maxwait_us", &micros},
 		} {
-			v, err := t.number(row, c.column)
+			v, err := t.Number(row, c.column)
 			if err != nil {
 				return figures{}, fmt.Errorf("read pools: %w", err)
 			}
@@ -72,16 +45,16 @@ func parsePools(t table, database string) (figures, error) {
 type limits struct{ perPool, perDatabase float64 }
 
 // parseLimits finds a database in the answer of SHOW DATABASES.
-func parseLimits(t table, database string) (limits, error) {
-	for _, row := range t.rows {
-		if name, ok := t.text(row, "name"); !ok || name != database {
+func parseLimits(t postgres.Table, database string) (limits, error) {
+	for _, row := range t.Rows {
+		if name, ok := t.Text(row, "name"); !ok || name != database {
 			continue
 		}
-		size, err := t.number(row, "pool_size")
+		size, err := t.Number(row, "pool_size")
 		if err != nil {
 			return limits{}, fmt.Errorf("read databases: %w", err)
 		}
-		most, err := t.number(row, "max_connections") // 0: no limit
+		most, err := t.Number(row, "max_connections") // 0: no limit
 		if err != nil {
 			most = 0
 		}

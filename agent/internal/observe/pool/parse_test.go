@@ -5,16 +5,18 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/salveops/salve/agent/internal/postgres"
 )
 
 // made builds a table from lines of words, the first with the names of the columns.
-func made(text string) table {
-	var t table
+func made(text string) postgres.Table {
+	var t postgres.Table
 	for line := range strings.Lines(strings.TrimSpace(text)) {
-		if words := strings.Fields(line); t.columns == nil {
-			t.columns = words
+		if words := strings.Fields(line); t.Columns == nil {
+			t.Columns = words
 		} else {
-			t.rows = append(t.rows, words)
+			t.Rows = append(t.Rows, words)
 		}
 	}
 	return t
@@ -91,20 +93,4 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("share %v of %+v", share, l)
 		}
 	})
-}
-
-func TestAddresses(t *testing.T) {
-	tests := []struct{ in, want string }{
-		{"/run/postgresql/.s.PGSQL.6432",
-			"postgres://me@/pgbouncer?application_name=salve&host=%2Frun%2Fpostgresql&port=6432&sslmode=disable"},
-		{"db:6432", "postgres://me@db:6432/pgbouncer?application_name=salve&sslmode=prefer"},
-		{"/run/postgresql", ""},
-		{"db", ""},
-	}
-	for _, tt := range tests {
-		got, err := Target{PgBouncer: tt.in, User: "me"}.dsn()
-		if got != tt.want || (err == nil) != (tt.want != "") {
-			t.Errorf("%s: %q, %v; want %q", tt.in, got, err, tt.want)
-		}
-	}
 }

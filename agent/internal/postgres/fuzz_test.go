@@ -1,4 +1,4 @@
-package pool
+package postgres
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"github.com/salveops/salve/pkg/transport"
 )
 
-// pretender is a console that says the same to everybody, over and over if it is asked to, and hangs up.
+// pretender is a server that says the same to everybody, over and over if it is asked to, and hangs up.
 type pretender struct {
 	Target
 	says    atomic.Pointer[[]byte]
@@ -21,10 +21,11 @@ type pretender struct {
 }
 
 func pretend(t testing.TB, endless bool) *pretender {
-	p := &pretender{Target: Target{
-		Service: "x", Name: "db", PgBouncer: filepath.Join(t.TempDir(), ".s.PGSQL.6432"), Database: "app", User: "salve",
-	}, endless: endless}
-	l, err := net.Listen("unix", p.PgBouncer)
+	p := &pretender{
+		Target:  Target{Address: filepath.Join(t.TempDir(), ".s.PGSQL.6432"), Database: "pgbouncer", User: "salve"},
+		endless: endless,
+	}
+	l, err := net.Listen("unix", p.Address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +46,16 @@ func pretend(t testing.TB, endless bool) *pretender {
 	return p
 }
 
+// ask connects and asks once.
+func (p *pretender) ask(t *testing.T) (Table, error) {
+	c, err := Connect(t.Context(), p.Target)
+	if err != nil {
+		return Table{}, err
+	}
+	defer c.Close()
+	return c.Ask(t.Context(), "SHOW POOLS")
+}
+
 func (p *pretender) talk(conn net.Conn) {
 	defer conn.Close()
 	raw := *p.says.Load()
@@ -56,14 +67,14 @@ func (p *pretender) talk(conn net.Conn) {
 	_, _ = io.Copy(io.Discard, conn)
 }
 
-// greeting lets a client in: authentication is not asked for, and the console is ready.
+// greeting lets a client in: authentication is not asked for, and the server is ready.
 const greeting = "R\x00\x00\x00\x08\x00\x00\x00\x00" + "Z\x00\x00\x00\x05I"
 
 // row is one of a column, with nothing in it.
 const rowOfOne = "D\x00\x00\x00\x0a\x00\x01\x00\x00\x00\x00"
 
-// FuzzConsole: whatever PgBouncer says, it is figures or an error.
-func FuzzConsole(f *testing.F) {
+// FuzzAsk: whatever the other side says, it is a table or an error.
+func FuzzAsk(f *testing.F) {
 	columns := "T\x00\x00\x00\x1f\x00\x01database\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x19\xff\xff\xff\xff\xff\xff\x00\x00"
 	for _, text := range []string{
 		greeting + columns + rowOfOne + "C\x00\x00\x00\x09SHOW\x00" + "Z\x00\x00\x00\x05I",
@@ -74,20 +85,16 @@ func FuzzConsole(f *testing.F) {
 	p := pretend(f, false)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		p.says.Store(&raw)
-		c := console{target: p.Target}
-		_, _, _ = c.ask(t.Context())
-		c.close()
+		_, _ = p.ask(t)
 	})
 }
 
-// A console that never comes to an end fills no memory.
-func TestEndlessConsole(t *testing.T) {
+// An answer that never comes to an end fills no memory.
+func TestEndlessAnswer(t *testing.T) {
 	p := pretend(t, true)
 	raw := []byte(greeting + strings.Repeat(rowOfOne, 4096))
 	p.says.Store(&raw)
-	c := console{target: p.Target}
-	defer c.close()
-	if _, _, err := c.ask(t.Context()); !errors.Is(err, transport.ErrTooMuch) {
+	if _, err := p.ask(t); !errors.Is(err, transport.ErrTooMuch) {
 		t.Errorf("endless rows: %v", err)
 	}
 }

@@ -1,0 +1,145 @@
+// Package postgres asks a PostgreSQL server, or the console of PgBouncer, over one connection in the simple protocol:
+// the console speaks no other.
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/salveops/salve/agent/internal/secret"
+	"github.com/salveops/salve/pkg/transport"
+)
+
+// Target is where to connect to, and as whom.
+type Target struct {
+	Address      string // host:port, or the path of a socket, which is named .s.PGSQL.PORT
+	Database     string // "pgbouncer" is PgBouncer's console
+	User         string
+	PasswordFile string // "": no password
+	// Most is how many bytes one answer may have, and all that is said while connecting. 0 means 4 MiB: the console's
+	// answer about as many pools as there may be.
+	Most int64
+}
+
+const (
+	defaultMost = 4 << 20
+	// goodbye is how long the other side has to listen when the connection is closed.
+	goodbye = 100 * time.Millisecond
+)
+
+// Conn is one connection. It is for one goroutine at a time.
+type Conn struct {
+	pg   *pgconn.PgConn
+	line *transport.Bounded // below it
+	most int64
+}
+
+// Connect connects and logs in until ctx ends. Over TCP it is encrypted if the server can do that; the server's
+// certificate is not verified.
+func Connect(ctx context.Context, t Target) (*Conn, error) {
+	cfg, err := t.config()
+	if err != nil {
+		return nil, err
+	}
+	if t.Most == 0 {
+		t.Most = defaultMost
+	}
+	dial := cfg.DialFunc
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &transport.Bounded{Conn: conn, Left: t.Most}, nil
+	}
+	pg, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	raw := pg.Conn()
+	if secured, ok := raw.(*tls.Conn); ok {
+		raw = secured.NetConn()
+	}
+	return &Conn{pg: pg, line: raw.(*transport.Bounded), most: t.Most}, nil // nobody else dials
+}
+
+// config names everything, so that no PG… variable of the environment has a say.
+func (t Target) config() (*pgconn.Config, error) {
+	host, port, err := t.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := pgconn.ParseConfig("sslmode=prefer passfile=/dev/null servicefile=/dev/null")
+	if err != nil {
+		return nil, fmt.Errorf("configure connection: %w", err)
+	}
+	cfg.Host, cfg.Port, cfg.Database, cfg.User = host, port, t.Database, t.User
+	cfg.RuntimeParams = map[string]string{"application_name": "salve"}
+	if filepath.IsAbs(host) {
+		cfg.TLSConfig, cfg.Fallbacks = nil, nil
+	}
+	for _, f := range cfg.Fallbacks {
+		f.Host, f.Port = host, port
+	}
+	cfg.Password, err = secret.Read(t.PasswordFile)
+	return cfg, err
+}
+
+// endpoint splits "/run/postgresql/.s.PGSQL.6432" or "127.0.0.1:6432".
+func (t Target) endpoint() (host string, port uint16, err error) {
+	var text string
+	if filepath.IsAbs(t.Address) {
+		dir, file := filepath.Split(t.Address)
+		name, ok := strings.CutPrefix(file, ".s.PGSQL.")
+		if !ok {
+			return "", 0, fmt.Errorf("read address: socket %s is not named .s.PGSQL.PORT", t.Address)
+		}
+		host, text = filepath.Clean(dir), name
+	} else if host, text, err = net.SplitHostPort(t.Address); err != nil {
+		return "", 0, fmt.Errorf("read address: %w", err)
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, fmt.Errorf("read address: %s has no port from 1 to 65535", t.Address)
+	}
+	return host, uint16(n), nil
+}
+
+// Ask runs one command. After an error the connection may be of no use any more. A refusal by the server is a
+// *pgconn.PgError.
+func (c *Conn) Ask(ctx context.Context, command string) (Table, error) {
+	c.line.Left = c.most
+	results, err := c.pg.Exec(ctx, command).ReadAll()
+	if err != nil {
+		return Table{}, fmt.Errorf("ask: %w", err)
+	}
+	var t Table
+	for _, r := range results {
+		for _, f := range r.FieldDescriptions {
+			t.Columns = append(t.Columns, f.Name)
+		}
+		for _, row := range r.Rows {
+			cells := make([]string, len(row))
+			for i, cell := range row {
+				cells[i] = string(cell)
+			}
+			t.Rows = append(t.Rows, cells)
+		}
+	}
+	return t, nil
+}
+
+// Close says goodbye if the other side still listens, without waiting long for it.
+func (c *Conn) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+	defer cancel()
+	return c.pg.Close(ctx)
+}
