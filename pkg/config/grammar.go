@@ -105,23 +105,7 @@ func serviceKinds(ks kinds) {
 			{name: "escalation", here: true, why: ofFleet},
 		},
 	}
-	ks["probe"] = &kind{
-		labels: []string{"name"},
-		attrs: []attr{
-			{name: "http", typ: text}, {name: "tcp", typ: text}, {name: "exec", typ: texts},
-			{name: "status", typ: integers, least: 100, most: 599},
-			{name: "body", typ: text},
-			{name: "every", typ: duration, def: defaults.ProbeEvery, least: int64(fastest), most: int64(time.Hour)},
-			{name: "timeout", typ: duration, def: defaults.ProbeTimeout,
-				least: int64(10 * time.Millisecond), most: int64(time.Minute)},
-			{name: "misses", typ: integer, def: defaults.ProbeMisses, least: 1, most: 100},
-		},
-		refuse: []refusal{
-			{name: "grpc", why: inLaterRelease("Probes of gRPC health")},
-			{name: "dns", why: inLaterRelease("Probes of DNS")},
-			{name: "tls", why: inLaterRelease("Probes of TLS expiry")},
-		},
-	}
+	ks["probe"] = probeKind()
 	ks["pool"] = &kind{
 		labels: []string{"name"},
 		attrs: []attr{

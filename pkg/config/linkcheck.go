@@ -30,8 +30,7 @@ func (l *loader) checkSources(d *ruleDraft) {
 		for _, ref := range p.Refs() {
 			for _, s := range d.about {
 				if lacks(s, ref) {
-					l.fail(p.Range(), "Missing source", "The rule is also about the service %q, which has no %s %q.",
-						s.Name, ref.Path.Family, ref.Path.Key)
+					l.fail(p.Range(), "Missing source", "The rule is also about the service %q, which has no %s.", s.Name, ref.Path)
 				}
 			}
 		}
@@ -41,7 +40,8 @@ func (l *loader) checkSources(d *ruleDraft) {
 func lacks(s *Service, ref expr.Ref) bool {
 	switch ref.Path.Family {
 	case "probe":
-		return named(s.Probes, ref.Path.Key, func(p *Probe) string { return p.Name }) == nil
+		p := named(s.Probes, ref.Path.Key, func(p *Probe) string { return p.Name })
+		return p == nil || !p.Gives(ref.Path.Field)
 	case "pool":
 		return named(s.Pools, ref.Path.Key, func(p *Pool) string { return p.Name }) == nil
 	}

@@ -67,37 +67,10 @@ func (b *block) name(what string, check func(string) string) string {
 	return name
 }
 
-func (l *loader) decodeProbe(b *block) *Probe {
-	p := &Probe{
-		Name: b.name("probe", checkWord), Range: b.header,
-		HTTP: b.checked("http", checkURL), TCP: b.checked("tcp", checkDial), Exec: b.command("exec", ActionProbe),
-		Status: b.integers("status"), Body: b.text("body"),
-		Every: b.duration("every"), Timeout: b.duration("timeout"), Misses: b.integer("misses"),
-	}
-	b.one("http", "tcp", "exec")
-	if only := b.set("status", "body"); len(only) > 0 && !b.has("http") {
-		b.fail(only[0], "Not for this probe", "%s is about the answer to an HTTP probe.", only[0])
-	}
-	if len(p.Body) > maxBody {
-		b.fail("body", "Too long", "body has at most %d bytes.", maxBody)
-	}
-	if !b.has("timeout") {
-		p.Timeout = min(p.Timeout, p.Every)
-	}
-	if p.Timeout > p.Every {
-		b.fail("timeout", "Out of bounds", "timeout (%s) must not be longer than every (%s): one probe at a time.",
-			p.Timeout, p.Every)
-	}
-	return p
-}
-
-// maxBody bounds the text that an HTTP probe looks for.
-const maxBody = 1024
-
 func (l *loader) decodePool(b *block) *Pool {
 	p := &Pool{
 		Name: b.name("pool", checkWord), Range: b.header,
-		PgBouncer: b.checked("pgbouncer", checkConsole), Database: b.text("database"), User: b.text("user"),
+		PgBouncer: b.checked("pgbouncer", checkPostgres), Database: b.text("database"), User: b.text("user"),
 		PasswordFile: b.text("password_file"), Every: b.duration("every"),
 	}
 	if b.has("password_file") {
@@ -106,11 +79,11 @@ func (l *loader) decodePool(b *block) *Pool {
 	return p
 }
 
-// checkConsole is for the admin console of PgBouncer: the path of its socket, or host:port.
-func checkConsole(s string) string {
+// checkPostgres is for PostgreSQL, and PgBouncer's console: the path of a socket, or host:port.
+func checkPostgres(s string) string {
 	if strings.HasPrefix(s, "/") {
 		if wrong := checkAbsolute(s); wrong != "" || !strings.HasPrefix(filepath.Base(s), ".s.PGSQL.") {
-			return s + " is not the path of a PgBouncer socket (…/.s.PGSQL.6432)"
+			return s + " is not the path of a socket of PostgreSQL or PgBouncer (…/.s.PGSQL.PORT)"
 		}
 		return ""
 	}

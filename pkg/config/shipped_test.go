@@ -114,3 +114,24 @@ func TestShippedIsFormatted(t *testing.T) {
 		}
 	}
 }
+
+// TestDocs loads the examples of the docs, each with what the rest of the file would say, without a warning.
+func TestDocs(t *testing.T) {
+	for _, doc := range []string{"probes.md"} {
+		src, err := os.ReadFile("../../docs/" + doc)
+		check(t, err)
+		blocks := strings.Split(string(src), "```hcl\n")[1:]
+		if len(blocks) == 0 {
+			t.Errorf("%s has no example", doc)
+		}
+		for i, block := range blocks {
+			example, _, _ := strings.Cut(block, "```")
+			path := filepath.Join(t.TempDir(), "agent.hcl")
+			write(t, path, []byte("notifier \"journald\" \"log\" {}\nescalation \"default\" {\n  step { notify = [\"journald.log\"] }\n}\n"+example))
+			_, diags := LoadAgent(path, LoadOptions{Offline: true})
+			for _, d := range diags {
+				t.Errorf("%s, example %d: %s", doc, i+1, Line(d))
+			}
+		}
+	}
+}

@@ -101,19 +101,56 @@ const (
 	AloneAct  = "act"  // acts; with several hosts nothing is guaranteed any more
 )
 
-// Probe asks a service from outside. Exactly one of HTTP, TCP, Exec is set.
+// Probe asks a service from outside. Exactly one of HTTP, TCP, Exec, GRPC, DNS, TLS, Postgres and Redis is set.
+// Addresses are host:port.
 type Probe struct {
-	Name    string
-	HTTP    string   // URL
-	Status  []int    // accepted HTTP status codes; empty: 200-299
-	Body    string   // if set, this text must occur in the first 64 KiB of the answer
-	TCP     string   // host:port or unix:/path
-	Exec    []string // argv; allowed by an allow block with action "probe"
+	Name string
+
+	HTTP   string   // URL
+	Status []int    // accepted HTTP status codes; empty: 200-299
+	Body   string   // if set, this text must occur in the first 64 KiB of the answer
+	TCP    string   // address or unix:/path
+	Exec   []string // argv; allowed by an allow block with action "probe"
+
+	GRPC   string // address or unix:/path of a server with grpc.health.v1
+	Health string // the service of which it tells; "": the server as a whole
+
+	DNS     string   // the name to resolve
+	Server  string   // address of the server that is asked
+	Type    string   // of the record: A, AAAA, CNAME, MX, NS, PTR, SRV or TXT; "" without DNS
+	Answers []string // each of them must be among the answers; empty: any answer
+
+	TLS     string        // address of a server with a certificate
+	MinLeft time.Duration // how long that must still be valid; 0 without TLS
+	TLSName string        // what it must be for; "": the host of the address
+	CAFile  string        // authorities that may vouch for it; "": those of the system
+
+	Postgres     string // address or socket path of PostgreSQL or PgBouncer
+	Database     string
+	Redis        string // address or unix:/path
+	User         string // of PostgreSQL or Redis; "" is Redis's default user
+	PasswordFile string // was readable when loaded; "" means none
+	Secure       bool   // GRPC and Redis: over TLS
+
 	Every   time.Duration
 	Timeout time.Duration // never longer than Every
 	Misses  int           // consecutive misses before ok turns false; default 3
 	Range   hcl.Range
 }
+
+// Gives reports whether the probe has a signal of that name: ok and latency, and what its kind gives beside them.
+func (p *Probe) Gives(field string) bool {
+	switch field {
+	case "status":
+		return p.HTTP != "" || len(p.Exec) > 0 || p.GRPC != "" || p.DNS != ""
+	case "expires":
+		return p.TLS != ""
+	}
+	return true
+}
+
+// Tells reports whether the probe tells if the service works now. How long a certificate is valid does not.
+func (p *Probe) Tells() bool { return p.TLS == "" }
 
 // Pool is a connection pool that can be watched and reset.
 type Pool struct {

@@ -33,8 +33,14 @@ const (
 	ProbeTimeout = 500 * time.Millisecond // time-out of one probe
 	ProbeMisses  = 3                      // misses in a row before ok turns false
 	ProbeConfirm = 200 * time.Millisecond // after a first miss the next ones follow at this pace
-	PoolEvery    = time.Second            // period of a pool's figures
-	PoolUser     = "salve"                // user of the pool's admin console
+
+	ProbeTLSEvery    = time.Minute         // period of a probe of a certificate
+	ProbeTLSMinLeft  = 14 * 24 * time.Hour // how long a certificate must still be valid
+	ProbeDNSType     = "A"                 // record that is asked for
+	ProbeSQLUser     = "salve"             // user of a probe of PostgreSQL
+	ProbeSQLDatabase = "postgres"          // and its database
+	PoolEvery        = time.Second         // period of a pool's figures
+	PoolUser         = "salve"             // user of the pool's admin console
 )
 
 // Rules and alerts.

@@ -35,10 +35,9 @@ func lag(r *config.Rule, s *config.Service) (lag time.Duration, tells bool) {
 		case ref.Info.Event && ref.Info.Scope == signal.Unit:
 			tells = true
 		case ref.Path.Family == "probe" && ref.Path.Field == "ok":
-			tells = true
 			for _, p := range s.Probes {
-				if p.Name == ref.Path.Key || ref.Path.Key == signal.AnyKey {
-					lag = max(lag, probeLag(p))
+				if (p.Name == ref.Path.Key || ref.Path.Key == signal.AnyKey) && p.Tells() {
+					tells, lag = true, max(lag, probeLag(p))
 				}
 			}
 		default:

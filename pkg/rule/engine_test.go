@@ -305,7 +305,10 @@ func TestDetection(t *testing.T) {
 	slow.For = 10 * time.Minute
 	hang := about(t, "hang", "checkout", "!probe.health.ok", "")
 	hang.For = 0
-	r := newRig(t, []*config.Service{checkout()}, slow, hang, about(t, "down", "checkout", "unit.failed", ""))
+	ends := about(t, "ends", "checkout", "!probe.deep.ok", "")
+	service := checkout()
+	service.Probes = append(service.Probes, &config.Probe{Name: "deep", TLS: "localhost:443", Every: time.Minute, Misses: 3})
+	r := newRig(t, []*config.Service{service}, slow, hang, ends, about(t, "down", "checkout", "unit.failed", ""))
 	if got, want := r.e.Detection("checkout"), 1900*time.Millisecond; got != want {
 		t.Errorf("detection = %v, want %v: a second, two misses 200 ms apart, the time-out", got, want)
 	}
@@ -401,4 +404,21 @@ func TestUnitGlobOfRule(t *testing.T) {
 	if len(r.e.list) != 1 || r.e.list[0].Instance != "cron.service" {
 		t.Errorf("instances of one service: %d", len(r.e.list))
 	}
+}
+
+// The latencies of a probe are a distribution: a quantile finds the few slow answers that an average hides.
+func TestSlowestAnswers(t *testing.T) {
+	slow := about(t, "slow", "checkout", `quantile(0.9, probe.health.latency, "20s") > 500 * ms`, "")
+	slow.For = 0
+	r := newRig(t, []*config.Service{checkout()}, slow)
+	answer := func(seconds float64, times time.Duration) {
+		r.set("probe.health.latency{checkout}", seconds)
+		r.run(times * time.Second)
+	}
+	answer(0.02, 30)
+	answer(2, 1)
+	answer(0.02, 5)
+	r.want()
+	answer(2, 1)
+	r.want("37s fired slow checkout.service")
 }

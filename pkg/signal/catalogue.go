@@ -135,7 +135,8 @@ var serviceFamilies = []family{
 	{name: "probe", keyed: true, scope: Service, every: time.Second, source: "the service's probes", fields: []field{
 		{"ok", Bool, 0, "the probe answers as it should; false after `misses` misses in a row"},
 		{"latency", Seconds, 0, "time to the full answer; unknown while there is none"},
-		{"status", Count, 0, "HTTP status or exit code of the last answer"},
+		{"status", Count, 0, "of the last answer: HTTP status, exit code, gRPC health (1 is serving), DNS code (0 is good)"},
+		{"expires", Seconds, 0, "how long the certificate is still valid, below 0 when it has ended; probes of TLS only"},
 	}},
 	{name: "pool", keyed: true, scope: Service, every: time.Second, source: "the pool's console", fields: []field{
 		{"active", Count, 0, "clients that are linked to a server connection"},

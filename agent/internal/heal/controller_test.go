@@ -33,6 +33,9 @@ service "checkout" {
     every   = "1s"
     timeout = "500ms"
   }
+  probe "cert" {
+    tls = "127.0.0.1:443"
+  }
   probe "alive" {
     tcp     = "127.0.0.1:8080"
     every   = "1s"

@@ -74,7 +74,12 @@ func (e *Engine) held(u systemd.Unit) bool {
 // answers reports whether any probe of the service is answered. A service without probes answers by being up,
 // and a probe that nobody has heard of yet is no proof of anything.
 func (e *Engine) answers(s *config.Service) bool {
+	asked := false
 	for _, p := range s.Probes {
+		if !p.Tells() {
+			continue
+		}
+		asked = true
 		ok := e.store.Lookup(series.Key{Signal: "probe." + p.Name + ".ok", Of: s.Name})
 		if ok == nil {
 			return true
@@ -83,7 +88,7 @@ func (e *Engine) answers(s *config.Service) bool {
 			return true
 		}
 	}
-	return len(s.Probes) == 0
+	return !asked
 }
 
 // claims are what this host serves now of a permit's targets.

@@ -42,8 +42,14 @@ func (e *Engine) aim(units []string) {
 func probes(s *config.Service) []observe.ProbeTarget {
 	out := make([]observe.ProbeTarget, len(s.Probes))
 	for i, p := range s.Probes {
-		out[i] = observe.ProbeTarget{Service: s.Name, Name: p.Name, HTTP: p.HTTP, Status: p.Status, Body: p.Body, TCP: p.TCP,
-			Exec: p.Exec, Every: p.Every, Timeout: p.Timeout, Misses: p.Misses, Startup: s.Startup}
+		out[i] = observe.ProbeTarget{
+			Service: s.Name, Name: p.Name, Every: p.Every, Timeout: p.Timeout, Misses: p.Misses, Startup: s.Startup,
+			HTTP: p.HTTP, Status: p.Status, Body: p.Body, TCP: p.TCP, Exec: p.Exec, GRPC: p.GRPC, Health: p.Health,
+			DNS: p.DNS, Server: p.Server, Type: p.Type, Answers: p.Answers,
+			TLS: p.TLS, MinLeft: p.MinLeft, TLSName: p.TLSName, CAFile: p.CAFile,
+			Postgres: p.Postgres, Database: p.Database, Redis: p.Redis, User: p.User, PasswordFile: p.PasswordFile,
+			Secure: p.Secure,
+		}
 	}
 	return out
 }

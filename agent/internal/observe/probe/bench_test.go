@@ -3,9 +3,12 @@ package probe
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -16,8 +19,12 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
+	"golang.org/x/net/dns/dnsmessage"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 
-	"github.com/salveops/salve/agent/internal/observe/schedule"
+	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/observe/source"
 )
 
@@ -31,17 +38,62 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// serve is an HTTP server in a process of its own, so that its CPU time is not the probes'.
+// serve is a server of everything in a process of its own, so that its CPU time is not the probes'.
 func serve() {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	plain, secure, rpc := httptest.NewServer(http.HandlerFunc(fine)), httptest.NewTLSServer(http.HandlerFunc(fine)), grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(rpc, health.NewServer())
+	grpcPort, err1 := net.Listen("tcp", "127.0.0.1:0")
+	redis, err2 := net.Listen("tcp", "127.0.0.1:0")
+	dns, err3 := net.ListenPacket("udp", "127.0.0.1:0")
+	if err := errors.Join(err1, err2, err3); err != nil {
 		panic(err)
 	}
-	_, _ = io.WriteString(os.Stdout, l.Addr().String()+"\n")
-	_ = http.Serve(l, http.HandlerFunc(fine))
+	go func() { _ = rpc.Serve(grpcPort) }()
+	go serveRedis(redis)
+	go serveDNS(dns)
+	fmt.Println(plain.URL, secure.Listener.Addr(), grpcPort.Addr(), redis.Addr(), dns.LocalAddr())
+	select {}
 }
 
-func startServer(b *testing.B) string {
+func serveRedis(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			in := bufio.NewReader(c)
+			for line, err := in.ReadString('\n'); err == nil; line, err = in.ReadString('\n') {
+				if line == "PING\r\n" {
+					_, _ = io.WriteString(c, "+PONG\r\n")
+				}
+			}
+		}()
+	}
+}
+
+func serveDNS(l net.PacketConn) {
+	b := make([]byte, 512)
+	for {
+		n, from, err := l.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		var m dnsmessage.Message
+		if m.Unpack(b[:n]) == nil {
+			m.Response = true
+			m.Answers = []dnsmessage.Resource{{
+				Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET},
+				Body:   &dnsmessage.AResource{},
+			}}
+			raw, _ := m.Pack()
+			_, _ = l.WriteTo(raw, from)
+		}
+	}
+}
+
+// startServer starts it, and returns a target for each kind of probe.
+func startServer(b *testing.B) map[string]Target {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), serverVariable+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -56,11 +108,15 @@ func startServer(b *testing.B) string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		b.Fatal(err)
+	text, err := bufio.NewReader(out).ReadString('\n')
+	at := strings.Fields(text)
+	if err != nil || len(at) != 5 {
+		b.Fatal(text, err)
 	}
-	return "http://" + strings.TrimSpace(address)
+	return map[string]Target{
+		"http": {HTTP: at[0]}, "tcp": {TCP: at[1]}, "tls": {TLS: at[1]}, "grpc": {GRPC: at[2]}, "redis": {Redis: at[3]},
+		"dns": {DNS: "shop.test", Server: at[4]},
+	}
 }
 
 // cpuTime is what this process has used, user and system.
@@ -74,8 +130,8 @@ func cpuTime(b *testing.B) time.Duration {
 
 // BenchmarkProbeHTTP asks one after another without a pause: the bare cost of a question.
 func BenchmarkProbeHTTP(b *testing.B) {
-	url := startServer(b)
-	h := newAsked(b, Target{HTTP: url})
+	target := startServer(b)["http"]
+	h, url := newAsked(b, target), target.HTTP
 	transport := &http.Transport{ReadBufferSize: 1024, WriteBufferSize: 512, DisableCompression: true}
 	asks := map[string]func() error{
 		"salve": func() error { return h.ask(false).err },
@@ -96,34 +152,76 @@ func BenchmarkProbeHTTP(b *testing.B) {
 		},
 	}
 	for _, name := range []string{"salve", "transport"} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			start := cpuTime(b)
-			for b.Loop() {
-				if err := asks[name](); err != nil {
-					b.Fatal(err)
-				}
+		b.Run(name, func(b *testing.B) { askAgain(b, asks[name]) })
+	}
+}
+
+func askAgain(b *testing.B, ask func() error) {
+	b.ReportAllocs()
+	start := cpuTime(b)
+	for b.Loop() {
+		if err := ask(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N)/1e3, "µs-cpu/op")
+}
+
+// BenchmarkProbeKind is the same for the other protocols. That of TLS is a handshake each time, and of a certificate
+// that nobody trusts.
+func BenchmarkProbeKind(b *testing.B) {
+	targets := startServer(b)
+	p := agenttest.PgBouncer(b)
+	targets["postgres"] = Target{Postgres: p.Postgres, Database: p.Database, User: p.User}
+	for _, kind := range []string{"tcp", "grpc", "dns", "redis", "postgres", "tls"} {
+		b.Run(kind, func(b *testing.B) {
+			a, err := newAsker(targets[kind].normal(), nil)
+			if err != nil {
+				b.Fatal(err)
 			}
-			b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N)/1e3, "µs-cpu/op")
+			defer a.close()
+			askAgain(b, func() error {
+				if got := a.ask(false); !got.answered {
+					return got.err
+				}
+				return nil
+			})
 		})
 	}
 }
 
-// BenchmarkProbeSchedule runs a hundred probes at one a second, as an agent at rest does, and tells what
-// one of them costs with its share of the wake-ups. An operation is a second.
+// BenchmarkProbeSchedule runs probes at one a second, as an agent at rest does, and tells what one of them costs with
+// its share of the wake-ups. An operation is a second.
 func BenchmarkProbeSchedule100(b *testing.B) {
-	url := startServer(b)
+	runSchedule(b, 100, startServer(b)["http"])
+}
+
+// BenchmarkProbeSchedule200 is 200 a second, of five protocols.
+func BenchmarkProbeSchedule200(b *testing.B) {
+	t := startServer(b)
+	runSchedule(b, 200, t["http"], t["tcp"], t["grpc"], t["dns"], t["redis"])
+}
+
+func runSchedule(b *testing.B, n int, kinds ...Target) {
 	answers := make(chan int, 1024)
 	s := New(Options{
-		Clock: testClock{time.Now()}, Log: hclog.NewNullLogger(), Book: source.NewBook(), Grid: schedule.Grid{},
+		Clock: testClock{time.Now()}, Log: hclog.NewNullLogger(), Book: source.NewBook(),
 		Deliver: func(batch *source.Batch) {
-			answers <- len(batch.Samples) / 3
+			told := 0
+			for _, s := range batch.Samples {
+				if strings.HasPrefix(s.Handle.Key.Signal, "probe.p.ok") && s.Value == 1 {
+					told++
+				}
+			}
+			answers <- told
 			batch.Release()
 		},
 	})
 	var targets []Target
-	for i := range 100 {
-		targets = append(targets, Target{Service: strconv.Itoa(i), Name: "health", HTTP: url})
+	for i := range n {
+		t := kinds[i%len(kinds)]
+		t.Service, t.Name = strconv.Itoa(i), "p"
+		targets = append(targets, t)
 	}
 	s.SetTargets(targets)
 	ctx, cancel := context.WithCancel(b.Context())
@@ -133,8 +231,8 @@ func BenchmarkProbeSchedule100(b *testing.B) {
 		close(done)
 	}()
 	second := func() {
-		for n := 0; n < 100; {
-			n += <-answers
+		for told := 0; told < n; {
+			told += <-answers
 		}
 	}
 	second() // connect
@@ -145,7 +243,9 @@ func BenchmarkProbeSchedule100(b *testing.B) {
 	for range b.N {
 		second()
 	}
-	b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N)/100/1e3, "µs-cpu/probe")
+	used := float64(cpuTime(b) - start)
+	b.ReportMetric(used/float64(b.N*n)/1e3, "µs-cpu/probe")
+	b.ReportMetric(100*used/float64(b.Elapsed()), "%-of-a-core")
 	cancel()
 	<-done
 }

@@ -3,7 +3,6 @@ package probe
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,10 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
-
-	"github.com/salveops/salve/pkg/clock"
 )
 
 const (
@@ -26,27 +22,17 @@ const (
 	interim = 5
 )
 
-// httpAsker asks over a connection that it keeps. The messages are those of net/http; the connection
-// is its own, because http.Transport gives each one two goroutines, and the way through them costs as
-// much as half a question: BenchmarkProbeHTTP shows one and a half times the CPU of this and three
-// times the allocations.
-type httpAsker struct {
+// httpProtocol asks over HTTP/1.1. The messages are those of net/http; the connection is not, because http.Transport
+// gives each one two goroutines, and the way through them costs as much as half a question: BenchmarkProbeHTTP shows
+// one and a half times the CPU of this and three times the allocations.
+type httpProtocol struct {
+	endpoint
 	target  Target
-	network string
-	address string
-	tls     *tls.Config // nil: plain
-	request []byte      // as it goes over the wire
+	request []byte // as it goes over the wire
 	parsed  *http.Request
-
-	ctx    context.Context // ends with close
-	cancel context.CancelFunc
-
-	mu   sync.Mutex
-	idle *conn
-	open map[*conn]struct{}
 }
 
-func newHTTP(t Target) (*httpAsker, error) {
+func newHTTP(t Target) (*httpProtocol, error) {
 	req, err := http.NewRequest(http.MethodGet, t.HTTP, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
@@ -63,17 +49,12 @@ func newHTTP(t Target) (*httpAsker, error) {
 	if err := req.Write(&wire); err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	h := &httpAsker{
-		target: t, network: "tcp", address: address(req.URL), request: wire.Bytes(), parsed: req,
-		open: map[*conn]struct{}{},
+	h := &httpProtocol{
+		endpoint: endpoint{network: "tcp", address: address(req.URL)}, target: t, request: wire.Bytes(), parsed: req,
 	}
 	if req.URL.Scheme == "https" {
-		h.tls = &tls.Config{
-			ServerName: req.URL.Hostname(), Time: clock.Wall, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-			ClientSessionCache: tls.NewLRUClientSessionCache(1),
-		}
+		h.endpoint = h.secured(req.URL.Hostname(), "http/1.1")
 	}
-	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h, nil
 }
 
@@ -85,31 +66,13 @@ func address(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-func (h *httpAsker) ask(fresh bool) answer {
-	start := time.Now()
-	deadline := start.Add(h.target.Timeout)
-	if !fresh {
-		if c := h.take(); c != nil {
-			a, stale := h.exchange(c, start, deadline)
-			if !stale {
-				return a
-			}
-			// The server closed the connection while the question was on its way: no fault of the service.
-		}
-	}
-	c, err := h.dial(deadline)
-	if err != nil {
-		return answer{err: err}
-	}
-	a, _ := h.exchange(c, start, deadline)
-	return a
+func (h *httpProtocol) dial(ctx context.Context, deadline time.Time) (*conn, error) {
+	return h.open(ctx, deadline)
 }
 
-// exchange asks over c. stale is true when c was lost before the first byte of an answer, and not
-// because the time was over.
-func (h *httpAsker) exchange(c *conn, start, deadline time.Time) (a answer, stale bool) {
-	keep := false
-	defer func() { h.put(c, keep) }()
+func (h *httpProtocol) sound(c *conn) bool { return c.quiet() }
+
+func (h *httpProtocol) exchange(_ context.Context, c *conn, deadline time.Time) (answer, fate) {
 	_ = c.SetDeadline(deadline) // fails only on a closed connection, and then so does Write
 	c.limit.N = headerLimit + bodyLimit
 	_, err := c.Write(h.request)
@@ -117,29 +80,31 @@ func (h *httpAsker) exchange(c *conn, start, deadline time.Time) (a answer, stal
 		_, err = c.in.Peek(1)
 	}
 	if err != nil {
-		return answer{err: fmt.Errorf("ask: %w", err)}, !timedOut(err)
+		return answer{err: fmt.Errorf("ask: %w", err)}, lost(err)
 	}
 	res, err := h.head(c)
 	if err != nil {
-		return answer{err: fmt.Errorf("read answer: %w", err)}, false
+		return answer{err: fmt.Errorf("read answer: %w", err)}, drop
 	}
 	found, whole, err := h.body(c, res.Body)
 	if err != nil {
-		return answer{err: fmt.Errorf("read answer: %w", err)}, false
+		return answer{err: fmt.Errorf("read answer: %w", err)}, drop
 	}
-	keep = whole && !res.Close && res.StatusCode >= 200 && c.in.Buffered() == 0
-	a = answer{answered: true, latency: time.Since(start), status: res.StatusCode, hasStatus: true}
+	a, f := answer{answered: true, figure: float64(res.StatusCode)}, drop
+	if whole && !res.Close && res.StatusCode >= 200 && c.in.Buffered() == 0 {
+		f = keep
+	}
 	switch {
 	case !h.accepts(res.StatusCode):
 		a.err = fmt.Errorf("status %d", res.StatusCode)
 	case !found:
 		a.err = errors.New("the expected text is not in the answer")
 	}
-	return a, false
+	return a, f
 }
 
 // head reads the head of the answer and skips informational ones.
-func (h *httpAsker) head(c *conn) (*http.Response, error) {
+func (h *httpProtocol) head(c *conn) (*http.Response, error) {
 	for range interim {
 		res, err := http.ReadResponse(c.in, h.parsed)
 		if err != nil || res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
@@ -152,7 +117,7 @@ func (h *httpAsker) head(c *conn) (*http.Response, error) {
 // body reads at most bodyLimit of the body. It reports whether the expected text is there, and
 // whether this was the whole body. The body is not closed, because closing reads on to its end: a
 // connection with an unread rest is dropped instead.
-func (h *httpAsker) body(c *conn, r io.Reader) (found, whole bool, err error) {
+func (h *httpProtocol) body(c *conn, r io.Reader) (found, whole bool, err error) {
 	if h.target.Body == "" {
 		n, err := c.skip(r)
 		return true, n <= bodyLimit, err
@@ -163,75 +128,9 @@ func (h *httpAsker) body(c *conn, r io.Reader) (found, whole bool, err error) {
 	return bytes.Contains(text, []byte(h.target.Body)), whole, err
 }
 
-func (h *httpAsker) accepts(status int) bool {
+func (h *httpProtocol) accepts(status int) bool {
 	if len(h.target.Status) == 0 {
 		return status >= 200 && status <= 299
 	}
 	return slices.Contains(h.target.Status, status)
-}
-
-// take gives the idle connection if there is one and it is sound.
-func (h *httpAsker) take() *conn {
-	h.mu.Lock()
-	c := h.idle
-	h.idle = nil
-	h.mu.Unlock()
-	if c != nil && !c.quiet() {
-		h.put(c, false)
-		return nil
-	}
-	return c
-}
-
-// put keeps a connection for the next attempt, or closes it.
-func (h *httpAsker) put(c *conn, keep bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if keep && h.idle == nil && h.ctx.Err() == nil {
-		h.idle = c
-		return
-	}
-	delete(h.open, c)
-	_ = c.Close()
-}
-
-func (h *httpAsker) dial(deadline time.Time) (*conn, error) {
-	// Keep-alive packets are off: the next question is the better one.
-	d := net.Dialer{Deadline: deadline, KeepAlive: -1}
-	raw, err := d.DialContext(h.ctx, h.network, h.address)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	c := newConn(raw)
-	h.mu.Lock()
-	h.open[c] = struct{}{}
-	closed := h.ctx.Err() != nil
-	h.mu.Unlock()
-	if closed {
-		h.put(c, false)
-		return nil, net.ErrClosed
-	}
-	if h.tls != nil {
-		if err := c.secure(h.tls, deadline); err != nil {
-			h.put(c, false)
-			return nil, fmt.Errorf("connect: %w", err)
-		}
-	}
-	return c, nil
-}
-
-// close ends running attempts at once.
-func (h *httpAsker) close() {
-	h.cancel()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for c := range h.open {
-		_ = c.socket.Close()
-	}
-	h.idle = nil
-}
-
-func timedOut(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
 }

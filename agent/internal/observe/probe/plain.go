@@ -5,40 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 )
 
-// tcpAsker asks whether a connection can be made.
-type tcpAsker struct {
-	network, address string
-	timeout          time.Duration
-	ctx              context.Context // ends with close
-	cancel           context.CancelFunc
+// tcpProtocol asks whether a connection can be made.
+type tcpProtocol struct{ endpoint }
+
+func (p tcpProtocol) dial(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	return p.connect(ctx, deadline)
 }
 
-func newTCP(t Target) *tcpAsker {
-	a := &tcpAsker{network: "tcp", address: t.TCP, timeout: t.Timeout}
-	if path, ok := strings.CutPrefix(t.TCP, "unix:"); ok {
-		a.network, a.address = "unix", path
-	}
-	a.ctx, a.cancel = context.WithCancel(context.Background())
-	return a
-}
+func (tcpProtocol) sound(net.Conn) bool { return false }
 
-func (a *tcpAsker) ask(bool) answer {
-	start := time.Now()
-	d := net.Dialer{Deadline: start.Add(a.timeout), KeepAlive: -1}
-	c, err := d.DialContext(a.ctx, a.network, a.address)
-	if err != nil {
-		return answer{err: fmt.Errorf("connect: %w", err)}
-	}
-	latency := time.Since(start)
-	_ = c.Close()
-	return answer{answered: true, latency: latency}
+func (tcpProtocol) exchange(context.Context, net.Conn, time.Time) (answer, fate) {
+	return answer{answered: true}, drop
 }
-
-func (a *tcpAsker) close() { a.cancel() }
 
 // execAsker asks a program. Whoever may run programs runs it.
 type execAsker struct {
@@ -68,7 +49,7 @@ func (a *execAsker) ask(bool) answer {
 	if err != nil {
 		return answer{err: fmt.Errorf("run program: %w", err)}
 	}
-	got := answer{answered: true, latency: time.Since(start), status: code, hasStatus: true}
+	got := answer{answered: true, latency: time.Since(start), figure: float64(code)}
 	if code != 0 {
 		got.err = fmt.Errorf("exit code %d", code)
 	}

@@ -23,8 +23,11 @@ func TestTCP(t *testing.T) {
 		if target.TCP == "" {
 			target.TCP = l.Addr().String()
 		}
-		a := newTCP(target)
-		if got := a.ask(false); got.err != nil || !got.answered || got.hasStatus {
+		a, err := newAsker(target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.ask(false); got.err != nil || !got.answered || got.latency <= 0 {
 			t.Errorf("%s: %+v", address.network, got)
 		}
 		_ = l.Close()
@@ -47,14 +50,14 @@ func TestExec(t *testing.T) {
 	}
 	a := newExec(Target{Exec: []string{"/check", "-x"}, Timeout: time.Second}, run)
 	defer a.close()
-	if got := a.ask(false); got.err != nil || !got.answered || !got.hasStatus || got.status != 0 {
+	if got := a.ask(false); got.err != nil || !got.answered || got.figure != 0 {
 		t.Errorf("%+v", got)
 	}
 	if !slices.Equal(ran, []string{"/check", "-x"}) {
 		t.Errorf("ran %q", ran)
 	}
 	code = 2
-	if got := a.ask(false); got.err == nil || got.status != 2 || !got.answered {
+	if got := a.ask(false); got.err == nil || got.figure != 2 || !got.answered {
 		t.Errorf("exit code 2: %+v", got)
 	}
 	failure = errors.New("not allowed")

@@ -1,27 +1,51 @@
-// Package probe asks services from outside whether they work: over HTTP, by a TCP connection, or with
-// a program. One goroutine keeps the schedule of all probes; another runs only while a question is
+// Package probe asks services from outside whether they work: over HTTP and other protocols, by a TCP connection, or
+// with a program. One goroutine keeps the schedule of all probes; another runs only while a question is
 // open.
 package probe
 
 import (
 	"context"
-	"slices"
+	"reflect"
 	"time"
 )
 
-// Target is one probe of one service. Exactly one of HTTP, TCP and Exec is set.
+// Target is one probe of one service. Exactly one of HTTP, TCP, Exec, GRPC, DNS, TLS, Postgres and Redis is set.
+// Addresses are host:port; where it says so, also unix:/path.
 type Target struct {
 	Service string
 	Name    string
-	HTTP    string        // URL
-	Status  []int         // status codes that are good; none: 200 to 299
-	Body    string        // if set, must occur in the first 64 KiB of the answer
-	TCP     string        // host:port or unix:/path
-	Exec    []string      // a program and its arguments; exit code 0 is good
 	Every   time.Duration // 0 means 1 s
 	Timeout time.Duration // of one attempt; 0 means 500 ms
 	Misses  int           // misses before ok turns false; 0 means 3
 	Startup time.Duration // how long a kick lasts at most; 0 means 30 s
+
+	HTTP   string // URL
+	Status []int  // status codes that are good; none: 200 to 299
+	Body   string // if set, must occur in the first 64 KiB of the answer
+
+	TCP  string   // address or unix:/path
+	Exec []string // a program and its arguments; exit code 0 is good
+
+	GRPC   string // address or unix:/path of a server with grpc.health.v1
+	Health string // the service of which it tells; "" means the server as a whole
+
+	DNS     string   // the name to resolve
+	Server  string   // address of the server that is asked
+	Type    string   // of the record: A, AAAA, CNAME, MX, NS, PTR, SRV or TXT; "" means A
+	Answers []string // each of them must be among the answers; none: any answer is good
+
+	TLS     string        // address of a server with a certificate
+	MinLeft time.Duration // how long the certificate must still be valid
+	TLSName string        // what the certificate must be for; "" means the host of the address
+	CAFile  string        // the authorities that may vouch for it; "" means those of the system. Read at each attempt.
+
+	Postgres string // address, or path of a socket named .s.PGSQL.PORT; also of PgBouncer
+	Database string
+	Redis    string // address or unix:/path
+
+	User         string // of Postgres; of Redis, where "" means the default user
+	PasswordFile string // of both; "" means no password. Read at each connect.
+	Secure       bool   // GRPC and Redis: over TLS, with a certificate for the host that the system trusts
 }
 
 // Defaults of a Target.
@@ -52,10 +76,17 @@ func (t Target) normal() Target {
 
 func (t Target) id() string { return t.Service + "\x00" + t.Name }
 
-func (t Target) equal(o Target) bool {
-	return t.Service == o.Service && t.Name == o.Name && t.HTTP == o.HTTP && slices.Equal(t.Status, o.Status) &&
-		t.Body == o.Body && t.TCP == o.TCP && slices.Equal(t.Exec, o.Exec) && t.Every == o.Every &&
-		t.Timeout == o.Timeout && t.Misses == o.Misses && t.Startup == o.Startup
+func (t Target) equal(o Target) bool { return reflect.DeepEqual(t, o) }
+
+// figure is the signal that a probe of this kind has beside ok and latency; "" for none.
+func (t Target) figure() string {
+	switch {
+	case t.HTTP != "", len(t.Exec) > 0, t.GRPC != "", t.DNS != "":
+		return "status"
+	case t.TLS != "":
+		return "expires"
+	}
+	return ""
 }
 
 // ExecFunc runs a probe's program and returns its exit code. It returns an error if the program could
@@ -64,11 +95,10 @@ type ExecFunc func(ctx context.Context, argv []string) (code int, err error)
 
 // answer is what an attempt gave.
 type answer struct {
-	err       error         // why it was a miss; nil: it was good
-	answered  bool          // there was a whole answer, good or bad
-	latency   time.Duration // until then
-	status    int           // HTTP status or exit code
-	hasStatus bool
+	err      error         // why it was a miss; nil: it was good
+	answered bool          // there was a whole answer, good or bad
+	latency  time.Duration // until then
+	figure   float64       // that of Target.figure, if it answered
 }
 
 // asker asks one target. ask may run more than once at a time. close ends what is still running.
@@ -81,9 +111,27 @@ type asker interface {
 func newAsker(t Target, run ExecFunc) (asker, error) {
 	switch {
 	case t.HTTP != "":
-		return newHTTP(t)
+		p, err := newHTTP(t)
+		if err != nil {
+			return nil, err
+		}
+		return newLine(p, t.Timeout), nil
 	case t.TCP != "":
-		return newTCP(t), nil
+		return newLine(tcpProtocol{dialed(t.TCP)}, t.Timeout), nil
+	case t.GRPC != "":
+		return newLine(newGRPC(t), t.Timeout), nil
+	case t.DNS != "":
+		p, err := newDNS(t)
+		if err != nil {
+			return nil, err
+		}
+		return newLine(p, t.Timeout), nil
+	case t.TLS != "":
+		return newLine(newTLS(t), t.Timeout), nil
+	case t.Postgres != "":
+		return newLine(newPostgres(t), t.Timeout), nil
+	case t.Redis != "":
+		return newLine(newRedis(t), t.Timeout), nil
 	}
 	return newExec(t, run), nil
 }

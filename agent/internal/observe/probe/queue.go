@@ -16,7 +16,7 @@ type probe struct {
 	meter  source.Meter
 	place  int // in the queue
 
-	ok, latency, status *source.Handle // status is nil where there is none
+	ok, latency, figure *source.Handle // figure is nil where there is none
 	told                verdict        // the last one that was delivered
 	gone                bool
 }
@@ -83,8 +83,8 @@ func (s *Scheduler) newProbe(t Target, now time.Duration) *probe {
 	}
 	p := &probe{target: t, asker: a, ok: handle("ok"), latency: handle("latency")}
 	p.meter.Name = "probe." + t.Name + "{" + t.Service + "}"
-	if t.TCP == "" {
-		p.status = handle("status")
+	if field := t.figure(); field != "" {
+		p.figure = handle(field)
 	}
 	offset := s.opt.Grid.Offset(t.id(), t.Every)
 	p.state = state{
@@ -99,8 +99,8 @@ func (s *Scheduler) forget(p *probe, now time.Duration) {
 	b := s.open(now)
 	b.Unknown(p.ok, now)
 	b.Unknown(p.latency, now)
-	if p.status != nil {
-		b.Unknown(p.status, now)
+	if p.figure != nil {
+		b.Unknown(p.figure, now)
 	}
 	s.urgent = true
 }

@@ -75,7 +75,8 @@ func (s *Scheduler) SetTargets(targets []Target) {
 }
 
 // Kick makes the probes of a service ask at once, and then every 50 ms until the first good answer, at
-// most for the service's startup time. It is for the moment after a restart.
+// most for the service's startup time. It is for the moment after a restart. Probes of certificates stay out of it: they
+// cost a handshake each, and do not tell whether the service is up.
 func (s *Scheduler) Kick(service string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +148,7 @@ func (s *Scheduler) take(now time.Duration) {
 	}
 	for _, service := range s.kicked {
 		for _, p := range s.queue {
-			if p.target.Service == service {
+			if p.target.Service == service && p.target.TLS == "" {
 				p.kick(now, now+p.target.Startup)
 			}
 		}
@@ -206,8 +207,8 @@ func (s *Scheduler) settle(r result) {
 	heap.Fix(&s.queue, p.place)
 	b := s.open(now)
 	b.Maybe(p.latency, now, r.latency.Seconds(), r.answered)
-	if p.status != nil {
-		b.Maybe(p.status, now, float64(r.status), r.hasStatus)
+	if p.figure != nil {
+		b.Maybe(p.figure, now, r.figure, r.answered)
 	}
 	if settled {
 		ok := 0.0

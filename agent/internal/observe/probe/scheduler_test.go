@@ -45,7 +45,7 @@ func (f *fakeService) ask(bool) answer {
 	case <-f.closed:
 		return answer{err: errors.New("closed")}
 	}
-	return answer{err: err, answered: err == nil, latency: takes}
+	return answer{err: err, answered: err == nil, latency: takes, figure: 7}
 }
 
 func (f *fakeService) close() { close(f.closed) }
@@ -257,4 +257,37 @@ func TestBadTargetIsLeftOut(t *testing.T) {
 	if len(s.queue) != 1 || s.queue[0].target.Service != "b" {
 		t.Errorf("%d probes", len(s.queue))
 	}
+}
+
+// What a kind of probe has beside ok and latency is told under its name, and a kick asks no certificates.
+func TestFigures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.SetTargets([]Target{
+			{Service: "shop", Name: "cert", TLS: "x", Every: time.Minute},
+			{Service: "site", Name: "name", DNS: "x", Every: time.Minute},
+		})
+		time.Sleep(time.Second + 10*ms)
+		for _, signal := range []string{"probe.cert.expires{shop}", "probe.name.status{site}"} {
+			if got := b.of(signal); len(got) != 1 || got[0].Value != 7 || !got[0].Known {
+				t.Errorf("%s: %+v", signal, got)
+			}
+		}
+		for _, signal := range []string{"probe.cert.status{shop}", "probe.name.expires{site}"} {
+			if got := b.of(signal); got != nil {
+				t.Errorf("%s: %+v", signal, got)
+			}
+		}
+		b.Kick("shop")
+		b.Kick("site")
+		time.Sleep(10 * ms)
+		if shop, site := b.service("shop").times(), b.service("site").times(); len(shop) != 1 || len(site) != 2 {
+			t.Errorf("after a kick asked at %v and %v", shop, site)
+		}
+		b.SetTargets(nil)
+		time.Sleep(10 * ms)
+		if got := b.of("probe.cert.expires{shop}"); len(got) == 0 || got[len(got)-1].Known {
+			t.Errorf("a probe that was removed: %+v", got)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -56,7 +57,17 @@ func (m *Meter) Stats() Stats {
 		Last: time.Duration(m.last.Load()), Busy: time.Duration(m.busy.Load()), Success: time.Duration(m.ok.Load()),
 	}
 	if err := m.err.Load(); err != nil {
-		s.Err = (*err).Error()
+		s.Err = brief((*err).Error())
 	}
 	return s
+}
+
+// longest is how much of an error is told: what others wrote may be in it.
+const longest = 500
+
+func brief(text string) string {
+	if len(text) <= longest {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longest], "") + "…"
 }

@@ -2,6 +2,7 @@ package source
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,5 +67,14 @@ func TestMeterTellsChangesOnly(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { m.Record(1, 1, nil) }); n != 0 {
 		t.Errorf("a run without a failure allocates %v times", n)
+	}
+}
+
+// What a server wrote into its error may be long, and end in the middle of a letter.
+func TestLongErrors(t *testing.T) {
+	var m Meter
+	m.Record(1, 1, errors.New(strings.Repeat("x", longest-1)+strings.Repeat("é", longest)))
+	if got, want := m.Stats().Err, strings.Repeat("x", longest-1)+"…"; got != want {
+		t.Errorf("%d bytes, %q", len(got), got[len(got)-10:])
 	}
 }
