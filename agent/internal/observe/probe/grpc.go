@@ -38,7 +38,7 @@ func newGRPC(t Target) grpcProtocol {
 		grpc.WithTransportCredentials(creds), grpc.WithContextDialer(p.plain),
 		grpc.WithUserAgent("salve"), grpc.WithDisableServiceConfig(), grpc.WithNoProxy(),
 		grpc.WithMaxHeaderListSize(grpcHeader), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(grpcMost)),
-		grpc.WithReadBufferSize(grpcBuffer), grpc.WithWriteBufferSize(grpcBuffer), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(grpcBuffer), grpc.WithWriteBufferSize(grpcBuffer),
 	}
 	if p.network == "unix" { // a path is no authority
 		p.options = append(p.options, grpc.WithAuthority(p.host()))
