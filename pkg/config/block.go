@@ -196,6 +196,31 @@ func (b *block) one(names ...string) {
 	b.l.fail(at, "Exactly one is needed", "%s takes exactly one of %s.", upper(b.what), strings.Join(names, ", "))
 }
 
+// variant is a key that says of which variant a block is, with the keys that only it and some others have.
+type variant struct {
+	key string
+	own []string
+}
+
+// variants sees to it that a block is of exactly one, and has no key that belongs to another.
+func (b *block) variants(all []variant) {
+	var keys []string
+	owners := map[string][]string{}
+	for _, s := range all {
+		keys = append(keys, s.key)
+		for _, own := range s.own {
+			owners[own] = append(owners[own], s.key)
+		}
+	}
+	b.one(keys...)
+	block, _, _ := strings.Cut(b.what, " ")
+	for _, a := range b.kind.attrs {
+		if of := owners[a.name]; of != nil && b.has(a.name) && len(b.set(of...)) == 0 {
+			b.fail(a.name, "Not for this "+block, "%s is for %ss with %s.", a.name, block, strings.Join(of, " or "))
+		}
+	}
+}
+
 // set lists which of the keys are set.
 func (b *block) set(names ...string) []string {
 	var found []string

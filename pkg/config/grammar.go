@@ -106,20 +106,7 @@ func serviceKinds(ks kinds) {
 		},
 	}
 	ks["probe"] = probeKind()
-	ks["pool"] = &kind{
-		labels: []string{"name"},
-		attrs: []attr{
-			{name: "pgbouncer", typ: text, required: true}, {name: "database", typ: text},
-			{name: "user", typ: text, def: defaults.PoolUser},
-			{name: "password_file", typ: text},
-			{name: "every", typ: duration, def: defaults.PoolEvery, least: int64(fastest), most: int64(time.Hour)},
-		},
-		refuse: []refusal{
-			{name: "haproxy", why: inLaterRelease("Pools of HAProxy")},
-			{name: "postgres", why: inLaterRelease("Pools of PostgreSQL itself")},
-			{name: "http", why: inLaterRelease("Pools told as JSON over HTTP")},
-		},
-	}
+	ks["pool"] = poolKind()
 	ks["remedy"] = &kind{labels: []string{"kind", "name"}} // keys: remedyKind
 	ks["verify"] = &kind{attrs: []attr{
 		{name: "when", typ: condition},

@@ -43,7 +43,8 @@ func lacks(s *Service, ref expr.Ref) bool {
 		p := named(s.Probes, ref.Path.Key, func(p *Probe) string { return p.Name })
 		return p == nil || !p.Gives(ref.Path.Field)
 	case "pool":
-		return named(s.Pools, ref.Path.Key, func(p *Pool) string { return p.Name }) == nil
+		p := named(s.Pools, ref.Path.Key, func(p *Pool) string { return p.Name })
+		return p == nil || !slices.Contains(p.Signals(), ref.Path.Field)
 	}
 	return false
 }
@@ -145,8 +146,11 @@ func (l *loader) checkPool(d *remedyDraft) {
 	for _, p := range d.Service.Pools {
 		known = append(known, p.Name)
 	}
-	if !slices.Contains(known, d.Args.Pool) {
+	switch p := named(d.Service.Pools, d.Args.Pool, func(p *Pool) string { return p.Name }); {
+	case p == nil:
 		l.fail(d.targetAt, "Unknown pool", "The service %q has no pool %q.%s", d.Service.Name, d.Args.Pool,
 			meant(d.Args.Pool, known))
+	case p.PgBouncer == "":
+		l.fail(d.targetAt, "Wrong pool", "%s works on pools of PgBouncer, and %q is another one.", d.Kind, p.Name)
 	}
 }

@@ -5,17 +5,13 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/salveops/salve/pkg/defaults"
 )
 
-// probeSorts are the keys that say what a probe asks, of which it has exactly one, with those that only belong to it.
-var probeSorts = []struct {
-	key string
-	own []string
-}{
+// probeVariants are the keys that say what a probe asks, of which it has exactly one.
+var probeVariants = []variant{
 	{"http", []string{"status", "body"}},
 	{"tcp", nil},
 	{"exec", nil},
@@ -63,7 +59,7 @@ func (l *loader) decodeProbe(b *block) *Probe {
 		User: b.text("user"), Secure: b.boolean("secure"),
 		Every: b.duration("every"), Timeout: b.duration("timeout"), Misses: b.integer("misses"),
 	}
-	b.sorts()
+	b.variants(probeVariants)
 	b.dns(p)
 	if b.has("tls") {
 		p.MinLeft = b.duration("min_left")
@@ -96,24 +92,6 @@ func (l *loader) decodeProbe(b *block) *Probe {
 
 // maxBody bounds the text that an HTTP probe looks for.
 const maxBody = 1024
-
-// sorts sees to it that a probe asks one thing, and has no key that belongs to another.
-func (b *block) sorts() {
-	var keys []string
-	owners := map[string][]string{}
-	for _, sort := range probeSorts {
-		keys = append(keys, sort.key)
-		for _, own := range sort.own {
-			owners[own] = append(owners[own], sort.key)
-		}
-	}
-	b.one(keys...)
-	for _, a := range b.kind.attrs {
-		if of := owners[a.name]; of != nil && b.has(a.name) && len(b.set(of...)) == 0 {
-			b.fail(a.name, "Not for this probe", "%s is for probes with %s.", a.name, strings.Join(of, " or "))
-		}
-	}
-}
 
 // dns reads what only a probe of DNS has.
 func (b *block) dns(p *Probe) {

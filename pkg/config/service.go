@@ -1,9 +1,6 @@
 package config
 
 import (
-	"path/filepath"
-	"strings"
-
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/salveops/salve/pkg/remedy"
@@ -65,27 +62,4 @@ func (b *block) name(what string, check func(string) string) string {
 	}
 	b.l.unique(what, b.within, name, b.labelAt)
 	return name
-}
-
-func (l *loader) decodePool(b *block) *Pool {
-	p := &Pool{
-		Name: b.name("pool", checkWord), Range: b.header,
-		PgBouncer: b.checked("pgbouncer", checkPostgres), Database: b.text("database"), User: b.text("user"),
-		PasswordFile: b.text("password_file"), Every: b.duration("every"),
-	}
-	if b.has("password_file") {
-		p.PasswordFile, _ = b.secretFile("password_file")
-	}
-	return p
-}
-
-// checkPostgres is for PostgreSQL, and PgBouncer's console: the path of a socket, or host:port.
-func checkPostgres(s string) string {
-	if strings.HasPrefix(s, "/") {
-		if wrong := checkAbsolute(s); wrong != "" || !strings.HasPrefix(filepath.Base(s), ".s.PGSQL.") {
-			return s + " is not the path of a socket of PostgreSQL or PgBouncer (…/.s.PGSQL.PORT)"
-		}
-		return ""
-	}
-	return checkAddress(s)
 }

@@ -152,15 +152,24 @@ func (p *Probe) Gives(field string) bool {
 // Tells reports whether the probe tells if the service works now. How long a certificate is valid does not.
 func (p *Probe) Tells() bool { return p.TLS == "" }
 
-// Pool is a connection pool that can be watched and reset.
+// Pool is what requests queue for. It can be watched and, if it is PgBouncer's, reset. Exactly one of PgBouncer,
+// HAProxy, Postgres and HTTP is set.
 type Pool struct {
 	Name         string
 	PgBouncer    string // socket path or host:port of the admin console
-	Database     string
-	User         string // console user; default "salve"
+	Postgres     string // socket path or host:port of PostgreSQL
+	Database     string // of both
+	User         string // of both; default "salve"; "" without them
 	PasswordFile string // was readable when loaded; "" means none
-	Every        time.Duration
-	Range        hcl.Range
+
+	HAProxy string // path or host:port of the stats socket
+	Backend string
+
+	HTTP   string            // URL of a JSON document
+	Fields map[string]string // the paths in it, by signal; also of "size" and "max_wait_ms"
+
+	Every time.Duration
+	Range hcl.Range
 }
 
 // Remedy is a configured fix: an action with its arguments, plus precondition, verification, undo.

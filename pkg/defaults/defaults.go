@@ -40,7 +40,7 @@ const (
 	ProbeSQLUser     = "salve"             // user of a probe of PostgreSQL
 	ProbeSQLDatabase = "postgres"          // and its database
 	PoolEvery        = time.Second         // period of a pool's figures
-	PoolUser         = "salve"             // user of the pool's admin console
+	PoolUser         = "salve"             // user of PgBouncer's console, and of PostgreSQL
 )
 
 // Rules and alerts.

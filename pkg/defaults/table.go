@@ -73,7 +73,7 @@ func All() []Default {
 		{Group: service, Const: "PoolEvery", Key: "pool.every", Value: PoolEvery,
 			Help: "period of a pool's figures"},
 		{Group: service, Const: "PoolUser", Key: "pool.user", Value: PoolUser,
-			Help: "user of the pool's admin console"},
+			Help: "user of PgBouncer's console, and of PostgreSQL"},
 
 		{Group: rule, Const: "Severity", Key: "rule.severity", Value: Severity,
 			Help: "how grave an alert is"},

@@ -138,12 +138,13 @@ var serviceFamilies = []family{
 		{"status", Count, 0, "of the last answer: HTTP status, exit code, gRPC health (1 is serving), DNS code (0 is good)"},
 		{"expires", Seconds, 0, "how long the certificate is still valid, below 0 when it has ended; probes of TLS only"},
 	}},
-	{name: "pool", keyed: true, scope: Service, every: time.Second, source: "the pool's console", fields: []field{
-		{"active", Count, 0, "clients that are linked to a server connection"},
-		{"idle", Count, 0, "server connections that are free"},
-		{"waiting", Count, 0, "clients that wait for a server connection"},
+	{name: "pool", keyed: true, scope: Service, every: time.Second, source: "what the pool tells", fields: []field{
+		{"active", Count, 0, "clients that are linked to a server connection; in PostgreSQL sessions at work"},
+		{"idle", Count, 0, "server connections that are free; in PostgreSQL idle sessions"},
+		{"waiting", Count, 0, "clients that wait for a server connection; in PostgreSQL sessions that wait for a lock"},
 		{"used_ratio", Ratio, 0, "share of the pool's server connections in use"},
-		{"max_wait", Seconds, 0, "how long the first client in the queue has waited"},
+		{"max_wait", Seconds, 0, "how long the first client in the queue has waited; unknown of HAProxy"},
+		{"up_ratio", Ratio, 0, "share of the servers that take requests, without those in maintenance; HAProxy only"},
 	}},
 }
 

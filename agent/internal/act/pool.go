@@ -48,6 +48,9 @@ func poolOf(q Request) (*config.Pool, error) {
 	}
 	if q.Remedy.Service != nil {
 		for _, p := range q.Remedy.Service.Pools {
+			if p.Name == name && p.PgBouncer == "" {
+				return nil, refuse("pool %q is not one of PgBouncer", name)
+			}
 			if p.Name == name {
 				return p, nil
 			}

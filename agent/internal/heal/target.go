@@ -24,8 +24,11 @@ func (e *Engine) aim(units []string) {
 	for _, s := range e.cfg.Services {
 		t.Probes = append(t.Probes, probes(s)...)
 		for _, p := range s.Pools {
-			t.Pools = append(t.Pools, observe.PoolTarget{Service: s.Name, Name: p.Name, PgBouncer: p.PgBouncer,
-				Database: p.Database, User: p.User, PasswordFile: p.PasswordFile, Every: p.Every})
+			t.Pools = append(t.Pools, observe.PoolTarget{
+				Service: s.Name, Name: p.Name, Signals: p.Signals(), Every: p.Every,
+				PgBouncer: p.PgBouncer, Postgres: p.Postgres, Database: p.Database, User: p.User, PasswordFile: p.PasswordFile,
+				HAProxy: p.HAProxy, Backend: p.Backend, HTTP: p.HTTP, Fields: p.Fields,
+			})
 		}
 	}
 	for _, n := range e.rules.Needs() {

@@ -19,12 +19,10 @@ type console struct {
 }
 
 // ask reads the pool's figures. After an error the next ask connects anew.
-func (c *console) ask(ctx context.Context) (f figures, l limits, err error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+func (c *console) ask(ctx context.Context) (r reading, err error) {
 	if c.conn == nil {
 		if err := c.connect(ctx); err != nil {
-			return f, l, err
+			return nil, err
 		}
 	}
 	defer func() {
@@ -35,19 +33,22 @@ func (c *console) ask(ctx context.Context) (f figures, l limits, err error) {
 	if c.read.IsZero() || time.Since(c.read) >= limitsEvery {
 		t, err := c.conn.Ask(ctx, "SHOW DATABASES")
 		if err != nil {
-			return f, l, err
+			return nil, err
 		}
 		if c.limits, err = parseLimits(t, c.target.Database); err != nil {
-			return f, l, err
+			return nil, err
 		}
 		c.read = time.Now()
 	}
 	t, err := c.conn.Ask(ctx, "SHOW POOLS")
 	if err != nil {
-		return f, l, err
+		return nil, err
 	}
-	f, err = parsePools(t, c.target.Database)
-	return f, c.limits, err
+	f, err := parsePools(t, c.target.Database)
+	if err != nil {
+		return nil, err
+	}
+	return f.reading(c.limits), nil
 }
 
 func (c *console) connect(ctx context.Context) (err error) {

@@ -63,14 +63,20 @@ func parseLimits(t postgres.Table, database string) (limits, error) {
 	return limits{}, fmt.Errorf("read databases: PgBouncer does not know the database %q", database)
 }
 
+// reading is what is told of a pool within its limits.
+func (f figures) reading(l limits) reading {
+	r := reading{"active": f.active, "idle": f.idle, "waiting": f.waiting, "max_wait": f.maxWait}
+	if ratio, known := l.share(f); known {
+		r["used_ratio"] = ratio
+	}
+	return r
+}
+
 // share is how much of the server connections that the pools may have is in use.
 func (l limits) share(f figures) (ratio float64, known bool) {
 	room := l.perPool * float64(max(1, f.pools))
 	if l.perDatabase > 0 {
 		room = min(room, l.perDatabase)
 	}
-	if room == 0 {
-		return 0, false
-	}
-	return min(1, f.used/room), true
+	return share(f.used, room)
 }

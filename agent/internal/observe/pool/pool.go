@@ -1,9 +1,10 @@
-// Package pool watches connection pools. It asks PgBouncer's console, over one connection that is
-// kept, how its pools are used.
+// Package pool watches what requests queue for: pools of connections of PgBouncer, backends of HAProxy, databases of
+// PostgreSQL, and whatever tells its figures as JSON.
 package pool
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -13,19 +14,29 @@ import (
 
 	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/source"
+	"github.com/salveops/salve/agent/internal/postgres"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/signal"
 )
 
-// Target is one pool of one service.
+// Target is one pool of one service. Exactly one of PgBouncer, HAProxy, Postgres and HTTP is set.
 type Target struct {
-	Service      string
-	Name         string
+	Service string
+	Name    string
+	Signals []string      // those that the pool gives: "active", "used_ratio", …
+	Every   time.Duration // 0 means 1 s
+
 	PgBouncer    string // path of its socket, or host:port
-	Database     string
-	User         string        // of the console; "" means "salve"
-	PasswordFile string        // "" means no password; read at each connect
-	Every        time.Duration // 0 means 1 s
+	Postgres     string // the same of PostgreSQL
+	Database     string // of both
+	User         string // of both; "" means "salve"
+	PasswordFile string // of both; "" means no password; read at each connect
+
+	HAProxy string // path of its stats socket, or host:port
+	Backend string // of HAProxy
+
+	HTTP   string            // URL of a JSON document
+	Fields map[string]string // the paths in it, by signal; also of "size" and "max_wait_ms"
 }
 
 func (t Target) normal() Target {
@@ -38,8 +49,32 @@ func (t Target) normal() Target {
 	return t
 }
 
+// reading is what a pool tells, by signal. What is not in it is not known.
+type reading map[string]float64
+
+// origin is where the figures of one pool come from. Its methods are called one after another.
+type origin interface {
+	ask(ctx context.Context) (reading, error)
+	close()
+}
+
+// newOrigin fails for a target that cannot be asked. Configuration refuses those before.
+func newOrigin(t Target) (origin, error) {
+	switch {
+	case t.HAProxy != "":
+		return haproxy{t.HAProxy, t.Backend}, nil
+	case t.Postgres != "":
+		return &server{target: postgres.Target{
+			Address: t.Postgres, Database: t.Database, User: t.User, PasswordFile: t.PasswordFile,
+		}}, nil
+	case t.HTTP != "":
+		return newDocument(t.HTTP, t.Fields)
+	}
+	return &console{target: t}, nil
+}
+
 const (
-	// timeout bounds connecting and each question.
+	// timeout bounds connecting and the questions of one moment.
 	timeout = 2 * time.Second
 	// longestRetry bounds the pause between attempts to connect.
 	longestRetry = 30 * time.Second
@@ -88,12 +123,16 @@ func (w *Watcher) SetTargets(targets []Target) {
 	w.pools = nil
 	for _, t := range targets {
 		t = t.normal()
-		if i := slices.IndexFunc(before, func(p *pool) bool { return p.target == t }); i >= 0 {
+		if i := slices.IndexFunc(before, func(p *pool) bool { return reflect.DeepEqual(p.target, t) }); i >= 0 {
 			w.pools = append(w.pools, before[i])
 			before = slices.Delete(before, i, i+1)
 			continue
 		}
-		p := newPool(w.opt, t)
+		p, err := newPool(w.opt, t)
+		if err != nil {
+			w.opt.Log.Warn("pool left out", "service", t.Service, "pool", t.Name, "error", err)
+			continue
+		}
 		w.pools = append(w.pools, p)
 		if w.ctx != nil {
 			w.start(p)
@@ -126,42 +165,43 @@ func (w *Watcher) Stats() []source.Stats {
 	return stats
 }
 
-// pool is one target with its connection.
+// pool is one target with where its figures come from.
 type pool struct {
-	opt     Options
-	target  Target
-	console *console
-	meter   source.Meter
-	retry   *backoff.ExponentialBackOff
-	cancel  context.CancelFunc // nil before it runs
+	opt    Options
+	target Target
+	origin origin
+	meter  source.Meter
+	retry  *backoff.ExponentialBackOff
+	cancel context.CancelFunc // nil before it runs
 
-	active, idle, waiting, ratio, wait *source.Handle
+	handles []*source.Handle // of the target's signals, in their order
 }
 
-func newPool(o Options, t Target) *pool {
-	handle := func(field string) *source.Handle {
-		return o.Book.Handle(signal.Path{Family: "pool", Key: t.Name, Field: field}.String(), t.Service)
+func newPool(o Options, t Target) (*pool, error) {
+	from, err := newOrigin(t)
+	if err != nil {
+		return nil, err
 	}
-	p := &pool{
-		opt: o, target: t, console: &console{target: t},
-		active: handle("active"), idle: handle("idle"), waiting: handle("waiting"),
-		ratio: handle("used_ratio"), wait: handle("max_wait"),
+	p := &pool{opt: o, target: t, origin: from}
+	for _, name := range t.Signals {
+		path := signal.Path{Family: "pool", Key: t.Name, Field: name}
+		p.handles = append(p.handles, o.Book.Handle(path.String(), t.Service))
 	}
 	p.meter.Name = "pool." + t.Name + "{" + t.Service + "}"
 	p.retry = backoff.NewExponentialBackOff()
 	p.retry.InitialInterval, p.retry.MaxInterval = t.Every, max(t.Every, longestRetry)
-	return p
+	return p, nil
 }
 
 // run asks at each moment of the pool's schedule, and after a failure with growing pauses.
 func (p *pool) run(ctx context.Context) {
-	defer p.console.close()
+	defer p.origin.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			p.unknown()
+			p.deliver(nil)
 			return
 		case <-timer.C:
 		}
@@ -172,7 +212,9 @@ func (p *pool) run(ctx context.Context) {
 // once asks once, delivers the figures, and returns the pause until the next time.
 func (p *pool) once(ctx context.Context) time.Duration {
 	start := time.Now()
-	f, l, err := p.console.ask(ctx)
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	r, err := p.origin.ask(limited)
+	cancel()
 	if ctx.Err() != nil {
 		return 0
 	}
@@ -180,19 +222,11 @@ func (p *pool) once(ctx context.Context) time.Duration {
 		p.tell(err)
 	}
 	if err != nil {
-		p.unknown()
+		p.deliver(nil)
 		return p.retry.NextBackOff()
 	}
 	p.retry.Reset()
-	now := p.opt.Clock.Now().Boot
-	b := p.opt.Book.Batch()
-	b.Set(p.active, now, f.active)
-	b.Set(p.idle, now, f.idle)
-	b.Set(p.waiting, now, f.waiting)
-	ratio, known := l.share(f)
-	b.Maybe(p.ratio, now, ratio, known)
-	b.Set(p.wait, now, f.maxWait)
-	p.opt.Deliver(b)
+	now := p.deliver(r)
 	return p.opt.Grid.Next(now, p.target.Every, 0) - now
 }
 
@@ -204,10 +238,14 @@ func (p *pool) tell(err error) {
 	p.opt.Log.Info("pool answers again", "service", p.target.Service, "pool", p.target.Name)
 }
 
-func (p *pool) unknown() {
-	now, b := p.opt.Clock.Now().Boot, p.opt.Book.Batch()
-	for _, h := range []*source.Handle{p.active, p.idle, p.waiting, p.ratio, p.wait} {
-		b.Unknown(h, now)
+// deliver hands over what is known, and that the rest is not.
+func (p *pool) deliver(r reading) (now time.Duration) {
+	now = p.opt.Clock.Now().Boot
+	b := p.opt.Book.Batch()
+	for i, name := range p.target.Signals {
+		v, known := r[name]
+		b.Maybe(p.handles[i], now, v, known)
 	}
 	p.opt.Deliver(b)
+	return now
 }

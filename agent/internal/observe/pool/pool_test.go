@@ -48,6 +48,11 @@ func watch(t *testing.T, targets ...Target) *watched {
 			}
 		},
 	})
+	for i := range targets {
+		if targets[i].Signals == nil {
+			targets[i].Signals = []string{"active", "idle", "waiting", "used_ratio", "max_wait"}
+		}
+	}
 	w.SetTargets(targets)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

@@ -1,0 +1,126 @@
+package pool
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/salveops/salve/pkg/jsonpath"
+)
+
+var documentFields = map[string]string{
+	"active": "pool.busy", "size": "pool.size", "waiting": "queue.0", "max_wait_ms": "oldest",
+}
+
+const poolDocument = `{"pool": {"busy": 3, "size": 4}, "queue": [2], "oldest": 1500}`
+
+func TestDocument(t *testing.T) {
+	var conns, status atomic.Int32
+	status.Store(http.StatusOK)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(int(status.Load()))
+		if r.Header.Get("Accept") != "application/json" {
+			t.Errorf("asked with %v", r.Header)
+		}
+		_, _ = io.WriteString(w, poolDocument)
+	}))
+	s.Config.ConnState = func(_ net.Conn, st http.ConnState) {
+		if st == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	w := watch(t, Target{
+		Service: "shop", Name: "workers", HTTP: s.URL, Fields: documentFields, Every: 20 * time.Millisecond,
+		Signals: []string{"active", "max_wait", "used_ratio", "waiting"},
+	})
+	want := round{
+		"pool.workers.active{shop}": 3, "pool.workers.waiting{shop}": 2, "pool.workers.used_ratio{shop}": .75,
+		"pool.workers.max_wait{shop}": 1.5,
+	}
+	for range 3 {
+		w.until("the figures of the document", func(r round) bool { return cmp.Equal(want, r) })
+	}
+	if n := conns.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+	for _, code := range []int32{http.StatusFound, http.StatusInternalServerError} {
+		status.Store(code)
+		w.until("unknown", func(r round) bool { return len(r) == 0 })
+		status.Store(http.StatusOK)
+		w.until("known again", func(r round) bool { return len(r) == 4 })
+	}
+}
+
+func TestParseDocument(t *testing.T) {
+	paths := map[string]jsonpath.Path{}
+	for name, text := range map[string]string{"active": "a", "used_ratio": "u"} {
+		p, err := jsonpath.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths[name] = p
+	}
+	for text, want := range map[string]string{
+		`{"a": 1, "u": 0.5}`: "", `{"a": 1, "u": 1.5}`: "a share", `{"a": -1, "u": 0}`: "read active: a is negative",
+		`{"a": 1}`: "read used_ratio: u: there is no u", `{"a": "1", "u": 0}`: "a text", ``: "read JSON", `{"a": 1, "u": 0}x`: "read JSON",
+	} {
+		r, err := parseDocument([]byte(text), paths)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v; want %q", text, r, err, want)
+		}
+	}
+	if _, err := newOrigin(Target{HTTP: "http://x/", Fields: map[string]string{"active": "a["}}); err == nil {
+		t.Error("a path that is none is taken")
+	}
+}
+
+// A document that is too long, or never ends, is no answer.
+func TestEndlessDocument(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, err := io.WriteString(w, "["); err == nil; {
+			_, err = io.WriteString(w, strings.Repeat("1,", 1024))
+		}
+	}))
+	defer s.Close()
+	d, err := newDocument(s.URL, documentFields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	if _, err := d.ask(t.Context()); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.ask(ctx); err == nil {
+		t.Error("asked after the end")
+	}
+}
+
+func FuzzDocument(f *testing.F) {
+	d, err := newDocument("http://x/", documentFields)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(poolDocument))
+	f.Add([]byte(`{"pool": {"busy": 1e308, "size": 1e-308}, "queue": [0], "oldest": 0}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r, err := parseDocument(raw, d.paths)
+		for name, v := range r {
+			if err != nil || !(v >= 0) || name == "used_ratio" && v > 1 {
+				t.Errorf("%s is %v, %v", name, v, err)
+			}
+		}
+	})
+}
