@@ -123,8 +123,10 @@ func TestObserver(t *testing.T) {
 	targets := Targets{
 		Units:  []UnitTarget{{Name: "x.service", Every: 100 * time.Millisecond}},
 		Probes: []ProbeTarget{{Service: "x", Name: "port", TCP: l.Addr().String(), Every: 100 * time.Millisecond}},
-		Pools:  []PoolTarget{{Service: "x", Name: "db", Signals: []string{"active"}, PgBouncer: "/none/.s.PGSQL.1", Database: "d"}},
-		Needs:  []series.Key{{Signal: "unit.psi.cpu.some", Of: "x.service"}, {Signal: "host.psi.cpu.some"}},
+		Pools: []PoolTarget{{
+			Service: "x", Name: "db", Signals: []string{"active"}, PgBouncer: "/none/.s.PGSQL.1", Database: "d",
+		}},
+		Needs: []series.Key{{Signal: "unit.psi.cpu.some", Of: "x.service"}, {Signal: "host.psi.cpu.some"}},
 	}
 	o.SetTargets(targets)
 	o.UnitStarted("x.service", UnitRun{ControlGroup: "/system.slice/x.service", MainPID: 42})

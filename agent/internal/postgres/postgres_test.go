@@ -52,7 +52,8 @@ func TestEnvironmentHasNoSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{cfg.Host, cfg.Port, cfg.Database, cfg.User, cfg.Password, cfg.RuntimeParams, cfg.TLSConfig != nil, len(cfg.Fallbacks)}
+	got := []any{cfg.Host, cfg.Port, cfg.Database, cfg.User, cfg.Password, cfg.RuntimeParams, cfg.TLSConfig != nil,
+		len(cfg.Fallbacks)}
 	want := []any{"db", uint16(6432), "d", "u", "hush", map[string]string{"application_name": "salve"}, true, 1}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

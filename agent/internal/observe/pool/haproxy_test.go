@@ -54,7 +54,9 @@ func TestRealHAProxy(t *testing.T) {
 		}
 	}
 	client.CloseIdleConnections()
-	w.until("a connection is free", func(r round) bool { return r["pool.web.active{shop}"] == 0 && r["pool.web.idle{shop}"] > 0 })
+	w.until("a connection is free", func(r round) bool {
+		return r["pool.web.active{shop}"] == 0 && r["pool.web.idle{shop}"] > 0
+	})
 
 	// Whoever takes a server out wants it so; the rest is up.
 	if err := b.Command(t.Context(), "set server web/b state maint", "\n"); err != nil {

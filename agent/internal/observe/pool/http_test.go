@@ -75,7 +75,8 @@ func TestParseDocument(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`{"a": 1, "u": 0.5}`: "", `{"a": 1, "u": 1.5}`: "a share", `{"a": -1, "u": 0}`: "read active: a is negative",
-		`{"a": 1}`: "read used_ratio: u: there is no u", `{"a": "1", "u": 0}`: "a text", ``: "read JSON", `{"a": 1, "u": 0}x`: "read JSON",
+		`{"a": 1}`: "read used_ratio: u: there is no u", `{"a": "1", "u": 0}`: "a text", ``: "read JSON",
+		`{"a": 1, "u": 0}x`: "read JSON",
 	} {
 		r, err := parseDocument([]byte(text), paths)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -22,7 +22,8 @@ const sessions = `SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
  count(*) FILTER (WHERE here AND state <> 'idle') AS active,
  count(*) FILTER (WHERE here AND state = 'idle') AS idle,
  count(*) FILTER (WHERE here AND wait_event_type = 'Lock') AS waiting,
- coalesce(max(extract(epoch FROM clock_timestamp() - query_start)) FILTER (WHERE here AND wait_event_type = 'Lock'), 0) AS max_wait,
+ coalesce(max(extract(epoch FROM clock_timestamp() - query_start))
+  FILTER (WHERE here AND wait_event_type = 'Lock'), 0) AS max_wait,
  count(*) AS used,
  current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS room,
  count(*) FILTER (WHERE here) AS used_here,

@@ -84,7 +84,8 @@ func TestParseSessions(t *testing.T) {
 	}
 	for _, text := range []string{
 		sessionColumns, sessionColumns + "t 0 0 0 0 5 0 3 -1\nt 0 0 0 0 5 0 3 -1", sessionColumns + "f 0 0 0 0 5 10 3 -1",
-		sessionColumns + "t 0 0 0 x 5 10 3 -1", sessionColumns + "t 0 0 0 NaN 5 10 3 -1", sessionColumns + "t 0 0 0 +Inf 5 10 3 -1",
+		sessionColumns + "t 0 0 0 x 5 10 3 -1", sessionColumns + "t 0 0 0 NaN 5 10 3 -1",
+		sessionColumns + "t 0 0 0 +Inf 5 10 3 -1",
 		sessionColumns + "t -1 0 0 0 5 10 3 -1", "sees active\nt 1",
 	} {
 		if got, err := parseSessions(made(text)); err == nil {

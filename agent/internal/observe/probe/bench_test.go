@@ -40,7 +40,8 @@ func TestMain(m *testing.M) {
 
 // serve is a server of everything in a process of its own, so that its CPU time is not the probes'.
 func serve() {
-	plain, secure, rpc := httptest.NewServer(http.HandlerFunc(fine)), httptest.NewTLSServer(http.HandlerFunc(fine)), grpc.NewServer()
+	plain, secure := httptest.NewServer(http.HandlerFunc(fine)), httptest.NewTLSServer(http.HandlerFunc(fine))
+	rpc := grpc.NewServer()
 	grpc_health_v1.RegisterHealthServer(rpc, health.NewServer())
 	grpcPort, err1 := net.Listen("tcp", "127.0.0.1:0")
 	redis, err2 := net.Listen("tcp", "127.0.0.1:0")

@@ -133,7 +133,9 @@ type hangingHealth struct {
 	arrived chan struct{}
 }
 
-func (h hangingHealth) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
+func (h hangingHealth) Check(
+	ctx context.Context, _ *grpc_health_v1.HealthCheckRequest,
+) (*grpc_health_v1.HealthCheckResponse, error) {
 	h.arrived <- struct{}{}
 	<-ctx.Done()
 	return nil, ctx.Err()

@@ -42,7 +42,8 @@ func TestRealPostgres(t *testing.T) {
 // The connection is kept; one that the server ended meanwhile is no miss; a server that is gone is one.
 func TestRealPostgresConnection(t *testing.T) {
 	p := agenttest.PgBouncer(t)
-	a, err := newAsker(Target{Postgres: p.Postgres, Database: p.Database, User: p.User, Timeout: 5 * time.Second}.normal(), nil)
+	target := Target{Postgres: p.Postgres, Database: p.Database, User: p.User, Timeout: 5 * time.Second}
+	a, err := newAsker(target.normal(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,7 +129,8 @@ func TestRedisAnswers(t *testing.T) {
 			t.Errorf("%.20q: %+v", tt.answer, got)
 		}
 	}
-	got := newAsked(t, Target{Redis: rawRedis(t, "+NO\r\n"), PasswordFile: file(t, "hush"), Timeout: 5 * time.Second}).ask(false)
+	target := Target{Redis: rawRedis(t, "+NO\r\n"), PasswordFile: file(t, "hush"), Timeout: 5 * time.Second}
+	got := newAsked(t, target).ask(false)
 	if got.err == nil || !strings.Contains(got.err.Error(), "log in: unexpected answer") {
 		t.Errorf("a login that is not granted: %+v", got)
 	}

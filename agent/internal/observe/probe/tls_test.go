@@ -73,7 +73,8 @@ func TestTLS(t *testing.T) {
 	}{
 		{"good", fresh, Target{CAFile: authority(t, fresh), MinLeft: 14 * day}, 30 * day, ""},
 		{"good for a name", fresh, Target{CAFile: authority(t, fresh), TLSName: "shop.test"}, 30 * day, ""},
-		{"for another name", fresh, Target{CAFile: authority(t, fresh), TLSName: "other.test"}, 30 * day, "shop.test, not other.test"},
+		{"for another name", fresh, Target{CAFile: authority(t, fresh), TLSName: "other.test"}, 30 * day,
+			"shop.test, not other.test"},
 		{"trusted by nobody", fresh, Target{}, 30 * day, "unknown authority"},
 		{"ends soon", ending, Target{CAFile: authority(t, ending), MinLeft: 14 * day}, 10 * day, "the certificate ends in"},
 		{"ended", ended, Target{CAFile: authority(t, ended)}, -time.Hour, "expired"},
@@ -98,7 +99,9 @@ func TestTLS(t *testing.T) {
 // What vouches for a certificate may end before it.
 func TestTLSChain(t *testing.T) {
 	now := time.Now()
-	ends := func(left time.Duration, parent *x509.Certificate, by *ecdsa.PrivateKey, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
+	ends := func(
+		left time.Duration, parent *x509.Certificate, by *ecdsa.PrivateKey, name string,
+	) (*x509.Certificate, *ecdsa.PrivateKey) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -155,7 +158,8 @@ func rawServer(t testing.TB) (address string, says *atomic.Pointer[[]byte]) {
 
 func TestTLSOfOthers(t *testing.T) {
 	address, says := rawServer(t)
-	for _, text := range []string{"", "HTTP/1.1 400 Bad Request\r\n\r\n", "\x16\x03\x03\xff\xff", "\x15\x03\x03\x00\x02\x02\x28"} {
+	for _, text := range []string{"", "HTTP/1.1 400 Bad Request\r\n\r\n", "\x16\x03\x03\xff\xff",
+		"\x15\x03\x03\x00\x02\x02\x28"} {
 		b := []byte(text)
 		says.Store(&b)
 		got := newAsked(t, Target{TLS: address, Timeout: 5 * time.Second}).ask(false)
