@@ -68,6 +68,7 @@ missing:
 	  n=1; echo "missing here: $$2 (Debian package $$3), for tests of $$4"; \
 	}; \
 	need '/*lib/systemd/systemd' systemd systemd 'everything about units'; \
+	need '/*lib/systemd/systemd-journal-remote' 'the writer of journals' systemd-journal-remote 'signals counted from the journal'; \
 	need '/usr/bin/unshare' unshare util-linux 'everything about units'; \
 	need '/usr/sbin/pgbouncer' PgBouncer pgbouncer 'connection pools'; \
 	need '/usr/lib/postgresql/*/bin/postgres' PostgreSQL postgresql 'connection pools'; \
