@@ -158,16 +158,19 @@ func (a *agent) buildRunner(ctx context.Context) (err error) {
 
 // helper is the socket of the helper, which serves the system's own systemd only.
 func (a *agent) helper() string {
-	if a.o.Systemd != "system" {
+	if a.user() {
 		return ""
 	}
 	return helper.Socket
 }
 
+// user reports whether the units belong to a user manager.
+func (a *agent) user() bool { return a.o.Systemd != "system" }
+
 func (a *agent) buildObserver(context.Context) (err error) {
 	a.batches = make(chan *observe.Batch, batchQueue)
 	a.observer, err = observe.New(observe.Options{
-		Clock: a.o.Clock, Log: a.log.Named("observe"),
+		Clock: a.o.Clock, Log: a.log.Named("observe"), User: a.user(),
 		Deliver: func(b *observe.Batch) {
 			select {
 			case a.batches <- b:
@@ -289,7 +292,7 @@ func (a *agent) buildEngine(context.Context) (err error) {
 		Config: a.cfg, Clock: a.o.Clock, Log: a.log, Units: a.systemd, UnitEvents: a.systemd.Events(), Samples: a.batches,
 		Act: a.runner, Journal: a.memory, Page: a.courier, Observe: a.observer, Packages: transaction.New(""),
 		Diagnose: diagnose.New(diagnose.Options{Clock: a.o.Clock, Figures: a.observer, Commands: a.runner,
-			User: a.o.Systemd != "system"}),
+			User: a.user()}),
 		Controller:    a.controller(),
 		Settled:       a.settled,
 		BudgetUnknown: a.journal.Lost(),

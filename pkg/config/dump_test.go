@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 	"time"
 
@@ -31,6 +32,8 @@ func dumpStruct(b *strings.Builder, indent string, v reflect.Value) {
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x.Name)
 		case *expr.Program:
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x.Text())
+		case *regexp.Regexp:
+			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x)
 		case time.Duration:
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, defaults.Duration(x))
 		case *time.Location:

@@ -11,10 +11,9 @@ import (
 func topKinds(ks kinds) {
 	refuse := append([]refusal{
 		{name: "test", block: true, labels: []string{"name"}, why: inLaterRelease("Tests of rules")},
-		{name: "log", block: true, labels: []string{"name"}, why: inLaterRelease("Signals counted from the journal")},
 		{name: "context", block: true, labels: []string{"name"}, why: inLaterRelease("Signals from outside")},
 	}, ofController()...)
-	rules := []string{"threshold", "service", "remedy", "rule", "window"}
+	rules := []string{"threshold", "service", "log", "remedy", "rule", "window"}
 	ks["agent"] = &kind{
 		refuse: refuse,
 		blocks: append([]string{"allow", "notifier", "escalation", "heartbeat", "controller", "tls"}, rules...),
@@ -88,7 +87,7 @@ func autonomiesLater() map[string]string {
 func serviceKinds(ks kinds) {
 	ks["service"] = &kind{
 		labels: []string{"name"},
-		blocks: []string{"probe", "pool", "remedy"},
+		blocks: []string{"probe", "pool", "log", "remedy"},
 		attrs: []attr{
 			{name: "unit", typ: text},
 			{name: "startup", typ: duration, def: defaults.Startup, most: int64(time.Hour)},
@@ -100,13 +99,19 @@ func serviceKinds(ks kinds) {
 		},
 		refuse: []refusal{
 			{name: "scrape", block: true, labels: []string{"name"}, why: inLaterRelease("Metrics scraped from a service")},
-			{name: "log", block: true, labels: []string{"name"}, why: inLaterRelease("Signals counted from the journal")},
 			{name: "max_unavailable", here: true, why: ofFleet}, {name: "owners", here: true, why: ofFleet},
 			{name: "escalation", here: true, why: ofFleet},
 		},
 	}
 	ks["probe"] = probeKind()
 	ks["pool"] = poolKind()
+	ks["log"] = &kind{
+		labels: []string{"name"},
+		attrs: []attr{
+			{name: "match", typ: text, required: true},
+			{name: "window", typ: duration, def: defaults.LogWindow, least: int64(time.Second), most: int64(10 * time.Minute)},
+		},
+	}
 	ks["remedy"] = &kind{labels: []string{"kind", "name"}} // keys: remedyKind
 	ks["verify"] = &kind{attrs: []attr{
 		{name: "when", typ: condition},

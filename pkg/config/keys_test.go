@@ -27,6 +27,7 @@ func grammars() []grammar {
 			"service":    "service \"x\" {\n%s\n}",
 			"probe":      "service \"x\" {\n  probe \"x\" {\n%s\n  }\n}",
 			"pool":       "service \"x\" {\n  pool \"x\" {\n%s\n  }\n}",
+			"log":        "service \"x\" {\n  log \"x\" {\n%s\n  }\n}",
 			"verify":     "remedy \"start\" \"x\" {\n  verify {\n%s\n  }\n}",
 			"rule":       "rule \"x\" {\n%s\n}",
 			"escalate":   "rule \"x\" {\n  escalate {\n%s\n  }\n}",

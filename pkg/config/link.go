@@ -40,7 +40,8 @@ func (l *loader) link() {
 // linkThresholds compiles the thresholds in the order in which they were declared.
 func (l *loader) linkThresholds() {
 	for _, d := range l.thresholds {
-		t, diags := expr.NewThreshold(d.name, d.def, d.cases, &expr.Scope{Labels: l.labels()})
+		t, diags := expr.NewThreshold(d.name, d.def, d.cases, &expr.Scope{
+			Labels: l.labels(), HostLogs: logNames(l.agent.Logs)})
 		l.diags = append(l.diags, diags...)
 		l.compiled[d.name] = t
 	}
@@ -89,12 +90,14 @@ func (d *ruleDraft) scope(l *loader, use expr.Use) *expr.Scope {
 	s := &expr.Scope{
 		Service: len(d.Services) > 0, Unit: d.Unit != "", Labels: l.labels(), Thresholds: l.compiled, Use: use,
 	}
-	fill(s, d.about)
+	l.fill(s, d.about)
 	return s
 }
 
-// fill names the probes and pools of the services, and tells how often each signal is sampled.
-func fill(s *expr.Scope, services []*Service) {
+// fill names the probes, pools and logs of the services, and tells how often each signal is sampled.
+func (l *loader) fill(s *expr.Scope, services []*Service) {
+	s.HostLogs = logNames(l.agent.Logs)
+	s.Span = func(p signal.Path) time.Duration { return l.span(p, services) }
 	for _, service := range services {
 		for _, p := range service.Probes {
 			if !slices.Contains(s.Probes, p.Name) {
@@ -104,6 +107,11 @@ func fill(s *expr.Scope, services []*Service) {
 		for _, p := range service.Pools {
 			if !slices.Contains(s.Pools, p.Name) {
 				s.Pools = append(s.Pools, p.Name)
+			}
+		}
+		for _, name := range logNames(service.Logs) {
+			if !slices.Contains(s.Logs, name) {
+				s.Logs = append(s.Logs, name)
 			}
 		}
 	}
@@ -139,9 +147,10 @@ func (l *loader) compileRemedy(d *remedyDraft) {
 		s := &expr.Scope{Labels: l.labels(), Thresholds: l.compiled, Use: use}
 		if d.Service != nil {
 			s.Service = true
-			fill(s, []*Service{d.Service})
+			l.fill(s, []*Service{d.Service})
 		} else {
 			s.Unit = true
+			l.fill(s, nil)
 		}
 		return s
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/remedy"
+	"github.com/salveops/salve/pkg/signal"
 )
 
 // checkGlobs warns about globs of services that match none.
@@ -20,7 +21,7 @@ func (l *loader) checkGlobs(d *ruleDraft) {
 	}
 }
 
-// checkSources reports a probe or pool that some service of the rule does not have: there the
+// checkSources reports a probe, pool or log that some service of the rule does not have: there the
 // condition could never be known.
 func (l *loader) checkSources(d *ruleDraft) {
 	for _, p := range []*expr.Program{d.When, d.Clear} {
@@ -38,6 +39,9 @@ func (l *loader) checkSources(d *ruleDraft) {
 }
 
 func lacks(s *Service, ref expr.Ref) bool {
+	if ref.Path.Key == signal.AnyKey {
+		return false // a rule about every instance is about none where there is none
+	}
 	switch ref.Path.Family {
 	case "probe":
 		p := named(s.Probes, ref.Path.Key, func(p *Probe) string { return p.Name })
@@ -45,6 +49,8 @@ func lacks(s *Service, ref expr.Ref) bool {
 	case "pool":
 		p := named(s.Pools, ref.Path.Key, func(p *Pool) string { return p.Name })
 		return p == nil || !slices.Contains(p.Signals(), ref.Path.Field)
+	case "log":
+		return named(s.Logs, ref.Path.Key, (*Log).name) == nil
 	}
 	return false
 }

@@ -37,6 +37,7 @@ type loader struct {
 	file    *ControllerFile
 	fleet   fleetDraft
 	people  people
+	logs    int // how many log blocks there are
 	diags   hcl.Diagnostics
 	first   map[string]hcl.Range // where a name was declared first; see unique
 
@@ -163,6 +164,9 @@ func (l *loader) decodeRules(b *block) {
 	}
 	for _, nested := range b.blocks("service") {
 		l.decodeService(nested)
+	}
+	for _, nested := range b.blocks("log") {
+		l.agent.Logs = append(l.agent.Logs, l.decodeLog(nested))
 	}
 	for _, nested := range b.blocks("remedy") {
 		l.remedies = append(l.remedies, l.decodeRemedy(nested))

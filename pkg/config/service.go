@@ -45,6 +45,9 @@ func (l *loader) decodeService(b *block) {
 	for _, nested := range b.blocks("pool") {
 		s.Pools = append(s.Pools, l.decodePool(nested))
 	}
+	for _, nested := range b.blocks("log") {
+		s.Logs = append(s.Logs, l.decodeLog(nested))
+	}
 	for _, nested := range b.blocks("remedy") {
 		r := l.decodeRemedy(nested)
 		r.Service = s

@@ -4,6 +4,7 @@
 package config
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -42,6 +43,7 @@ type Agent struct {
 	PerHour  int               // remedies an hour on this host, undo exempt; default 12
 
 	Allow       []Allow
+	Logs        []*Log     // of the kernel
 	Services    []*Service // in order of declaration; those made for bare allowed units come last
 	Rules       []*Rule    // in order of declaration; built-in ones come last
 	Remedies    []*Remedy  // of the host: tried by rules that name no service; their Service is nil
@@ -85,6 +87,7 @@ type Service struct {
 	Every     time.Duration // period of unit samples (cgroup figures); default 1 s, least 100 ms
 	Probes    []*Probe
 	Pools     []*Pool
+	Logs      []*Log
 	Remedies  []*Remedy
 	Implicit  bool // made for an allowed unit that has no service block
 
@@ -170,6 +173,14 @@ type Pool struct {
 
 	Every time.Duration
 	Range hcl.Range
+}
+
+// Log counts lines of the journal: those of the service's units, or those of the kernel if it belongs to no service.
+type Log struct {
+	Name   string
+	Match  *regexp.Regexp // of a line, without its metadata
+	Window time.Duration  // whole seconds over which its rate is taken; default 10 s
+	Range  hcl.Range
 }
 
 // Remedy is a configured fix: an action with its arguments, plus precondition, verification, undo.

@@ -23,7 +23,7 @@ const (
 	RaftProfile    = "default"                   // timing of Raft
 )
 
-// Services, probes, pools.
+// Services, probes, pools, logs.
 const (
 	Startup      = 30 * time.Second       // nobody judges a unit for so long after any start
 	Tier         = "standard"             // importance of a service
@@ -41,6 +41,7 @@ const (
 	ProbeSQLDatabase = "postgres"          // and its database
 	PoolEvery        = time.Second         // period of a pool's figures
 	PoolUser         = "salve"             // user of PgBouncer's console, and of PostgreSQL
+	LogWindow        = 10 * time.Second    // over what the rate of a log is taken
 )
 
 // Rules and alerts.

@@ -74,6 +74,8 @@ func All() []Default {
 			Help: "period of a pool's figures"},
 		{Group: service, Const: "PoolUser", Key: "pool.user", Value: PoolUser,
 			Help: "user of PgBouncer's console, and of PostgreSQL"},
+		{Group: service, Const: "LogWindow", Key: "log.window", Value: LogWindow,
+			Help: "over what `log.NAME.rate` is taken, in whole seconds"},
 
 		{Group: rule, Const: "Severity", Key: "rule.severity", Value: Severity,
 			Help: "how grave an alert is"},
@@ -178,7 +180,7 @@ func All() []Default {
 const (
 	agent      = "Agent"
 	controller = "Controller"
-	service    = "Services, probes, pools"
+	service    = "Services, probes, pools, logs"
 	rule       = "Rules"
 	remedy     = "Remedies"
 	budget     = "Budgets"

@@ -48,7 +48,8 @@ func (c *compiler) allowed(at hcl.Range, p signal.Path, in signal.Info) bool {
 	case in.Scope == signal.Service && !s.Service:
 		c.fail(at, "Signal without a service", "%s belongs to a service; name `services` in the rule.", p)
 		return false
-	case p.Family == "probe" && !c.declared(at, p, s.Probes), p.Family == "pool" && !c.declared(at, p, s.Pools):
+	case p.Family == "probe" && !c.declared(at, p, s.Probes), p.Family == "pool" && !c.declared(at, p, s.Pools),
+		p.Family == "log" && !c.declared(at, p, s.Logs), p.Family == "host.log" && !c.declared(at, p, s.HostLogs):
 		return false
 	case p.Key != signal.AnyKey && strings.Contains(p.Key, "*"):
 		c.fail(at, "Unsupported pattern", `%s: a key is one name, or "*" for every instance.`, p)
@@ -64,12 +65,16 @@ func (c *compiler) allowed(at hcl.Range, p signal.Path, in signal.Info) bool {
 	return true
 }
 
-// declared checks that the service has the probe or pool.
+// declared checks that the service has the probe, pool or log, or the host the log.
 func (c *compiler) declared(at hcl.Range, p signal.Path, names []string) bool {
 	if p.Key == signal.AnyKey || slices.Contains(names, p.Key) {
 		return true
 	}
-	c.fail(at, "Unknown "+p.Family, "The service has no %s %q%s", p.Family, p.Key, meant(p.Key, names))
+	owner, what := "service", p.Family
+	if kind, ok := strings.CutPrefix(p.Family, "host."); ok {
+		owner, what = "host", kind
+	}
+	c.fail(at, "Unknown "+what, "The %s has no %s %q%s", owner, what, p.Key, meant(p.Key, names))
 	return false
 }
 
@@ -82,6 +87,9 @@ func (c *compiler) refer(p signal.Path, in signal.Info) int {
 	}
 	c.refs[i].Absent = c.refs[i].Absent && c.absent
 	c.read = append(c.read, i)
+	if c.scope.Span != nil {
+		c.window = max(c.window, c.scope.Span(p))
+	}
 	return i
 }
 

@@ -22,19 +22,24 @@ const (
 
 // Scope is what a condition may refer to. The zero value is a `when` about the host alone.
 type Scope struct {
-	// Service: the condition is about a service, so probe.*, pool.* and unit.* can be used.
+	// Service: the condition is about a service, so probe.*, pool.*, log.* and unit.* can be used.
 	Service bool
 	// Unit: the condition is about units without a service, so unit.* can be used.
 	Unit bool
-	// Probes and Pools are the names that the service declares.
-	Probes, Pools []string
+	// Probes, Pools and Logs are the names that the service declares.
+	Probes, Pools, Logs []string
+	// HostLogs are the names of the host's own logs.
+	HostLogs []string
 	// Labels of the host. A label that is not set is the empty text; nil asks for no warning about it.
 	Labels map[string]string
 	// Thresholds by name.
 	Thresholds map[string]*Threshold
 	// Every tells the configured sample period of a signal; nil or 0 means the catalogue's.
 	Every func(signal.Path) time.Duration
-	Use   Use
+	// Span tells over how much time one value of a signal is taken, for those of which it is configured; nil means that
+	// there are none.
+	Span func(signal.Path) time.Duration
+	Use  Use
 }
 
 // every is the sample period of a signal, 0 for events.

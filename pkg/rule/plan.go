@@ -125,6 +125,13 @@ func (e *Engine) keysOf(r *config.Rule, s *config.Service) []string {
 			}
 			return out
 		})
+	case "log":
+		return names(s, func(s *config.Service) (out []string) {
+			for _, g := range s.Logs {
+				out = append(out, g.Name)
+			}
+			return out
+		})
 	}
 	return e.keys[family]
 }

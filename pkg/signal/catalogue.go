@@ -64,9 +64,10 @@ var hostFamilies = []family{
 		{"some", Ratio, 0, "share of time in which some task waited for disks"},
 		{"full", Ratio, 0, "share of time in which all tasks waited for disks"},
 	}},
-	{name: "host.disk", keyed: true, every: 10 * time.Second, source: "statfs of each mount", fields: []field{
+	{name: "host.disk", keyed: true, every: 10 * time.Second, source: "statfs of each mount, mountinfo", fields: []field{
 		{"used_ratio", Ratio, 0, "share of the file system's space in use, as ordinary users see it"},
 		{"inodes_ratio", Ratio, 0, "share of the file system's inodes in use"},
+		{"read_only", Bool, 0, "the file system takes no writes, as the kernel has it after errors; a read-only mount of one that does is not meant"},
 	}},
 	{name: "host.io", keyed: true, every: time.Second, source: "/proc/diskstats", fields: []field{
 		{"busy", Ratio, 0, "share of time in which the device had work"},
@@ -81,6 +82,11 @@ var hostFamilies = []family{
 	{name: "host.tcp", every: time.Second, source: "/proc/net/snmp, /proc/net/netstat", fields: []field{
 		{"retransmits", Count, counter, "TCP segments sent again since boot"},
 		{"listen_overflows", Count, counter, "connections lost to full listen queues since boot"},
+		{"memory_aborts", Count, counter, "connections that the kernel cut off for lack of sockets or their memory since boot"},
+	}},
+	{name: "host.tcp", every: 5 * time.Second, source: "/proc/net/sockstat, /proc/sys/net/ipv4", fields: []field{
+		{"memory_ratio", Ratio, 0, "share of the memory for TCP (tcp_mem) in use"},
+		{"orphans_ratio", Ratio, 0, "share of the connections without a process (tcp_max_orphans) in use"},
 	}},
 	{name: "host.conntrack", every: 5 * time.Second, source: "/proc/sys/net/netfilter", fields: []field{
 		{"used_ratio", Ratio, 0, "share of the connection tracking table in use"},
@@ -91,8 +97,10 @@ var hostFamilies = []family{
 	{name: "host.pids", every: 5 * time.Second, source: "/proc/loadavg, /proc/sys/kernel/pid_max", fields: []field{
 		{"used_ratio", Ratio, 0, "share of the host's process identifiers in use"},
 	}},
+	{name: "host.log", keyed: true, every: time.Second, source: "the kernel's lines in the journal", fields: logFields},
 	{name: "host.clock", every: 10 * time.Second, source: "adjtimex", fields: []field{
 		{"offset", Seconds, 0, "how far the clock is from its time source; unknown while not synchronised"},
+		{"synchronised", Bool, 0, "a time source steers the clock"},
 	}},
 }
 
@@ -116,6 +124,9 @@ var unitFamilies = []family{
 	}},
 	{name: "unit", scope: Unit, source: "the cgroup's memory events", fields: []field{
 		{"oom_kills", Count, event | counter, "processes of the unit killed for lack of memory"},
+	}},
+	{name: "unit", scope: Unit, source: "the cgroup's pids.events", fields: []field{
+		{"refused_tasks", Count, event | counter, "starts of a process or thread that the unit's TasksMax refused"},
 	}},
 	{name: "unit.psi.cpu", scope: Unit, every: time.Second, source: "the cgroup's cpu.pressure", fields: []field{
 		{"some", Ratio, 0, "share of time in which some task of the unit waited for a CPU"},
@@ -146,12 +157,18 @@ var serviceFamilies = []family{
 		{"max_wait", Seconds, 0, "how long the first client in the queue has waited; unknown of HAProxy"},
 		{"up_ratio", Ratio, 0, "share of the servers that take requests, without those in maintenance; HAProxy only"},
 	}},
+	{name: "log", keyed: true, scope: Service, every: time.Second, source: "the service's lines in the journal",
+		fields: logFields},
+}
+
+var logFields = []field{
+	{"rate", PerSecond, 0, "lines a second that match, over the log's window"},
+	{"count", Count, counter, "lines that matched since the agent began to look"},
 }
 
 // reserved are the families that the language knows by name but has no source for yet.
 var reserved = []struct{ family, reason string }{
 	{"metric", "metrics scraped from services come in a later version"},
-	{"log", "signals counted from the journal come in a later version"},
 	{"context", "context polled from outside comes in a later version"},
 }
 

@@ -27,9 +27,10 @@ const (
 	toolTimeout  = 2 * time.Second
 )
 
-// Figures reads a unit's control group files.
+// Figures reads a unit's control group files, and knows its lines that matched.
 type Figures interface {
 	UnitFigures(run observe.UnitRun) ([]observe.UnitFigure, error)
+	LogMatches(unit string) []observe.LogMatch
 }
 
 // Commands runs the few tools that only look.
@@ -66,6 +67,9 @@ func (d *Doctor) Durable(ctx context.Context, u systemd.Unit) []incident.Evidenc
 	out := []incident.Evidence{d.kernel(ctx)}
 	if u.Name != "" {
 		out = append([]incident.Evidence{d.journal(ctx, u.Name)}, out...)
+	}
+	if matches := d.o.Figures.LogMatches(u.Name); len(matches) > 0 {
+		out = append(out, d.matches(matches))
 	}
 	return out
 }
@@ -153,4 +157,17 @@ func (d *Doctor) journal(ctx context.Context, unit string) incident.Evidence {
 		err = errors.New(strings.TrimSpace(string(out.Stderr)))
 	}
 	return d.piece("journal of "+unit+", last "+journalLines+" lines", text, err)
+}
+
+// matches are lines for which the configuration looks, with what the named groups of its expressions stand for.
+func (d *Doctor) matches(all []observe.LogMatch) incident.Evidence {
+	var b strings.Builder
+	now := d.o.Clock.Now()
+	for _, m := range all {
+		fmt.Fprintf(&b, "%s %s: %s\n", now.Wall.Add(m.At-now.Boot).UTC().Format(time.RFC3339), m.Log, m.Text)
+		for _, f := range m.Fields {
+			fmt.Fprintf(&b, "  %s = %q\n", f.Name, f.Value)
+		}
+	}
+	return d.piece("last lines that matched a log", b.String(), nil)
 }

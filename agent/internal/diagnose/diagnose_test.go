@@ -6,19 +6,24 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/observe"
+	"github.com/salveops/salve/agent/internal/observe/log"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 )
 
 type figures struct {
-	list []observe.UnitFigure
-	err  error
+	list    []observe.UnitFigure
+	err     error
+	matches map[string][]observe.LogMatch // by unit
 }
 
 func (f figures) UnitFigures(observe.UnitRun) ([]observe.UnitFigure, error) { return f.list, f.err }
+
+func (f figures) LogMatches(unit string) []observe.LogMatch { return f.matches[unit] }
 
 type commands struct {
 	argv []string
@@ -108,5 +113,36 @@ func TestWithoutAUnit(t *testing.T) {
 	}
 	if d.Durable(t.Context(), systemd.Unit{}); c.argv != nil {
 		t.Errorf("a journal of no unit was asked for: %v", c.argv)
+	}
+}
+
+// stopped is a clock that stands still, a minute after the machine started.
+type stopped struct{}
+
+func (stopped) Now() clock.Instant {
+	return clock.Instant{Boot: time.Minute, Wall: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)}
+}
+
+func (stopped) BootID() string { return "this" }
+
+// What the configuration looks for in the journal is evidence, and what it cut out of the lines is, too.
+func TestMatchesOfLogs(t *testing.T) {
+	f := figures{matches: map[string][]observe.LogMatch{
+		"web.service": {{Log: "errors", At: 58 * time.Second, Text: "connection to db-1 refused",
+			Fields: []log.Field{{Name: "peer", Value: "db-1"}}}},
+		"": {{Log: "disk", Text: "I/O error"}},
+	}}
+	d := New(Options{Clock: stopped{}, Figures: f, Commands: &commands{}})
+	found := d.Durable(t.Context(), ill)
+	e := found[len(found)-1]
+	want := "2026-03-02T11:59:58Z errors: connection to db-1 refused\n  peer = \"db-1\"\n"
+	if e.Title != "last lines that matched a log" || e.Text != want {
+		t.Errorf("%s:\n%s", e.Title, e.Text)
+	}
+	if found := d.Durable(t.Context(), systemd.Unit{}); !strings.Contains(found[len(found)-1].Text, "disk: I/O error") {
+		t.Errorf("the host: %+v", found)
+	}
+	if found := d.Durable(t.Context(), systemd.Unit{Name: "db.service"}); len(found) != 2 {
+		t.Errorf("a unit without matches has %d pieces of evidence", len(found))
 	}
 }

@@ -126,6 +126,11 @@ func (e *Engine) use(cfg *config.Agent) {
 	} else {
 		e.rules.Reload(spec)
 	}
+	logs := make([]string, len(cfg.Logs))
+	for i, g := range cfg.Logs {
+		logs[i] = g.Name
+	}
+	e.rules.SetKeys("host.log", logs)
 	e.bindUnits()
 }
 

@@ -62,6 +62,7 @@ type process struct {
 	*Engine
 	dead      atomic.Bool
 	undoFails atomic.Bool
+	targets   atomic.Pointer[observe.Targets]
 	log       hclog.Logger
 	disk      *memory
 	events    chan systemd.Event
@@ -316,7 +317,7 @@ func (p *process) Durable(_ context.Context, u systemd.Unit) []incident.Evidence
 // Holder implements Packages.
 func (p *process) Holder() (string, error) { return *p.locked.Load(), nil }
 
-func (*process) SetTargets(observe.Targets)          {}
+func (p *process) SetTargets(t observe.Targets)      { p.targets.Store(&t) }
 func (*process) UnitStarted(string, observe.UnitRun) {}
 func (*process) UnitGone(string)                     {}
 func (p *process) Kick(string)                       {}

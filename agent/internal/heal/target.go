@@ -15,7 +15,7 @@ const (
 	memoryEvery = 100 * time.Millisecond // period of memory figures for such a rule
 )
 
-// aim tells the observer what to watch: the services' units, probes and pools, and what rules read.
+// aim tells the observer what to watch: the services' units, probes, pools and logs, and what rules read.
 func (e *Engine) aim(units []string) {
 	t := observe.Targets{}
 	for _, name := range units {
@@ -30,6 +30,13 @@ func (e *Engine) aim(units []string) {
 				HAProxy: p.HAProxy, Backend: p.Backend, HTTP: p.HTTP, Fields: p.Fields,
 			})
 		}
+		for _, g := range s.Logs {
+			t.Logs = append(t.Logs, observe.LogTarget{Service: s.Name, Name: g.Name, Unit: s.Unit, Except: s.Except,
+				Match: g.Match, Window: g.Window})
+		}
+	}
+	for _, g := range e.cfg.Logs {
+		t.Logs = append(t.Logs, observe.LogTarget{Name: g.Name, Match: g.Match, Window: g.Window})
 	}
 	for _, n := range e.rules.Needs() {
 		t.Needs = append(t.Needs, n.Key)

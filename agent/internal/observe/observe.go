@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/salveops/salve/agent/internal/observe/host"
+	"github.com/salveops/salve/agent/internal/observe/log"
 	"github.com/salveops/salve/agent/internal/observe/notice"
 	"github.com/salveops/salve/agent/internal/observe/pool"
 	"github.com/salveops/salve/agent/internal/observe/probe"
@@ -34,6 +38,8 @@ type (
 	UnitRun     = unit.Run
 	ProbeTarget = probe.Target
 	PoolTarget  = pool.Target
+	LogTarget   = log.Target
+	LogMatch    = log.Match
 	UnitFigure  = unit.Figure
 )
 
@@ -52,6 +58,8 @@ type Options struct {
 	Exec probe.ExecFunc
 	// Root is the folder that holds /proc and /sys; "" means "/".
 	Root string
+	// User: units belong to a user manager, so that the journal names them in another field.
+	User bool
 	// Grid is the moments at which sampling starts; nil: moments that differ from host to host.
 	Grid *schedule.Grid
 }
@@ -80,6 +88,7 @@ type Observer struct {
 	disks  *host.Disks
 	probes *probe.Scheduler
 	pools  *pool.Watcher
+	logs   *log.Watcher
 	wake   chan struct{}
 
 	mu      sync.Mutex
@@ -118,7 +127,7 @@ func New(o Options) (*Observer, error) {
 
 // parts makes the sources.
 func (o *Observer) parts() {
-	units := unit.Options{Layout: o.layout, Book: o.book, Grid: o.grid, Needed: o.unitNeeded, OOM: o.oom}
+	units := unit.Options{Layout: o.layout, Book: o.book, Grid: o.grid, Needed: o.unitNeeded, Events: o.events}
 	if o.poller != nil {
 		units.Watch = o.poller
 	}
@@ -130,6 +139,11 @@ func (o *Observer) parts() {
 	})
 	o.pools = pool.New(pool.Options{
 		Clock: o.opt.Clock, Log: o.opt.Log.Named("pool"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
+	})
+	machine, _ := os.ReadFile(filepath.Join("/", o.opt.Root, "etc/machine-id")) // without one there is no journal
+	o.logs = log.New(log.Options{
+		Clock: o.opt.Clock, Log: o.opt.Log.Named("log"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
+		Folders: log.Folders(o.opt.Root, strings.TrimSpace(string(machine))), User: o.opt.User, Own: o.layout.Own(),
 	})
 }
 
@@ -169,6 +183,10 @@ func (o *Observer) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		o.pools.Run(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.logs.Run(ctx)
 		return nil
 	})
 	g.Go(func() error {
@@ -273,9 +291,12 @@ func (o *Observer) UnitGone(name string) {
 // most for the service's startup time. It is for the moment after a restart.
 func (o *Observer) Kick(service string) { o.probes.Kick(service) }
 
-// oom is called by the kernel watcher when a unit's memory events changed.
-func (o *Observer) oom(name string) {
-	o.order(func(now time.Duration, b *Batch) { o.units.OOM(name, now, b) })
+// LogMatches are the last lines of a unit that matched its logs, "" being the kernel's, for the evidence of an incident.
+func (o *Observer) LogMatches(unit string) []LogMatch { return o.logs.Matches(unit) }
+
+// events is called by the kernel watcher when it announced something of a unit.
+func (o *Observer) events(name string) {
+	o.order(func(now time.Duration, b *Batch) { o.units.Events(name, now, b) })
 }
 
 // Stats are the figures of all sources about themselves.
@@ -288,5 +309,6 @@ func (o *Observer) Stats() []Stats {
 		stats = append(h.Stats(), stats...)
 	}
 	stats = append(stats, o.probes.Stats()...)
-	return append(stats, o.pools.Stats()...)
+	stats = append(stats, o.pools.Stats()...)
+	return append(stats, o.logs.Stats()...)
 }

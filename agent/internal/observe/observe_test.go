@@ -2,10 +2,12 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -13,8 +15,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/agenttest/journaltest"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/series"
 )
@@ -235,5 +239,35 @@ func TestOptionsAreChecked(t *testing.T) {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
 		}
+	}
+}
+
+// The journal below the root is read, and the lines that match are at hand for the evidence.
+func TestObserverReadsTheJournal(t *testing.T) {
+	r, root := newReceiver(), fakeRoot(t)
+	folder := filepath.Join(root, "var/log/journal/m")
+	if err := errors.Join(os.MkdirAll(folder, 0o755), os.Mkdir(filepath.Join(root, "etc"), 0o755),
+		os.WriteFile(filepath.Join(root, "etc/machine-id"), []byte("m\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	o := running(t, Options{Root: root, Deliver: r.deliver})
+	o.SetTargets(Targets{Logs: []LogTarget{
+		{Service: "x", Name: "errors", Unit: "x.service", Match: regexp.MustCompile("error")},
+	}})
+	agenttest.Eventually(t, 10*time.Second, func() bool { return r.toldUnknown("log.errors.rate{x}") },
+		"without a journal it is unknown")
+	var mono unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
+		t.Fatal(err)
+	}
+	journaltest.Remote(t, filepath.Join(folder, "system.journal"), nil, journaltest.Entry{
+		Boot: strings.ReplaceAll(o.opt.Clock.BootID(), "-", ""), At: time.Duration(mono.Nano()),
+		Unit: "x.service", Text: "error 1"})
+	agenttest.Eventually(t, 10*time.Second, func() bool { return r.known("log.errors.rate{x}") }, "the rate is known")
+	if m := o.LogMatches("x.service"); len(m) != 1 || m[0].Text != "error 1" {
+		t.Errorf("matches %+v", m)
+	}
+	if s := o.Stats(); s[len(s)-1].Name != "log" {
+		t.Errorf("the source tells nothing about itself: %+v", s)
 	}
 }

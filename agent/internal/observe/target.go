@@ -16,6 +16,7 @@ type Targets struct {
 	Units  []UnitTarget
 	Probes []ProbeTarget
 	Pools  []PoolTarget
+	Logs   []LogTarget
 	// Needs are the series that rules read. Signals that cost more than a read of one small file
 	// (unit.fds, unit.psi.*, pressure announced by the kernel) are sampled only if they are among them.
 	Needs []series.Key
@@ -69,11 +70,15 @@ func (o *Observer) SetTargets(t Targets) {
 	for _, p := range t.Pools {
 		keep[p.Service] = true
 	}
+	for _, l := range t.Logs {
+		keep[l.Service] = true
+	}
 	o.book.Forget(func(k series.Key) bool { return !keep[k.Of] })
 	n, units := newNeeds(t), slices.Clone(t.Units)
 	o.order(func(now time.Duration, b *Batch) { o.adopt(n, units, now, b) })
 	o.probes.SetTargets(slices.Clone(t.Probes))
 	o.pools.SetTargets(slices.Clone(t.Pools))
+	o.logs.SetTargets(slices.Clone(t.Logs))
 }
 
 // adopt takes over new targets in the sampling goroutine.

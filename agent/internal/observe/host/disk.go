@@ -11,6 +11,7 @@ import (
 	"github.com/shirou/gopsutil/v3/disk"
 	"golang.org/x/sys/unix"
 
+	"github.com/salveops/salve/agent/internal/observe/procfile"
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/signal"
@@ -36,12 +37,15 @@ type Disks struct {
 	meter  source.Meter
 	mounts []*mount
 	listed time.Duration
+	states *procfile.File // mountinfo
+	buf    [64 << 10]byte
 	statfs func(path string, into *unix.Statfs_t) error
 }
 
 type mount struct {
 	path          string
 	used, inodes  *source.Handle
+	readOnly      *source.Handle
 	answer        chan usage // room for one, so that a late answer never blocks
 	asked, listed bool
 }
@@ -54,7 +58,8 @@ type usage struct {
 
 // NewDisks makes a sampler of file systems; Run runs it.
 func NewDisks(o Options, c clock.Clock) *Disks {
-	return &Disks{opt: o, clock: c, meter: source.Meter{Name: "host.disk"}, statfs: unix.Statfs}
+	return &Disks{opt: o, clock: c, meter: source.Meter{Name: "host.disk"}, statfs: unix.Statfs,
+		states: procfile.New(o.path("proc/self/mountinfo"))}
 }
 
 // Stats are the figures of the source about itself.
@@ -62,6 +67,7 @@ func (d *Disks) Stats() source.Stats { return d.meter.Stats() }
 
 // Run samples at once and then every ten seconds, and hands each round over to deliver.
 func (d *Disks) Run(ctx context.Context, deliver func(*source.Batch)) {
+	defer d.states.Close()
 	tick := time.NewTicker(diskEvery)
 	defer tick.Stop()
 	for {
@@ -95,7 +101,13 @@ func (d *Disks) round(ctx context.Context, b *source.Batch) error {
 			d.listed = now
 		}
 	}
+	states, err := d.states.Read(d.buf[:])
+	if err != nil {
+		failed = fmt.Errorf("read mountinfo: %w", err)
+	}
 	for _, m := range d.mounts {
+		readOnly, known := readOnly(states, m.path)
+		b.Maybe(m.readOnly, now, truth(readOnly), known)
 		d.ask(m)
 	}
 	patience, cancel := context.WithTimeout(ctx, diskTimeout)
@@ -179,6 +191,7 @@ func (d *Disks) list(ctx context.Context, now time.Duration, b *source.Batch) er
 		if !m.listed {
 			b.Unknown(m.used, now)
 			b.Unknown(m.inodes, now)
+			b.Unknown(m.readOnly, now)
 		}
 		return !m.listed
 	})
@@ -203,6 +216,7 @@ func (d *Disks) add(path string) {
 	d.mounts = append(d.mounts, &mount{
 		path: path, listed: true, answer: make(chan usage, 1),
 		used: d.opt.Book.Handle(name("used_ratio"), ""), inodes: d.opt.Book.Handle(name("inodes_ratio"), ""),
+		readOnly: d.opt.Book.Handle(name("read_only"), ""),
 	})
 }
 

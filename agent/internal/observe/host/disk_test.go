@@ -45,7 +45,10 @@ func TestDisksAreThoseThatCanFillUp(t *testing.T) {
 	for _, path := range []string{"/", "/var/lib/my data", "/run", "/mnt/share"} {
 		want[`host.disk["`+path+`"].used_ratio`] = .5
 		want[`host.disk["`+path+`"].inodes_ratio`] = .75
+		want[`host.disk["`+path+`"].read_only`] = 0
 	}
+	want[`host.disk["/var/lib/my data"].read_only`] = 1 // the kernel gave up; the mount still says rw
+	want[`host.disk["/run"].read_only`] = unknown       // not in this mount namespace
 	if diff := cmp.Diff(want, values(b), approx); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

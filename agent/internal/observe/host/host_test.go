@@ -62,6 +62,7 @@ func TestSampleOfTheFixture(t *testing.T) {
 
 	first := sampleAt(s, book, time.Second)
 	delete(first, "host.clock.offset") // of this machine
+	delete(first, "host.clock.synchronised")
 	want := map[string]float64{
 		"host.cpu.busy": unknown, "host.cpu.iowait": unknown, "host.cpu.steal": unknown, "host.load.per_cpu": 1.5,
 		"host.memory.available_ratio": .25, "host.memory.available_bytes": 4000000 * 1024, "host.memory.swap_ratio": .25,
@@ -72,7 +73,8 @@ func TestSampleOfTheFixture(t *testing.T) {
 		`host.io["dm-0"].busy`: unknown, `host.io["dm-0"].latency`: unknown,
 		`host.net["eth0"].rx_bytes`: 123456, `host.net["eth0"].tx_bytes`: 654321,
 		`host.net["eth0"].errors`: 4, `host.net["eth0"].drops`: 6,
-		"host.tcp.retransmits": 17, "host.tcp.listen_overflows": 5,
+		"host.tcp.retransmits": 17, "host.tcp.listen_overflows": 5, "host.tcp.memory_aborts": 4,
+		"host.tcp.memory_ratio": .2, "host.tcp.orphans_ratio": .125,
 		"host.conntrack.used_ratio": .1, "host.fds.used_ratio": .1, "host.pids.used_ratio": .1,
 	}
 	if diff := cmp.Diff(want, first, approx); diff != "" {
@@ -121,6 +123,11 @@ func TestFailingFileIsUnknown(t *testing.T) {
 		{"proc/pressure/memory", "", []string{"host.psi.memory.some", "host.psi.memory.full"}, "host.psi.memory"},
 		{"proc/vmstat", "nr_free_pages 1\n", []string{"host.memory.oom_kills"}, ""}, // an old kernel: no failure
 		{"proc/net/snmp", "Tcp: RtoMin\nTcp: 1\n", []string{"host.tcp.retransmits"}, "host.tcp.snmp"},
+		{"proc/net/netstat", "TcpExt: ListenOverflows\nTcpExt: 1\n",
+			[]string{"host.tcp.listen_overflows", "host.tcp.memory_aborts"}, "host.tcp.netstat"},
+		{"proc/sys/net/ipv4/tcp_mem", "100 200\n", []string{"host.tcp.memory_ratio"}, "host.tcp.memory"},
+		{"proc/net/sockstat", "TCP: inuse 1\nUDP: orphan 5 mem 6\n",
+			[]string{"host.tcp.memory_ratio", "host.tcp.orphans_ratio"}, "host.tcp.orphans"},
 		{"proc/sys/fs/file-nr", "12 0 0\n", []string{"host.fds.used_ratio"}, "host.fds"},
 		{"proc/sys/net/netfilter/nf_conntrack_max", "-\n", []string{"host.conntrack.used_ratio"}, "host.conntrack"},
 	}
@@ -174,7 +181,10 @@ func TestSignalsAreThoseOfTheCatalogue(t *testing.T) {
 	s := New(Options{Root: root, Book: book})
 	defer s.Close()
 	got := sampleAt(s, book, time.Second)
-	seen := map[string]bool{"host.disk[*].used_ratio": true, "host.disk[*].inodes_ratio": true} // of Disks
+	seen := map[string]bool{
+		"host.disk[*].used_ratio": true, "host.disk[*].inodes_ratio": true, "host.disk[*].read_only": true, // of Disks
+		"host.log[*].rate": true, "host.log[*].count": true, // of package log
+	}
 	for name := range got {
 		p, err := signal.ParsePath(name)
 		if err != nil {

@@ -43,16 +43,17 @@ func columnValue(names, values []byte, name string) (uint64, bool) {
 	}
 }
 
-// tcp reads one counter of the network stack.
+// tcp reads counters of the network stack.
 type tcp struct {
-	file         *procfile.File
-	prefix, name string
-	handle       *source.Handle
+	file    *procfile.File
+	prefix  string
+	names   []string
+	handles []*source.Handle
 }
 
-func newTCP(file, prefix, name string) func(Options, []*source.Handle) reader {
+func newTCP(file, prefix string, names ...string) func(Options, []*source.Handle) reader {
 	return func(o Options, h []*source.Handle) reader {
-		return &tcp{file: procfile.New(o.path("proc/net/" + file)), prefix: prefix, name: name, handle: h[0]}
+		return &tcp{file: procfile.New(o.path("proc/net/" + file)), prefix: prefix, names: names, handles: h}
 	}
 }
 
@@ -61,21 +62,56 @@ func (t *tcp) read(now time.Duration, b *source.Batch, buf []byte) error {
 	if err != nil {
 		return err
 	}
-	v, ok := parseColumn(text, t.prefix, t.name)
-	if !ok {
-		return unix.EINVAL
+	for i, name := range t.names {
+		v, ok := parseColumn(text, t.prefix, name)
+		if !ok {
+			return unix.EINVAL
+		}
+		b.Set(t.handles[i], now, float64(v))
 	}
-	b.Set(t.handle, now, float64(v))
 	return nil
 }
 
 func (t *tcp) close() { t.file.Close() }
 
-// quota is a count and the limit that it has, each the first number of a file.
+// quota is a count and the limit that it has.
 type quota struct {
 	count, limit *procfile.File
 	parse        func([]byte) (uint64, bool)
+	nth          int // number of the limit in its file, from 0
 	handle       *source.Handle
+}
+
+// newTCPLimit reads a number of the sockets of TCP, and its limit.
+func newTCPLimit(name, limit string, nth int) func(Options, []*source.Handle) reader {
+	return func(o Options, h []*source.Handle) reader {
+		return &quota{
+			count:  procfile.New(o.path("proc/net/sockstat")),
+			limit:  procfile.New(o.path("proc/sys/net/ipv4/" + limit)),
+			parse:  func(b []byte) (uint64, bool) { return parseSockets(b, name) },
+			nth:    nth,
+			handle: h[0],
+		}
+	}
+}
+
+// parseSockets finds a number of TCP in /proc/net/sockstat: "TCP: inuse 1 orphan 8 tw 662 alloc 59 mem 102".
+func parseSockets(b []byte, name string) (uint64, bool) {
+	for len(b) > 0 {
+		var line []byte
+		line, b = procfile.Line(b)
+		protocol, rest := procfile.Field(line)
+		if string(protocol) != "TCP:" {
+			continue
+		}
+		for len(rest) > 0 {
+			var key []byte
+			if key, rest = procfile.Field(rest); string(key) == name {
+				return first(rest)
+			}
+		}
+	}
+	return 0, false
 }
 
 func newConntrack(o Options, h []*source.Handle) reader {
@@ -120,7 +156,7 @@ func (q *quota) read(now time.Duration, b *source.Batch, buf []byte) error {
 	if text, err = q.limit.Read(buf); err != nil {
 		return err
 	}
-	limit, valid := first(text)
+	limit, valid := first(procfile.Skip(text, q.nth))
 	if !ok || !valid || limit == 0 {
 		return unix.EINVAL
 	}
@@ -167,10 +203,12 @@ func parseFileNr(b []byte) (ratio float64, ok bool) {
 
 func (f *openFiles) close() { f.file.Close() }
 
-// offset asks the kernel how far the clock is from what the time service steers it to.
-type offset struct{ handle *source.Handle }
+// offset asks the kernel how far the clock is from what the time service steers it to, and whether one does.
+type offset struct{ offset, synchronised *source.Handle }
 
-func newOffset(_ Options, h []*source.Handle) reader { return &offset{handle: h[0]} }
+func newOffset(_ Options, h []*source.Handle) reader {
+	return &offset{offset: h[0], synchronised: h[1]}
+}
 
 func (c *offset) read(now time.Duration, b *source.Batch, _ []byte) error {
 	var t unix.Timex
@@ -181,7 +219,9 @@ func (c *offset) read(now time.Duration, b *source.Batch, _ []byte) error {
 	if t.Status&unix.STA_NANO != 0 {
 		unit = 1e-9
 	}
-	b.Maybe(c.handle, now, float64(t.Offset)*unit, t.Status&unix.STA_UNSYNC == 0)
+	synchronised := t.Status&unix.STA_UNSYNC == 0
+	b.Maybe(c.offset, now, float64(t.Offset)*unit, synchronised)
+	b.Set(c.synchronised, now, truth(synchronised))
 	return nil
 }
 

@@ -12,6 +12,8 @@ func FuzzParsers(f *testing.F) {
 		"Tcp: RetransSegs X\nTcp: 17 1\n",
 		"0.00 0.01 0.05 1/95 11881\n",
 		"1600 0 16000\n",
+		"TCP: inuse 1 orphan 8 tw 662 alloc 59 mem 102\n",
+		`24 22 8:2 / /var/lib/my\\040data rw shared:1 - xfs /dev/sda2 ro,errors=remount-ro`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -30,6 +32,8 @@ func FuzzParsers(f *testing.F) {
 		}
 		parseColumn(b, "Tcp:", "RetransSegs")
 		parseTasks(b)
+		parseSockets(b, "mem")
+		readOnly(b, "/var/lib/my data")
 		if v, ok := parseFileNr(b); ok && (v < 0 || v > 1) {
 			t.Errorf("share of files %v", v)
 		}

@@ -31,12 +31,16 @@ var table = []entry{
 	{name: "net", nth: 1, reader: newInterfaces, family: "host.net"},
 	{name: "tcp.snmp", nth: 1, reader: newTCP("snmp", "Tcp:", "RetransSegs"), signals: []string{
 		"host.tcp.retransmits"}},
-	{name: "tcp.netstat", nth: 1, reader: newTCP("netstat", "TcpExt:", "ListenOverflows"), signals: []string{
-		"host.tcp.listen_overflows"}},
+	{name: "tcp.netstat", nth: 1, reader: newTCP("netstat", "TcpExt:", "ListenOverflows", "TCPAbortOnMemory"),
+		signals: []string{"host.tcp.listen_overflows", "host.tcp.memory_aborts"}},
+	{name: "tcp.memory", nth: 5, reader: newTCPLimit("mem", "tcp_mem", 2), signals: []string{"host.tcp.memory_ratio"}},
+	{name: "tcp.orphans", nth: 5, reader: newTCPLimit("orphan", "tcp_max_orphans", 0), signals: []string{
+		"host.tcp.orphans_ratio"}},
 	{name: "conntrack", nth: 5, reader: newConntrack, signals: []string{"host.conntrack.used_ratio"}},
 	{name: "fds", nth: 5, reader: newOpenFiles, signals: []string{"host.fds.used_ratio"}},
 	{name: "pids", nth: 5, reader: newPIDs, signals: []string{"host.pids.used_ratio"}},
-	{name: "clock", nth: 10, reader: newOffset, signals: []string{"host.clock.offset"}},
+	{name: "clock", nth: 10, reader: newOffset, signals: []string{
+		"host.clock.offset", "host.clock.synchronised"}},
 }
 
 func (e entry) needed(needed func(string) bool) bool {

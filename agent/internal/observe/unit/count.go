@@ -63,29 +63,31 @@ func (f *files) signals() []*source.Handle { return compact(f.handle) }
 
 func (f *files) close() { f.procs.close() }
 
-// oom counts the processes that the kernel killed for lack of memory.
-type oom struct {
-	file   *procfile.File // memory.events or memory.oom_control
+// events reads what the kernel counts and announces: processes that it killed for lack of memory, and those that a limit
+// kept from starting.
+type events struct {
+	file   *procfile.File // memory.events, memory.oom_control, pids.events
+	key    string         // of the count in the file
 	handle *source.Handle
 	stop   func() // ends the watch; nil: there is none
 }
 
-func (o *oom) read(now time.Duration, b *source.Batch, buf []byte) error {
-	text, err := o.file.Read(buf)
+func (e *events) read(now time.Duration, b *source.Batch, buf []byte) error {
+	text, err := e.file.Read(buf)
 	if err != nil {
 		return err
 	}
-	n, ok := procfile.Value(text, "oom_kill")
-	b.Maybe(o.handle, now, float64(n), ok) // kernels before 4.13 do not count them
+	n, ok := procfile.Value(text, e.key)
+	b.Maybe(e.handle, now, float64(n), ok) // kernels before 4.13 do not count OOM kills
 	return nil
 }
 
-func (o *oom) signals() []*source.Handle { return compact(o.handle) }
+func (e *events) signals() []*source.Handle { return compact(e.handle) }
 
-func (o *oom) close() {
-	o.file.Close()
-	if o.stop != nil {
-		o.stop()
+func (e *events) close() {
+	e.file.Close()
+	if e.stop != nil {
+		e.stop()
 	}
 }
 

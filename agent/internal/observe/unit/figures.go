@@ -36,11 +36,11 @@ func (l Layout) Figures(run Run) ([]Figure, error) {
 		}
 	}
 	add(at.unified, "cpu.stat", "cpu.max", "cpu.pressure", "memory.current", "memory.peak", "memory.high", "memory.max",
-		"memory.events", "memory.pressure", "io.pressure", "pids.current", "pids.max", "cgroup.events")
+		"memory.events", "memory.pressure", "io.pressure", "pids.current", "pids.max", "pids.events", "cgroup.events")
 	add(at.v1["cpu"], "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.stat")
 	add(at.v1["cpuacct"], "cpuacct.usage")
 	add(at.v1["memory"], "memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.limit_in_bytes",
 		"memory.failcnt", "memory.oom_control")
-	add(at.v1["pids"], "pids.current", "pids.max")
+	add(at.v1["pids"], "pids.current", "pids.max", "pids.events")
 	return figures, nil
 }

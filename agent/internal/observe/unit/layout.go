@@ -1,6 +1,7 @@
 package unit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -140,6 +141,21 @@ func (l Layout) groups(pid int) (map[string]string, error) {
 		return nil, fmt.Errorf("read control groups of process: %w", err)
 	}
 	return parseGroups(string(text)), nil
+}
+
+// Own is the unit that this process runs in; "" if it runs in none.
+func (l Layout) Own() string {
+	groups, err := l.groups(os.Getpid())
+	if err != nil {
+		return ""
+	}
+	own := ""
+	for name := range strings.SplitSeq(cmp.Or(groups["name=systemd"], groups[""]), "/") {
+		if strings.HasSuffix(name, ".service") || strings.HasSuffix(name, ".scope") {
+			own = name
+		}
+	}
+	return own
 }
 
 // parseGroups reads /proc/PID/cgroup: lines such as 4:memory:/system.slice/x.service.

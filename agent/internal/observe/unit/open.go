@@ -12,6 +12,7 @@ import (
 // signals is everything that this package can sample of a unit.
 var signals = []string{
 	"unit.cpu", "unit.throttled", "unit.memory_bytes", "unit.memory_ratio", "unit.tasks", "unit.fds", "unit.oom_kills",
+	"unit.refused_tasks",
 	"unit.psi.cpu.some", "unit.psi.cpu.full", "unit.psi.memory.some", "unit.psi.memory.full",
 	"unit.psi.io.some", "unit.psi.io.full",
 }
@@ -38,7 +39,7 @@ func (u *unit) open(s *Sampler) error {
 	}
 	o := &opening{unit: u, s: s, at: at}
 	u.readers = []reader{}
-	for _, choose := range []func() reader{o.cpu, o.mem, o.tasks, o.files, o.oom} {
+	for _, choose := range []func() reader{o.cpu, o.mem, o.tasks, o.files, o.oom, o.refused} {
 		if r := choose(); r != nil {
 			u.readers = append(u.readers, r)
 		}
@@ -140,27 +141,51 @@ func (o *opening) files() reader {
 
 // oom is nil where nobody counts the unit's OOM kills; its signal stays unknown then.
 func (o *opening) oom() reader {
-	r := &oom{handle: o.handle("unit.oom_kills")}
+	r := &events{key: "oom_kill", handle: o.handle("unit.oom_kills")}
 	if r.handle == nil {
 		return nil
 	}
-	name := o.target.Name
-	announced := func() { o.s.opt.OOM(name) }
-	watch := o.s.opt.Watch
 	if r.file = o.file(o.at.unified, "memory.events"); r.file != nil {
-		if watch != nil {
-			r.stop, _ = watch.Modified(r.file.Path(), announced) // if refused, polling sees it
-		}
+		o.watch(r)
 		return r
 	}
 	folder := o.at.v1["memory"]
 	if r.file = o.file(folder, "memory.oom_control"); r.file == nil {
 		return nil
 	}
-	if watch != nil {
-		r.stop, _ = watch.Counted(folder, "memory.oom_control", announced)
+	if watch := o.s.opt.Watch; watch != nil {
+		r.stop, _ = watch.Counted(folder, "memory.oom_control", o.announced()) // if refused, polling sees it
 	}
 	return r
+}
+
+// refused is nil where nobody counts the tasks that could not be started; its signal stays unknown then.
+func (o *opening) refused() reader {
+	r := &events{key: "max", handle: o.handle("unit.refused_tasks")}
+	if r.handle == nil {
+		return nil
+	}
+	if r.file = o.file(o.at.unified, "pids.events"); r.file != nil {
+		o.watch(r)
+		return r
+	}
+	if r.file = o.file(o.at.v1["pids"], "pids.events"); r.file == nil { // of which nothing is announced
+		return nil
+	}
+	return r
+}
+
+// watch has changes of the file announced; if that is refused, polling sees them.
+func (o *opening) watch(e *events) {
+	if watch := o.s.opt.Watch; watch != nil {
+		e.stop, _ = watch.Modified(e.file.Path(), o.announced())
+	}
+}
+
+// announced tells that something happened to the unit.
+func (o *opening) announced() func() {
+	name, tell := o.target.Name, o.s.opt.Events
+	return func() { tell(name) }
 }
 
 func (o *opening) pressure(kind string) reader {

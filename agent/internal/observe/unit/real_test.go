@@ -272,7 +272,7 @@ func TestRealOOMKill(t *testing.T) {
 		}
 	})
 	announced := make(chan string, 16)
-	s := u.observe(Options{Needed: cheap, Watch: p, OOM: func(unit string) { announced <- unit }})
+	s := u.observe(Options{Needed: cheap, Watch: p, Events: func(unit string) { announced <- unit }})
 	if got := s.at(time.Second)["unit.oom_kills"]; got != 0 {
 		t.Fatalf("%v OOM kills before any", got)
 	}
@@ -290,6 +290,35 @@ func TestRealOOMKill(t *testing.T) {
 	now := time.Second
 	agenttest.Eventually(t, 5*time.Second, func() bool {
 		now += time.Millisecond
-		return s.values(func(b *source.Batch) { s.OOM(name, now, b) })["unit.oom_kills"] > 0
+		return s.values(func(b *source.Batch) { s.Events(name, now, b) })["unit.oom_kills"] > 0
 	}, "the kill is counted")
+}
+
+// Version 1 counts the processes that a limit kept from starting, and announces none.
+func TestRealRefusedTasks(t *testing.T) {
+	u := newRealUnit(t, "unified", "systemd", "pids")
+	shell := exec.Command("sh", "-c", "read go; /bin/true; exit 0")
+	in, err := shell.StdinPipe()
+	if err := errors.Join(err, shell.Start()); err != nil {
+		t.Fatal(err)
+	}
+	s := u.observe(Options{Needed: cheap})
+	if got := s.at(time.Second)["unit.refused_tasks"]; got != 0 {
+		t.Fatalf("%v refusals before any", got)
+	}
+	group := filepath.Join("/sys/fs/cgroup/pids", u.group)
+	for file, text := range map[string]string{"cgroup.procs": strconv.Itoa(shell.Process.Pid), "pids.max": "0"} {
+		if err := os.WriteFile(filepath.Join(group, file), []byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := fmt.Fprintln(in); err != nil {
+		t.Fatal(err)
+	}
+	if err := shell.Wait(); err == nil {
+		t.Fatal("the shell could start a program")
+	}
+	if got := s.at(2 * time.Second)["unit.refused_tasks"]; got != 1 {
+		t.Errorf("%v refusals are counted, want 1", got)
+	}
 }

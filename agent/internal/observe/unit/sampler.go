@@ -39,10 +39,10 @@ type Options struct {
 	Book   *source.Book                   // mandatory
 	Grid   schedule.Grid                  // the moments at which units are sampled
 	Needed func(signal, unit string) bool // nil: all signals of all units are needed
-	Watch  Watcher                        // nil: OOM kills are seen at the next sample
-	// OOM, if Watch is set, is called from the watcher's goroutine when the kernel announced memory
-	// events of a unit. It must not block.
-	OOM func(unit string)
+	Watch  Watcher                        // nil: what the kernel announces is seen at the next sample
+	// Events, if Watch is set, is called from the watcher's goroutine when the kernel announced events of a
+	// unit: OOM kills, or tasks that could not be started. It must not block.
+	Events func(unit string)
 }
 
 // Sampler samples all units. It belongs to one goroutine, except Stats.
@@ -164,15 +164,14 @@ func (s *Sampler) Next() (at time.Duration, ok bool) {
 	return at, ok
 }
 
-// OOM adds the unit's count of OOM kills at once.
-func (s *Sampler) OOM(name string, now time.Duration, b *source.Batch) {
+// Events adds at once what the kernel announces of a unit.
+func (s *Sampler) Events(name string, now time.Duration, b *source.Batch) {
 	u := s.find(name)
 	if u == nil {
 		return
 	}
-	for _, r := range u.readers {
-		if o, ok := r.(*oom); ok {
-			_ = u.part(o, s, now, b)
+	for _, r := range u.readers { // which are closed when the unit has vanished
+		if e, ok := r.(*events); ok && u.part(e, s, now, b) != nil {
 			return
 		}
 	}

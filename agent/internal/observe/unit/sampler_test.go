@@ -29,6 +29,7 @@ func service(t testing.TB) *fakeHost {
 		memory.max: max
 		memory.events: low 0 | high 0 | max 0 | oom 3 | oom_kill 2
 		pids.current: 7
+		pids.events: max 3
 		cpu.pressure: some avg10=0.00 total=1000 | full avg10=0.00 total=0
 		memory.pressure: some avg10=0.00 total=1000 | full avg10=0.00 total=0
 		io.pressure: some avg10=0.00 total=1000 | full avg10=0.00 total=0`)
@@ -42,7 +43,8 @@ func TestVersion2(t *testing.T) {
 	want := map[string]float64{
 		"unit.cpu": unknown, "unit.throttled": unknown,
 		"unit.memory_bytes": 300000, "unit.memory_ratio": 300000. / 1024000, "unit.tasks": 7, "unit.oom_kills": 2,
-		"unit.psi.cpu.some": unknown, "unit.psi.cpu.full": unknown, "unit.psi.memory.some": unknown,
+		"unit.refused_tasks": 3,
+		"unit.psi.cpu.some":  unknown, "unit.psi.cpu.full": unknown, "unit.psi.memory.some": unknown,
 		"unit.psi.memory.full": unknown, "unit.psi.io.some": unknown, "unit.psi.io.full": unknown,
 	}
 	if diff := cmp.Diff(want, s.at(time.Second), approx); diff != "" {
@@ -56,7 +58,7 @@ func TestVersion2(t *testing.T) {
 		memory.events: oom 4 | oom_kill 3`)
 	want = map[string]float64{
 		"unit.cpu": 1.5, "unit.throttled": .5, "unit.memory_bytes": 500000, "unit.memory_ratio": 500000. / 1024000,
-		"unit.tasks": 7, "unit.oom_kills": 3,
+		"unit.tasks": 7, "unit.oom_kills": 3, "unit.refused_tasks": 3,
 		"unit.psi.cpu.some": .5, "unit.psi.cpu.full": .25, "unit.psi.memory.some": 0, "unit.psi.memory.full": 0,
 		"unit.psi.io.some": 0, "unit.psi.io.full": 0,
 	}
@@ -303,27 +305,29 @@ func (w *fakeWatcher) Counted(string, string, func()) (func(), error) {
 	return nil, errors.New("refused")
 }
 
-func TestOOMKillArrivesByItself(t *testing.T) {
+func TestEventsArriveByThemselves(t *testing.T) {
 	h := service(t)
 	w := &fakeWatcher{modified: map[string]func(){}}
 	var announced []string
-	s := h.sampler(Options{Needed: cheap, Watch: w, OOM: func(unit string) { announced = append(announced, unit) }})
+	s := h.sampler(Options{Needed: cheap, Watch: w, Events: func(unit string) { announced = append(announced, unit) }})
 	s.Started(name, firstRun)
 	s.at(time.Second)
-	h.files(v2, "memory.events: oom_kill 9")
+	h.files(v2, `
+		memory.events: oom_kill 9
+		pids.events: max 5`)
 	for _, fn := range w.modified {
 		fn()
 	}
-	if diff := cmp.Diff([]string{name}, announced); diff != "" {
+	if diff := cmp.Diff([]string{name, name}, announced); diff != "" {
 		t.Fatal(diff)
 	}
-	got := s.values(func(b *source.Batch) { s.OOM(name, 1100*time.Millisecond, b) })
-	if diff := cmp.Diff(map[string]float64{"unit.oom_kills": 9}, got); diff != "" {
+	got := s.values(func(b *source.Batch) { s.Events(name, 1100*time.Millisecond, b) })
+	if diff := cmp.Diff(map[string]float64{"unit.oom_kills": 9, "unit.refused_tasks": 5}, got); diff != "" {
 		t.Error(diff)
 	}
 	s.Close()
-	if w.stopped != 1 {
-		t.Errorf("%d watches ended, want 1", w.stopped)
+	if w.stopped != 2 {
+		t.Errorf("%d watches ended, want 2", w.stopped)
 	}
 }
 
@@ -361,5 +365,25 @@ func TestFigures(t *testing.T) {
 	}
 	if _, err := l.Figures(Run{ControlGroup: "/nothing"}); err == nil {
 		t.Error("a group that is not there has figures")
+	}
+}
+
+func TestOwnUnit(t *testing.T) {
+	h := newHost(t, hybrid)
+	layout, err := Detect(h.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"":                                       "",
+		"0::/system.slice/salve-agent.service\n": "salve-agent.service",
+		"4:memory:/x.service\n1:name=systemd:/user.slice/user@7.service/app.slice/y.service/part\n0::/z.service\n": "y.service",
+		"0::/user.slice/session-3.scope\n": "session-3.scope",
+		"0::/\n":                           "",
+	} {
+		h.write("proc/"+itoa(os.Getpid())+"/cgroup", text)
+		if got := layout.Own(); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
 	}
 }

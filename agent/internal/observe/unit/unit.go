@@ -1,4 +1,4 @@
-// Package unit samples systemd units: CPU, memory, tasks, files, pressure and OOM kills, from the
+// Package unit samples systemd units: CPU, memory, tasks, files, pressure, OOM kills and refused tasks, from the
 // files of their control groups, which are kept open. It copes with version 2, version 1 and hybrid
 // control groups, and counts the unit's processes one by one where a controller is missing.
 package unit
