@@ -61,6 +61,36 @@ rule "process-table" {
   clear = host.pids.used_ratio < 75 * percent
 }
 
+# Nobody hears of these but the kernel: connections are cut off, or not answered at all.
+rule "socket-memory" {
+  when  = host.tcp.memory_ratio > 90 * percent || host.tcp.orphans_ratio > 90 * percent
+  clear = host.tcp.memory_ratio < 75 * percent && host.tcp.orphans_ratio < 75 * percent
+}
+
+# What the kernel says of disks that are ill. It is read from the journal, so the agent's user has to be in the group
+# systemd-journal, as the packages have it.
+log "disk_errors" {
+  match = "I/O error, dev |medium error|EXT4-fs error|XFS .*(orruption|I/O error)|BTRFS (error|critical)"
+}
+
+rule "disk-errors" {
+  severity  = "critical"
+  when      = host.log["disk_errors"].rate > 0
+  for       = "0s"
+  clear_for = "10m"
+}
+
+# After errors the kernel writes no more. Leave this out where the root file system is meant to be so.
+rule "read-only" {
+  severity = "critical"
+  when     = host.disk["/"].read_only
+}
+
+rule "clock-free" {
+  when = !host.clock.synchronised
+  for  = "30m"
+}
+
 rule "clock-off" {
   when  = host.clock.offset > 500 * ms || host.clock.offset < -500 * ms
   clear = host.clock.offset < 100 * ms && host.clock.offset > -100 * ms

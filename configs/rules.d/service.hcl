@@ -15,6 +15,13 @@ service "nginx" {
     timeout = "500ms"
   }
 
+  # Lines that its units write to the journal, by a regular expression (RE2). What a group with a name
+  # stands for is shown with the incident.
+  log "errors" {
+    match  = "\\[(crit|alert|emerg)\\] (?P<reason>.*)"
+    window = "10s" # log.errors.rate is taken over so long
+  }
+
   remedy "start" "start" {}
 
   remedy "reload" "reload" {}
@@ -74,4 +81,11 @@ rule "nginx-leaks" {
   clear    = unit.memory_bytes < 512 * MiB
   for      = "30s"
   try      = ["restart"]
+}
+
+# It complains: told to people, who see the last lines.
+rule "nginx-complains" {
+  services = ["nginx"]
+  when     = log.errors.rate > 0.2 / s
+  for      = "30s"
 }
