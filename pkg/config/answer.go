@@ -6,6 +6,7 @@ import (
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/glob"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 // Answers that a checked specification gives, so that everyone who asks gets the same one.
@@ -87,11 +88,41 @@ func (rem *Remedy) Verification(r *Rule) Verification {
 }
 
 // startup is the time that a start of the remedy's service is given.
-func (rem *Remedy) startup() time.Duration {
-	if rem.Service == nil {
+func (rem *Remedy) startup() time.Duration { return rem.Service.StartupTime() }
+
+// StartupTime is how long a unit of the service takes to start; of no service (nil), the default.
+func (s *Service) StartupTime() time.Duration {
+	if s == nil {
 		return defaults.Startup
 	}
-	return rem.Service.Startup
+	return s.Startup
+}
+
+// Owner names the remedy's service, "" for a remedy of the host.
+func (rem *Remedy) Owner() string {
+	if rem.Service == nil {
+		return ""
+	}
+	return rem.Service.Name
+}
+
+// Target is what the remedy acts on when it is tried for the unit: a unit, a pool or a program. "" is nothing.
+func (rem *Remedy) Target(unit string) string {
+	switch {
+	case rem.Kind == remedy.Exec && len(rem.Args.Command) > 0:
+		return rem.Args.Command[0]
+	case rem.Kind == remedy.ResetPool:
+		return rem.Args.Pool
+	case rem.Args.Unit != "":
+		return rem.Args.Unit
+	}
+	return unit
+}
+
+// Observes reports whether nothing may be done alone for the service, or for the host if s is nil: the stricter of
+// the two wins.
+func (a *Agent) Observes(s *Service) bool {
+	return a.Autonomy == Observe || s != nil && s.Autonomy == Observe
 }
 
 // Service is the service of that name, or nil.

@@ -76,3 +76,9 @@ type Spec struct {
 	Undoable   bool     // can be taken back, given the arguments that this needs
 	Verbs      []string // polkit verbs that the kind needs
 }
+
+// OnUnit reports whether remedies of the kind act on a unit.
+func (k Kind) OnUnit() bool {
+	s, ok := Lookup(string(k))
+	return ok && s.Target == OnUnit
+}

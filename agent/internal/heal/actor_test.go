@@ -70,14 +70,14 @@ func (h *hands) check(q act.Request) (string, error) {
 	if h.p.dead.Load() {
 		return "", errKilled
 	}
-	target := targetOf(q.Remedy, q.Unit)
+	target := q.Remedy.Target(q.Unit)
 	if target == "" {
 		return "", refuseNow(false, "no target is named")
 	}
 	if !act.Allowed(h.allow, q.Remedy.Kind, target) {
 		return "", refuseNow(false, "no allow block of this host permits %s on %s", q.Remedy.Kind, target)
 	}
-	if !isUnitKind(q.Remedy.Kind) {
+	if !q.Remedy.Kind.OnUnit() {
 		return target, nil
 	}
 	u, ok := h.Unit(target)
@@ -227,7 +227,7 @@ func (h *hands) properties(unit string) map[string]string {
 // Quiet implements Actor.
 func (h *hands) Quiet(a *incident.Attempt) bool {
 	u, ok := h.Unit(a.Target)
-	return !isUnitKind(remedy.Kind(a.Kind)) || ok && u.Job == 0
+	return !remedy.Kind(a.Kind).OnUnit() || ok && u.Job == 0
 }
 
 // Undo implements Actor.
@@ -302,7 +302,7 @@ func (h *hands) evident(a *incident.Attempt) (incident.Phase, string) {
 		}
 		return incident.Acted, "the properties were set"
 	}
-	if !isUnitKind(remedy.Kind(a.Kind)) {
+	if !remedy.Kind(a.Kind).OnUnit() {
 		return incident.Unknown, "nothing tells whether the program ran"
 	}
 	decode(a.Before, &was)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/rule"
@@ -40,13 +41,13 @@ func (e *Engine) onAlert(ctx context.Context, ev rule.Event) {
 
 // flap records that an alert began or ended to come and go.
 func (e *Engine) flap(ctx context.Context, ev rule.Event) {
-	s := e.services[serviceName(ev.Alert)]
+	s := e.services[care.Service(ev.Alert)]
 	if s == nil {
 		return
 	}
-	text := fmt.Sprintf("%s is flapping for %s", ev.Alert.Rule.Name, subject(ev.Alert))
+	text := fmt.Sprintf("%s is flapping for %s", ev.Alert.Rule.Name, care.Subject(ev.Alert))
 	if ev.Kind == rule.FlappingEnd {
-		text = fmt.Sprintf("%s is no longer flapping for %s", ev.Alert.Rule.Name, subject(ev.Alert))
+		text = fmt.Sprintf("%s is no longer flapping for %s", ev.Alert.Rule.Name, care.Subject(ev.Alert))
 	}
 	e.note(s, incident.EvAlert, text, map[string]string{"rule": ev.Alert.Rule.Name})
 	if p := s.patients[idOf(ev.Alert)]; p != nil {
@@ -90,10 +91,7 @@ func (e *Engine) decide(ctx context.Context, s *story, p *patient) {
 
 // record writes a decision into the timeline, once while it stands.
 func (e *Engine) record(s *story, p *patient, d healing.Decision) {
-	key := string(d.Guard) + d.Remedy // after the hand-over the same guard holds, which is no news
-	if d.Verdict == healing.Wait {
-		key += " for now" // when the same guard comes to hold for longer, that is news
-	}
+	key := care.Topic(d)
 	if d.Verdict == healing.Nothing || p.said == key && d.Verdict != healing.Act || p.still(d) {
 		return
 	}

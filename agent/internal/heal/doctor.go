@@ -10,6 +10,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/local"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
@@ -189,7 +190,9 @@ func (e *Engine) examineRules() []local.Finding {
 	return out
 }
 
-func ruleAbout(a *rule.Alert) string { return fmt.Sprintf("rule %s for %s", a.Rule.Name, subject(a)) }
+func ruleAbout(a *rule.Alert) string {
+	return fmt.Sprintf("rule %s for %s", a.Rule.Name, care.Subject(a))
+}
 
 // check is one remedy for one unit.
 type check struct {
@@ -219,7 +222,7 @@ func (e *Engine) checks() []check {
 
 // wouldRun asks the executor, too, as if a rule had decided.
 func (e *Engine) wouldRun(ctx context.Context, c check) local.Finding {
-	f := local.Finding{About: "remedy " + strings.TrimPrefix(ownerOf(c.rem)+"/"+c.rem.Name, "/"), Verdict: fine}
+	f := local.Finding{About: "remedy " + strings.TrimPrefix(c.rem.Owner()+"/"+c.rem.Name, "/"), Verdict: fine}
 	if c.unit != "" {
 		f.About += " for " + c.unit
 	}

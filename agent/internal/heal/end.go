@@ -23,7 +23,7 @@ func (e *Engine) repay() {
 	}
 	var now []incident.Attempt
 	e.owed = slices.DeleteFunc(e.owed, func(id string) bool {
-		a := e.past.byID(id)
+		a := e.past.ByID(id)
 		if a == nil {
 			return true
 		}

@@ -11,8 +11,10 @@ import (
 
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/rule"
 	"github.com/salveops/salve/pkg/series"
@@ -79,12 +81,12 @@ type Engine struct {
 	fleet    *command // nil: this host is alone
 	store    *series.Store
 	rules    *rule.Engine
-	units    map[string]*unitSeries
+	units    map[string]*care.Vitals
 	revived  bool              // what an earlier process left has been taken over
 	stopping bool              // no step begins any more
 	stories  map[string]*story // open incidents by ID
 	services map[string]*story // the open incident of each service; "" is the host
-	past     attempts
+	past     healing.Past
 	pauses   []incident.Pause
 	watchers *watchers
 	stats    stats
@@ -105,7 +107,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		o: o, log: o.Log.Named("heal"), inbox: make(chan func(), inboxSize), done: make(chan struct{}),
-		store: series.New(), units: make(map[string]*unitSeries), stories: make(map[string]*story),
+		store: series.New(), units: make(map[string]*care.Vitals), stories: make(map[string]*story),
 		services: make(map[string]*story), watchers: newWatchers(), stats: newStats(), started: o.Clock.Now(),
 	}
 	e.fleet = newCommand(o.Controller)

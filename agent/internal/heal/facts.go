@@ -8,12 +8,10 @@ import (
 	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/agent/internal/transaction"
-	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
-	"github.com/salveops/salve/pkg/rule"
 )
 
 // holderFresh is how long an answer about package transactions is good for.
@@ -30,20 +28,15 @@ type holder struct {
 func (e *Engine) facts(s *story, p *patient) healing.Facts {
 	a := p.live
 	f := healing.Facts{
-		Alert: healing.Alert{
-			Rule: a.Rule.Name, Service: serviceName(a), Instance: a.Instance,
-			Firing: true, Clearing: recovering(a), Flapping: a.Flapping, Blind: a.Blind,
-			Unknown: a.Holds == expr.Unknown,
-			Fired:   p.fired, EscalateAfter: a.Rule.Escalate.After,
-		},
-		Incident: tale(s),
+		Alert:    care.Alert(a, p.fired),
+		Incident: care.Story(s.Incident),
 		Host:     e.hostFacts(),
 		Observe:  e.autonomy(a.Service) == config.Observe,
-		Broken:   e.fleet.broken(serviceName(a), a.Rule.Name),
+		Broken:   e.fleet.broken(care.Service(a), a.Rule.Name),
 		Pauses:   e.allPauses(),
 		Windows:  e.allWindows(),
 		Depends:  e.depends(a.Service),
-		History:  e.past.list(),
+		History:  e.past.List(),
 	}
 	unit := unitOf(a)
 	if unit != "" {
@@ -58,34 +51,23 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 	return f
 }
 
-// recovering reports whether the alert is seen to clear. What cannot be seen any more is not recovering,
-// and people must hear of it.
-func recovering(a *rule.Alert) bool {
-	return a.State == rule.Clearing && !a.Blind && a.Holds != expr.Unknown
-}
-
 // requestFacts are the facts of a remedy that a person asks for without an alert. own is the attempt that
 // is made of it already, "" if none is.
 func (e *Engine) requestFacts(rem *config.Remedy, unit string, s *story, own string) healing.Facts {
 	f := healing.Facts{
-		Alert:  healing.Alert{Rule: "a person's request", Service: ownerOf(rem), Instance: unit, Firing: true},
+		Alert:  healing.Alert{Rule: "a person's request", Service: rem.Owner(), Instance: unit, Firing: true},
 		Host:   e.hostFacts(),
-		Pauses: e.allPauses(), Windows: e.allWindows(), History: e.past.list(),
+		Pauses: e.allPauses(), Windows: e.allWindows(), History: e.past.List(),
 		Candidates: []healing.Candidate{e.candidate(rem, unit, "")},
 	}
 	if s != nil {
-		f.Incident = tale(s)
+		f.Incident = care.Story(s.Incident)
 	}
 	f.History = slices.DeleteFunc(f.History, func(a incident.Attempt) bool { return a.ID == own })
 	if unit != "" {
 		f.Unit = e.unitFacts(unit, rem.Service)
 	}
 	return f
-}
-
-func tale(s *story) healing.Story {
-	return healing.Story{ID: s.ID, AckBy: s.AckBy, KeepHealing: s.Keep, Told: !s.Escalate.Since.IsZero(),
-		Released: s.Released}
 }
 
 func (e *Engine) hostFacts() healing.Host {
@@ -115,7 +97,7 @@ func (e *Engine) depends(s *config.Service) []healing.Dependency {
 // every remedy back.
 func (e *Engine) unitFacts(name string, s *config.Service) healing.Unit {
 	u, ok := e.o.Units.Unit(name)
-	f := healing.Unit{Name: name, Startup: startupOf(s)}
+	f := healing.Unit{Name: name, Startup: s.StartupTime()}
 	if !ok {
 		return f
 	}
@@ -153,18 +135,11 @@ func (e *Engine) transaction() (file string, since time.Duration) {
 
 // candidate is one remedy as the decision sees it.
 func (e *Engine) candidate(rem *config.Remedy, unit, ruleName string) healing.Candidate {
-	c := healing.Candidate{
-		Name: rem.Name, Kind: rem.Kind, Target: targetOf(rem, unit), Attempts: rem.Attempts, Recurring: rem.Recurring,
-		Cooldown: rem.Cooldown, Prior: rem.Confidence, Conditional: rem.Precondition != nil,
-	}
+	c := care.Candidate(e.o.Clock.Now(), rem, unit, ruleName, e.rules, &e.past)
 	c.Allowed = act.Allowed(e.cfg.Allow, rem.Kind, c.Target)
-	if c.Conditional {
-		c.Precondition = e.precondition(rem, unit)
-	}
-	if c.Target != unit && isUnitKind(rem.Kind) {
+	if c.Target != unit && rem.Kind.OnUnit() {
 		c.Unit = e.unitFacts(c.Target, e.keeper(c.Target))
 	}
-	c.Verified, c.Failed = e.past.record(rem, ruleName)
 	return c
 }
 
@@ -178,19 +153,6 @@ func (e *Engine) keeper(unit string) *config.Service {
 	return nil
 }
 
-// precondition is judged by what the host says now.
-func (e *Engine) precondition(rem *config.Remedy, unit string) expr.Truth {
-	return e.rules.Bind(rule.Subject{Service: rem.Service, Unit: unit}, rem.Precondition).Eval(e.o.Clock.Now())
-}
-
-// ownerOf names the service of a remedy, "" for one of the host.
-func ownerOf(r *config.Remedy) string {
-	if r.Service == nil {
-		return ""
-	}
-	return r.Service.Name
-}
-
 // openStories in a fixed order.
 func (e *Engine) openStories() []*story {
 	out := make([]*story, 0, len(e.stories))
@@ -198,70 +160,6 @@ func (e *Engine) openStories() []*story {
 		out = append(out, e.stories[id])
 	}
 	return out
-}
-
-// attempts is the memory of what ran on this host, of the last day, oldest first.
-type attempts struct {
-	all []*incident.Attempt
-}
-
-// put adds an attempt or replaces an older state of it.
-func (h *attempts) put(a *incident.Attempt) {
-	for i := len(h.all) - 1; i >= 0; i-- {
-		if h.all[i].ID == a.ID {
-			h.all[i] = a
-			return
-		}
-	}
-	h.all = append(h.all, a)
-}
-
-// drop forgets an attempt that never began.
-func (h *attempts) drop(id string) {
-	h.all = slices.DeleteFunc(h.all, func(a *incident.Attempt) bool { return a.ID == id })
-}
-
-// forget drops what is too old for any decision.
-func (h *attempts) forget(now clock.Stamp) {
-	h.all = slices.DeleteFunc(h.all, func(a *incident.Attempt) bool {
-		return !a.Open() && a.Intended.Age(now) > historyAge
-	})
-}
-
-func (h *attempts) byID(id string) *incident.Attempt {
-	for _, a := range h.all {
-		if a.ID == id {
-			return a
-		}
-	}
-	return nil
-}
-
-func (h *attempts) list() []incident.Attempt {
-	out := make([]incident.Attempt, len(h.all))
-	for i, a := range h.all {
-		out[i] = *a
-	}
-	return out
-}
-
-// historyAge covers the longest window that a decision looks at, and what confidence is learned from.
-const historyAge = 7 * 24 * time.Hour
-
-// record counts the remedy's own outcomes for the service and rule.
-func (h *attempts) record(rem *config.Remedy, ruleName string) (verified, failed int) {
-	for _, a := range h.all {
-		if a.Remedy != rem.Name || a.Service != ownerOf(rem) || ruleName != "" && a.Rule != ruleName {
-			continue
-		}
-		switch a.Outcome {
-		case incident.Verified:
-			verified++
-		case incident.Ineffective, incident.Worse, incident.Inconclusive:
-			failed++
-		}
-	}
-	return verified, failed
 }
 
 // known reports whether systemd knows the unit at the moment.

@@ -234,7 +234,7 @@ func (e *Engine) RunByHand(
 
 // asked decides whether a remedy may run now because a person wants it.
 func (e *Engine) asked(rem *config.Remedy, unit string) healing.Decision {
-	s := e.services[ownerOf(rem)]
+	s := e.services[rem.Owner()]
 	d := healing.Request(e.stamp(), e.requestFacts(rem, unit, s, ""), rem.Name)
 	switch {
 	case e.stopping:
@@ -248,17 +248,17 @@ func (e *Engine) asked(rem *config.Remedy, unit string) healing.Decision {
 
 // beginByHand joins the service's open incident, or opens one for the run.
 func (e *Engine) beginByHand(ctx context.Context, rem *config.Remedy, unit string, d healing.Decision, by string) *run {
-	s := e.services[ownerOf(rem)]
+	s := e.services[rem.Owner()]
 	if s == nil {
 		key := incident.AlertKey{Host: e.o.Journal.Host(), Stream: e.o.Journal.Stream(), N: e.o.Journal.NextEvent()}
-		s = e.openStory(&incident.Incident{ID: incident.ID(e.generation(), key), Service: ownerOf(rem), State: incident.Open,
+		s = e.openStory(&incident.Incident{ID: incident.ID(e.generation(), key), Service: rem.Owner(), State: incident.Open,
 			Severity: string(config.Info), Opened: e.stamp(), Title: fmt.Sprintf("%s ran %s by hand", by, rem.Name)})
 	}
 	e.collect(context.WithoutCancel(ctx), s, unit)
-	e.note(s, incident.EvPerson, fmt.Sprintf("%s asked for %s on %s", by, rem.Name, targetOf(rem, unit)),
+	e.note(s, incident.EvPerson, fmt.Sprintf("%s asked for %s on %s", by, rem.Name, rem.Target(unit)),
 		map[string]string{"by": by, "remedy": rem.Name})
 	r := e.prepareRun(s, nil, rem, d, by)
-	r.request.Unit, r.attempt.Instance, r.attempt.Target = unit, unit, targetOf(rem, unit)
+	r.request.Unit, r.attempt.Instance, r.attempt.Target = unit, unit, rem.Target(unit)
 	e.start(context.WithoutCancel(ctx), r)
 	return r
 }
@@ -376,11 +376,11 @@ func (e *Engine) instanceOf(rem *config.Remedy, wanted string) (string, error) {
 	case wanted != "" && slices.Contains(units, wanted):
 		return wanted, nil
 	case wanted != "":
-		return "", fmt.Errorf("unit %q %w among those of %s", wanted, local.ErrNotFound, ownerOf(rem))
+		return "", fmt.Errorf("unit %q %w among those of %s", wanted, local.ErrNotFound, rem.Owner())
 	case len(units) == 1:
 		return units[0], nil
 	case len(units) == 0:
-		return "", fmt.Errorf("unit %s of service %s %w", rem.Service.Unit, ownerOf(rem), local.ErrNotFound)
+		return "", fmt.Errorf("unit %s of service %s %w", rem.Service.Unit, rem.Owner(), local.ErrNotFound)
 	}
 	return "", fmt.Errorf("remedy %s %w without a unit: it could be %s", rem.Name, local.ErrInvalid,
 		strings.Join(units, ", "))

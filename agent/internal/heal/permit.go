@@ -111,7 +111,7 @@ func (e *Engine) targets(r *run) []permit.Target {
 		}
 	}
 	names = append(names, r.remedy.Affects...)
-	if isUnitKind(r.remedy.Kind) {
+	if r.remedy.Kind.OnUnit() {
 		if s := e.keeper(r.attempt.Target); s != nil {
 			names = append(names, s.Name)
 		}
@@ -127,14 +127,14 @@ func (e *Engine) targets(r *run) []permit.Target {
 // askFor is what the attempt asks for.
 func (e *Engine) askFor(r *run, plan act.Plan) permit.Ask {
 	a := permit.Ask{
-		Attempt: r.attempt.ID, Incident: r.attempt.Incident, Service: ownerOf(r.remedy), Rule: r.attempt.Rule,
+		Attempt: r.attempt.ID, Incident: r.attempt.Incident, Service: r.remedy.Owner(), Rule: r.attempt.Rule,
 		Remedy: r.remedy.Name, Digest: digest(r.remedy), Targets: e.targets(r), StartDead: !plan.Disruptive && r.dead,
 		RunFor: e.runFor(r),
 	}
 	if plan.Shared {
 		a.Targets = append(a.Targets, permit.Target{Resource: fmt.Sprintf("%s:%s", plan.Kind, plan.Target)})
 	}
-	if isUnitKind(r.remedy.Kind) {
+	if r.remedy.Kind.OnUnit() {
 		a.Unit = plan.Target
 	}
 	if r.attempt.By != incident.ByRule {
@@ -157,7 +157,7 @@ func digest(rem *config.Remedy) []byte {
 
 // runFor is how long the attempt may take from its question to its end; 0: no longer than usual.
 func (e *Engine) runFor(r *run) time.Duration {
-	within := startupOf(r.remedy.Service)
+	within := r.remedy.Service.StartupTime()
 	if r.patient != nil {
 		within = r.remedy.Verification(r.patient.live.Rule).Within
 	} else if v := r.remedy.Verify; v != nil {
@@ -280,7 +280,7 @@ func (e *Engine) overruns() {
 			continue
 		}
 		switch {
-		case r.judge != nil:
+		case r.trial.Judging():
 			e.sentence(r, verdict{incident.Ineffective, "the time of its permit was up before it was seen to help"})
 		case r.cut != nil:
 			r.cut()
@@ -294,7 +294,7 @@ func (e *Engine) clearDoubts() {
 		return
 	}
 	for _, d := range e.fleet.Permits.Doubts() {
-		a := e.past.byID(d.Attempt)
+		a := e.past.ByID(d.Attempt)
 		if e.serves(d.Targets) && e.still(d.Targets) && (a == nil || e.o.Act.Quiet(a)) {
 			e.fleet.Permits.Clear(d.Token)
 		}

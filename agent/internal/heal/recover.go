@@ -8,6 +8,7 @@ import (
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/permit"
 	"github.com/salveops/salve/pkg/remedy"
@@ -15,15 +16,15 @@ import (
 
 // recover takes over what an earlier process left: attempts, pauses, open incidents.
 func (e *Engine) recover() error {
-	past, err := e.o.Journal.AttemptsWithin(historyAge)
+	past, err := e.o.Journal.AttemptsWithin(healing.PastAge)
 	if err != nil {
 		return fmt.Errorf("read attempts: %w", err)
 	}
 	for _, a := range past {
-		e.past.put(a)
+		e.past.Put(a)
 	}
 	for i := range e.o.Settled {
-		e.past.put(&e.o.Settled[i])
+		e.past.Put(&e.o.Settled[i])
 	}
 	pauses, err := e.o.Journal.Pauses()
 	if err != nil {
@@ -57,7 +58,7 @@ func (e *Engine) revive(ctx context.Context) {
 // rules see that they clear; no data is no recovery.
 func (e *Engine) reopen(rec *incident.Incident) {
 	s := e.openStory(rec)
-	for _, a := range e.past.all { // the record may be older than its newest attempt
+	for _, a := range e.past.List() { // the record may be older than its newest attempt
 		if a.Incident == rec.ID && a.Phase != incident.Refused && !slices.Contains(rec.Attempts, a.ID) {
 			rec.Attempts = append(rec.Attempts, a.ID)
 		}
@@ -199,7 +200,7 @@ func (e *Engine) abandon(s *story, a incident.Attempt) {
 	if err := e.o.Journal.PutAttempt(&a); err != nil {
 		e.log.Error("cannot journal that an attempt was given up", "attempt", a.ID, "error", err)
 	}
-	e.past.put(&a)
+	e.past.Put(&a)
 	e.tellEnds(s, false)
 	if e.fleet != nil {
 		e.fleet.Permits.Settle(a.ID, permit.Unknown, a.Reason)

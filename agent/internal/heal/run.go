@@ -9,9 +9,8 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act"
-	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/rule"
@@ -32,9 +31,7 @@ type run struct {
 
 	cut context.CancelFunc // ends the action at its next safe end; nil while none runs
 
-	judge  *healing.Judge // from Acted on
-	truth  func(clock.Instant) expr.Truth
-	before healthBefore
+	trial  care.Trial    // judges from Acted on
 	judged chan verdict  // what the engine's judge says; one value
 	left   chan struct{} // closed when the agent stops: the result is on disk, the judging is for the next start
 	ended  chan struct{} // closed when the run is over
@@ -70,14 +67,14 @@ func (e *Engine) prepareRun(s *story, p *patient, rem *config.Remedy, d healing.
 		r.attempt.Rule, r.attempt.Instance, r.attempt.Fired = p.live.Rule.Name, p.live.Instance, p.fired
 		r.request.Unit = unitOf(p.live)
 	}
-	r.attempt.Target = targetOf(rem, r.request.Unit)
+	r.attempt.Target = rem.Target(r.request.Unit)
 	return r
 }
 
 // number is the ID of the incident's next attempt. None is ever given twice.
 func (e *Engine) number(s *story) string {
 	for s.begun = max(s.begun, len(s.Attempts)) + 1; ; s.begun++ {
-		if id := fmt.Sprintf("%s-%d", s.ID, s.begun); e.past.byID(id) == nil {
+		if id := fmt.Sprintf("%s-%d", s.ID, s.begun); e.past.ByID(id) == nil {
 			return id
 		}
 	}
@@ -92,8 +89,8 @@ func (e *Engine) start(ctx context.Context, r *run) {
 	r.request.Attempt = *r.attempt
 	s.Attempts = append(s.Attempts, r.attempt.ID)
 	s.run = r
-	e.past.put(r.attempt)
-	e.remember(r)
+	e.past.Put(r.attempt)
+	r.trial.Remember(r.remedy.Service, e.store)
 	if err := s.Heal(); err != nil {
 		e.log.Error("cannot mark incident as healing", "id", s.ID, "error", err)
 	}
@@ -206,7 +203,7 @@ func (e *Engine) refuse(r *run, err error) {
 	a := *r.attempt
 	a.Phase, a.Reason = incident.Refused, err.Error()
 	r.attempt = &a
-	e.past.drop(a.ID)
+	e.past.Drop(a.ID)
 	r.story.Attempts = slices.DeleteFunc(r.story.Attempts, func(id string) bool { return id == a.ID })
 	var refusal *act.Refusal
 	var changed errNoLonger
@@ -250,7 +247,7 @@ func (e *Engine) putOff(r *run, why string) {
 func (e *Engine) acted(r *run, done *incident.Attempt) {
 	a := *done
 	r.cut = nil
-	e.past.put(&a)
+	e.past.Put(&a)
 	r.attempt = &a
 	text := fmt.Sprintf("%s on %s took %s", r.remedy.Name, a.Target, a.Intended.Age(a.Acted).Round(100*time.Microsecond))
 	if a.Error != "" {
@@ -263,7 +260,7 @@ func (e *Engine) acted(r *run, done *incident.Attempt) {
 
 // outcome records what the judge said.
 func (e *Engine) outcome(r *run, a incident.Attempt) {
-	e.past.put(&a)
+	e.past.Put(&a)
 	r.attempt = &a
 	e.stats.attempt(a)
 	e.noteWith(r.story, incident.EvVerify, fmt.Sprintf("%s: %s: %s", r.remedy.Name, a.Outcome, a.Reason),
@@ -281,7 +278,7 @@ func (e *Engine) finish(r *run) {
 	case a != nil:
 		e.handOver(r.story, fmt.Sprintf("what %s left behind on %s is unknown: %s", a.Remedy, a.Target, a.Reason))
 	case r.attempt.Outcome == incident.Inconclusive && len(r.story.patients) > 0:
-		e.handOver(r.story, fmt.Sprintf("whether %s helped cannot be told: %s", r.remedy.Name, r.attempt.Reason))
+		e.handOver(r.story, care.Inconclusive(r.attempt))
 	}
 	e.save(r.story)
 	if r.attempt.Outcome == incident.Verified {

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/internal/local"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/rule"
 	"github.com/salveops/salve/proto/logpb"
@@ -46,14 +46,7 @@ type patient struct {
 }
 
 func idOf(a *rule.Alert) patientID {
-	return patientID{rule: a.Rule.Name, service: serviceName(a), instance: a.Instance}
-}
-
-func serviceName(a *rule.Alert) string {
-	if a.Service == nil {
-		return ""
-	}
-	return a.Service.Name
+	return patientID{rule: a.Rule.Name, service: care.Service(a), instance: a.Instance}
 }
 
 // ordered are the patients in a fixed order, so that decisions never depend on a map.
@@ -68,35 +61,37 @@ func (s *story) ordered() []*patient {
 	return out
 }
 
+// firing are the alerts of the patients, in that order.
+func (s *story) firing() []*rule.Alert {
+	out := make([]*rule.Alert, 0, len(s.patients))
+	for _, p := range s.ordered() {
+		out = append(out, p.live)
+	}
+	return out
+}
+
 // admit makes a firing alert part of its service's open incident, or opens one.
 func (e *Engine) admit(ev rule.Event) (*story, *patient) {
 	a := ev.Alert
-	if s := e.services[serviceName(a)]; s != nil {
+	if s := e.services[care.Service(a)]; s != nil {
 		if p := s.patients[idOf(a)]; p != nil { // it was restored after a restart of the agent
 			p.live = a
 			return s, p
 		}
 	}
 	at := clock.At(e.o.Clock, ev.At)
-	record := incident.Alert{
-		Rule: a.Rule.Name, Service: serviceName(a), Instance: a.Instance, Severity: string(a.Rule.Severity),
-		Condition: a.Rule.When.Text(), Values: values(ev.Readings), Fired: at, Blind: a.Blind,
-		Began: e.began(ev),
-	}
+	record := care.Record(ev)
+	record.Fired, record.Began = at, e.began(ev)
 	s := e.services[record.Service]
 	record.Key = e.keyFor(&record, a.Rule, s)
 	p := &patient{live: a, key: record.Key, fired: at}
-	text := fmt.Sprintf("%s fires for %s: %s", a.Rule.Name, subject(a), reads(record.Values, record.Condition))
-	if a.Blind {
-		text = fmt.Sprintf("%s cannot be known for %s: %s", a.Rule.Name, subject(a), reads(record.Values, record.Condition))
-	}
 	if s == nil {
-		s = e.openStory(incident.New(e.generation(), record, fmt.Sprintf("%s on %s", a.Rule.Name, subject(a))))
+		s = e.openStory(incident.New(e.generation(), record, fmt.Sprintf("%s on %s", a.Rule.Name, care.Subject(a))))
 	} else if err := s.Join(record); err != nil {
 		e.log.Error("cannot join alert to incident", "rule", record.Rule, "error", err)
 	}
 	s.patients[idOf(a)] = p
-	e.noteHere(s, incident.EvAlert, text, map[string]string{"rule": record.Rule, "instance": record.Instance,
+	e.noteHere(s, incident.EvAlert, care.Fires(a, record), map[string]string{"rule": record.Rule, "instance": record.Instance,
 		"severity": record.Severity})
 	return s, p
 }
@@ -117,37 +112,6 @@ func (e *Engine) openStory(rec *incident.Incident) *story {
 	e.stories[rec.ID] = s
 	e.services[rec.Service] = s
 	return s
-}
-
-// subject is what an alert is about, as people name it.
-func subject(a *rule.Alert) string {
-	if a.Instance != "" {
-		return a.Instance
-	}
-	if a.Service != nil {
-		return a.Service.Name
-	}
-	return "this host"
-}
-
-func values(readings []expr.Reading) []incident.Value {
-	out := make([]incident.Value, len(readings))
-	for i, r := range readings {
-		out[i] = incident.Value{Signal: r.Signal, Value: r.Value, Known: r.Known, Text: r.Text}
-	}
-	return out
-}
-
-// reads is the condition with the figures behind it.
-func reads(vs []incident.Value, condition string) string {
-	parts := make([]string, len(vs))
-	for i, v := range vs {
-		parts[i] = v.Signal + " = " + v.Text
-	}
-	if len(parts) == 0 {
-		return condition
-	}
-	return fmt.Sprintf("%s (%s)", condition, strings.Join(parts, ", "))
 }
 
 // note appends to the timeline, tells those who watch and the controller, and journals the incident.
@@ -185,7 +149,7 @@ func (e *Engine) save(s *story) {
 
 // discharge takes a resolved alert out of its incident. verified: a remedy was just seen to have helped.
 func (e *Engine) discharge(ev rule.Event, verified bool) {
-	s := e.services[serviceName(ev.Alert)]
+	s := e.services[care.Service(ev.Alert)]
 	if s == nil {
 		return
 	}
@@ -198,7 +162,7 @@ func (e *Engine) discharge(ev rule.Event, verified bool) {
 		e.log.Error("cannot clear alert", "rule", ev.Alert.Rule.Name, "error", err)
 	}
 	e.endOf(s, p.key, verified)
-	e.noteHere(s, incident.EvAlert, fmt.Sprintf("%s no longer fires for %s", ev.Alert.Rule.Name, subject(ev.Alert)),
+	e.noteHere(s, incident.EvAlert, care.Ceases(ev.Alert),
 		map[string]string{"rule": ev.Alert.Rule.Name, "instance": ev.Alert.Instance, "resolved": "true"})
 	e.closeIfQuiet(s)
 }
@@ -211,7 +175,7 @@ func (e *Engine) closeIfQuiet(s *story) {
 	if e.residue(s) != nil || e.flaps(s) {
 		return
 	}
-	how := e.ending(s)
+	how := care.Ending(s.Incident, &e.past)
 	if err := s.Resolve(e.stamp(), "", how); err != nil {
 		e.log.Error("cannot resolve incident", "id", s.ID, "error", err)
 		return
@@ -238,7 +202,7 @@ func (e *Engine) residue(s *story) *incident.Attempt {
 		return nil // somebody has seen it
 	}
 	for _, id := range s.Attempts {
-		a := e.past.byID(id)
+		a := e.past.ByID(id)
 		if a != nil && a.Phase == incident.Unknown && (len(s.Alerts) == 0 || a.Outcome != "" && len(a.Undo) > 0) {
 			return a
 		}
@@ -250,32 +214,13 @@ func (e *Engine) residue(s *story) *incident.Attempt {
 // ends, so that people are told once and not each time.
 func (e *Engine) flaps(s *story) bool {
 	return slices.ContainsFunc(e.rules.Alerts(), func(a *rule.Alert) bool {
-		return a.Flapping && serviceName(a) == s.Service
+		return a.Flapping && care.Service(a) == s.Service
 	})
-}
-
-// ending says in one sentence how an incident came to its end.
-func (e *Engine) ending(s *story) string {
-	for i := len(s.Attempts) - 1; i >= 0; i-- {
-		a := e.past.byID(s.Attempts[i])
-		if a != nil && a.Outcome == incident.Verified {
-			return fmt.Sprintf("%s healed it", a.Remedy)
-		}
-	}
-	switch {
-	case s.AckBy != "" && len(s.Alerts) == 0:
-		return s.AckBy + " has it"
-	case s.WouldHave != "":
-		return fmt.Sprintf("it cleared by itself; %s would have run", s.WouldHave)
-	case len(s.Attempts) > 0:
-		return "it cleared, though no remedy was seen to heal it"
-	}
-	return "it cleared by itself"
 }
 
 // autonomy is the strictest of the host's, the service's and the controller's.
 func (e *Engine) autonomy(s *config.Service) config.Autonomy {
-	if e.cfg.Autonomy == config.Observe || s != nil && (s.Autonomy == config.Observe || e.fleet.observes(s.Name)) {
+	if e.cfg.Observes(s) || s != nil && e.fleet.observes(s.Name) {
 		return config.Observe
 	}
 	return config.Full

@@ -35,7 +35,7 @@ func (e *Engine) undo(ctx context.Context, r *run, a incident.Attempt) {
 		e.end(undone) // it was done while the journal took nothing
 	}
 	e.post(func() {
-		e.past.put(&undone)
+		e.past.Put(&undone)
 		r.attempt = &undone
 		e.note(r.story, incident.EvUndo, text, map[string]string{"attempt": a.ID})
 		if err != nil {

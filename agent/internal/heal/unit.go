@@ -7,69 +7,38 @@ import (
 
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/remedy"
 	"github.com/salveops/salve/pkg/rule"
 	"github.com/salveops/salve/pkg/series"
 	"github.com/salveops/salve/pkg/signal"
 )
 
-// unitSeries are the signals of a unit that systemd tells by itself.
-type unitSeries struct {
-	active, failed, state, restarts, uptime *series.Series
-}
-
-// unitEvents are the signals that change with an event of systemd; the one that matters most goes first.
-var unitEvents = [...]string{"unit.failed", "unit.active", "unit.state", "unit.restarts", "unit.uptime"}
-
-// openUnit returns the unit's series, opening them at first sight.
-func (e *Engine) openUnit(name string) *unitSeries {
-	if u := e.units[name]; u != nil {
-		return u
+// openUnit returns the unit's signals, opening them at first sight.
+func (e *Engine) openUnit(name string) *care.Vitals {
+	u := e.units[name]
+	if u == nil {
+		u = care.OpenVitals(e.store, name)
+		e.units[name] = u
 	}
-	open := func(field string) *series.Series {
-		p := signal.Path{Family: "unit", Field: field}
-		return e.open(p, name, 0)
-	}
-	u := &unitSeries{active: open("active"), failed: open("failed"), state: open("state"),
-		restarts: open("restarts"), uptime: open("uptime")}
-	e.units[name] = u
 	return u
 }
 
-// open opens the series of a signal as the catalogue describes it.
-func (e *Engine) open(p signal.Path, of string, window time.Duration) *series.Series {
-	info, _ := signal.Lookup(p)
-	return e.store.Open(series.Key{Signal: p.String(), Of: of},
-		series.Options{Dim: info.Dim, Every: info.Every, Event: info.Event, Window: window})
+// lifeOf is the unit as the pure packages see it.
+func lifeOf(u systemd.Unit) care.Life {
+	return care.Life{Name: u.Name, Active: u.Active, Result: u.Result, Restarts: u.NRestarts, ActiveEnter: u.ActiveEnter,
+		Changed: u.Changed}
 }
 
-// set gives every signal of the unit a sample. systemd's state holds until it says something else, so
-// repeating it each tick is what makes "since the action" have samples.
-func (u *unitSeries) set(st *series.Store, at time.Duration, s systemd.Unit) {
-	u.active.Set(at, truth(s.Active == "active" || s.Active == "reloading"))
-	u.failed.Set(at, truth(s.Active == "failed"))
-	u.state.Set(at, st.Intern(s.Active))
-	u.restarts.Set(at, float64(s.NRestarts))
-	up := time.Duration(0)
-	if s.Active == "active" || s.Active == "reloading" {
-		up = max(0, at-s.ActiveEnter)
+// life is what systemd told of the unit last; nil: nothing.
+func (e *Engine) life(unit string) *care.Life {
+	u, ok := e.o.Units.Unit(unit)
+	if !ok {
+		return nil
 	}
-	u.uptime.Set(at, up.Seconds())
-}
-
-func (u *unitSeries) unknown(at time.Duration) {
-	for _, s := range []*series.Series{u.active, u.failed, u.state, u.restarts, u.uptime} {
-		s.Unknown(at)
-	}
-}
-
-func truth(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
+	l := lifeOf(u)
+	return &l
 }
 
 // onUnit takes an event of systemd.
@@ -84,7 +53,7 @@ func (e *Engine) onUnit(ctx context.Context, ev systemd.Event) {
 		e.revive(ctx)
 	case systemd.Disconnected:
 		for _, u := range e.units {
-			u.unknown(ev.At)
+			u.Unknown(ev.At)
 		}
 	case systemd.System:
 		e.tick(ctx)
@@ -96,13 +65,13 @@ func (e *Engine) unitChanged(ctx context.Context, ev systemd.Event) {
 	if ev.Was == "" && e.units[name] == nil {
 		e.bindUnits()
 	}
-	e.openUnit(name).set(e.store, ev.At, ev.Unit)
+	e.openUnit(name).Set(ev.At, lifeOf(ev.Unit))
 	e.track(ev.Unit)
 	if !e.revived {
 		return
 	}
 	now := e.o.Clock.Now()
-	for _, field := range unitEvents {
+	for _, field := range care.VitalSignals {
 		e.rules.Touch(series.Key{Signal: field, Of: name}, now, func(a rule.Event) { e.onAlert(ctx, a) })
 	}
 	if ev.Was != ev.Unit.Active {
@@ -141,7 +110,7 @@ func (e *Engine) bindUnits() {
 	for _, name := range names {
 		u := e.openUnit(name)
 		if s, ok := e.o.Units.Unit(name); known(s, ok) {
-			u.set(e.store, now, s)
+			u.Set(now, lifeOf(s))
 		}
 	}
 	e.rules.SetUnits(names)
@@ -190,7 +159,7 @@ func (e *Engine) adopt(h *source.Handle) {
 	if err != nil {
 		e.log.Error("a source delivers a signal without a name", "signal", h.Key.Signal, "error", err)
 	}
-	h.Series = e.open(p, h.Key.Of, 0)
+	h.Series = care.Open(e.store, p, h.Key.Of)
 }
 
 // tick brings every signal and every rule to this second.
@@ -199,9 +168,9 @@ func (e *Engine) tick(ctx context.Context) {
 	now := e.o.Clock.Now()
 	for name, u := range e.units {
 		if s, ok := e.o.Units.Unit(name); known(s, ok) {
-			u.set(e.store, now.Boot, s)
+			u.Set(now.Boot, lifeOf(s))
 		} else {
-			u.unknown(now.Boot)
+			u.Unknown(now.Boot)
 		}
 	}
 	if !e.revived {
@@ -215,31 +184,13 @@ func (e *Engine) tick(ctx context.Context) {
 	e.clearDoubts()
 	e.judgeDue(ctx)
 	e.remind()
-	e.past.forget(e.stamp())
+	e.past.Forget(e.stamp())
 	e.repay()
 	e.stats.tick(time.Since(began))
 }
 
 // unitOf is the unit that an alert is about, "" for one that is about none.
 func unitOf(a *rule.Alert) string { return a.Unit }
-
-// targetOf is what the remedy acts on when it is tried for unit.
-func targetOf(r *config.Remedy, unit string) string {
-	switch {
-	case r.Kind == remedy.Exec && len(r.Args.Command) > 0:
-		return r.Args.Command[0]
-	case r.Kind == remedy.ResetPool:
-		return r.Args.Pool
-	case r.Args.Unit != "":
-		return r.Args.Unit
-	}
-	return unit
-}
-
-func isUnitKind(k remedy.Kind) bool {
-	s, ok := remedy.Lookup(string(k))
-	return ok && s.Target == "unit"
-}
 
 // stampAt is the moment as records keep it.
 func (e *Engine) stampAt(i clock.Instant) clock.Stamp { return clock.At(e.o.Clock, i) }

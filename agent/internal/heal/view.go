@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/local"
-	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
@@ -26,7 +25,7 @@ func (e *Engine) Status(ctx context.Context) (local.Status, error) {
 		st := e.stats.copied()
 		s = local.Status{
 			Host: e.cfg.Host, Uptime: now.Sub(e.started), Autonomy: string(e.cfg.Autonomy), Rules: len(e.cfg.Rules),
-			Pauses: slices.Clone(e.pauses), RemediesLimit: e.cfg.PerHour, RemediesHour: e.past.lastHour(e.stamp()),
+			Pauses: slices.Clone(e.pauses), RemediesLimit: e.cfg.PerHour, RemediesHour: e.past.LastHour(e.stamp()),
 			Attempts: st.attempts, Notifications: st.notifications, Tick: st.ticks,
 			Alerts: make(map[string]int), Incidents: make(map[incident.State]int),
 		}
@@ -62,17 +61,6 @@ func (e *Engine) lineView() *local.Controller {
 		Silent: st.Silent, Epoch: st.Epoch, Generation: st.Generation, Unsent: st.Unsent, Permits: st.Permits,
 		Pauses: e.fleet.pauses(e.stamp(), e.o.Journal.Host()),
 	}
-}
-
-// lastHour counts the attempts that weigh in the host's budget.
-func (h *attempts) lastHour(now clock.Stamp) int {
-	n := 0
-	for _, a := range h.all {
-		if a.Intended.Age(now) < time.Hour && a.Phase != incident.Refused && a.Phase != incident.NotDone {
-			n++
-		}
-	}
-	return n
 }
 
 func (e *Engine) serviceView(svc *config.Service) local.Service {
@@ -127,17 +115,17 @@ func (e *Engine) Alerts(ctx context.Context, service string) ([]local.Alert, err
 	err := e.call(ctx, func() {
 		now := e.o.Clock.Now()
 		for _, a := range e.rules.Alerts() {
-			if service != "" && serviceName(a) != service {
+			if service != "" && care.Service(a) != service {
 				continue
 			}
 			row := local.Alert{State: a.State.String(), Since: e.stampAt(a.Since), Flapping: a.Flapping}
-			row.Alert = incident.Alert{Rule: a.Rule.Name, Service: serviceName(a), Instance: a.Instance,
-				Severity: string(a.Rule.Severity), Condition: a.Rule.When.Text(), Values: values(a.When.Readings(now)),
+			row.Alert = incident.Alert{Rule: a.Rule.Name, Service: care.Service(a), Instance: a.Instance,
+				Severity: string(a.Rule.Severity), Condition: a.Rule.When.Text(), Values: care.Values(a.When.Readings(now)),
 				Blind: a.Blind}
 			if a.State.Active() {
 				row.Fired = e.stampAt(a.Fired)
 			}
-			if s := e.services[serviceName(a)]; s != nil && s.patients[idOf(a)] != nil {
+			if s := e.services[care.Service(a)]; s != nil && s.patients[idOf(a)] != nil {
 				row.Incident, row.Key = s.ID, s.patients[idOf(a)].key
 				row.Muted = e.mutedBy(a)
 			}
