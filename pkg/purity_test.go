@@ -15,7 +15,10 @@ import (
 )
 
 // pure are the packages that only compute: what they decide depends on nothing but what they are given.
-var pure = []string{"signal", "series", "expr", "rule", "remedy", "healing", "care", "incident", "permit", "identity", "jsonpath", "../controller/internal/state"}
+var pure = []string{
+	"signal", "series", "expr", "rule", "remedy", "healing", "care", "script", "simulate", "incident", "permit", "identity",
+	"jsonpath", "../controller/internal/state",
+}
 
 // impure are the imports that a pure package must not have, with everything below them.
 var impure = []struct{ path, reason string }{

@@ -106,3 +106,6 @@ func Ending(i *incident.Incident, past *healing.Past) string {
 func Inconclusive(a *incident.Attempt) string {
 	return fmt.Sprintf("whether %s helped cannot be told: %s", a.Remedy, a.Reason)
 }
+
+// ActionFailed is why an attempt whose action failed is ineffective.
+func ActionFailed(err string) string { return "the action itself failed: " + err }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/script"
 )
 
 // dump writes a specification as text: every field that is not zero, conditions as their text.
@@ -36,6 +37,8 @@ func dumpStruct(b *strings.Builder, indent string, v reflect.Value) {
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x)
 		case time.Duration:
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, defaults.Duration(x))
+		case time.Time, script.Script:
+			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x)
 		case *time.Location:
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x)
 		default:

@@ -33,7 +33,7 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile(path, src, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		a, diags := LoadAgent(path, LoadOptions{Host: "h", Offline: true})
+		a, diags := LoadAgent(path, LoadOptions{Host: "h", Offline: true, Tests: true})
 		if (a == nil) != diags.HasErrors() {
 			t.Fatalf("agent %v with %v", a, diags)
 		}

@@ -125,7 +125,7 @@ func layOut(t *testing.T, input string) scene {
 		t.Fatal(err)
 	}
 	env := map[string]string{}
-	s := scene{dir: dir, opts: LoadOptions{Host: "host-1", Getenv: func(k string) string { return env[k] }}}
+	s := scene{dir: dir, opts: LoadOptions{Host: "host-1", Tests: true, Getenv: func(k string) string { return env[k] }}}
 	archive := txtar.Parse([]byte(strings.ReplaceAll(input, "$DIR", dir)))
 	prologue := string(archive.Comment)
 	if len(archive.Files) == 0 {

@@ -10,10 +10,9 @@ import (
 // topKinds is the grammar of whole files.
 func topKinds(ks kinds) {
 	refuse := append([]refusal{
-		{name: "test", block: true, labels: []string{"name"}, why: inLaterRelease("Tests of rules")},
 		{name: "context", block: true, labels: []string{"name"}, why: inLaterRelease("Signals from outside")},
 	}, ofController()...)
-	rules := []string{"threshold", "service", "log", "remedy", "rule", "window"}
+	rules := []string{"threshold", "service", "log", "remedy", "rule", "window", "test"}
 	ks["agent"] = &kind{
 		refuse: refuse,
 		blocks: append([]string{"allow", "notifier", "escalation", "heartbeat", "controller", "tls"}, rules...),

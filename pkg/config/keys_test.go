@@ -33,6 +33,9 @@ func grammars() []grammar {
 			"escalate":   "rule \"x\" {\n  escalate {\n%s\n  }\n}",
 			"threshold":  "threshold \"x\" {\n%s\n}",
 			"case":       "threshold \"x\" {\n  case {\n%s\n  }\n}",
+			"test":       "test \"x\" {\n%s\n}",
+			"after":      "test \"x\" {\n  after \"x\" {\n%s\n  }\n}",
+			"at":         "test \"x\" {\n  at \"1s\" {\n%s\n  }\n}",
 		})},
 		{controllerFile, controller, withPeople(controller, map[string]string{
 			"controller file": "%s",

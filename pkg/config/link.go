@@ -35,6 +35,7 @@ func (l *loader) link() {
 	l.checkAllowed()
 	l.checkPeople()
 	l.checkUse()
+	l.linkTests()
 }
 
 // linkThresholds compiles the thresholds in the order in which they were declared.

@@ -38,19 +38,21 @@ func (l *loader) checkSources(d *ruleDraft) {
 	}
 }
 
-func lacks(s *Service, ref expr.Ref) bool {
-	if ref.Path.Key == signal.AnyKey {
+func lacks(s *Service, ref expr.Ref) bool { return lacksSource(s, ref.Path) }
+
+func lacksSource(s *Service, of signal.Path) bool {
+	if of.Key == signal.AnyKey {
 		return false // a rule about every instance is about none where there is none
 	}
-	switch ref.Path.Family {
+	switch of.Family {
 	case "probe":
-		p := named(s.Probes, ref.Path.Key, func(p *Probe) string { return p.Name })
-		return p == nil || !p.Gives(ref.Path.Field)
+		p := named(s.Probes, of.Key, func(p *Probe) string { return p.Name })
+		return p == nil || !p.Gives(of.Field)
 	case "pool":
-		p := named(s.Pools, ref.Path.Key, func(p *Pool) string { return p.Name })
-		return p == nil || !slices.Contains(p.Signals(), ref.Path.Field)
+		p := named(s.Pools, of.Key, func(p *Pool) string { return p.Name })
+		return p == nil || !slices.Contains(p.Signals(), of.Field)
 	case "log":
-		return named(s.Logs, ref.Path.Key, (*Log).name) == nil
+		return named(s.Logs, of.Key, (*Log).name) == nil
 	}
 	return false
 }

@@ -20,6 +20,8 @@ type LoadOptions struct {
 	// Offline leaves out what only the host itself can tell: programs and secret files are not
 	// looked at, and secrets stay empty. For checking a configuration somewhere else.
 	Offline bool
+	// Tests reads the tests of rules as well, which a host that runs the rules has no use for.
+	Tests bool
 }
 
 // loader gathers what the files say. It works in three steps, and a step begins only when the one
@@ -49,6 +51,7 @@ type loader struct {
 	rules      []*ruleDraft
 	remedies   []*remedyDraft // of the host
 	thresholds []thresholdDraft
+	tests      []*testDraft
 	allowed    []word // units of allow blocks
 	programs   []program
 	compiled   map[string]*expr.Threshold
@@ -176,6 +179,11 @@ func (l *loader) decodeRules(b *block) {
 	}
 	for _, nested := range b.blocks("window") {
 		l.decodeWindow(nested)
+	}
+	if l.opts.Tests {
+		for _, nested := range b.blocks("test") {
+			l.decodeTest(nested)
+		}
 	}
 }
 

@@ -106,6 +106,7 @@ func newKinds() kinds {
 	topKinds(ks)
 	serviceKinds(ks)
 	ruleKinds(ks)
+	testKinds(ks)
 	peopleKinds(ks)
 	for _, s := range remedy.Specs() {
 		ks["remedy "+string(s.Kind)] = remedyKind(s)

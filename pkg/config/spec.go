@@ -50,6 +50,7 @@ type Agent struct {
 	Notifiers   []*Notifier
 	Escalations []*Escalation
 	Windows     []*Window
+	Tests       []*Test     // of the rules; only with LoadOptions.Tests
 	Heartbeat   *Heartbeat  // nil: none
 	Controller  *Controller // nil: the agent works alone
 	TLS         *TLS        // nil: what an enrolment gave, or plain text, on loopback only

@@ -19,8 +19,11 @@ const (
 //   - a folder with an agent.hcl or a controller.hcl, or both, or such a file itself, is a whole configuration;
 //   - any other folder or file is rules without their agent.hcl, checked as far as they go: allow
 //     blocks, labels, notifiers and escalations are taken to be right.
+//
+// Tests are checked as well, and not run.
 func Validate(o LoadOptions, paths ...string) hcl.Diagnostics {
 	var all hcl.Diagnostics
+	o.Tests = true
 	for _, path := range paths {
 		all = append(all, validate(path, o)...)
 	}
@@ -85,8 +88,28 @@ func says(file *hcl.File, why string, refused []refusal) bool {
 	return content != nil && len(content.Attributes)+len(content.Blocks) > 0
 }
 
+// LoadTests reads the tests of rules, with the rules: of a folder with an agent.hcl, or of such a file, as it is; of
+// any other folder or file without what is agent.hcl's. With errors among the diagnostics the Agent is nil.
+func LoadTests(path string, o LoadOptions) (*Agent, hcl.Diagnostics) {
+	o.Tests, o.Offline = true, true
+	info, err := os.Stat(path)
+	folder := err == nil && info.IsDir()
+	switch whole := filepath.Join(path, agentFile); {
+	case folder && exists(whole):
+		return LoadAgent(whole, o)
+	case filepath.Base(path) == agentFile:
+		return LoadAgent(path, o)
+	}
+	return readRules(path, folder, o)
+}
+
 // loadRules checks rules without their agent.hcl.
 func loadRules(path string, folder bool, o LoadOptions) hcl.Diagnostics {
+	_, diags := readRules(path, folder, o)
+	return diags
+}
+
+func readRules(path string, folder bool, o LoadOptions) (*Agent, hcl.Diagnostics) {
 	l := newLoader(o)
 	l.rulesOnly = true
 	names := []string{path}
@@ -108,8 +131,7 @@ func loadRules(path string, folder bool, o LoadOptions) hcl.Diagnostics {
 	if !l.diags.HasErrors() {
 		l.link()
 	}
-	_, diags := l.finish()
-	return diags
+	return l.finish()
 }
 
 // Format rewrites a file in the canonical layout of HCL. A file that cannot be parsed is returned as

@@ -105,31 +105,48 @@ func (b *block) integers(name string) []int {
 
 // dict reads a map of texts.
 func (b *block) dict(name string) map[string]string {
-	_, set := b.spec(name, dict)
-	if set == nil {
-		return nil
-	}
-	pairs, diags := hcl.ExprMap(set.Expr)
-	if diags.HasErrors() || len(pairs) > maxList {
-		b.fail(name, "Wrong type", "%s must be written as { name = \"text\" }, with at most %d entries.", name, maxList)
+	pairs := b.pairs(name)
+	if pairs == nil {
 		return nil
 	}
 	m := make(map[string]string, len(pairs))
 	for _, p := range pairs {
-		key, ok := word{text: hcl.ExprAsKeyword(p.Key), at: p.Key.Range()}, true
+		m[p.key.text] = p.value.text
+	}
+	return m
+}
+
+// pair is an entry of a map, and where it stands.
+type pair struct{ key, value word }
+
+// pairs reads a map of texts in the order of the file; nil when it is absent.
+func (b *block) pairs(name string) []pair {
+	_, set := b.spec(name, dict)
+	if set == nil {
+		return nil
+	}
+	entries, diags := hcl.ExprMap(set.Expr)
+	if diags.HasErrors() || len(entries) > maxList {
+		b.fail(name, "Wrong type", "%s must be written as { name = \"text\" }, with at most %d entries.", name, maxList)
+		return nil
+	}
+	out, seen := make([]pair, 0, len(entries)), make(map[string]bool, len(entries))
+	for _, e := range entries {
+		key, ok := word{text: hcl.ExprAsKeyword(e.Key), at: e.Key.Range()}, true
 		if key.text == "" {
-			key, ok = b.word(p.Key)
+			key, ok = b.word(e.Key)
 		}
-		value, good := b.word(p.Value)
+		value, good := b.word(e.Value)
 		if !ok || !good {
 			continue
 		}
-		if _, twice := m[key.text]; twice {
+		if seen[key.text] {
 			b.l.fail(key.at, "Duplicate key", "%q is in %s already.", key.text, name)
 		}
-		m[key.text] = value.text
+		seen[key.text] = true
+		out = append(out, pair{key, value})
 	}
-	return m
+	return out
 }
 
 // duration reads a text such as "10s" within the key's bounds.

@@ -6,14 +6,14 @@ import (
 	"strings"
 
 	"github.com/salveops/salve/agent/internal/escalate"
-	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/incident"
 )
 
 // handOver gives an incident to people, with the reason.
 func (e *Engine) handOver(s *story, reason string) {
 	first, was := s.Escalate.Since.IsZero(), s.Escalate.Reason
-	to := e.escalationOf(s)
+	to := care.EscalateTo(s.firing())
 	if err := s.HandOver(e.stamp(), to, reason); err != nil {
 		return // it has ended meanwhile
 	}
@@ -30,18 +30,6 @@ func (e *Engine) handOver(s *story, reason string) {
 	}
 	e.note(s, incident.EvEscalate, text, map[string]string{"to": to})
 	e.climb(s)
-}
-
-// escalationOf is the escalation of the gravest alert that names one.
-func (e *Engine) escalationOf(s *story) string {
-	to, severity := defaults.EscalateTo, ""
-	for _, p := range s.ordered() {
-		r := p.live.Rule
-		if r.Escalate.To != "" && (severity == "" || incident.Graver(string(r.Severity), severity)) {
-			to, severity = r.Escalate.To, string(r.Severity)
-		}
-	}
-	return to
 }
 
 // climb sends what is due of an incident's escalation. It waits for the evidence, which is bounded in

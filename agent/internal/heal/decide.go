@@ -18,7 +18,6 @@ import (
 const (
 	retryRefused   = time.Second      // until a refused remedy's alert is decided about again; doubles each time
 	retryLongest   = 30 * time.Second // but is never longer
-	patientRecheck = 5 * time.Second  // a standing decision is looked at again so often, whatever the facts
 )
 
 // onAlert takes what the rule engine says.
@@ -65,10 +64,7 @@ func (e *Engine) decide(ctx context.Context, s *story, p *patient) {
 	for {
 		d := healing.Decide(e.stamp(), e.facts(s, p))
 		e.record(s, p, d)
-		p.due = e.o.Clock.Now().Boot + patientRecheck
-		if d.Wait > 0 {
-			p.due = e.o.Clock.Now().Boot + min(d.Wait, patientRecheck)
-		}
+		p.due = e.o.Clock.Now().Boot + care.Again(d)
 		e.wakeAt(p.due)
 		switch d.Verdict {
 		case healing.Act:

@@ -22,7 +22,7 @@ func (e *Engine) verify(r *run) {
 	r.trial.Begin(care.Course{Remedy: r.remedy, Intended: a.Intended.Boot, Acted: a.Acted.Boot, Gravest: r.story.Severity,
 		Firing: r.story.firing()}, acted, ask, within, hold)
 	if a.Error != "" && !r.uncertain() {
-		e.sentence(r, verdict{incident.Ineffective, "the action itself failed: " + a.Error})
+		e.sentence(r, verdict{incident.Ineffective, care.ActionFailed(a.Error)})
 		return
 	}
 	e.stepRun(r, e.o.Clock.Now())

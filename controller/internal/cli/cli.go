@@ -65,6 +65,7 @@ func (a *app) root() *cobra.Command {
 	c.AddCommand(
 		a.agent(),
 		a.validate(),
+		a.test(),
 		a.format(),
 		a.remedies(),
 		a.versionCommand(),

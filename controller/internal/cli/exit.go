@@ -33,10 +33,12 @@ func exitCodesTopic() *cobra.Command {
   0  It went well.
   1  It failed; standard error says why.
   2  The command line makes no sense.
-  3  There is no such incident, host, permit, pause, silence, remedy, or kind.
+  3  There is no such incident, host, permit, pause, silence, remedy, or kind;
+     or no test to run.
   4  It went well and found something: the agent is not healthy, the controller
      has something to look at, the doctor has a failed finding, a configuration
-     is not valid, a file is not formatted, the audit's chain is broken.
+     is not valid, a file is not formatted, a test of rules fails, the audit's
+     chain is broken.
   5  The agent or the controller refused, or a remedy that was run by hand did
      not help.
   6  No agent answers on the socket, or the socket may not be opened; or no node

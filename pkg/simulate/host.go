@@ -1,0 +1,150 @@
+// Package simulate runs a test of rules on a host that does not exist: invented signals go in, and what the agent
+// would say and do comes out. Series, rules, decisions, verification and incidents are the very code of the agent
+// (packages series, rule, healing, care, incident). What is invented is the host: its units, and what becomes of its
+// signals once a remedy ran. Time goes in steps of a second. It is pure, and the same test always has the same result.
+package simulate
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/healing"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/rule"
+	"github.com/salveops/salve/pkg/series"
+)
+
+const (
+	step = time.Second
+	// uptime of the host when the test begins: more than any unit's time to start.
+	uptime = 48 * time.Hour
+	bootID = "test"
+)
+
+// host is the machine of one test, with an agent on it.
+type host struct {
+	cfg   *config.Agent // of the test: rules and services that take part
+	test  *config.Test
+	now   clock.Instant
+	store *series.Store
+	rules *rule.Engine
+	feeds []*feed
+	units map[string]*unit
+	past  healing.Past
+
+	stories map[string]*story // the open incident of each service; "" is the host
+	newest  map[string]*incident.Incident
+	runs    map[string]int // how often each remedy ran
+	alerts  uint64
+	lines   []Line
+}
+
+// Line is one sentence of what happened.
+type Line struct {
+	At      time.Duration // since the beginning of the test
+	Type    incident.EventType
+	Service string // "" is the host
+	Text    string
+}
+
+// newHost makes the machine at the moment before the test begins.
+func newHost(all *config.Agent, t *config.Test) *host {
+	h := &host{
+		cfg: part(all, t), test: t, store: series.New(), units: make(map[string]*unit),
+		stories: make(map[string]*story), newest: make(map[string]*incident.Incident), runs: make(map[string]int),
+		now: clock.Instant{Boot: uptime - step, Wall: t.Start.Add(-step)},
+	}
+	labels := maps.Clone(all.Labels)
+	if labels == nil {
+		labels = make(map[string]string)
+	}
+	maps.Copy(labels, t.Labels)
+	h.rules = rule.New(rule.Config{Rules: h.cfg.Rules, Services: h.cfg.Services, Remedies: h.cfg.Remedies,
+		Store: h.store, Labels: labels})
+	h.populate()
+	return h
+}
+
+// part is the configuration of the services and rules that take part in the test.
+func part(all *config.Agent, t *config.Test) *config.Agent {
+	c := *all
+	if c.PerHour == 0 { // rules without their agent.hcl
+		c.PerHour = defaults.PerHour
+	}
+	given := courses(t)
+	c.Services = slices.DeleteFunc(slices.Clone(all.Services), func(s *config.Service) bool { return !concerns(given, s) })
+	c.Rules = slices.DeleteFunc(slices.Clone(all.Rules), func(r *config.Rule) bool { return !concerned(given, r, c.Services) })
+	return &c
+}
+
+// courses are all signals of which the test says something.
+func courses(t *config.Test) []config.Course {
+	out := slices.Clone(t.Courses)
+	for _, a := range t.After {
+		out = append(out, a.Courses...)
+	}
+	return out
+}
+
+// concerns reports whether a signal of the service or of one of its units is given.
+func concerns(given []config.Course, s *config.Service) bool {
+	return slices.ContainsFunc(given, func(c config.Course) bool {
+		if c.Signal.Family == "unit" || c.Key.Of != s.Name {
+			return c.Key.Of != "" && s.Covers(c.Key.Of)
+		}
+		return true
+	})
+}
+
+// concerned reports whether the rule is about what is given. One that goes by the states of units alone always has
+// what it needs; of another some signal must be given, else all that it could say is that it knows nothing.
+func concerned(given []config.Course, r *config.Rule, services []*config.Service) bool {
+	if len(r.Services) > 0 && !slices.ContainsFunc(services, r.About) {
+		return false
+	}
+	if r.When.EventOnly() {
+		return true
+	}
+	refs := r.When.Refs()
+	if r.Clear != nil {
+		refs = append(slices.Clone(refs), r.Clear.Refs()...)
+	}
+	for _, ref := range refs {
+		if slices.ContainsFunc(given, func(c config.Course) bool {
+			return ref.Path == c.Signal || ref.Path.Key == "*" && ref.Path.Family == c.Signal.Family &&
+				ref.Path.Field == c.Signal.Field
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// stamp is now as records keep it.
+func (h *host) stamp() clock.Stamp { return h.at(h.now) }
+
+func (h *host) at(i clock.Instant) clock.Stamp {
+	return clock.Stamp{Boot: i.Boot, BootID: bootID, Wall: i.Wall}
+}
+
+// since is the time since the beginning of the test.
+func (h *host) since() time.Duration { return h.now.Boot - uptime }
+
+// note adds to the story.
+func (h *host) note(s *story, typ incident.EventType, text string) {
+	s.Append(incident.Event{At: h.stamp(), Type: typ, Text: text})
+	h.lines = append(h.lines, Line{At: h.since(), Type: typ, Service: s.Service, Text: text})
+}
+
+// tick lets a second pass.
+func (h *host) tick() {
+	h.now = h.now.Add(step)
+	h.feed()
+	h.rules.Tick(h.now, h.onAlert)
+	h.work()
+	h.judgeDue()
+}
