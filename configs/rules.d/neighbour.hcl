@@ -21,3 +21,41 @@ rule "backup-hogs-cpu" {
   for      = "30s"
   try      = ["limit-cpu"]
 }
+
+test "a backup that takes the CPU away is limited, and the limit is seen to hold" {
+  series = {
+    "unit.cpu{backup.service}" = "10%x60 95%"
+    "host.psi.cpu.some"        = "2%x60 40%"
+  }
+  after "limit-cpu" {
+    series = {
+      "unit.cpu{backup.service}" = "20%"
+      "host.psi.cpu.some"        = "2%"
+    }
+  }
+  at "80s" { attempts = [] }
+  at "3m" {
+    attempts  = ["limit-cpu verified"]
+    incidents = { backup = "resolved" }
+  }
+}
+
+test "a backup that takes what nobody wants is left alone" {
+  series = {
+    "unit.cpu{backup.service}" = "95%"
+    "host.psi.cpu.some"        = "3%"
+  }
+  at "10m" { incidents = { backup = "none" } }
+}
+
+test "a limit without effect is taken back, and people are told" {
+  series = {
+    "unit.cpu{backup.service}" = "95%"
+    "host.psi.cpu.some"        = "40%"
+  }
+  at "20m" {
+    attempts  = ["limit-cpu ineffective", "limit-cpu ineffective", "limit-cpu ineffective"]
+    incidents = { backup = "escalated" }
+    said      = ["limit-cpu was taken back"]
+  }
+}

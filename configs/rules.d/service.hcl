@@ -89,3 +89,165 @@ rule "nginx-complains" {
   when     = log.errors.rate > 0.2 / s
   for      = "30s"
 }
+# systemd starts it again and again by itself: it is up at each look, and its users see that it is not.
+rule "nginx-crash-loop" {
+  services = ["nginx"]
+  severity = "critical"
+  when     = change(unit.restarts, "5m") > 3
+  clear    = change(unit.restarts, "10m") == 0
+  for      = "0s"
+}
+
+# The kernel killed a process of it: the others go on, so the unit did not fail, and a request was lost.
+rule "nginx-oom" {
+  services = ["nginx"]
+  when     = change(unit.oom_kills, "10m") > 0
+  clear    = change(unit.oom_kills, "30m") == 0
+}
+
+# Its own CPU quota holds it back, not the host: more machines would not help. Pressure says that it hurts, and
+# throttling says why.
+rule "nginx-quota-too-small" {
+  services = ["nginx"]
+  when     = avg(unit.psi.cpu.some, "2m") > 30 * percent && avg(unit.throttled, "2m") > 25 * percent
+  clear    = avg(unit.throttled, "2m") < 5 * percent
+}
+
+test "a crash is answered by a start" {
+  series = { "unit.state{nginx.service}" = "active x30 failed" }
+  at "29s" { firing = [] }
+  at "1m" {
+    attempts  = ["start verified"]
+    incidents = { nginx = "resolved" }
+  }
+}
+
+test "a unit that does not stay up goes to people after three starts" {
+  series = { "unit.state{nginx.service}" = "active x30 failed" }
+  after "start" {
+    series = { "unit.state{nginx.service}" = "active x2 failed" }
+  }
+  at "5m" {
+    attempts  = ["start ineffective", "start ineffective", "start ineffective"]
+    incidents = { nginx = "escalated" }
+  }
+}
+
+test "what a person stopped stays stopped" {
+  series = {
+    "unit.state{nginx.service}" = "active x30 inactive"
+    "probe.health.ok{nginx}"    = "true x30 false"
+  }
+  at "10m" { incidents = { nginx = "none" } }
+}
+
+test "a hang: a reload does not help, a restart does" {
+  series = {
+    "probe.health.ok{nginx}"      = "true x60 false"
+    "host.memory.available_ratio" = "50%"
+  }
+  after "restart" {
+    series = { "probe.health.ok{nginx}" = "false x3 true" }
+  }
+  at "62s" { attempts = ["reload verifying"] }
+  at "3m" {
+    attempts  = ["reload ineffective", "restart verified"]
+    incidents = { nginx = "resolved" }
+  }
+}
+
+test "no restart while there is no memory to start with" {
+  series = {
+    "probe.health.ok{nginx}"      = "true x60 false"
+    "host.memory.available_ratio" = "2%"
+  }
+  at "10m" {
+    attempts  = ["reload ineffective", "reload ineffective", "reload ineffective"]
+    incidents = { nginx = "escalated" }
+    said      = ["the precondition of restart does not hold"]
+  }
+}
+
+test "nobody judges a unit that is starting" {
+  series = {
+    "unit.state{nginx.service}" = "failed x5 activating x5 active"
+    "probe.health.ok{nginx}"    = "false x14 true"
+  }
+  at "40s" {
+    firing   = []
+    attempts = ["start verified"]
+  }
+}
+
+test "half a second is slow at noon on a working day" {
+  start  = "2026-03-04T12:00:00+01:00"
+  series = { "probe.health.latency{nginx}" = "500ms" }
+  at "3m" { firing = ["nginx-slow"] }
+}
+
+test "and good enough at night" {
+  start  = "2026-03-04T02:00:00+01:00"
+  series = { "probe.health.latency{nginx}" = "500ms" }
+  at "3m" { incidents = { nginx = "none" } }
+}
+
+test "one slow answer in a minute is no slow server" {
+  start  = "2026-03-04T12:00:00+01:00"
+  series = { "probe.health.latency{nginx}" = "50ms x100 3s x3 50ms" }
+  at "5m" { incidents = { nginx = "none" } }
+}
+
+test "a leak is ended by a restart" {
+  series = {
+    "unit.memory_bytes{nginx.service}" = "200MiB+10MiB x200"
+    "probe.health.ok{nginx}"           = "true"
+    "host.memory.available_ratio"      = "50%"
+  }
+  after "restart" {
+    series = { "unit.memory_bytes{nginx.service}" = "150MiB" }
+  }
+  at "80s" { firing = [] }
+  at "4m" {
+    attempts  = ["restart verified"]
+    incidents = { nginx = "resolved" }
+  }
+}
+
+test "a crash loop of systemd's own restarts is told" {
+  every  = "10s"
+  series = { "unit.restarts{nginx.service}" = "0x60 0+1x10 9" }
+  at "10m" { firing = [] }
+  at "11m" { firing = ["nginx-crash-loop"] }
+  at "30m" { incidents = { nginx = "resolved" } }
+}
+
+test "one automatic restart is systemd at work" {
+  every  = "10s"
+  series = { "unit.restarts{nginx.service}" = "0x60 1" }
+  at "30m" { incidents = { nginx = "none" } }
+}
+
+test "a worker that the kernel killed is told, though the unit goes on" {
+  every  = "10s"
+  series = { "unit.oom_kills{nginx.service}" = "0x90 1" }
+  at "14m50s" { firing = [] }
+  at "16m" { firing = ["nginx-oom"] }
+  at "1h" { incidents = { nginx = "resolved" } }
+}
+
+test "pressure without throttling is the host's, not the quota's" {
+  series = {
+    "unit.psi.cpu.some{nginx.service}" = "60%"
+    "unit.throttled{nginx.service}"    = "0%"
+  }
+  at "15m" { incidents = { nginx = "none" } }
+}
+
+test "a quota that hurts" {
+  series = {
+    "unit.psi.cpu.some{nginx.service}" = "0%x180 60%x600 0%"
+    "unit.throttled{nginx.service}"    = "0%x180 50%x600 0%"
+  }
+  at "6m" { firing = ["nginx-quota-too-small"] }
+  at "20m" { incidents = { nginx = "resolved" } }
+}

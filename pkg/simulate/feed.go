@@ -58,11 +58,13 @@ func (h *host) populate() {
 			keys[c.Signal.Family] = append(keys[c.Signal.Family], c.Signal.Key)
 		}
 	}
-	for name := range names {
-		h.units[name] = &unit{vitals: care.OpenVitals(h.store, name),
+	sorted := slices.Sorted(maps.Keys(names))
+	for _, name := range sorted {
+		u := &unit{vitals: care.OpenVitals(h.store, name),
 			life: care.Life{Name: name, Active: "active", Result: "success", ActiveEnter: step, Changed: step}}
+		h.units[name], h.sorted = u, append(h.sorted, u)
 	}
-	h.rules.SetUnits(slices.Collect(maps.Keys(names)))
+	h.rules.SetUnits(sorted)
 	for family, k := range keys {
 		h.rules.SetKeys(family, k)
 	}
@@ -113,11 +115,10 @@ func (h *host) feed() {
 			f.series.Set(h.now.Boot, v.V)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(h.units)) {
-		u := h.units[name]
+	for _, u := range h.sorted {
 		u.tell(h.now.Boot)
 		if u.moved {
-			h.moved(name)
+			h.moved(u.life.Name)
 		}
 	}
 }

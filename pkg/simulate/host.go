@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/defaults"
@@ -16,6 +17,7 @@ import (
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/rule"
 	"github.com/salveops/salve/pkg/series"
+	"github.com/salveops/salve/pkg/signal"
 )
 
 const (
@@ -27,14 +29,16 @@ const (
 
 // host is the machine of one test, with an agent on it.
 type host struct {
-	cfg   *config.Agent // of the test: rules and services that take part
-	test  *config.Test
-	now   clock.Instant
-	store *series.Store
-	rules *rule.Engine
-	feeds []*feed
-	units map[string]*unit
-	past  healing.Past
+	all    *config.Agent // everything
+	cfg    *config.Agent // the rules and services that take part
+	test   *config.Test
+	now    clock.Instant
+	store  *series.Store
+	rules  *rule.Engine
+	feeds  []*feed
+	units  map[string]*unit
+	sorted []*unit // by name
+	past   healing.Past
 
 	stories map[string]*story // the open incident of each service; "" is the host
 	newest  map[string]*incident.Incident
@@ -54,7 +58,7 @@ type Line struct {
 // newHost makes the machine at the moment before the test begins.
 func newHost(all *config.Agent, t *config.Test) *host {
 	h := &host{
-		cfg: part(all, t), test: t, store: series.New(), units: make(map[string]*unit),
+		all: all, cfg: part(all, t), test: t, store: series.New(), units: make(map[string]*unit),
 		stories: make(map[string]*story), newest: make(map[string]*incident.Incident), runs: make(map[string]int),
 		now: clock.Instant{Boot: uptime - step, Wall: t.Start.Add(-step)},
 	}
@@ -100,28 +104,25 @@ func concerns(given []config.Course, s *config.Service) bool {
 	})
 }
 
-// concerned reports whether the rule is about what is given. One that goes by the states of units alone always has
-// what it needs; of another some signal must be given, else all that it could say is that it knows nothing.
+// concerned reports whether the test gives all that the rule goes by: of another rule it could only be said that it
+// knows nothing. The states of units are always known.
 func concerned(given []config.Course, r *config.Rule, services []*config.Service) bool {
-	if len(r.Services) > 0 && !slices.ContainsFunc(services, r.About) {
-		return false
-	}
-	if r.When.EventOnly() {
-		return true
-	}
-	refs := r.When.Refs()
-	if r.Clear != nil {
-		refs = append(slices.Clone(refs), r.Clear.Refs()...)
-	}
-	for _, ref := range refs {
-		if slices.ContainsFunc(given, func(c config.Course) bool {
-			return ref.Path == c.Signal || ref.Path.Key == "*" && ref.Path.Family == c.Signal.Family &&
+	return (len(r.Services) == 0 || slices.ContainsFunc(services, r.About)) && len(missing(given, r)) == 0
+}
+
+// missing are the signals that the rule goes by and the test does not give.
+func missing(given []config.Course, r *config.Rule) []string {
+	var out []string
+	for _, ref := range r.When.Refs() {
+		known := slices.Contains(care.VitalSignals[:], ref.Path.String()) || slices.ContainsFunc(given, func(c config.Course) bool {
+			return ref.Path == c.Signal || ref.Path.Key == signal.AnyKey && ref.Path.Family == c.Signal.Family &&
 				ref.Path.Field == c.Signal.Field
-		}) {
-			return true
+		})
+		if !known {
+			out = append(out, ref.Path.String())
 		}
 	}
-	return false
+	return out
 }
 
 // stamp is now as records keep it.

@@ -49,6 +49,9 @@ func (s *story) patient(a *rule.Alert) *patient {
 
 // open are the incidents that have not ended, in a fixed order.
 func (h *host) open() []*story {
+	if len(h.stories) == 0 {
+		return nil
+	}
 	out := make([]*story, 0, len(h.stories))
 	for _, service := range slices.Sorted(maps.Keys(h.stories)) {
 		out = append(out, h.stories[service])

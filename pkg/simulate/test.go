@@ -26,6 +26,7 @@ type Failure struct {
 	At        time.Duration // since the beginning of the test
 	What      string        // the key of the at block
 	Want, Got []string
+	Hint      string // why a rule that is wanted could not fire at all; "" none
 	Range     hcl.Range
 }
 
@@ -55,6 +56,7 @@ func (h *host) check(at *config.TestAt) []Failure {
 		}
 		if got := h.alertsThat(is); !sameAlerts(want.List, got) {
 			fail(what, want.List, h.names(got), want.Range)
+			found[len(found)-1].Hint = h.idle(want.List)
 		}
 	}
 	alerts("firing", at.Firing, func(a *rule.Alert) bool { return a.State.Active() })
@@ -81,6 +83,22 @@ func (h *host) check(at *config.TestAt) []Failure {
 		}
 	}
 	return found
+}
+
+// idle says of the first rule in the list that takes no part in the test why that is so.
+func (h *host) idle(alerts []string) string {
+	for _, alert := range alerts {
+		name, _, _ := strings.Cut(alert, "{")
+		r := h.all.Rule(name)
+		if r == nil || slices.Contains(h.cfg.Rules, r) {
+			continue
+		}
+		if lacks := missing(courses(h.test), r); len(lacks) > 0 {
+			return fmt.Sprintf("%s takes no part: series does not give %s", name, strings.Join(lacks, ", "))
+		}
+		return fmt.Sprintf("%s takes no part: series gives no signal of its services", name)
+	}
+	return ""
 }
 
 func (h *host) alertsThat(is func(*rule.Alert) bool) []*rule.Alert {

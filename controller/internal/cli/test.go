@@ -41,6 +41,7 @@ type testFailure struct {
 	Expected string   `json:"expected"` // the key of the at block
 	Want     []string `json:"want"`
 	Got      []string `json:"got"`
+	Hint     string   `json:"hint,omitempty"`
 	File     string   `json:"file"`
 	Line     int      `json:"line"`
 	Column   int      `json:"column"`
@@ -155,7 +156,7 @@ func testCaseOf(r simulate.Result, stories bool) testCase {
 	c := testCase{Name: r.Test.Name, File: r.Test.Range.Filename, Line: r.Test.Range.Start.Line,
 		Passed: len(r.Failures) == 0}
 	for _, f := range r.Failures {
-		c.Failures = append(c.Failures, testFailure{At: defaults.Duration(f.At), Expected: f.What, Want: f.Want, Got: f.Got,
+		c.Failures = append(c.Failures, testFailure{At: defaults.Duration(f.At), Expected: f.What, Want: f.Want, Got: f.Got, Hint: f.Hint,
 			File: f.Range.Filename, Line: f.Range.Start.Line, Column: f.Range.Start.Column})
 	}
 	if c.Passed && !stories {
@@ -187,6 +188,9 @@ func writeTest(w io.Writer, t testCase) {
 	for _, f := range t.Failures {
 		fmt.Fprintf(w, "  %s:%d:%d: at %s, %s\n    want  %s\n    got   %s\n", f.File, f.Line, f.Column, f.At, f.Expected,
 			listed(f.Want), listed(f.Got))
+		if f.Hint != "" {
+			fmt.Fprintf(w, "    hint  %s\n", f.Hint)
+		}
 	}
 	writeStory(w, t)
 }
