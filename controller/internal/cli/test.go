@@ -156,7 +156,8 @@ func testCaseOf(r simulate.Result, stories bool) testCase {
 	c := testCase{Name: r.Test.Name, File: r.Test.Range.Filename, Line: r.Test.Range.Start.Line,
 		Passed: len(r.Failures) == 0}
 	for _, f := range r.Failures {
-		c.Failures = append(c.Failures, testFailure{At: defaults.Duration(f.At), Expected: f.What, Want: f.Want, Got: f.Got, Hint: f.Hint,
+		c.Failures = append(c.Failures, testFailure{At: defaults.Duration(f.At), Expected: f.What,
+			Want: append([]string{}, f.Want...), Got: append([]string{}, f.Got...), Hint: f.Hint,
 			File: f.Range.Filename, Line: f.Range.Start.Line, Column: f.Range.Start.Column})
 	}
 	if c.Passed && !stories {
