@@ -106,8 +106,8 @@ func (l *loader) decodeAt(b *block) atDraft {
 	at := &TestAt{Range: b.header, Said: plain(b.texts("said"))}
 	d, err := time.ParseDuration(b.labels[0])
 	if err != nil || d <= 0 || d > maxTest || d%time.Second != 0 {
-		l.fail(b.labelAt, "Not a moment", "at is followed by the time since the beginning of the test in whole seconds, such "+
-			"as \"45s\" or \"10m\", at most %s.", defaults.Duration(maxTest))
+		l.fail(b.labelAt, "Not a moment", "at is followed by the time since the beginning of the test in whole seconds, "+
+			"such as \"45s\" or \"10m\", at most %s.", defaults.Duration(maxTest))
 	}
 	at.At = d
 	if len(b.content.Attributes) == 0 {

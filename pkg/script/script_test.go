@@ -98,10 +98,14 @@ func TestParseErrors(t *testing.T) {
 
 // FuzzParse feeds anything: it ends with a script whose values can be read, or with an error within the text.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"0+10x100 _x3", "85%-1%x20 unknown", "true x3 false", "active x9 failed", "x", "1e9", "--1", "1x99999999"} {
+	for _, s := range []string{
+		"0+10x100 _x3", "85%-1%x20 unknown", "true x3 false", "active x9 failed", "x", "1e9", "--1", "1x99999999",
+	} {
 		f.Add(s)
 	}
-	infos := []signal.Info{info(f, "unit.cpu"), info(f, "unit.failed"), info(f, "unit.state"), info(f, "host.clock.offset")}
+	infos := []signal.Info{
+		info(f, "unit.cpu"), info(f, "unit.failed"), info(f, "unit.state"), info(f, "host.clock.offset"),
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, in := range infos {
 			s, err := Parse(text, in)

@@ -202,7 +202,8 @@ func (h *host) act(r *run) {
 	if r.after != nil {
 		courses = r.after.Courses
 	}
-	if u != nil && r.attempt.Error == "" && !slices.ContainsFunc(courses, func(c config.Course) bool { return c.Key == state }) {
+	given := slices.ContainsFunc(courses, func(c config.Course) bool { return c.Key == state })
+	if u != nil && r.attempt.Error == "" && !given {
 		courses = append(slices.Clone(courses), outcomeOf(r.remedy.Kind, state)...)
 	}
 	for _, c := range courses {

@@ -81,7 +81,8 @@ func part(all *config.Agent, t *config.Test) *config.Agent {
 	}
 	given := courses(t)
 	c.Services = slices.DeleteFunc(slices.Clone(all.Services), func(s *config.Service) bool { return !concerns(given, s) })
-	c.Rules = slices.DeleteFunc(slices.Clone(all.Rules), func(r *config.Rule) bool { return !concerned(given, r, c.Services) })
+	c.Rules = slices.DeleteFunc(slices.Clone(all.Rules),
+		func(r *config.Rule) bool { return !concerned(given, r, c.Services) })
 	return &c
 }
 
@@ -114,11 +115,11 @@ func concerned(given []config.Course, r *config.Rule, services []*config.Service
 func missing(given []config.Course, r *config.Rule) []string {
 	var out []string
 	for _, ref := range r.When.Refs() {
-		known := slices.Contains(care.VitalSignals[:], ref.Path.String()) || slices.ContainsFunc(given, func(c config.Course) bool {
+		gives := func(c config.Course) bool {
 			return ref.Path == c.Signal || ref.Path.Key == signal.AnyKey && ref.Path.Family == c.Signal.Family &&
 				ref.Path.Field == c.Signal.Field
-		})
-		if !known {
+		}
+		if !slices.Contains(care.VitalSignals[:], ref.Path.String()) && !slices.ContainsFunc(given, gives) {
 			out = append(out, ref.Path.String())
 		}
 	}

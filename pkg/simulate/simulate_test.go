@@ -83,7 +83,8 @@ func TestFailures(t *testing.T) {
 	cfg := load(t, "testdata/wrong/expect.hcl")
 	var got []string
 	for _, f := range Run(cfg, cfg.Tests[0]).Failures {
-		got = append(got, fmt.Sprintf("%d %s %s: want %q, got %q; %s", f.Range.Start.Line, f.At, f.What, f.Want, f.Got, f.Hint))
+		got = append(got, fmt.Sprintf("%d %s %s: want %q, got %q; %s",
+			f.Range.Start.Line, f.At, f.What, f.Want, f.Got, f.Hint))
 	}
 	want := []string{
 		`21 15s firing: want ["ill"], got []; `,

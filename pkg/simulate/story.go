@@ -131,7 +131,8 @@ func (h *host) closeIfQuiet(s *story) {
 	if len(s.patients) > 0 || s.run != nil || !s.Quiet() || s.State == incident.Resolved {
 		return
 	}
-	if slices.ContainsFunc(h.rules.Alerts(), func(a *rule.Alert) bool { return a.Flapping && care.Service(a) == s.Service }) {
+	flaps := func(a *rule.Alert) bool { return a.Flapping && care.Service(a) == s.Service }
+	if slices.ContainsFunc(h.rules.Alerts(), flaps) {
 		return
 	}
 	how := care.Ending(s.Incident, &h.past)

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	retryRefused   = time.Second      // until a refused remedy's alert is decided about again; doubles each time
-	retryLongest   = 30 * time.Second // but is never longer
+	retryRefused = time.Second      // until a refused remedy's alert is decided about again; doubles each time
+	retryLongest = 30 * time.Second // but is never longer
 )
 
 // onAlert takes what the rule engine says.

@@ -77,7 +77,8 @@ func TestSimulatorTellsTheSame(t *testing.T) {
 			},
 		},
 		{
-			"autonomy is observe", strings.NewReplacer(`"full"`, `"observe"`, `clear_for = "2s"`, `clear_for = "20s"`).Replace(two), `
+			"autonomy is observe",
+			strings.NewReplacer(`"full"`, `"observe"`, `clear_for = "2s"`, `clear_for = "20s"`).Replace(two), `
 			autonomy = "observe"
 			series   = { "probe.health.ok{checkout}" = "true x60 false x60 true" }`,
 			5 * time.Minute,

@@ -164,7 +164,8 @@ func testCaseOf(r simulate.Result, stories bool) testCase {
 		return c
 	}
 	for _, l := range r.Story {
-		c.Story = append(c.Story, testLine{At: defaults.Duration(l.At), Type: string(l.Type), Service: l.Service, Text: l.Text})
+		c.Story = append(c.Story,
+			testLine{At: defaults.Duration(l.At), Type: string(l.Type), Service: l.Service, Text: l.Text})
 	}
 	return c
 }
