@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/agent/internal/observe"
+	"github.com/salveops/salve/agent/internal/record"
 	"github.com/salveops/salve/agent/internal/session"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/agent/internal/transaction"
@@ -56,6 +59,7 @@ type plumbing struct {
 	session  *session.Session   // nil: the agent works alone
 	outbox   *journal.Outbox    // with session
 	identity *lines             // with session
+	recorder *record.Recorder   // nil: nothing is recorded
 	engine   *heal.Engine
 	server   *local.Server
 	stopping <-chan struct{} // closed when the agent stops
@@ -70,7 +74,8 @@ func (a *agent) build(ctx context.Context) error {
 	}
 	a.cfg, a.loaded = cfg, a.o.Clock.Now().Wall
 	for _, step := range []func(context.Context) error{
-		a.openJournal, a.connect, a.buildRunner, a.buildObserver, a.buildCourier, a.buildSession, a.buildEngine, a.buildServer,
+		a.openJournal, a.connect, a.buildRunner, a.buildObserver, a.buildCourier, a.buildSession,
+		a.buildRecorder, a.buildEngine, a.buildServer,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -262,7 +267,7 @@ func (a *agent) fixed(cfg *config.Agent) error {
 	old := a.config()
 	for name, change := range map[string][2]string{
 		"data": {old.Data, cfg.Data}, "socket": {old.Socket, cfg.Socket}, "metrics": {old.Metrics, cfg.Metrics},
-		"host": {old.Host, cfg.Host},
+		"host": {old.Host, cfg.Host}, "record_mib": {strconv.Itoa(old.RecordMiB), strconv.Itoa(cfg.RecordMiB)},
 	} {
 		if change[0] != change[1] {
 			return fmt.Errorf("%s changed from %q to %q: that takes a restart of the agent", name, change[0], change[1])
@@ -287,8 +292,20 @@ func heartbeatOf(cfg *config.Agent) notify.Heartbeat {
 	return notify.Heartbeat{URL: cfg.Heartbeat.URL, Every: cfg.Heartbeat.Every}
 }
 
+func (a *agent) buildRecorder(context.Context) (err error) {
+	if a.cfg.RecordMiB == 0 {
+		return nil
+	}
+	a.recorder, err = record.New(record.Options{Dir: filepath.Join(a.cfg.Data, "recording"),
+		Limit: int64(a.cfg.RecordMiB) << 20, Log: a.log.Named("record")})
+	if err == nil {
+		a.onStop("record", a.recorder.Close)
+	}
+	return err
+}
+
 func (a *agent) buildEngine(context.Context) (err error) {
-	a.engine, err = heal.New(heal.Options{
+	o := heal.Options{
 		Config: a.cfg, Clock: a.o.Clock, Log: a.log, Units: a.systemd, UnitEvents: a.systemd.Events(), Samples: a.batches,
 		Act: a.runner, Journal: a.memory, Page: a.courier, Observe: a.observer, Packages: transaction.New(""),
 		Diagnose: diagnose.New(diagnose.Options{Clock: a.o.Clock, Figures: a.observer, Commands: a.runner,
@@ -298,7 +315,11 @@ func (a *agent) buildEngine(context.Context) (err error) {
 		BudgetUnknown: a.journal.Lost(),
 		Leave:         a.leave(),
 		Step:          a.o.step,
-	})
+	}
+	if a.recorder != nil {
+		o.Record = a.recorder
+	}
+	a.engine, err = heal.New(o)
 	return err
 }
 
@@ -322,6 +343,9 @@ func (a *agent) parts() map[string]func(context.Context) error {
 		"local":     a.server.Run,
 		"heartbeat": a.heartbeat,
 		"slim":      a.slim,
+	}
+	if a.recorder != nil {
+		parts["record"] = a.recorder.Run
 	}
 	if a.session != nil {
 		parts["session"], parts["identity"] = until(idle, a.session.Run), a.identity.run

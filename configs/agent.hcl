@@ -16,6 +16,7 @@ autonomy = "observe"
 # host     = "web-1"                # default: the host name
 # labels   = { stage = "production" } # words for conditions: label.stage == "production"
 # per_hour = 12                     # remedies an hour, whatever happens
+# record_mib = 64                   # keep what signals were, for `salve backtest`, in so many MiB
 # metrics  = "127.0.0.1:7610"       # /metrics and /healthz, loopback only; "" turns them off
 # rules    = "rules.d"              # folder of *.hcl files, relative to this one
 

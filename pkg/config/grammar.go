@@ -24,6 +24,7 @@ func topKinds(ks kinds) {
 			{name: "socket", typ: text},
 			{name: "metrics", typ: text, def: defaults.Metrics},
 			{name: "per_hour", typ: integer, def: defaults.PerHour, least: 1, most: 1000},
+			{name: "record_mib", typ: integer, def: defaults.Record, most: 1 << 20},
 			{name: "rules", typ: text, def: defaults.Rules},
 		},
 	}

@@ -149,6 +149,7 @@ func (l *loader) decodeAgent(b *block) {
 		provided(l.opts.Getenv("RUNTIME_DIRECTORY"), filepath.Base(defaults.Socket), defaults.Socket))
 	a.Metrics = b.checked("metrics", checkLoopback)
 	a.PerHour = b.integer("per_hour")
+	a.RecordMiB = b.integer("record_mib")
 	for _, nested := range b.blocks("allow") {
 		l.decodeAllow(nested)
 	}

@@ -41,6 +41,8 @@ type Agent struct {
 	Socket   string            // local API; default $RUNTIME_DIRECTORY/agent.sock, else /run/salve/agent.sock
 	Metrics  string            // loopback address of /metrics and /healthz; "" is off; default 127.0.0.1:7610
 	PerHour  int               // remedies an hour on this host, undo exempt; default 12
+	// RecordMiB is how much recorded signals may take of the disk, in the state folder; default 0, which records nothing.
+	RecordMiB int
 
 	Allow       []Allow
 	Logs        []*Log     // of the kernel

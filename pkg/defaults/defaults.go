@@ -12,6 +12,7 @@ const (
 	Socket   = "/run/salve/agent.sock" // local API, unless systemd names a folder in $RUNTIME_DIRECTORY
 	Metrics  = "127.0.0.1:7610"        // address of /metrics and /healthz
 	PerHour  = 12                      // remedies an hour on one host
+	Record   = 0                       // MiB that recorded signals may take
 )
 
 // A node of the controller.

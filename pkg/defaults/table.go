@@ -32,6 +32,8 @@ func All() []Default {
 			Help: "address of /metrics and /healthz, loopback only; \"\" turns them off"},
 		{Group: agent, Const: "PerHour", Key: "per_hour", Value: PerHour,
 			Help: "remedies an hour on this host; undo is exempt"},
+		{Group: agent, Const: "Record", Key: "record_mib", Value: Record,
+			Help: "MiB that recorded signals may take, for `salve backtest`; 0 records nothing"},
 
 		{Group: controller, Const: "ControllerData", Key: "data", Value: ControllerData,
 			Help: "state folder; `$STATE_DIRECTORY` wins if systemd sets it"},

@@ -115,6 +115,11 @@ func (h *host) feed() {
 			f.series.Set(h.now.Boot, v.V)
 		}
 	}
+	h.tell()
+}
+
+// tell gives the signals of all units a sample, and says at once which of them changed.
+func (h *host) tell() {
 	for _, u := range h.sorted {
 		u.tell(h.now.Boot)
 		if u.moved {

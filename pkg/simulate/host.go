@@ -42,7 +42,8 @@ type host struct {
 
 	stories map[string]*story // the open incident of each service; "" is the host
 	newest  map[string]*incident.Incident
-	runs    map[string]int // how often each remedy ran
+	told    []*incident.Incident // all that there were, in the order in which they began
+	runs    map[string]int       // how often each remedy ran
 	alerts  uint64
 	lines   []Line
 }

@@ -98,7 +98,7 @@ func (h *host) admit(ev rule.Event) (*story, *patient) {
 	if s == nil {
 		title := fmt.Sprintf("%s on %s", ev.Alert.Rule.Name, care.Subject(ev.Alert))
 		s = &story{Incident: incident.New("", record, title)}
-		h.stories[service], h.newest[service] = s, s.Incident
+		h.stories[service], h.newest[service], h.told = s, s.Incident, append(h.told, s.Incident)
 	} else if err := s.Join(record); err != nil {
 		panic("simulate: " + err.Error()) // an open incident takes every new alert
 	}

@@ -56,7 +56,7 @@ func (h *host) check(at *config.TestAt) []Failure {
 		}
 		if got := h.alertsThat(is); !sameAlerts(want.List, got) {
 			fail(what, want.List, h.names(got), want.Range)
-			found[len(found)-1].Hint = h.idle(want.List)
+			found[len(found)-1].Hint = h.absence(want.List)
 		}
 	}
 	alerts("firing", at.Firing, func(a *rule.Alert) bool { return a.State.Active() })
@@ -85,8 +85,8 @@ func (h *host) check(at *config.TestAt) []Failure {
 	return found
 }
 
-// idle says of the first rule in the list that takes no part in the test why that is so.
-func (h *host) idle(alerts []string) string {
+// absence says of the first rule in the list that takes no part in the test why that is so.
+func (h *host) absence(alerts []string) string {
 	for _, alert := range alerts {
 		name, _, _ := strings.Cut(alert, "{")
 		r := h.all.Rule(name)

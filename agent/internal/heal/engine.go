@@ -43,6 +43,8 @@ type Options struct {
 	Diagnose   Diagnoser
 	Packages   Packages
 	Observe    Observer
+	// Record keeps what signals were; nil: nobody does.
+	Record Recorder
 	// Controller is the way to the controller; nil: this host is alone.
 	Controller *Controller
 	// Settled are the attempts that were open when the agent died, settled by evidence.
@@ -89,6 +91,7 @@ type Engine struct {
 	past     healing.Past
 	pauses   []incident.Pause
 	watchers *watchers
+	open     map[string]bool // services, and "" for the host: whether an incident is open; for the recorder
 	stats    stats
 	started  clock.Instant
 	holder   holder   // the package transaction under way

@@ -16,6 +16,7 @@ import (
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/permit"
+	"github.com/salveops/salve/pkg/series"
 	"github.com/salveops/salve/proto/logpb"
 )
 
@@ -128,6 +129,13 @@ type Observer interface {
 	UnitGone(name string)
 	// Kick makes the probes of a service ask at once: its unit has just come up.
 	Kick(service string)
+}
+
+// Recorder keeps what signals were.
+type Recorder interface {
+	// Second takes what is known now; open says of each service ("" is the host) whether an incident is open. It
+	// returns at once.
+	Second(now clock.Instant, st *series.Store, open map[string]bool)
 }
 
 // stamp is now as records keep it.

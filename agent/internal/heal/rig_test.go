@@ -50,6 +50,7 @@ type rig struct {
 	lost     clock.Stamp             // when the journal was lost
 	backup   func(generation string) // of the node; nil: none was made
 	restored int
+	record   Recorder // nil: nobody records
 	forced   bool     // a person settled permits there without knowing
 	pages    []string // "trigger web" or "resolve web", with step
 	deaf     map[string]bool
@@ -148,7 +149,8 @@ func (r *rig) Start() {
 	line, controller := p.newLine()
 	e, err := New(Options{Config: r.cfg, Clock: r.clock, Log: p.log, Units: r.machine, UnitEvents: p.events,
 		Samples: p.batches, Act: acts, Journal: p.disk, Page: p, Diagnose: p, Packages: p, Observe: p,
-		Controller: controller, Settled: settled, BudgetUnknown: r.lost, Step: func(step string) { p.point("step " + step) }})
+		Controller: controller, Settled: settled, BudgetUnknown: r.lost, Record: r.record,
+		Step: func(step string) { p.point("step " + step) }})
 	if err != nil {
 		r.t.Fatal(err)
 	}

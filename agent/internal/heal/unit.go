@@ -186,11 +186,28 @@ func (e *Engine) tick(ctx context.Context) {
 	e.remind()
 	e.past.Forget(e.stamp())
 	e.repay()
+	e.remember(now)
 	e.stats.tick(time.Since(began))
 }
 
 // unitOf is the unit that an alert is about, "" for one that is about none.
 func unitOf(a *rule.Alert) string { return a.Unit }
+
+// remember hands the recorder what is known now.
+func (e *Engine) remember(now clock.Instant) {
+	if e.o.Record == nil {
+		return
+	}
+	if e.open == nil {
+		e.open = make(map[string]bool)
+	}
+	clear(e.open)
+	e.open[""] = e.services[""] != nil
+	for _, s := range e.cfg.Services {
+		e.open[s.Name] = e.services[s.Name] != nil
+	}
+	e.o.Record.Second(now, e.store, e.open)
+}
 
 // stampAt is the moment as records keep it.
 func (e *Engine) stampAt(i clock.Instant) clock.Stamp { return clock.At(e.o.Clock, i) }

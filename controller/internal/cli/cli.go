@@ -66,6 +66,8 @@ func (a *app) root() *cobra.Command {
 		a.agent(),
 		a.validate(),
 		a.test(),
+		a.backtest(),
+		a.record(),
 		a.format(),
 		a.remedies(),
 		a.versionCommand(),

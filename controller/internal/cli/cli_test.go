@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,8 @@ import (
 
 	"github.com/salveops/salve/controller/internal/adminapi/admintest"
 	"github.com/salveops/salve/controller/internal/cli"
+	"github.com/salveops/salve/pkg/recording"
+	"github.com/salveops/salve/pkg/series"
 	"github.com/salveops/salve/proto/logpb"
 )
 
@@ -72,6 +75,8 @@ func TestScripts(t *testing.T) {
 			"controller": startController,
 			"node":       node,
 			"exits":      exits,
+			"recording":  writeRecording,
+			"damage":     damage,
 		},
 	})
 }
@@ -105,6 +110,44 @@ func startAgent(ts *testscript.TestScript, bin string, args []string) {
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		ts.Fatalf("agent does not get ready: %v", err)
 	}
+}
+
+// writeRecording is `recording FILE SECOND`: it writes what an agent would record from that second since 1970 on. A
+// probe of the service shop fails from the tenth minute to the fifteenth, and the agent had an incident then.
+func writeRecording(ts *testscript.TestScript, _ bool, args []string) {
+	start, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	var data []byte
+	b := recording.NewBlock()
+	for i := range int64(1800) {
+		at := time.Unix(start+i, 0)
+		if !b.Tick(at) {
+			data, b = b.Append(data), recording.NewBlock()
+			b.Tick(at)
+		}
+		ok, open := 1.0, 0.0
+		if i >= 600 && i < 900 {
+			ok = 0
+		}
+		if i >= 612 && i < 910 {
+			open = 1
+		}
+		b.Add(series.Key{Signal: "probe.health.ok", Of: "shop"}, ok)
+		b.Add(series.Key{Signal: recording.IncidentOpen, Of: "shop"}, open)
+		b.Add(series.Key{Signal: recording.IncidentOpen}, 0)
+	}
+	file := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(file), 0o755))
+	ts.Check(os.WriteFile(file, b.Append(data), 0o600))
+}
+
+// damage is `damage FILE BYTE`: it changes that byte.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	data := []byte(ts.ReadFile(args[0]))
+	data[at] ^= 0xff
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
 }
 
 // theNode is where a script keeps its controller.

@@ -27,6 +27,7 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	var script strings.Builder
+	fmt.Fprintln(&script, "recording web-1.slr 1767600000") // what an agent recorded
 	blocks, commands := fence.FindAllStringSubmatch(string(text), -1), 0
 	for i, b := range blocks {
 		switch words := strings.Fields(b[1]); {
@@ -50,9 +51,10 @@ func TestPages(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Files: []string{file}, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"lay":    func(ts *testscript.TestScript, _ bool, args []string) { lay(ts, block(ts, blocks, args[0]), args[1:]) },
-			"prints": func(ts *testscript.TestScript, _ bool, args []string) { prints(ts, block(ts, blocks, args[0])) },
+			"exits":     exits,
+			"recording": writeRecording,
+			"lay":       func(ts *testscript.TestScript, _ bool, args []string) { lay(ts, block(ts, blocks, args[0]), args[1:]) },
+			"prints":    func(ts *testscript.TestScript, _ bool, args []string) { prints(ts, block(ts, blocks, args[0])) },
 		},
 	})
 }

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/salveops/salve/controller/internal/story"
+	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/durable"
+	"github.com/salveops/salve/pkg/recording"
+)
+
+// addRecording gives a command the flag --recording.
+func addRecording(c *cobra.Command) *string {
+	return c.Flags().String("recording", filepath.Join(defaults.Data, "recording"), "recording: a folder of an agent, or a file")
+}
+
+func (a *app) record() *cobra.Command {
+	c := group("record", "Move recorded signals between machines",
+		"An agent records its signals with record_mib in agent.hcl; salve backtest tries rules on them.")
+	c.GroupID = groupConfig
+	c.AddCommand(a.recordExport(), a.recordImport())
+	return c
+}
+
+func (a *app) recordExport() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "export FILE",
+		Short:   "Write a recording into one file",
+		Example: "  salve record export --since 2d web-1.slr",
+		Args:    exactly("FILE"),
+	}
+	from := addRecording(c)
+	since := c.Flags().String("since", "7d", "how far to look back from the newest second that was recorded, such as 12h or 7d")
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		length, err := parseSince(*since)
+		if err != nil {
+			return usagef("--since: %v", err)
+		}
+		return a.copyRecording(*from, length, args[0])
+	}
+	return c
+}
+
+func (a *app) recordImport() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Put an exported recording into a folder of recordings",
+		Long: `Put an exported recording into a folder of recordings. Where an agent records, its ring counts the file as its own
+and in time removes it: take another folder for what is to be kept.`,
+		Example: "  salve record import --recording ./web-1 web-1.slr",
+		Args:    exactly("FILE"),
+	}
+	to := addRecording(c)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		if err := os.MkdirAll(*to, 0o700); err != nil {
+			return err
+		}
+		return a.copyRecording(args[0], 0, *to)
+	}
+	return c
+}
+
+// copyRecording writes all whole blocks of a recording that are no older than since (0 is all) into a file, or into a
+// folder under the name that an agent would give it.
+func (a *app) copyRecording(from string, since time.Duration, to string) error {
+	spans, damaged, err := readRecording(from, since)
+	if err != nil {
+		return err
+	}
+	if len(spans) == 0 {
+		return &coded{code: exitNotFound, err: fmt.Errorf("nothing is recorded in %s", from)}
+	}
+	var data []byte
+	seconds := 0
+	for _, s := range spans {
+		data = append(data, s.Raw...)
+		seconds += len(s.At)
+	}
+	if info, err := os.Stat(to); err == nil && info.IsDir() {
+		to = filepath.Join(to, recording.Name(spans[0].At[0]))
+	}
+	if err := durable.Write(to, data, 0o600); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.Out, "%s: %s of signals, %d bytes\n", to, defaults.Duration(time.Duration(seconds)*time.Second), len(data))
+	if damaged > 0 {
+		fmt.Fprintf(a.Err, "salve: %s of %s are damaged and left out\n", story.Number(damaged, "byte"), from)
+	}
+	return nil
+}
+
+// readRecording reads a file, or all files of a folder, as far back from the newest second as since; 0 is all.
+func readRecording(path string, since time.Duration) (spans []recording.Span, damaged int, err error) {
+	names := []string{path}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if info.IsDir() {
+		if names, err = filepath.Glob(filepath.Join(path, "*"+recording.Suffix)); err != nil {
+			return nil, 0, err
+		}
+	}
+	var newest int64
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // the ring went on
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		damaged += recording.Read(data, func(s recording.Span) bool {
+			spans, newest = append(spans, s), max(newest, s.At[len(s.At)-1])
+			return true
+		})
+	}
+	if since > 0 {
+		oldest := newest - int64(since/time.Second)
+		spans = slices.DeleteFunc(spans, func(s recording.Span) bool { return s.At[len(s.At)-1] < oldest })
+	}
+	slices.SortStableFunc(spans, func(a, b recording.Span) int { return int(a.At[0] - b.At[0]) })
+	return spans, damaged, nil
+}

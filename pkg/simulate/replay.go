@@ -1,0 +1,157 @@
+package simulate
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/salveops/salve/pkg/care"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/recording"
+	"github.com/salveops/salve/pkg/series"
+	"github.com/salveops/salve/pkg/signal"
+)
+
+// Period is a span of time, by the wall clock.
+type Period struct{ From, To time.Time }
+
+// Replayed is what rules would have said of a recording.
+type Replayed struct {
+	Over      Period
+	Seconds   int                  // that were recorded
+	Rules     int                  // that took part
+	Idle      []Idle               // rules that did not
+	Incidents []*incident.Incident // that would have been, in the order in which they would have begun
+	Real      map[string][]Period  // when incidents were open, by service; "" is the host
+}
+
+// Idle is a rule that takes no part.
+type Idle struct {
+	Rule  string
+	Lacks []string // signals of which nothing was recorded; none: it is about services of which nothing was
+}
+
+// Replay tries the rules on a recording. Nothing is acted on, because nobody knows what a remedy would have changed:
+// incidents say which one would have run.
+func Replay(all *config.Agent, spans []recording.Span) *Replayed {
+	out := &Replayed{Real: make(map[string][]Period)}
+	if len(spans) == 0 {
+		return out
+	}
+	spans = slices.Clone(spans)
+	slices.SortStableFunc(spans, func(a, b recording.Span) int { return cmp.Compare(a.At[0], b.At[0]) })
+	first := time.Unix(spans[0].At[0], 0).UTC()
+	t := &config.Test{Start: first, Autonomy: config.Observe, Courses: lanes(spans)}
+	h := newHost(all, t)
+	h.feeds = nil // signals come from the recording
+	out.Over.From, out.Rules = first, len(h.cfg.Rules)
+	for _, r := range all.Rules {
+		if !slices.Contains(h.cfg.Rules, r) {
+			out.Idle = append(out.Idle, Idle{Rule: r.Name, Lacks: missing(t.Courses, r)})
+		}
+	}
+	for i := range spans {
+		for n, at := range spans[i].At {
+			if now := time.Unix(at, 0).UTC(); now.After(h.now.Wall) { // blocks of a clock that was set back overlap
+				h.now = clock.Instant{Boot: uptime + now.Sub(first), Wall: now}
+				h.second(&spans[i], n, out.Real)
+				out.Seconds++
+			}
+		}
+		spans[i].Drop()
+	}
+	out.Over.To, out.Incidents = h.now.Wall, h.told
+	return out
+}
+
+// lanes are the signals of which something was known once, as a test would give them.
+func lanes(spans []recording.Span) []config.Course {
+	var out []config.Course
+	seen := map[series.Key]bool{}
+	for i := range spans {
+		for n := range spans[i].Lanes {
+			l := &spans[i].Lanes[n]
+			if seen[l.Key] || !told(l, len(spans[i].At)) {
+				continue
+			}
+			seen[l.Key] = true
+			if p, err := signal.ParsePath(l.Key.Signal); err == nil {
+				if _, known := signal.Lookup(p); known {
+					out = append(out, config.Course{Key: l.Key, Signal: p, Every: step})
+				}
+			}
+		}
+		spans[i].Drop()
+	}
+	return out
+}
+
+// told reports whether something is known of the lane in one of the seconds.
+func told(l *recording.Lane, seconds int) bool {
+	for i := range seconds {
+		if v, _ := l.Value(i); !math.IsNaN(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// second replays one second of a span.
+func (h *host) second(s *recording.Span, n int, real map[string][]Period) {
+	for i := range s.Lanes {
+		l := &s.Lanes[i]
+		v, told := l.Value(n)
+		if !told {
+			continue
+		}
+		if l.Key.Signal == recording.IncidentOpen {
+			if v == 1 {
+				extend(real, l.Key.Of, h.now.Wall)
+			}
+			continue
+		}
+		if u := h.units[l.Key.Of]; u != nil && slices.Contains(care.VitalSignals[:], l.Key.Signal) {
+			u.replay(h.now.Boot, l.Key.Signal, v, s.Words)
+		} else if x := h.store.Lookup(l.Key); x != nil {
+			x.Set(h.now.Boot, v) // NaN is unknown
+		}
+	}
+	h.tell()
+	h.rules.Tick(h.now, h.onAlert)
+	h.judgeDue()
+}
+
+// extend lets the service's newest period last until now, or begins one.
+func extend(real map[string][]Period, service string, now time.Time) {
+	all := real[service]
+	if n := len(all); n > 0 && now.Sub(all[n-1].To) <= time.Minute {
+		all[n-1].To = now
+		return
+	}
+	real[service] = append(all, Period{now, now})
+}
+
+// replay takes what systemd told of a unit: all else follows from its state, its uptime and its restarts.
+func (u *unit) replay(now time.Duration, name string, v float64, words []string) {
+	switch {
+	case name == unitState && (math.IsNaN(v) || v < 0 || int(v) >= len(words)):
+		u.move(now, "", "")
+	case name == unitState:
+		u.move(now, words[int(v)], "person")
+	case math.IsNaN(v):
+	case name == unitRestarts:
+		u.life.Restarts = uint32(max(0, min(v, math.MaxUint32)))
+	case name == "unit.uptime" && u.life.Up():
+		u.life.ActiveEnter = now - time.Duration(v*float64(time.Second))
+	}
+}
+
+// Beside reports whether one of the periods overlaps p, or is no more than slack away from it.
+func Beside(periods []Period, p Period, slack time.Duration) bool {
+	return slices.ContainsFunc(periods, func(q Period) bool {
+		return !q.From.After(p.To.Add(slack)) && !q.To.Before(p.From.Add(-slack))
+	})
+}

@@ -1,0 +1,87 @@
+package simulate
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/recording"
+	"github.com/salveops/salve/pkg/series"
+)
+
+// recorded runs a test with a recorder beside it, as an agent has one, and returns the bytes and what happened.
+func recorded(cfg *config.Agent, t *config.Test) ([]byte, []string) {
+	h := newHost(cfg, t)
+	var data []byte
+	b := recording.NewBlock()
+	for h.since() < t.At[len(t.At)-1].At {
+		h.tick()
+		if !b.Tick(h.now.Wall) {
+			data, b = b.Append(data), recording.NewBlock()
+			b.Tick(h.now.Wall)
+		}
+		for _, s := range h.store.All() {
+			b.AddSeries(s, h.now.Boot)
+		}
+		for _, s := range h.open() {
+			b.Add(series.Key{Signal: recording.IncidentOpen, Of: s.Service}, 1)
+		}
+	}
+	return b.Append(data), alertsOf(h.told)
+}
+
+// alertsOf is every alert, one a line.
+func alertsOf(all []*incident.Incident) (out []string) {
+	for _, i := range all {
+		for _, a := range i.Alerts {
+			out = append(out, fmt.Sprintf("%s %s %s %s to %s would %s", i.Service, a.Rule, a.Instance,
+				a.Fired.Wall.UTC().Format(time.TimeOnly), a.Resolved.Wall.UTC().Format(time.TimeOnly), i.WouldHave))
+		}
+	}
+	return out
+}
+
+// TestReplayTellsTheSame: what was recorded of a host gives the alerts that it had, at the very seconds, whatever
+// rules they are of.
+func TestReplayTellsTheSame(t *testing.T) {
+	alerts := 0
+	for _, path := range []string{"testdata/host.hcl", "../../configs"} {
+		cfg := load(t, path)
+		for _, test := range cfg.Tests {
+			watched := *test
+			watched.Autonomy, watched.After = config.Observe, nil
+			data, want := recorded(cfg, &watched)
+			var spans []recording.Span
+			keep := func(s recording.Span) bool { spans = append(spans, s); return true }
+			if damaged := recording.Read(data, keep); damaged > 0 {
+				t.Fatalf("%s: %d bytes are damaged", test.Name, damaged)
+			}
+			host := *cfg
+			host.Labels = test.Labels
+			r := Replay(&host, spans)
+			if diff := cmp.Diff(want, alertsOf(r.Incidents)); diff != "" {
+				t.Errorf("%s (-host +replay)\n%s", test.Name, diff)
+			}
+			for _, i := range r.Incidents {
+				p := Period{i.Opened.Wall, i.Opened.Wall}
+				if !Beside(r.Real[i.Service], p, 0) {
+					t.Errorf("%s: %s was not seen to be real", test.Name, i.Title)
+				}
+			}
+			alerts += len(want)
+		}
+	}
+	if alerts < 20 {
+		t.Errorf("%d alerts prove little", alerts)
+	}
+}
+
+func TestReplayOfNothing(t *testing.T) {
+	if r := Replay(load(t, "testdata/host.hcl"), nil); len(r.Incidents) != 0 || r.Seconds != 0 {
+		t.Errorf("%+v", r)
+	}
+}
