@@ -166,6 +166,21 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestImpossibleBits: what no column can hold is damage, not a value.
+func TestImpossibleBits(t *testing.T) {
+	for name, put := range map[string]func(*bitWriter){
+		"more than 64 bits differ":                 func(w *bitWriter) { w.put(0b11, 2); w.put(31, 5); w.put(63, 6); w.put(0, 64) },
+		"the same bits as before, which were none": func(w *bitWriter) { w.put(0b10, 2); w.put(0, 62) },
+		"the end is missing":                       func(w *bitWriter) { w.put(0b11, 2); w.put(0, 5); w.put(63, 6) },
+	} {
+		var w bitWriter
+		put(&w)
+		if got, ok := values(w.buf, 1); ok {
+			t.Errorf("%s: it reads as %v", name, got)
+		}
+	}
+}
+
 // FuzzRead feeds anything: it ends, and all that it gives can be read.
 func FuzzRead(f *testing.F) {
 	b := NewBlock()

@@ -49,7 +49,7 @@ func alertsOf(all []*incident.Incident) (out []string) {
 // rules they are of.
 func TestReplayTellsTheSame(t *testing.T) {
 	alerts := 0
-	for _, path := range []string{"testdata/host.hcl", "../../configs"} {
+	for _, path := range []string{"testdata/host.hcl", "testdata/unit.hcl", "../../configs"} {
 		cfg := load(t, path)
 		for _, test := range cfg.Tests {
 			watched := *test
@@ -77,6 +77,38 @@ func TestReplayTellsTheSame(t *testing.T) {
 	}
 	if alerts < 20 {
 		t.Errorf("%d alerts prove little", alerts)
+	}
+}
+
+// TestReplayOfAClockSetBack: what was told twice counts once.
+func TestReplayOfAClockSetBack(t *testing.T) {
+	cfg := load(t, "testdata/host.hcl")
+	data, want := recorded(cfg, cfg.Tests[0])
+	var spans []recording.Span
+	recording.Read(append(data, data...), func(s recording.Span) bool { spans = append(spans, s); return true })
+	r := Replay(cfg, spans)
+	if r.Seconds != 61 || len(r.Incidents) != len(want) {
+		t.Errorf("%d seconds, incidents %q, want %q", r.Seconds, alertsOf(r.Incidents), want)
+	}
+}
+
+// TestReplayOfAYoungUnit: a unit that had just started when the recording begins is given its time.
+func TestReplayOfAYoungUnit(t *testing.T) {
+	cfg := load(t, "testdata/unit.hcl")
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for uptime, want := range map[float64]string{0: "12:00:05", 3600: "12:00:00"} {
+		b := recording.NewBlock()
+		for i := range 20 {
+			b.Tick(at.Add(time.Duration(i) * time.Second))
+			b.Add(series.Key{Signal: "probe.health.ok", Of: "app"}, 0)
+			b.Add(series.Key{Signal: "unit.uptime", Of: "app.service"}, uptime+float64(i))
+		}
+		var spans []recording.Span
+		recording.Read(b.Append(nil), func(s recording.Span) bool { spans = append(spans, s); return true })
+		r := Replay(cfg, spans)
+		if len(r.Incidents) != 1 || r.Incidents[0].Opened.Wall.Format(time.TimeOnly) != want {
+			t.Errorf("uptime %v: %q, want it at %s", uptime, alertsOf(r.Incidents), want)
+		}
 	}
 }
 

@@ -37,10 +37,12 @@ func report(r Result) string {
 
 // TestHost: the invented host does what its own tests say.
 func TestHost(t *testing.T) {
-	cfg := load(t, "testdata/host.hcl")
-	for _, test := range cfg.Tests {
-		if r := Run(cfg, test); len(r.Failures) > 0 {
-			t.Errorf("%s\n%s", test.Name, report(r))
+	for _, path := range []string{"testdata/host.hcl", "testdata/unit.hcl"} {
+		cfg := load(t, path)
+		for _, test := range cfg.Tests {
+			if r := Run(cfg, test); len(r.Failures) > 0 {
+				t.Errorf("%s\n%s", test.Name, report(r))
+			}
 		}
 	}
 }

@@ -29,7 +29,8 @@ type Options struct {
 	Log   hclog.Logger
 }
 
-// Recorder keeps the last values of all signals. Second belongs to one goroutine, Run to another; Close comes after both.
+// Recorder keeps the last values of all signals. Second belongs to one goroutine, Run to another; Close comes after
+// both.
 type Recorder struct {
 	o      Options
 	block  *recording.Block
@@ -47,8 +48,8 @@ func New(o Options) (*Recorder, error) {
 	return &Recorder{o: o, block: recording.NewBlock(), out: make(chan []byte, queue)}, nil
 }
 
-// Second takes what is known of every signal now, and of which services ("" is the host) an incident is open. It returns
-// at once; what the disk is too slow for is lost.
+// Second takes what is known of every signal now, and of which services ("" is the host) an incident is open. It
+// returns at once; what the disk is too slow for is lost.
 func (r *Recorder) Second(now clock.Instant, st *series.Store, open map[string]bool) {
 	if r.block.Last() == now.Wall.Unix() {
 		return // the engine ticks out of turn when systemd's own state changes

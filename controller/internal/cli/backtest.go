@@ -52,8 +52,8 @@ func (a *app) backtest() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "backtest RULES…",
 		Short: "Try rules on what was recorded",
-		Long: `Try rules on recorded signals: which incidents there would have been, and what would have been done. Nothing is done,
-and nobody knows what a remedy would have changed, so a recording is judged as with autonomy "observe".
+		Long: `Try rules on recorded signals: which incidents there would have been, and what would have been done. Nothing is
+done, and nobody knows what a remedy would have changed, so a recording is judged as with autonomy "observe".
 
 Precision is the share of these incidents beside which the agent had one of the same service then (within five
 minutes); those that it had and the rules would not have are missed. It had them by the rules of that time.
@@ -66,7 +66,7 @@ An agent records with record_mib in agent.hcl.`,
 	}
 	out := addOutput(c)
 	from := addRecording(c)
-	since := c.Flags().String("since", "7d", "how far to look back from the newest second that was recorded, such as 12h or 7d")
+	since := addSince(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		length, err := parseSince(*since)
 		if err != nil {

@@ -53,8 +53,10 @@ func TestPages(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":     exits,
 			"recording": writeRecording,
-			"lay":       func(ts *testscript.TestScript, _ bool, args []string) { lay(ts, block(ts, blocks, args[0]), args[1:]) },
-			"prints":    func(ts *testscript.TestScript, _ bool, args []string) { prints(ts, block(ts, blocks, args[0])) },
+			"lay": func(ts *testscript.TestScript, _ bool, args []string) {
+				lay(ts, block(ts, blocks, args[0]), args[1:])
+			},
+			"prints": func(ts *testscript.TestScript, _ bool, args []string) { prints(ts, block(ts, blocks, args[0])) },
 		},
 	})
 }

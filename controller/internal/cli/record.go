@@ -18,7 +18,14 @@ import (
 
 // addRecording gives a command the flag --recording.
 func addRecording(c *cobra.Command) *string {
-	return c.Flags().String("recording", filepath.Join(defaults.Data, "recording"), "recording: a folder of an agent, or a file")
+	return c.Flags().String("recording", filepath.Join(defaults.Data, "recording"),
+		"recording: a folder of an agent, or a file")
+}
+
+// addSince gives a command the flag --since.
+func addSince(c *cobra.Command) *string {
+	return c.Flags().String("since", "7d",
+		"how far to look back from the newest second that was recorded, such as 12h or 7d")
 }
 
 func (a *app) record() *cobra.Command {
@@ -37,7 +44,7 @@ func (a *app) recordExport() *cobra.Command {
 		Args:    exactly("FILE"),
 	}
 	from := addRecording(c)
-	since := c.Flags().String("since", "7d", "how far to look back from the newest second that was recorded, such as 12h or 7d")
+	since := addSince(c)
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		length, err := parseSince(*since)
 		if err != nil {
@@ -52,8 +59,8 @@ func (a *app) recordImport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Put an exported recording into a folder of recordings",
-		Long: `Put an exported recording into a folder of recordings. Where an agent records, its ring counts the file as its own
-and in time removes it: take another folder for what is to be kept.`,
+		Long: `Put an exported recording into a folder of recordings. Where an agent records, its ring counts the file as its
+own and in time removes it: take another folder for what is to be kept.`,
 		Example: "  salve record import --recording ./web-1 web-1.slr",
 		Args:    exactly("FILE"),
 	}
@@ -89,7 +96,8 @@ func (a *app) copyRecording(from string, since time.Duration, to string) error {
 	if err := durable.Write(to, data, 0o600); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Out, "%s: %s of signals, %d bytes\n", to, defaults.Duration(time.Duration(seconds)*time.Second), len(data))
+	fmt.Fprintf(a.Out, "%s: %s of signals, %d bytes\n", to, defaults.Duration(time.Duration(seconds)*time.Second),
+		len(data))
 	if damaged > 0 {
 		fmt.Fprintf(a.Err, "salve: %s of %s are damaged and left out\n", story.Number(damaged, "byte"), from)
 	}

@@ -77,11 +77,16 @@ window "night" {
 }
 
 test "what an attempt changed is as before once it is taken back" {
-  series = { "probe.health.ok{web}" = "true x10 false" }
-  after "limit" { series = { "probe.health.ok{web}" = "unknown x3 false" } }
+  series = {
+    "probe.health.ok{web}" = "true x10 false"
+    "host.load.per_cpu"    = "1"
+  }
+  after "limit" { series = { "host.load.per_cpu" = "50" } }
   after "restart" { series = { "probe.health.ok{web}" = "true" } }
+  at "20s" { firing = ["web-ill", "load"] }
   at "1m" {
     attempts = ["limit ineffective", "restart verified"]
+    firing   = []
     said     = ["limit was taken back"]
   }
 }
