@@ -16,6 +16,9 @@ import (
 	"github.com/salveops/salve/pkg/recording"
 )
 
+// maxRecording bounds the bytes of a recording, which are held in memory.
+const maxRecording = 4 << 30
+
 // addRecording gives a command the flag --recording.
 func addRecording(c *cobra.Command) *string {
 	return c.Flags().String("recording", filepath.Join(defaults.Data, "recording"),
@@ -116,12 +119,19 @@ func readRecording(path string, since time.Duration) (spans []recording.Span, da
 			return nil, 0, err
 		}
 	}
-	var newest int64
+	var newest, size int64
 	for _, name := range names {
-		data, err := os.ReadFile(name)
+		info, err := os.Stat(name)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // the ring went on
 		}
+		if err != nil {
+			return nil, 0, err
+		}
+		if size += info.Size(); size > maxRecording {
+			return nil, 0, fmt.Errorf("%s holds more than %d MiB: take a part of it", path, maxRecording>>20)
+		}
+		data, err := os.ReadFile(name)
 		if err != nil {
 			return nil, 0, err
 		}
