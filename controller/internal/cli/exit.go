@@ -34,7 +34,7 @@ func exitCodesTopic() *cobra.Command {
   1  It failed; standard error says why.
   2  The command line makes no sense.
   3  There is no such incident, host, permit, pause, silence, remedy, or kind;
-     or no test to run.
+     or no test to run, or nothing that was recorded.
   4  It went well and found something: the agent is not healthy, the controller
      has something to look at, the doctor has a failed finding, a configuration
      is not valid, a file is not formatted, a test of rules fails, the audit's
