@@ -1,0 +1,205 @@
+package metric
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// maxSeries bounds the series of one Set: labels that explode must not take the agent with them.
+	maxSeries = 10_000
+	// forget is how long a series may be away until coming back means beginning from zero.
+	forget = 10 * time.Minute
+)
+
+// Set makes the figures of some definitions from one source of samples, such as one page.
+type Set struct {
+	tallies  []*tally
+	families map[string]*family
+	series   map[string]*Series // by key
+	all      []*Series          // the same, in the order in which they came
+	round    uint64
+	last     time.Duration // end of the last round
+	primed   bool          // there was one: a series that is new now has grown from zero
+	key      []byte        // scratch
+}
+
+// family is all series of one name.
+type family struct {
+	round uint64   // in which one of them was last put
+	other Series   // stands for all that no definition wants
+	parts []*tally // that want some
+}
+
+// Series is one series of a source. Whoever opened it keeps it until the source has it no more.
+type Series struct {
+	family *family
+	key    string // name and labels, with a separator that no text has in it
+	parts  []part
+	round  uint64        // in which it was last put
+	value  float64       // of that round
+	base   float64       // of the round before
+	known  bool          // base is set
+	at     time.Duration // end of the round in which it was last put
+}
+
+// part is what a series contributes to.
+type part struct {
+	tally *tally
+	term  int     // of a Ratio: 0 for Of, 1 for All
+	bound float64 // of a Quantile: upper end of the bucket
+}
+
+// Figure is what a round says about one definition.
+type Figure struct {
+	Value float64
+	Known bool
+	// Fault is what the operator should know. Without one a figure is unknown because the window is not
+	// full yet, or too little happened in it.
+	Fault error
+}
+
+// New is a Set for a source that is read with the given period.
+func New(definitions []Definition, every time.Duration) *Set {
+	s := &Set{families: map[string]*family{}, series: map[string]*Series{}, round: 1}
+	for _, d := range definitions {
+		t := newTally(d, every)
+		s.tallies = append(s.tallies, t)
+		for _, sel := range t.terms {
+			s.want(sel.name).parts = append(s.want(sel.name).parts, t)
+		}
+	}
+	return s
+}
+
+func (s *Set) want(name string) *family {
+	f := s.families[name]
+	if f == nil {
+		f = &family{}
+		f.other.family = f
+		s.families[name] = f
+	}
+	return f
+}
+
+// Wants reports whether some definition is about series of this name.
+func (s *Set) Wants(name []byte) bool { return s.families[string(name)] != nil }
+
+// Open finds the series with these labels, whose order does not matter, and makes it at first sight.
+// It fails when there are too many series, or for a bucket without a bound. The name must be one that
+// the Set Wants.
+func (s *Set) Open(name string, labels []Label) (*Series, error) {
+	f := s.families[name]
+	slices.SortFunc(labels, func(a, b Label) int { return cmp.Compare(a.Name, b.Name) })
+	s.key = append(s.key[:0], name...)
+	for _, l := range labels {
+		s.key = append(append(append(append(s.key, separator), l.Name...), separator), l.Value...)
+	}
+	if found := s.series[string(s.key)]; found != nil {
+		return found, nil
+	}
+	found := &Series{family: f, key: string(s.key), at: s.last}
+	for _, t := range slices.Compact(slices.Clone(f.parts)) {
+		parts, err := t.parts(name, labels)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", found, err)
+		}
+		found.parts = append(found.parts, parts...)
+	}
+	if len(found.parts) == 0 {
+		return &f.other, nil
+	}
+	if len(s.series) == maxSeries {
+		return nil, fmt.Errorf("%s: more than %d series match; match fewer", name, maxSeries)
+	}
+	s.series[found.key] = found
+	s.all = append(s.all, found)
+	return found, nil
+}
+
+// Put gives a series its value of this round.
+func (s *Set) Put(sr *Series, v float64) {
+	sr.family.round = s.round
+	if sr.round == s.round {
+		for _, p := range sr.parts {
+			p.tally.fail("%s is there twice", sr)
+		}
+	}
+	sr.round, sr.value = s.round, v
+}
+
+// End ends a round whose samples are of the given moment of the monotonic clock, and makes the figures.
+// A moment that is not later than that of the round before undoes the round.
+func (s *Set) End(at time.Duration) {
+	if s.primed && at <= s.last {
+		s.Undo()
+		return
+	}
+	old := false
+	for _, sr := range s.all {
+		if sr.round != s.round {
+			old = old || at-sr.at > forget
+			continue
+		}
+		for _, p := range sr.parts {
+			p.tally.take(p, sr, s.primed)
+		}
+		sr.at = at
+		if sr.value >= 0 && !math.IsInf(sr.value, 1) {
+			sr.base, sr.known = sr.value, true
+		}
+	}
+	if old {
+		s.forget(at)
+	}
+	for _, t := range s.tallies {
+		t.conclude(at, t.absent(s))
+	}
+	s.last, s.primed = at, true
+	s.round++
+}
+
+// forget drops the series that have been away for long.
+func (s *Set) forget(at time.Duration) {
+	s.all = slices.DeleteFunc(s.all, func(sr *Series) bool {
+		old := at-sr.at > forget
+		if old {
+			delete(s.series, sr.key)
+		}
+		return old
+	})
+}
+
+// Undo forgets what was put in this round, because its source failed in the middle. There are no
+// figures of it.
+func (s *Set) Undo() {
+	for _, t := range s.tallies {
+		t.reset()
+		t.figure = Figure{}
+	}
+	s.round++
+}
+
+// Figure is what the last round says about the i-th definition.
+func (s *Set) Figure(i int) Figure { return s.tallies[i].figure }
+
+// separator stands between the parts of a key. No text has this byte in it.
+const separator = 0xff
+
+// String is the series as a page has it.
+func (sr *Series) String() string {
+	name, labels, _ := strings.Cut(sr.key, string([]byte{separator}))
+	words := strings.Split(labels, string([]byte{separator}))
+	list := make([]string, len(words)/2)
+	for i := range list {
+		list[i] = fmt.Sprintf("%s=%q", words[2*i], words[2*i+1])
+	}
+	if len(list) == 0 {
+		return name
+	}
+	return name + "{" + strings.Join(list, ",") + "}"
+}
