@@ -32,7 +32,7 @@ func newHost(p *Program) *host {
 
 func (h *host) open(r Ref) *series.Series {
 	return h.store.Open(series.Key{Signal: r.Path.String()}, series.Options{
-		Dim: r.Info.Dim, Every: r.Every, Window: r.Window, Event: r.Info.Event,
+		Dim: r.Info.Dim, Every: r.Every, Window: r.Window, Event: r.Info.Event, Span: r.Info.Span,
 	})
 }
 
@@ -62,6 +62,8 @@ var monday = clock.Instant{Boot: 24 * time.Hour, Wall: time.Date(2026, 3, 2, 12,
 func scope() *Scope {
 	return &Scope{
 		Service: true, Probes: []string{"health", "ready"}, Pools: []string{"db"},
+		Metrics: map[string]signal.Info{"error_rate": {Name: "metric.*", Dim: signal.Ratio, Scope: signal.Service,
+			Every: time.Second, Span: 5 * time.Second}},
 		Labels:     map[string]string{"stage": "production", "role": "web"},
 		Thresholds: map[string]*Threshold{},
 	}

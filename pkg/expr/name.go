@@ -138,9 +138,8 @@ func present(s *series.Series) number {
 
 // proved reports whether the series has the samples after since that its present value needs.
 func (f *frame) proved(s *series.Series) bool {
-	if f.single && f.since > 0 {
-		_, at, _ := s.Last()
-		return at > f.since
+	if f.single {
+		return s.Speaks(f.since, 1)
 	}
 	return s.Evident(f.since)
 }

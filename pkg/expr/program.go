@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/salveops/salve/pkg/series"
 	"github.com/salveops/salve/pkg/signal"
 )
 
@@ -31,6 +32,15 @@ type Ref struct {
 	// Absent: the condition reads the signal only to ask whether it is absent, so verification
 	// demands no samples of it.
 	Absent bool
+}
+
+// proof is how long it takes until enough samples speak only about what came after some moment, for a
+// signal whose samples look back.
+func (r Ref) proof() time.Duration {
+	if r.Info.Span == 0 {
+		return 0
+	}
+	return r.Info.Span + series.Enough*r.Every
 }
 
 // word is a text that a condition compares with: a literal, or the value of a label.
@@ -100,5 +110,6 @@ func (p *Program) NeedsClear() (construct string, needed bool) {
 	return p.clear, p.clear != ""
 }
 
-// Window is the longest time that the condition looks back, held() included.
+// Window is the longest time that the condition looks back, held() included, and the time that figures
+// which look back themselves take to be about nothing else than what came after an action.
 func (p *Program) Window() time.Duration { return p.window }

@@ -37,6 +37,8 @@ func TestProgramTellsAboutItself(t *testing.T) {
 		{src: `held(unit.cpu > 0.5, "30s") && avg(unit.cpu, "10s") > 0.5`, window: 30 * time.Second},
 		{src: `hits(host.disk["/"].used_ratio > 0.5 && unit.cpu > 0.5, 3, 6)`, window: time.Minute},
 		{src: `host.disk["*"].used_ratio > 0.5 && host.disk["/"].used_ratio > 0.5`, each: "host.disk"},
+		{src: "metric.error_rate > 0.5", window: 8 * time.Second},
+		{src: `change(metric.error_rate, "1m") > 0.5`, clear: "change", window: 65 * time.Second},
 		{src: `pool["*"].waiting > 3`, each: "pool"},
 		{src: `absent(probe["*"].ok)`, each: "probe"},
 	} {

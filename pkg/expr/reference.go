@@ -13,6 +13,9 @@ import (
 // lookup finds a signal in the catalogue, or says what may have been meant.
 func (c *compiler) lookup(at hcl.Range, p signal.Path) (signal.Info, bool) {
 	if in, ok := signal.Lookup(p); ok {
+		if p.Family == signal.Metric && c.scope.Service {
+			return c.metric(at, p.Field)
+		}
 		return in, true
 	}
 	keyed, plain := p, p
@@ -20,6 +23,8 @@ func (c *compiler) lookup(at hcl.Range, p signal.Path) (signal.Info, bool) {
 	_, needsKey := signal.Lookup(keyed)
 	_, noKey := signal.Lookup(plain)
 	switch best := signal.Suggest(p.String()); {
+	case p.Family == signal.Metric:
+		c.fail(at, "Unknown signal", "A metric is written metric.NAME, not %s.", p)
 	case p.Key == "" && needsKey:
 		c.fail(at, "Missing key", `%s exists once for each instance: %s["…"].%s, or ["*"] for every one.`,
 			p, p.Family, p.Field)
@@ -33,6 +38,15 @@ func (c *compiler) lookup(at hcl.Range, p signal.Path) (signal.Info, bool) {
 		c.fail(at, "Unknown signal", "There is no signal %s.", p)
 	}
 	return signal.Info{}, false
+}
+
+// metric finds what the service declares of one of its metrics.
+func (c *compiler) metric(at hcl.Range, name string) (signal.Info, bool) {
+	in, ok := c.scope.Metrics[name]
+	if !ok {
+		c.fail(at, "Unknown metric", "The service has no metric %q%s", name, meant(name, sortedKeys(c.scope.Metrics)))
+	}
+	return in, ok
 }
 
 // allowed checks that a signal can be read where the condition stands.
@@ -83,18 +97,19 @@ func (c *compiler) refer(p signal.Path, in signal.Info) int {
 	i := slices.IndexFunc(c.refs, func(r Ref) bool { return r.Path == p })
 	if i < 0 {
 		i = len(c.refs)
+		if c.scope.Span != nil {
+			in.Span = max(in.Span, c.scope.Span(p))
+		}
 		c.refs = append(c.refs, Ref{Path: p, Info: in, Every: c.scope.every(p, in), Absent: c.absent})
+		c.window = max(c.window, c.refs[i].proof())
 	}
 	c.refs[i].Absent = c.refs[i].Absent && c.absent
 	c.read = append(c.read, i)
-	if c.scope.Span != nil {
-		c.window = max(c.window, c.scope.Span(p))
-	}
 	return i
 }
 
 // look notes that a window function looks back over a signal.
 func (c *compiler) look(ref int, window time.Duration) {
 	c.refs[ref].Window = max(c.refs[ref].Window, window)
-	c.window = max(c.window, window)
+	c.window = max(c.window, window+c.refs[ref].Info.Span)
 }

@@ -28,6 +28,8 @@ type Scope struct {
 	Unit bool
 	// Probes, Pools and Logs are the names that the service declares.
 	Probes, Pools, Logs []string
+	// Metrics are those that the service declares, by name.
+	Metrics map[string]signal.Info
 	// HostLogs are the names of the host's own logs.
 	HostLogs []string
 	// Labels of the host. A label that is not set is the empty text; nil asks for no warning about it.

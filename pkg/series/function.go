@@ -89,7 +89,7 @@ func (s *Series) Sum(now, window, since time.Duration) (float64, bool) {
 // Count is how many known samples came within the window. It needs no recent one: none is an answer.
 func (s *Series) Count(now, window, since time.Duration) (float64, bool) {
 	w := s.look(now, window, since)
-	if !w.covered(now-window, since) {
+	if !w.covered(now - window) {
 		return 0, false
 	}
 	n := 0.0

@@ -27,6 +27,7 @@ type Options struct {
 	Every  time.Duration // period of the samples; 0 when they come as they happen
 	Window time.Duration // how far back the window functions look; 0: only the last value is read
 	Event  bool          // the value holds until the next sample, however long ago it was set
+	Span   time.Duration // how long before its moment a sample speaks about; 0: about its moment
 }
 
 // Series is the recent past of one signal of one thing.
@@ -106,17 +107,35 @@ func (s *Series) Since(after time.Duration) int {
 	return n
 }
 
-// Evident reports whether the samples strictly later than a moment are enough to judge by: Enough
-// of a polled signal, one of an event signal, whose source tells each change once. A moment of 0
-// asks for nothing.
-func (s *Series) Evident(after time.Duration) bool {
-	if after == 0 {
-		return true
+// beyond is the moment later than which a sample speaks only about what came after since. 0 is 0: all
+// samples count.
+func (s *Series) beyond(since time.Duration) time.Duration {
+	if since == 0 {
+		return 0
 	}
-	need := Enough
+	return since + s.opt.Span
+}
+
+// Evident reports whether the samples that speak only about what came after a moment are enough to
+// judge by: Enough of a polled signal, one of an event signal, whose source tells each change once. A
+// moment of 0 asks for nothing.
+func (s *Series) Evident(after time.Duration) bool { return s.Speaks(after, s.enough()) }
+
+func (s *Series) enough() int {
 	if s.opt.Event {
-		need = 1
+		return 1
 	}
+	return Enough
+}
+
+// Speaks reports whether so many known samples speak only about what came after a moment. A moment of 0
+// asks for nothing.
+func (s *Series) Speaks(after time.Duration, need int) bool {
+	return after == 0 || s.newer(s.beyond(after), need)
+}
+
+// newer reports whether so many known samples are strictly later than a moment.
+func (s *Series) newer(after time.Duration, need int) bool {
 	for i := s.ring.n - 1; i >= 0 && need > 0; i-- {
 		p := s.ring.at(i)
 		if p.at <= after {

@@ -95,6 +95,46 @@ func TestSinceAndEvident(t *testing.T) {
 	}
 }
 
+// A sample that looks back speaks about an action only once all that it looks at lies after it.
+func TestSpan(t *testing.T) {
+	o := polled(10 * sec)
+	o.Span = 3 * sec
+	s := fill(o, 1, 2, 3, 4, 5, 6, 7)
+	for after, want := range map[time.Duration]bool{0: true, sec: true, 2 * sec: false, 4 * sec: false} {
+		if got := s.Evident(after); got != want {
+			t.Errorf("evident since %v: %v", after, got)
+		}
+	}
+	if !s.Speaks(3*sec, 1) || s.Speaks(4*sec, 1) {
+		t.Error("the sample of 7 s speaks about what came after 3 s, and not about what came after 4 s")
+	}
+	if v, ok := s.Min(7*sec, 10*sec, sec); v != 5 || !ok {
+		t.Errorf("the least since 1 s is %v, %v", v, ok)
+	}
+	if _, ok := s.Min(7*sec, 10*sec, 2*sec); ok {
+		t.Error("two samples are too few for a window")
+	}
+	if n, _ := s.Count(8*sec, 10*sec, sec); n != 3 {
+		t.Errorf("%v samples count since 1 s", n)
+	}
+	if v, ok := s.Newest(8*sec, 10*sec, 4*sec); ok {
+		t.Errorf("the newest since 4 s is %v", v)
+	}
+}
+
+func TestAnotherFigureBeginsAnew(t *testing.T) {
+	st := New()
+	k, o := Key{"metric.x", "shop"}, polled(10*sec)
+	s := st.Open(k, o)
+	for _, change := range []func(){func() { o.Dim = signal.Ratio }, func() { o.Span = 5 * sec }} {
+		s.Set(sec, 5)
+		change()
+		if st.Open(k, o) != s || s.Since(0) != 0 || s.Dim() != o.Dim || !s.Silent(sec) {
+			t.Errorf("as %+v it knows %d samples", s.opt, s.Since(0))
+		}
+	}
+}
+
 func TestAbsent(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -123,7 +163,7 @@ func TestStore(t *testing.T) {
 	a := st.Open(Key{"unit.cpu", "b.service"}, Options{Dim: signal.Ratio, Every: sec, Window: 10 * sec})
 	st.Open(Key{"unit.cpu", "a.service"}, Options{})
 	st.Open(Key{"host.cpu.busy", ""}, Options{})
-	if b := st.Open(Key{"unit.cpu", "b.service"}, Options{Every: 2 * sec, Window: 5 * sec}); b != a {
+	if b := st.Open(Key{"unit.cpu", "b.service"}, Options{Dim: signal.Ratio, Every: 2 * sec, Window: 5 * sec}); b != a {
 		t.Fatal("opening twice makes two series")
 	}
 	if a.Window() != 10*sec || a.Every() != 2*sec || a.Dim() != signal.Ratio || a.Event() {

@@ -40,9 +40,14 @@ func New() *Store {
 }
 
 // Open returns the series of a key and makes it if there is none. Opening again widens the window
-// to the largest asked for, and takes over a period that is not 0; dimension and kind stay.
+// to the largest asked for, and takes over a period that is not 0; the kind stays. With another
+// dimension or span it is another figure: what was known is forgotten.
 func (st *Store) Open(k Key, o Options) *Series {
 	if s := st.series[k]; s != nil {
+		if s.opt.Dim != o.Dim || s.opt.Span != o.Span {
+			s.opt.Dim, s.opt.Span = o.Dim, o.Span
+			s.ring.n, s.last, s.seen = 0, sample{}, false
+		}
 		s.opt.Window = max(s.opt.Window, o.Window)
 		if o.Every > 0 {
 			s.opt.Every = o.Every

@@ -10,13 +10,15 @@ import (
 type view struct {
 	s     *Series
 	from  time.Duration
-	lo    int // index of the first sample in the ring
+	since time.Duration // samples up to this moment do not count; 0: all do
+	lo    int           // index of the first sample in the ring
 	carry bool
 }
 
 // look opens a window that ends now. since > 0 leaves out everything up to that moment.
 func (s *Series) look(now, window, since time.Duration) view {
-	w := view{s: s, from: max(now-window, since)}
+	since = s.beyond(since)
+	w := view{s: s, from: max(now-window, since), since: since}
 	w.lo = s.ring.search(w.from)
 	if s.opt.Event && w.lo > 0 && (since == 0 || s.ring.at(w.lo-1).at > since) {
 		w.lo--
@@ -36,16 +38,16 @@ func (w *view) at(i int) sample {
 // not reach back far enough, or when the newest known one is too old to speak for now.
 func (s *Series) judge(now, window, since time.Duration) (w view, ok bool) {
 	w = s.look(now, window, since)
-	return w, w.covered(now-window, since) && w.current(now)
+	return w, w.covered(now-window) && w.current(now)
 }
 
 // covered reports whether the samples reach back to the start of the window. After an action (since)
 // the window fills anew; then Enough samples will do as well.
-func (w *view) covered(start, since time.Duration) bool {
+func (w *view) covered(start time.Duration) bool {
 	r := &w.s.ring
 	first := 0
-	if since > 0 {
-		for first = r.search(since); first < r.n && !known(r.at(first).v); first++ {
+	if w.since > 0 {
+		for first = r.search(w.since); first < r.n && !known(r.at(first).v); first++ {
 		}
 	}
 	if first == r.n {
@@ -55,7 +57,7 @@ func (w *view) covered(start, since time.Duration) bool {
 	if w.s.opt.Event {
 		slack = 0
 	}
-	return r.at(first).at <= start+slack || since > 0 && w.s.Evident(w.from)
+	return r.at(first).at <= start+slack || w.since > 0 && w.s.newer(w.from, w.s.enough())
 }
 
 // current reports whether the newest known sample in the window still counts.

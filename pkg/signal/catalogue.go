@@ -166,9 +166,15 @@ var logFields = []field{
 	{"count", Count, counter, "lines that matched since the agent began to look"},
 }
 
+// Metric is the family of the signals that metric blocks of services declare: metric.NAME. What the
+// blocks say of dimension, period and span is not in the catalogue.
+const Metric = "metric"
+
+// metricInfo describes what is the same for all of them.
+var metricInfo = Info{Name: Metric + ".*", Scope: Service, Help: "a metric of the service", Source: "the service's metric page"}
+
 // reserved are the families that the language knows by name but has no source for yet.
 var reserved = []struct{ family, reason string }{
-	{"metric", "metrics scraped from services come in a later version"},
 	{"context", "context polled from outside comes in a later version"},
 }
 

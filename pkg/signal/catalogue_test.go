@@ -81,8 +81,18 @@ func TestLookupWantsTheKey(t *testing.T) {
 	}
 }
 
+func TestMetricsAreDeclaredElsewhere(t *testing.T) {
+	in, ok := Lookup(Path{Family: "metric", Field: "error_rate"})
+	if !ok || in.Scope != Service || in.Help == "" || in.Source == "" {
+		t.Errorf("metric.error_rate is %+v, %v", in, ok)
+	}
+	if _, ok := Lookup(Path{Family: "metric", Key: "x", Field: "error_rate"}); ok {
+		t.Error("metrics have no key")
+	}
+}
+
 func TestReserved(t *testing.T) {
-	for _, family := range []string{"metric", "context"} {
+	for _, family := range []string{"context"} {
 		if reason, ok := Reserved(family); !ok || !strings.Contains(reason, "later") {
 			t.Errorf("%s: %q, %v", family, reason, ok)
 		}

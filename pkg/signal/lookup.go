@@ -12,8 +12,12 @@ func All() []Info {
 }
 
 // Lookup finds the description of a signal. It is false for a signal that does not exist, and for
-// one that is named without the key it needs or with a key it does not have.
+// one that is named without the key it needs or with a key it does not have. Of a Metric it knows what
+// all of them share.
 func Lookup(p Path) (Info, bool) {
+	if p.Family == Metric && p.Key == "" {
+		return metricInfo, true
+	}
 	for i := range catalogue {
 		f := &catalogue[i]
 		if f.name != p.Family || f.keyed != (p.Key != "") {

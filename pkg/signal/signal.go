@@ -78,6 +78,8 @@ type Info struct {
 	Counter bool
 	// Every is the default time between samples; 0 for events.
 	Every time.Duration
+	// Span is how long before its moment a sample speaks about: the window of a rate. 0: about its moment.
+	Span time.Duration
 	// Words are all values that a Text signal can take; empty for the other dimensions.
 	Words  []string
 	Help   string
