@@ -83,7 +83,8 @@ func TestParseDocument(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %q", text, r, err, want)
 		}
 	}
-	if _, err := newOrigin(Target{HTTP: "http://x/", Fields: map[string]string{"active": "a["}}); err == nil {
+	broken := newOrigin(Target{HTTP: "http://x/", Fields: map[string]string{"active": "a["}})
+	if _, err := broken.ask(t.Context()); err == nil {
 		t.Error("a path that is none is taken")
 	}
 }

@@ -5,8 +5,6 @@ package pool
 import (
 	"context"
 	"reflect"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -58,20 +56,29 @@ type origin interface {
 	close()
 }
 
-// newOrigin fails for a target that cannot be asked. Configuration refuses those before.
-func newOrigin(t Target) (origin, error) {
+func newOrigin(t Target) origin {
 	switch {
 	case t.HAProxy != "":
-		return haproxy{t.HAProxy, t.Backend}, nil
+		return haproxy{t.HAProxy, t.Backend}
 	case t.Postgres != "":
 		return &server{target: postgres.Target{
 			Address: t.Postgres, Database: t.Database, User: t.User, PasswordFile: t.PasswordFile,
-		}}, nil
+		}}
 	case t.HTTP != "":
-		return newDocument(t.HTTP, t.Fields)
+		d, err := newDocument(t.HTTP, t.Fields)
+		if err != nil { // which configuration refuses before
+			return unusable{err}
+		}
+		return d
 	}
-	return &console{target: t}, nil
+	return &console{target: t}
 }
+
+// unusable is a target that cannot be asked.
+type unusable struct{ err error }
+
+func (u unusable) ask(context.Context) (reading, error) { return nil, u.err }
+func (unusable) close()                                 {}
 
 const (
 	// timeout bounds connecting and the questions of one moment.
@@ -89,80 +96,12 @@ type Options struct {
 	Deliver func(*source.Batch) // called from several goroutines, one for each pool
 }
 
-// Watcher watches all pools, each in a goroutine of its own. SetTargets and Stats may be called from
-// any goroutine.
-type Watcher struct {
-	opt Options
-
-	mu      sync.Mutex
-	ctx     context.Context // nil before Run
-	pools   []*pool         // in the order of the targets
-	working sync.WaitGroup
-}
+// Watcher watches all pools.
+type Watcher = source.Group[Target]
 
 // New makes a watcher without pools.
-func New(o Options) *Watcher { return &Watcher{opt: o} }
-
-// Run watches until ctx ends.
-func (w *Watcher) Run(ctx context.Context) {
-	w.mu.Lock()
-	w.ctx = ctx
-	for _, p := range w.pools {
-		w.start(p)
-	}
-	w.mu.Unlock()
-	<-ctx.Done()
-	w.working.Wait()
-}
-
-// SetTargets replaces the pools. Those that stay as they are keep their connection.
-func (w *Watcher) SetTargets(targets []Target) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	before := w.pools
-	w.pools = nil
-	for _, t := range targets {
-		t = t.normal()
-		if i := slices.IndexFunc(before, func(p *pool) bool { return reflect.DeepEqual(p.target, t) }); i >= 0 {
-			w.pools = append(w.pools, before[i])
-			before = slices.Delete(before, i, i+1)
-			continue
-		}
-		p, err := newPool(w.opt, t)
-		if err != nil {
-			w.opt.Log.Warn("pool left out", "service", t.Service, "pool", t.Name, "error", err)
-			continue
-		}
-		w.pools = append(w.pools, p)
-		if w.ctx != nil {
-			w.start(p)
-		}
-	}
-	for _, p := range before {
-		if p.cancel != nil {
-			p.cancel()
-		}
-	}
-}
-
-func (w *Watcher) start(p *pool) {
-	if w.ctx.Err() != nil { // Run may have returned already
-		return
-	}
-	ctx, cancel := context.WithCancel(w.ctx)
-	p.cancel = cancel
-	w.working.Go(func() { p.run(ctx) })
-}
-
-// Stats are the figures of each pool's source about itself.
-func (w *Watcher) Stats() []source.Stats {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	stats := make([]source.Stats, len(w.pools))
-	for i, p := range w.pools {
-		stats[i] = p.meter.Stats()
-	}
-	return stats
+func New(o Options) *Watcher {
+	return source.NewGroup(func(t Target) source.Member[Target] { return newPool(o, t.normal()) })
 }
 
 // pool is one target with where its figures come from.
@@ -172,17 +111,12 @@ type pool struct {
 	origin origin
 	meter  source.Meter
 	retry  *backoff.ExponentialBackOff
-	cancel context.CancelFunc // nil before it runs
 
 	handles []*source.Handle // of the target's signals, in their order
 }
 
-func newPool(o Options, t Target) (*pool, error) {
-	from, err := newOrigin(t)
-	if err != nil {
-		return nil, err
-	}
-	p := &pool{opt: o, target: t, origin: from}
+func newPool(o Options, t Target) *pool {
+	p := &pool{opt: o, target: t, origin: newOrigin(t)}
 	for _, name := range t.Signals {
 		path := signal.Path{Family: "pool", Key: t.Name, Field: name}
 		p.handles = append(p.handles, o.Book.Handle(path.String(), t.Service))
@@ -190,11 +124,17 @@ func newPool(o Options, t Target) (*pool, error) {
 	p.meter.Name = "pool." + t.Name + "{" + t.Service + "}"
 	p.retry = backoff.NewExponentialBackOff()
 	p.retry.InitialInterval, p.retry.MaxInterval = t.Every, max(t.Every, longestRetry)
-	return p, nil
+	return p
 }
 
-// run asks at each moment of the pool's schedule, and after a failure with growing pauses.
-func (p *pool) run(ctx context.Context) {
+// Watches implements source.Member.
+func (p *pool) Watches(t Target) bool { return reflect.DeepEqual(p.target, t.normal()) }
+
+// Stats implements source.Member.
+func (p *pool) Stats() source.Stats { return p.meter.Stats() }
+
+// Run asks at each moment of the pool's schedule, and after a failure with growing pauses.
+func (p *pool) Run(ctx context.Context) {
 	defer p.origin.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
