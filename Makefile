@@ -76,6 +76,8 @@ missing:
 	need '/usr/bin/redis-server' Redis redis-server 'probes'; \
 	need '/usr/sbin/dnsmasq' dnsmasq dnsmasq-base 'probes'; \
 	need '/usr/bin/prometheus-alertmanager' Alertmanager prometheus-alertmanager 'messages to Alertmanager'; \
+	need '/usr/bin/prometheus' Prometheus prometheus 'metrics of real programs'; \
+	need '/usr/bin/prometheus-node-exporter' node-exporter prometheus-node-exporter 'metrics of real programs'; \
 	need '/usr/bin/etcd' etcd etcd-server 'the benchmark beside it'; \
 	need '/usr/bin/dpkg-deb' dpkg-deb dpkg 'packages'; \
 	need '/usr/bin/rpm' rpm rpm 'packages'; \

@@ -56,6 +56,12 @@ type Definition struct {
 	Dim       signal.Dimension // of the figure
 }
 
+// Equal reports whether both make the same figure.
+func (d Definition) Equal(o Definition) bool {
+	return d.Kind == o.Kind && d.Of.String() == o.Of.String() && d.All.String() == o.All.String() &&
+		d.Share == o.Share && d.Window == o.Window && d.MinEvents == o.MinEvents && d.Fold == o.Fold && d.Dim == o.Dim
+}
+
 // String says in words what the figure is, without its unit.
 func (d Definition) String() string {
 	window := d.Window.Seconds()

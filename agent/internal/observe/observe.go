@@ -23,6 +23,7 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/pool"
 	"github.com/salveops/salve/agent/internal/observe/probe"
 	"github.com/salveops/salve/agent/internal/observe/schedule"
+	"github.com/salveops/salve/agent/internal/observe/scrape"
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/observe/unit"
 	"github.com/salveops/salve/pkg/clock"
@@ -30,17 +31,19 @@ import (
 
 // The parts' types, under the names by which the rest of the agent knows them.
 type (
-	Batch       = source.Batch
-	Sample      = source.Sample
-	Handle      = source.Handle
-	Stats       = source.Stats
-	UnitTarget  = unit.Target
-	UnitRun     = unit.Run
-	ProbeTarget = probe.Target
-	PoolTarget  = pool.Target
-	LogTarget   = log.Target
-	LogMatch    = log.Match
-	UnitFigure  = unit.Figure
+	Batch        = source.Batch
+	Sample       = source.Sample
+	Handle       = source.Handle
+	Stats        = source.Stats
+	UnitTarget   = unit.Target
+	UnitRun      = unit.Run
+	ProbeTarget  = probe.Target
+	ScrapeTarget = scrape.Target
+	ScrapeMetric = scrape.Metric
+	PoolTarget   = pool.Target
+	LogTarget    = log.Target
+	LogMatch     = log.Match
+	UnitFigure   = unit.Figure
 )
 
 // Options are what an Observer needs.
@@ -79,17 +82,18 @@ func (o Options) validate() error {
 // Observer runs all sources. Its methods may be called from any goroutine, before and during Run, and
 // return without waiting for a source.
 type Observer struct {
-	opt    Options
-	grid   schedule.Grid
-	layout unit.Layout
-	book   *source.Book
-	poller *notice.Poller // nil: the kernel's announcements cannot be had
-	units  *unit.Sampler  // belongs to the sampling goroutine
-	disks  *host.Disks
-	probes *probe.Scheduler
-	pools  *pool.Watcher
-	logs   *log.Watcher
-	wake   chan struct{}
+	opt     Options
+	grid    schedule.Grid
+	layout  unit.Layout
+	book    *source.Book
+	poller  *notice.Poller // nil: the kernel's announcements cannot be had
+	units   *unit.Sampler  // belongs to the sampling goroutine
+	disks   *host.Disks
+	probes  *probe.Scheduler
+	scrapes *scrape.Watcher
+	pools   *pool.Watcher
+	logs    *log.Watcher
+	wake    chan struct{}
 
 	mu      sync.Mutex
 	pending []order
@@ -137,6 +141,9 @@ func (o *Observer) parts() {
 		Clock: o.opt.Clock, Log: o.opt.Log.Named("probe"), Book: o.book, Grid: o.grid,
 		Exec: o.opt.Exec, Deliver: o.opt.Deliver,
 	})
+	o.scrapes = scrape.New(scrape.Options{
+		Clock: o.opt.Clock, Log: o.opt.Log.Named("scrape"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
+	})
 	o.pools = pool.New(pool.Options{
 		Clock: o.opt.Clock, Log: o.opt.Log.Named("pool"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
 	})
@@ -179,6 +186,10 @@ func (o *Observer) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		o.probes.Run(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.scrapes.Run(ctx)
 		return nil
 	})
 	g.Go(func() error {
@@ -309,6 +320,7 @@ func (o *Observer) Stats() []Stats {
 		stats = append(h.Stats(), stats...)
 	}
 	stats = append(stats, o.probes.Stats()...)
+	stats = append(stats, o.scrapes.Stats()...)
 	stats = append(stats, o.pools.Stats()...)
 	return append(stats, o.logs.Stats()...)
 }

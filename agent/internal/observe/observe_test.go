@@ -127,6 +127,8 @@ func TestObserver(t *testing.T) {
 	targets := Targets{
 		Units:  []UnitTarget{{Name: "x.service", Every: 100 * time.Millisecond}},
 		Probes: []ProbeTarget{{Service: "x", Name: "port", TCP: l.Addr().String(), Every: 100 * time.Millisecond}},
+		Scrapes: []ScrapeTarget{{Service: "x", Name: "app", URL: "http://127.0.0.1:1/metrics", Every: 100 * time.Millisecond,
+			Timeout: 100 * time.Millisecond, Metrics: []ScrapeMetric{{Name: "queue"}}}},
 		Pools: []PoolTarget{{
 			Service: "x", Name: "db", Signals: []string{"active"}, PgBouncer: "/none/.s.PGSQL.1", Database: "d",
 		}},
@@ -146,6 +148,7 @@ func TestObserver(t *testing.T) {
 		agenttest.Eventually(t, 10*time.Second, func() bool { return r.toldUnknown(signal) }, signal+" is unknown")
 	}
 	eventually("pool.db.active{x}")
+	eventually("metric.queue{x}")
 	eventually("host.cpu.busy") // its file is missing
 
 	// An OOM kill is announced by the kernel when the file changes, not only at the next sample.

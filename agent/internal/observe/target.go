@@ -13,10 +13,11 @@ import (
 
 // Targets are everything to observe.
 type Targets struct {
-	Units  []UnitTarget
-	Probes []ProbeTarget
-	Pools  []PoolTarget
-	Logs   []LogTarget
+	Units   []UnitTarget
+	Probes  []ProbeTarget
+	Scrapes []ScrapeTarget
+	Pools   []PoolTarget
+	Logs    []LogTarget
 	// Needs are the series that rules read. Signals that cost more than a read of one small file
 	// (unit.fds, unit.psi.*, pressure announced by the kernel) are sampled only if they are among them.
 	Needs []series.Key
@@ -67,6 +68,9 @@ func (o *Observer) SetTargets(t Targets) {
 	for _, p := range t.Probes {
 		keep[p.Service] = true
 	}
+	for _, p := range t.Scrapes {
+		keep[p.Service] = true
+	}
 	for _, p := range t.Pools {
 		keep[p.Service] = true
 	}
@@ -77,7 +81,8 @@ func (o *Observer) SetTargets(t Targets) {
 	n, units := newNeeds(t), slices.Clone(t.Units)
 	o.order(func(now time.Duration, b *Batch) { o.adopt(n, units, now, b) })
 	o.probes.SetTargets(slices.Clone(t.Probes))
-	o.pools.SetTargets(slices.Clone(t.Pools))
+	o.scrapes.SetTargets(t.Scrapes)
+	o.pools.SetTargets(t.Pools)
 	o.logs.SetTargets(slices.Clone(t.Logs))
 }
 

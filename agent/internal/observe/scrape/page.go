@@ -1,0 +1,164 @@
+package scrape
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"mime"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/exposition"
+	"github.com/salveops/salve/pkg/metric"
+)
+
+const (
+	// maxHeader bounds the head of an answer.
+	maxHeader = 64 << 10
+	// maxLines bounds the lines of a page whose name some metric wants.
+	maxLines = 20_000
+	// late is the age from which a sample does not count, when the page says how old it is.
+	late = time.Minute
+	// accept asks for names as people see them when they look at the page: OpenMetrics changes some.
+	accept = "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5"
+)
+
+// page is a page of metrics that is read again and again. A line that was there before is known by its
+// text, and neither taken apart nor matched again.
+type page struct {
+	url    string
+	client *http.Client
+	parser *exposition.Parser
+	set    *metric.Set
+	lines  map[string]*line
+	round  uint64
+	old    int // samples of this round that are too old to count
+}
+
+// line is the series of a line.
+type line struct {
+	series *metric.Series
+	round  uint64 // in which it was last there
+}
+
+func newPage(t Target) *page {
+	definitions := make([]metric.Definition, len(t.Metrics))
+	for i, m := range t.Metrics {
+		definitions[i] = m.Definition
+	}
+	p := &page{url: t.URL, set: metric.New(definitions, t.Every), lines: map[string]*line{}}
+	p.parser = exposition.New(p.set.Wants)
+	p.client = &http.Client{
+		// A page that has moved is a wrong configuration, and the other place may be anywhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DialContext:            (&net.Dialer{KeepAlive: -1}).DialContext, // the next page is the better packet
+			MaxIdleConnsPerHost:    1,
+			DisableCompression:     true, // costs both sides more than it saves on one host
+			MaxResponseHeaderBytes: maxHeader,
+			TLSClientConfig:        &tls.Config{Time: clock.Wall, MinVersion: tls.VersionTLS12},
+		},
+	}
+	return p
+}
+
+func (p *page) close() { p.client.CloseIdleConnections() }
+
+// read reads the page into the set. After an error the set has no figures.
+func (p *page) read(ctx context.Context, at clock.Instant) (err error) {
+	defer func() {
+		if err != nil {
+			p.set.Undo()
+		}
+	}()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	req.Header.Set("User-Agent", "salve")
+	req.Header.Set("Accept", accept)
+	res, err := p.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }() // all that counts was read before
+	format, err := formatOf(res)
+	if err != nil {
+		return err
+	}
+	p.parser.Reset(res.Body, format)
+	if err := p.take(at.Wall.Add(-late).UnixMilli()); err != nil {
+		return fmt.Errorf("read page: %w", err)
+	}
+	p.set.End(at.Boot)
+	return nil
+}
+
+// formatOf judges the head of an answer.
+func formatOf(res *http.Response) (exposition.Format, error) {
+	if res.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("status %d", res.StatusCode)
+	}
+	if coding := res.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return 0, fmt.Errorf("the page is compressed (%s), which it was not asked to be", coding)
+	}
+	given := res.Header.Get("Content-Type")
+	switch kind, _, _ := mime.ParseMediaType(given); kind {
+	case "application/openmetrics-text":
+		return exposition.OpenMetrics, nil
+	case "text/plain", "":
+		return exposition.Text, nil
+	}
+	return 0, fmt.Errorf("the page is %s, and not text/plain or application/openmetrics-text", given)
+}
+
+// take puts the samples of the page into the set, but those that are older than the given time.
+func (p *page) take(oldest int64) error {
+	p.round++
+	p.old = 0
+	there := 0
+	for p.parser.Next() {
+		s := p.parser.Sample()
+		if s.Timed && s.Millis < oldest {
+			p.old++
+			continue
+		}
+		l := p.lines[string(s.Series)]
+		if l == nil {
+			var err error
+			if l, err = p.open(s); err != nil {
+				return err
+			}
+		}
+		if l.round != p.round {
+			l.round = p.round
+			there++
+		}
+		p.set.Put(l.series, s.Value)
+	}
+	if there < len(p.lines) {
+		maps.DeleteFunc(p.lines, func(_ string, l *line) bool { return l.round != p.round })
+	}
+	return p.parser.Err()
+}
+
+// open takes a line apart that was not there before.
+func (p *page) open(s exposition.Sample) (*line, error) {
+	if len(p.lines) == maxLines {
+		return nil, fmt.Errorf("more than %d samples are of the names that metrics are made of", maxLines)
+	}
+	labels, err := exposition.Labels(s.Series)
+	if err != nil {
+		return nil, fmt.Errorf("%.200s: %w", s.Series, err)
+	}
+	series, err := p.set.Open(string(s.Name), labels)
+	if err != nil {
+		return nil, err
+	}
+	l := &line{series: series}
+	p.lines[string(s.Series)] = l
+	return l, nil
+}

@@ -1,0 +1,90 @@
+package scrape
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/pkg/metric"
+	"github.com/salveops/salve/pkg/signal"
+)
+
+// freeAddress is one that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start runs a program until the end of the test.
+func start(t *testing.T, name, program string, args ...string) {
+	t.Helper()
+	_, err := os.Stat(program)
+	agenttest.Require(t, name, err == nil, "install the package "+filepath.Base(program))
+	cmd := exec.Command(program, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+// figuresOf reads a page of a real program again and again until good holds for its figures.
+func figuresOf(t *testing.T, url string, metrics []Metric, good func([]metric.Figure) bool) {
+	t.Helper()
+	w := watch(t, Target{Service: "real", Name: "app", URL: url, Every: 100 * time.Millisecond,
+		Timeout: 100 * time.Millisecond, Metrics: metrics})
+	w.until("figures", func(r round) bool {
+		figures := make([]metric.Figure, len(metrics))
+		for i, m := range metrics {
+			figures[i].Value, figures[i].Known = r["metric."+m.Name+"{real}"]
+			if !figures[i].Known {
+				return false
+			}
+		}
+		return good(figures)
+	})
+}
+
+func TestRealNodeExporter(t *testing.T) {
+	address := freeAddress(t)
+	start(t, "node-exporter", "/usr/bin/prometheus-node-exporter", "--web.listen-address="+address)
+	figuresOf(t, "http://"+address+"/metrics", []Metric{
+		{"idle", metric.Definition{Kind: metric.Ratio, Of: sel(t, "node_cpu_seconds_total{mode='idle'}"),
+			All: sel(t, "node_cpu_seconds_total"), Window: 500 * time.Millisecond, Dim: signal.Ratio}},
+		{"memory", metric.Definition{Kind: metric.Gauge, Of: sel(t, "node_memory_MemAvailable_bytes"), Dim: signal.Bytes}},
+	}, func(f []metric.Figure) bool { return f[0].Value >= 0 && f[0].Value <= 1 && f[1].Value > 1<<20 })
+}
+
+// Prometheus counts the questions that it answers: ten a second are ours.
+func TestRealPrometheus(t *testing.T) {
+	address, dir := freeAddress(t), t.TempDir()
+	config := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(config, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, "Prometheus", "/usr/bin/prometheus", "--config.file="+config, "--storage.tsdb.path="+dir,
+		"--web.listen-address="+address, "--log.level=error")
+	figuresOf(t, "http://"+address+"/metrics", []Metric{
+		{"errors", metric.Definition{Kind: metric.Ratio, Of: sel(t, "prometheus_http_requests_total{code=~'5..'}"),
+			All: sel(t, "prometheus_http_requests_total"), Window: time.Second, Dim: signal.Ratio}},
+		{"traffic", metric.Definition{Kind: metric.Rate, Of: sel(t, "prometheus_http_requests_total{handler='/metrics'}"),
+			Window: time.Second, Dim: signal.PerSecond}},
+		{"p99", metric.Definition{Kind: metric.Quantile, Share: 0.99, Window: time.Second, Dim: signal.Seconds,
+			Of: sel(t, "prometheus_http_request_duration_seconds{handler='/metrics'}")}},
+	}, func(f []metric.Figure) bool {
+		return f[0].Value == 0 && f[1].Value > 5 && f[1].Value < 15 && f[2].Value > 0 && f[2].Value < 1
+	})
+}

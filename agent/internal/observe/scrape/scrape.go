@@ -1,0 +1,167 @@
+// Package scrape reads pages of metrics over HTTP, and tells the figures that the metric blocks of
+// services make of them. Each page has a goroutine and a connection of its own.
+package scrape
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/salveops/salve/agent/internal/observe/schedule"
+	"github.com/salveops/salve/agent/internal/observe/source"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/metric"
+	"github.com/salveops/salve/pkg/signal"
+)
+
+// Target is one page of one service. Nothing in it may be missing.
+type Target struct {
+	Service string
+	Name    string
+	URL     string
+	Every   time.Duration
+	Timeout time.Duration // of the whole page; not longer than Every
+	Metrics []Metric
+}
+
+// Metric is one figure, and the name by which conditions know it.
+type Metric struct {
+	Name string
+	metric.Definition
+}
+
+func (t Target) equal(o Target) bool {
+	return t.Service == o.Service && t.Name == o.Name && t.URL == o.URL && t.Every == o.Every && t.Timeout == o.Timeout &&
+		slices.EqualFunc(t.Metrics, o.Metrics, func(a, b Metric) bool {
+			return a.Name == b.Name && a.Definition.Equal(b.Definition)
+		})
+}
+
+// Options are what a Watcher needs.
+type Options struct {
+	Clock   clock.Clock
+	Log     hclog.Logger
+	Book    *source.Book
+	Grid    schedule.Grid
+	Deliver func(*source.Batch) // called from several goroutines, one for each page
+}
+
+// Watcher reads all pages.
+type Watcher = source.Group[Target]
+
+// New makes a watcher without pages.
+func New(o Options) *Watcher {
+	return source.NewGroup(func(t Target) source.Member[Target] { return newScraper(o, t) })
+}
+
+// scraper is one target with its page and the figures of it.
+type scraper struct {
+	opt     Options
+	target  Target
+	page    *page
+	meter   source.Meter
+	offset  time.Duration
+	handles []*source.Handle // of the metrics
+}
+
+func newScraper(o Options, t Target) *scraper {
+	s := &scraper{opt: o, target: t, page: newPage(t)}
+	s.meter.Name = "scrape." + t.Name + "{" + t.Service + "}"
+	s.offset = o.Grid.Offset(t.Service+"\x00"+t.Name, t.Every)
+	for _, m := range t.Metrics {
+		name := signal.Path{Family: signal.Metric, Field: m.Name}.String()
+		s.handles = append(s.handles, o.Book.Handle(name, t.Service))
+	}
+	return s
+}
+
+// Watches implements source.Member.
+func (s *scraper) Watches(t Target) bool { return s.target.equal(t) }
+
+// Stats implements source.Member.
+func (s *scraper) Stats() source.Stats { return s.meter.Stats() }
+
+// soon is how long the first reading of a page waits at most.
+const soon = time.Second
+
+// Run reads the page at each moment of its schedule.
+func (s *scraper) Run(ctx context.Context) {
+	defer s.page.close()
+	now := s.opt.Clock.Now().Boot
+	first := min(s.target.Every, soon)
+	timer := time.NewTimer(s.opt.Grid.Next(now, first, s.offset%first) - now)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.unknown()
+			return
+		case <-timer.C:
+		}
+		s.once(ctx)
+		now := s.opt.Clock.Now().Boot
+		timer.Reset(s.opt.Grid.Next(now, s.target.Every, s.offset) - now)
+	}
+}
+
+// once reads the page once and delivers the figures. They are of the moment before the page was asked
+// for: nothing on it is older.
+func (s *scraper) once(ctx context.Context) {
+	start, at := time.Now(), s.opt.Clock.Now()
+	within, cancel := context.WithTimeout(ctx, s.target.Timeout)
+	defer cancel()
+	failure := s.page.read(within, at)
+	if ctx.Err() != nil {
+		return
+	}
+	err := failure
+	if err == nil {
+		err = s.fault()
+	}
+	if s.meter.Record(s.opt.Clock.Now().Boot, time.Since(start), err) {
+		s.tell(err)
+	}
+	if failure != nil {
+		s.unknown()
+		return
+	}
+	b := s.opt.Book.Batch()
+	for i, h := range s.handles {
+		f := s.page.set.Figure(i)
+		b.Maybe(h, at.Boot, f.Value, f.Known)
+	}
+	s.opt.Deliver(b)
+}
+
+// fault is why a figure cannot be made of the page though it was read; the first of them.
+func (s *scraper) fault() error {
+	for i, m := range s.target.Metrics {
+		f := s.page.set.Figure(i)
+		switch {
+		case f.Fault != nil && s.page.old > 0:
+			return fmt.Errorf("metric %s: %w; %d samples are more than %s old", m.Name, f.Fault, s.page.old, late)
+		case f.Fault != nil:
+			return fmt.Errorf("metric %s: %w", m.Name, f.Fault)
+		}
+	}
+	return nil
+}
+
+func (s *scraper) tell(err error) {
+	if err != nil {
+		s.opt.Log.Warn("metrics cannot be read", "service", s.target.Service, "scrape", s.target.Name, "error", err)
+		return
+	}
+	s.opt.Log.Info("metrics can be read again", "service", s.target.Service, "scrape", s.target.Name)
+}
+
+func (s *scraper) unknown() {
+	now, b := s.opt.Clock.Now().Boot, s.opt.Book.Batch()
+	for _, h := range s.handles {
+		b.Unknown(h, now)
+	}
+	s.opt.Deliver(b)
+}
