@@ -41,16 +41,19 @@ var VitalSignals = [...]string{"unit.failed", "unit.active", "unit.state", "unit
 
 // OpenVitals opens the signals of a unit.
 func OpenVitals(st *series.Store, unit string) *Vitals {
-	open := func(field string) *series.Series { return Open(st, signal.Path{Family: "unit", Field: field}, unit) }
+	open := func(field string) *series.Series {
+		p := signal.Path{Family: "unit", Field: field}
+		info, _ := signal.Lookup(p)
+		return Open(st, p, unit, info)
+	}
 	return &Vitals{Active: open("active"), failed: open("failed"), state: open("state"),
 		restarts: open("restarts"), uptime: open("uptime"), store: st}
 }
 
-// Open opens the series of a signal as the catalogue describes it.
-func Open(st *series.Store, p signal.Path, of string) *series.Series {
-	info, _ := signal.Lookup(p)
+// Open opens the series of a signal as it is described: see config.Agent.Describe.
+func Open(st *series.Store, p signal.Path, of string, in signal.Info) *series.Series {
 	return st.Open(series.Key{Signal: p.String(), Of: of},
-		series.Options{Dim: info.Dim, Every: info.Every, Event: info.Event})
+		series.Options{Dim: in.Dim, Every: in.Every, Event: in.Event, Span: in.Span})
 }
 
 // Set gives every signal of the unit a sample. systemd's state holds until it says something else, so

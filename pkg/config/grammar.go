@@ -87,7 +87,7 @@ func autonomiesLater() map[string]string {
 func serviceKinds(ks kinds) {
 	ks["service"] = &kind{
 		labels: []string{"name"},
-		blocks: []string{"probe", "pool", "log", "remedy"},
+		blocks: []string{"probe", "scrape", "pool", "log", "remedy"},
 		attrs: []attr{
 			{name: "unit", typ: text},
 			{name: "startup", typ: duration, def: defaults.Startup, most: int64(time.Hour)},
@@ -98,7 +98,6 @@ func serviceKinds(ks kinds) {
 			permitKey(), aloneKey(), {name: "unsafe_alone", typ: boolean},
 		},
 		refuse: []refusal{
-			{name: "scrape", block: true, labels: []string{"name"}, why: inLaterRelease("Metrics scraped from a service")},
 			{name: "max_unavailable", here: true, why: ofFleet}, {name: "owners", here: true, why: ofFleet},
 			{name: "escalation", here: true, why: ofFleet},
 		},

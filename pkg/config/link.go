@@ -95,10 +95,17 @@ func (d *ruleDraft) scope(l *loader, use expr.Use) *expr.Scope {
 	return s
 }
 
-// fill names the probes, pools and logs of the services, and tells how often each signal is sampled.
+// fill names the probes, metrics, pools and logs of the services, and tells how often each signal is sampled.
 func (l *loader) fill(s *expr.Scope, services []*Service) {
+	s.Metrics = metrics(services)
 	s.HostLogs = logNames(l.agent.Logs)
-	s.Span = func(p signal.Path) time.Duration { return l.span(p, services) }
+	s.Span = func(p signal.Path) time.Duration {
+		farthest := l.agent.Describe(p, "").Span
+		for _, service := range services {
+			farthest = max(farthest, service.Describe(p).Span)
+		}
+		return farthest
+	}
 	for _, service := range services {
 		for _, p := range service.Probes {
 			if !slices.Contains(s.Probes, p.Name) {
@@ -134,6 +141,10 @@ func (s *Service) period(p signal.Path) time.Duration {
 	case "probe":
 		if probe := named(s.Probes, p.Key, func(p *Probe) string { return p.Name }); probe != nil {
 			return probe.Every
+		}
+	case signal.Metric:
+		if m := s.Metric(p.Field); m != nil {
+			return m.Every
 		}
 	case "pool":
 		if pool := named(s.Pools, p.Key, func(p *Pool) string { return p.Name }); pool != nil {

@@ -21,7 +21,7 @@ func (l *loader) checkGlobs(d *ruleDraft) {
 	}
 }
 
-// checkSources reports a probe, pool or log that some service of the rule does not have: there the
+// checkSources reports a probe, metric, pool or log that some service of the rule does not have: there the
 // condition could never be known.
 func (l *loader) checkSources(d *ruleDraft) {
 	for _, p := range []*expr.Program{d.When, d.Clear} {
@@ -32,6 +32,9 @@ func (l *loader) checkSources(d *ruleDraft) {
 			for _, s := range d.about {
 				if lacks(s, ref) {
 					l.fail(p.Range(), "Missing source", "The rule is also about the service %q, which has no %s.", s.Name, ref.Path)
+				} else if m := s.Metric(ref.Path.Field); ref.Path.Family == signal.Metric && m.Dim != ref.Info.Dim {
+					l.fail(p.Range(), "Different dimensions", "The metric %q of the service %q is %s, and not %s as in "+
+						"another service of the rule.", m.Name, s.Name, m.Dim, ref.Info.Dim)
 				}
 			}
 		}
@@ -48,6 +51,8 @@ func lacksSource(s *Service, of signal.Path) bool {
 	case "probe":
 		p := named(s.Probes, of.Key, func(p *Probe) string { return p.Name })
 		return p == nil || !p.Gives(of.Field)
+	case signal.Metric:
+		return s.Metric(of.Field) == nil
 	case "pool":
 		p := named(s.Pools, of.Key, func(p *Pool) string { return p.Name })
 		return p == nil || !slices.Contains(p.Signals(), of.Field)

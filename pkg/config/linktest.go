@@ -152,7 +152,7 @@ func (l *loader) linkSignal(w word) (Course, signal.Info, bool) {
 		return fail("Wrong signal", "%s belongs to a service: write %s{SERVICE}; there is no service %q.%s", p, p, of,
 			meant(of, l.serviceNames()))
 	case info.Scope == signal.Service && lacksSource(l.agent.Service(of), p):
-		return fail("Missing source", "The service %q has no %s %q.", of, p.Family, p.Key)
+		return fail("Missing source", "The service %q has no %s %q.", of, p.Family, cmp.Or(p.Key, p.Field))
 	}
-	return Course{Key: series.Key{Signal: p.String(), Of: of}, Signal: p, Range: w.at}, info, true
+	return Course{Key: series.Key{Signal: p.String(), Of: of}, Signal: p, Range: w.at}, l.agent.Describe(p, of), true
 }

@@ -5,8 +5,6 @@ import (
 	"regexp/syntax"
 	"strings"
 	"time"
-
-	"github.com/salveops/salve/pkg/signal"
 )
 
 // Bounds of what is looked for in the journal. The time that an expression takes for one byte of a line grows with
@@ -65,25 +63,4 @@ func logNames(logs []*Log) []string {
 		names[i] = g.Name
 	}
 	return names
-}
-
-// span is over how much time one value of the signal is taken, by the slowest of the services; 0 when it is of a
-// moment.
-func (l *loader) span(p signal.Path, services []*Service) (span time.Duration) {
-	logs := func(all []*Log) {
-		for _, g := range all {
-			if (g.Name == p.Key || p.Key == signal.AnyKey) && p.Field == "rate" {
-				span = max(span, g.Window)
-			}
-		}
-	}
-	switch p.Family {
-	case "host.log":
-		logs(l.agent.Logs)
-	case "log":
-		for _, s := range services {
-			logs(s.Logs)
-		}
-	}
-	return span
 }

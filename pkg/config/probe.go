@@ -57,7 +57,7 @@ func (l *loader) decodeProbe(b *block) *Probe {
 		TLS: b.checked("tls", checkAddress), TLSName: b.checked("server_name", checkHost),
 		Postgres: b.checked("postgres", checkPostgres), Redis: b.checked("redis", checkDial),
 		User: b.text("user"), Secure: b.boolean("secure"),
-		Every: b.duration("every"), Timeout: b.duration("timeout"), Misses: b.integer("misses"),
+		Every: b.duration("every"), Misses: b.integer("misses"),
 	}
 	b.variants(probeVariants)
 	b.dns(p)
@@ -68,6 +68,7 @@ func (l *loader) decodeProbe(b *block) *Probe {
 			p.Every = defaults.ProbeTLSEvery
 		}
 	}
+	p.Timeout = b.patience(p.Every)
 	if b.has("postgres") {
 		p.Database = b.text("database")
 		if p.User == "" {
@@ -79,13 +80,6 @@ func (l *loader) decodeProbe(b *block) *Probe {
 	}
 	if len(p.Body) > maxBody {
 		b.fail("body", "Too long", "body has at most %d bytes.", maxBody)
-	}
-	if !b.has("timeout") {
-		p.Timeout = min(p.Timeout, p.Every)
-	}
-	if p.Timeout > p.Every {
-		b.fail("timeout", "Out of bounds", "timeout (%s) must not be longer than every (%s): one probe at a time.",
-			p.Timeout, p.Every)
 	}
 	return p
 }

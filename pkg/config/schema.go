@@ -105,6 +105,7 @@ func newKinds() kinds {
 	ks := kinds{}
 	topKinds(ks)
 	serviceKinds(ks)
+	scrapeKinds(ks)
 	ruleKinds(ks)
 	testKinds(ks)
 	peopleKinds(ks)

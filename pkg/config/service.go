@@ -1,6 +1,9 @@
 package config
 
 import (
+	"strings"
+	"time"
+
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/salveops/salve/pkg/remedy"
@@ -42,6 +45,9 @@ func (l *loader) decodeService(b *block) {
 	for _, nested := range b.blocks("probe") {
 		s.Probes = append(s.Probes, l.decodeProbe(nested))
 	}
+	for _, nested := range b.blocks("scrape") {
+		s.Scrapes = append(s.Scrapes, l.decodeScrape(nested))
+	}
 	for _, nested := range b.blocks("pool") {
 		s.Pools = append(s.Pools, l.decodePool(nested))
 	}
@@ -65,4 +71,17 @@ func (b *block) name(what string, check func(string) string) string {
 	}
 	b.l.unique(what, b.within, name, b.labelAt)
 	return name
+}
+
+// patience reads the timeout of something that is asked with a period: one question at a time.
+func (b *block) patience(every time.Duration) time.Duration {
+	timeout := b.duration("timeout")
+	if !b.has("timeout") {
+		return min(timeout, every)
+	}
+	if what, _, _ := strings.Cut(b.what, " "); timeout > every {
+		b.fail("timeout", "Out of bounds", "timeout (%s) must not be longer than every (%s): one %s at a time.",
+			timeout, every, what)
+	}
+	return timeout
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/metric"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -89,6 +90,7 @@ type Service struct {
 	DependsOn []string      // names of services of this host, or of others (no effect here yet)
 	Every     time.Duration // period of unit samples (cgroup figures); default 1 s, least 100 ms
 	Probes    []*Probe
+	Scrapes   []*Scrape
 	Pools     []*Pool
 	Logs      []*Log
 	Remedies  []*Remedy
@@ -184,6 +186,24 @@ type Log struct {
 	Match  *regexp.Regexp // of a line, without its metadata
 	Window time.Duration  // whole seconds over which its rate is taken; default 10 s
 	Range  hcl.Range
+}
+
+// Scrape is a page of metrics that is read again and again, in Prometheus' text format or OpenMetrics.
+type Scrape struct {
+	Name    string
+	URL     string
+	Every   time.Duration
+	Timeout time.Duration // of the whole page; never longer than Every
+	Metrics []*Metric     // at least one
+	Range   hcl.Range
+}
+
+// Metric is a figure that conditions know as metric.NAME.
+type Metric struct {
+	Name  string // the only one in its service
+	Every time.Duration
+	metric.Definition
+	Range hcl.Range
 }
 
 // Remedy is a configured fix: an action with its arguments, plus precondition, verification, undo.

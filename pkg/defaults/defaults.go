@@ -40,6 +40,9 @@ const (
 	ProbeDNSType     = "A"                 // record that is asked for
 	ProbeSQLUser     = "salve"             // user of a probe of PostgreSQL
 	ProbeSQLDatabase = "postgres"          // and its database
+	ScrapeEvery      = 2 * time.Second     // period of a page of metrics
+	ScrapeWait       = time.Second         // time-out of one page
+	MetricWindow     = 10 * time.Second    // how far back a metric looks
 	PoolEvery        = time.Second         // period of a pool's figures
 	PoolUser         = "salve"             // user of PgBouncer's console, and of PostgreSQL
 	LogWindow        = 10 * time.Second    // over what the rate of a log is taken

@@ -72,6 +72,12 @@ func All() []Default {
 			Help: "user of a probe with `postgres`; one with `redis` has none"},
 		{Group: service, Const: "ProbeSQLDatabase", Key: "probe.database", Value: ProbeSQLDatabase,
 			Help: "database of a probe with `postgres`"},
+		{Group: service, Const: "ScrapeEvery", Key: "scrape.every", Value: ScrapeEvery,
+			Help: "period of a page of metrics"},
+		{Group: service, Const: "ScrapeWait", Key: "scrape.timeout", Value: ScrapeWait,
+			Help: "time-out of one page, never longer than its period"},
+		{Group: service, Const: "MetricWindow", Key: "metric.window", Value: MetricWindow,
+			Help: "how far back a ratio, rate or quantile looks; two periods of the scrape, if that is more"},
 		{Group: service, Const: "PoolEvery", Key: "pool.every", Value: PoolEvery,
 			Help: "period of a pool's figures"},
 		{Group: service, Const: "PoolUser", Key: "pool.user", Value: PoolUser,
@@ -182,7 +188,7 @@ func All() []Default {
 const (
 	agent      = "Agent"
 	controller = "Controller"
-	service    = "Services, probes, pools, logs"
+	service    = "Services, probes, metrics, pools, logs"
 	rule       = "Rules"
 	remedy     = "Remedies"
 	budget     = "Budgets"

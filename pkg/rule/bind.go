@@ -61,6 +61,10 @@ func (b binder) every(r expr.Ref) time.Duration {
 	switch {
 	case r.Info.Scope == signal.Unit:
 		every = s.Every
+	case r.Path.Family == signal.Metric:
+		if m := s.Metric(r.Path.Field); m != nil {
+			every = m.Every
+		}
 	case r.Path.Family == "probe":
 		if p := probe(s, key); p != nil {
 			every = p.Every
@@ -76,6 +80,18 @@ func (b binder) every(r expr.Ref) time.Duration {
 		return r.Every
 	}
 	return every
+}
+
+// span is how far the samples of the subject's signal look back.
+func (b binder) span(r expr.Ref) time.Duration {
+	if b.Service == nil || r.Info.Scope != signal.Service {
+		return r.Info.Span
+	}
+	p := r.Path
+	if p.Key == signal.AnyKey {
+		p.Key = b.Key
+	}
+	return b.Service.Describe(p).Span
 }
 
 func probe(s *config.Service, name string) *config.Probe {
@@ -101,7 +117,7 @@ func (b binder) open(p *expr.Program) []series.Key {
 			continue
 		}
 		keys = append(keys, b.e.need(b.key(r.Path), series.Options{
-			Dim: r.Info.Dim, Every: b.every(r), Window: r.Window, Event: r.Info.Event,
+			Dim: r.Info.Dim, Every: b.every(r), Window: r.Window, Event: r.Info.Event, Span: b.span(r),
 		}))
 	}
 	return keys

@@ -9,7 +9,9 @@ import (
 
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/metric"
 	"github.com/salveops/salve/pkg/series"
+	"github.com/salveops/salve/pkg/signal"
 )
 
 func TestEventFiresAtOnce(t *testing.T) {
@@ -237,6 +239,29 @@ func TestPoolKeysOfService(t *testing.T) {
 		if n.Key == (series.Key{Signal: "pool.db.waiting", Of: "checkout"}) && n.Every != 5*time.Second {
 			t.Errorf("every = %v, want the pool's own", n.Every)
 		}
+	}
+}
+
+func TestMetricsOfService(t *testing.T) {
+	s := checkout()
+	s.Scrapes = []*config.Scrape{{Metrics: []*config.Metric{{Name: "errors", Every: 5 * time.Second,
+		Definition: metric.Definition{Dim: signal.Ratio, Window: 20 * time.Second}}}}}
+	sc := scope(expr.When)
+	sc.Metrics = map[string]signal.Info{"errors": s.Metric("errors").Info()}
+	rule := about(t, "down", "checkout", "unit.failed", "")
+	rule.When = condition(t, "metric.errors > 5 * percent", sc)
+	r := newRig(t, []*config.Service{s}, rule)
+	errors := r.cfg.Store.Lookup(series.Key{Signal: "metric.errors", Of: "checkout"})
+	if errors == nil || errors.Every() != 5*time.Second || errors.Dim() != signal.Ratio {
+		t.Fatalf("the series is %+v", errors)
+	}
+	// What a sample looks back over has to lie after the action.
+	since := r.now.Boot
+	for i := range 7 {
+		errors.Set(since+time.Duration(i)*5*time.Second, 0)
+	}
+	if !errors.Speaks(since, 2) || errors.Speaks(since, 3) {
+		t.Error("the samples of 25 and 30 s speak about what came after, and no others")
 	}
 }
 

@@ -77,7 +77,7 @@ func (h *host) populate() {
 func (h *host) follow(c config.Course, from time.Duration, attempt string) {
 	f := &feed{Course: c, from: from, attempt: attempt}
 	if f.series = h.store.Lookup(c.Key); f.series == nil {
-		f.series = care.Open(h.store, c.Signal, c.Key.Of)
+		f.series = care.Open(h.store, c.Signal, c.Key.Of, h.cfg.Describe(c.Signal, c.Key.Of))
 	}
 	if c.Key.Signal == unitState || c.Key.Signal == unitRestarts {
 		f.unit = h.units[c.Key.Of]

@@ -7,7 +7,9 @@ import (
 
 	"github.com/salveops/salve/agent/internal/observe"
 	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/signal"
 )
 
 const (
@@ -15,7 +17,7 @@ const (
 	memoryEvery = 100 * time.Millisecond // period of memory figures for such a rule
 )
 
-// aim tells the observer what to watch: the services' units, probes, pools and logs, and what rules read.
+// aim tells the observer what to watch: the services' units, probes, metrics, pools and logs, and what rules read.
 func (e *Engine) aim(units []string) {
 	t := observe.Targets{}
 	for _, name := range units {
@@ -23,6 +25,7 @@ func (e *Engine) aim(units []string) {
 	}
 	for _, s := range e.cfg.Services {
 		t.Probes = append(t.Probes, probes(s)...)
+		t.Scrapes = append(t.Scrapes, e.scrapes(s)...)
 		for _, p := range s.Pools {
 			t.Pools = append(t.Pools, observe.PoolTarget{
 				Service: s.Name, Name: p.Name, Signals: p.Signals(), Every: p.Every,
@@ -59,6 +62,20 @@ func probes(s *config.Service) []observe.ProbeTarget {
 			TLS: p.TLS, MinLeft: p.MinLeft, TLSName: p.TLSName, CAFile: p.CAFile,
 			Postgres: p.Postgres, Database: p.Database, Redis: p.Redis, User: p.User, PasswordFile: p.PasswordFile,
 			Secure: p.Secure,
+		}
+	}
+	return out
+}
+
+// scrapes are the service's pages of metrics. The series of the metrics are opened with that, so that a
+// figure that means something else than before begins anew.
+func (e *Engine) scrapes(s *config.Service) []observe.ScrapeTarget {
+	out := make([]observe.ScrapeTarget, len(s.Scrapes))
+	for i, p := range s.Scrapes {
+		out[i] = observe.ScrapeTarget{Service: s.Name, Name: p.Name, URL: p.URL, Every: p.Every, Timeout: p.Timeout}
+		for _, m := range p.Metrics {
+			care.Open(e.store, signal.Path{Family: signal.Metric, Field: m.Name}, s.Name, m.Info())
+			out[i].Metrics = append(out[i].Metrics, observe.ScrapeMetric{Name: m.Name, Definition: m.Definition})
 		}
 	}
 	return out

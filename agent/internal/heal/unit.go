@@ -159,7 +159,7 @@ func (e *Engine) adopt(h *source.Handle) {
 	if err != nil {
 		e.log.Error("a source delivers a signal without a name", "signal", h.Key.Signal, "error", err)
 	}
-	h.Series = care.Open(e.store, p, h.Key.Of)
+	h.Series = care.Open(e.store, p, h.Key.Of, e.cfg.Describe(p, h.Key.Of))
 }
 
 // tick brings every signal and every rule to this second.

@@ -94,7 +94,7 @@ func (e *Engine) Signals(ctx context.Context) ([]local.Signal, error) {
 			row := local.Signal{Name: k.Signal, Of: k.Of, Dimension: s.Dim().String(), Every: s.Every(),
 				Text: "unknown", Age: -1}
 			if p, err := signal.ParsePath(k.Signal); err == nil {
-				info, _ := signal.Lookup(p)
+				info := e.cfg.Describe(p, k.Of)
 				row.Help, row.Source = info.Help, info.Source
 			}
 			if _, at, ok := s.Last(); ok {

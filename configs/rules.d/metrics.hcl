@@ -1,0 +1,68 @@
+# Golden signals from the page on which a service tells its own metrics, in Prometheus' text format or
+# OpenMetrics. Each metric block makes one figure, which conditions know as metric.NAME. What cannot be
+# known (the page does not come, no series matches, too few requests) is unknown, and never zero.
+
+service "shop" {
+  startup = "20s"
+
+  scrape "app" {
+    url     = "http://127.0.0.1:8080/metrics"
+    every   = "2s" # the page costs the service more than the agent
+    timeout = "1s"
+
+    # How much of the second grew as a share of the first, within the window. Counters may begin again.
+    metric "error_rate" {
+      ratio      = ["http_requests_total{code=~'5..'}", "http_requests_total"]
+      window     = "10s"
+      min_events = 20 # one failure in one request is not 100 %
+    }
+
+    # Requests a second. With unit = "bytes" it would be a throughput, with "seconds" a share of the time.
+    metric "traffic" {
+      rate   = "http_requests_total"
+      window = "10s"
+    }
+
+    # From the buckets of a classic histogram, added up over all series that match.
+    metric "p99_latency" {
+      quantile   = 0.99
+      of         = "http_request_duration_seconds"
+      window     = "30s"
+      min_events = 100
+    }
+
+    # A gauge as it is. If several series match, aggregate says what to make of them: sum, max or min.
+    metric "queue" {
+      value     = "queue_depth{queue!='bulk'}"
+      aggregate = "max"
+    }
+  }
+
+  # With shop.service and the action restart in an allow block. After the restart come ten seconds in
+  # which the error rate still looks back at the time before, then three samples, then hold.
+  #
+  # remedy "restart" "restart-shop" {
+  #   verify {
+  #     when   = metric.error_rate < 1 * percent
+  #     within = "60s"
+  #     hold   = "5s"
+  #   }
+  # }
+}
+
+rule "shop-fails" {
+  services = ["shop"]
+  severity = "critical"
+  when     = metric.error_rate > 5 * percent && metric.traffic > 1 / s
+  clear    = metric.error_rate < 1 * percent
+  for      = "10s"
+  # try    = ["restart-shop"]
+}
+
+# Nothing is tried here: a restart would only lose what waits.
+rule "shop-is-slow" {
+  services = ["shop"]
+  when     = metric.p99_latency > 2 * s || metric.queue > 1000
+  clear    = metric.p99_latency < 1 * s && metric.queue < 100
+  for      = "1m"
+}

@@ -1,0 +1,42 @@
+package config
+
+import (
+	"time"
+
+	"github.com/salveops/salve/pkg/signal"
+)
+
+// Describe is what is known of a signal of a service, or of the host if of is "": what the catalogue says, and what
+// the block adds that declares it.
+func (a *Agent) Describe(p signal.Path, of string) signal.Info {
+	if s := a.Service(of); s != nil {
+		return s.Describe(p)
+	}
+	in, _ := signal.Lookup(p)
+	if p.Family == "host.log" {
+		in.Span = lookBack(a.Logs, p)
+	}
+	return in
+}
+
+// Describe is Agent.Describe for a signal of this service.
+func (s *Service) Describe(p signal.Path) signal.Info {
+	if m := s.Metric(p.Field); m != nil && p.Family == signal.Metric {
+		return m.Info()
+	}
+	in, _ := signal.Lookup(p)
+	if p.Family == "log" {
+		in.Span = lookBack(s.Logs, p)
+	}
+	return in
+}
+
+// lookBack is over how much time a value of a log's signal is taken, by the slowest of the logs that are meant.
+func lookBack(logs []*Log, p signal.Path) (span time.Duration) {
+	for _, g := range logs {
+		if p.Field == "rate" && (p.Key == g.Name || p.Key == signal.AnyKey) {
+			span = max(span, g.Window)
+		}
+	}
+	return span
+}
