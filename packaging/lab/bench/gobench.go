@@ -14,7 +14,7 @@ import (
 // agentPackages have the benchmarks of the paths that a sample and a decision take.
 var agentPackages = []string{
 	"./agent/internal/observe/...",
-	"./pkg/series", "./pkg/expr", "./pkg/rule", "./pkg/healing",
+	"./pkg/series", "./pkg/exposition", "./pkg/expr", "./pkg/rule", "./pkg/healing",
 	"./agent/internal/heal", "./agent/internal/journal",
 }
 

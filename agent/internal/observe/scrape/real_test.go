@@ -15,7 +15,7 @@ import (
 )
 
 // freeAddress is one that nobody listens on.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,7 +26,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // start runs a program until the end of the test.
-func start(t *testing.T, name, program string, args ...string) {
+func start(t testing.TB, name, program string, args ...string) (pid int) {
 	t.Helper()
 	_, err := os.Stat(program)
 	agenttest.Require(t, name, err == nil, "install the package "+filepath.Base(program))
@@ -39,6 +39,7 @@ func start(t *testing.T, name, program string, args ...string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
+	return cmd.Process.Pid
 }
 
 // figuresOf reads a page of a real program again and again until good holds for its figures.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,7 +18,13 @@ import (
 	"github.com/salveops/salve/pkg/clock"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(serverVariable) != "" {
+		serve()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // round is one delivered batch; unknown values are absent.
 type round map[string]float64
@@ -52,6 +59,12 @@ func watch(t *testing.T, targets ...Target) *watched {
 		},
 	})
 	w.SetTargets(targets)
+	run(t, w.Watcher)
+	return w
+}
+
+// run runs a watcher until the end of the test.
+func run(t testing.TB, w *Watcher) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -62,7 +75,6 @@ func watch(t *testing.T, targets ...Target) *watched {
 		cancel()
 		<-done
 	})
-	return w
 }
 
 // until waits for a round for which ok holds.
