@@ -278,6 +278,14 @@ func TestQuantileOfNegativeBounds(t *testing.T) {
 	}
 }
 
+// Numbers that no counter reaches make their own metric unknown, and nothing else.
+func TestEnormousCounters(t *testing.T) {
+	newBench(t, rate(t, "req")).rounds(`
+		req{a=1} 0; req{a=2} 0 => unknown
+		req{a=1} 0; req{a=2} 0 => unknown
+		req{a=1} 1.7e308; req{a=2} 1.7e308 => unknown`)
+}
+
 func TestOpenRefuses(t *testing.T) {
 	s := New([]Definition{quantiles(t, 0.5, 1)}, time.Second)
 	for _, le := range []string{"", "x", "NaN"} {

@@ -165,7 +165,8 @@ func (t *tally) conclude(at time.Duration, absent *Selector) {
 	}
 	t.figure = Figure{Fault: t.fault}
 	if t.fault == nil {
-		t.figure.Value, t.figure.Known = t.value(at)
+		v, known := t.value(at)
+		t.figure.Value, t.figure.Known = v, known && !math.IsNaN(v) && !math.IsInf(v, 0)
 	}
 	t.reset()
 }

@@ -230,11 +230,6 @@ func TestPagesThatCannotBeRead(t *testing.T) {
 				_, _ = fmt.Fprintf(w, "queue_depth{queue=\"%d\"} 1\n", i)
 			}
 		}, "read page: queue_depth: more than 10000 series match"},
-		{"exploding labels that do not match", func(w http.ResponseWriter, _ *http.Request) {
-			for i := range 50_000 {
-				_, _ = fmt.Fprintf(w, "http_request_duration_seconds_bucket{path=\"%d\",le=\"1\"} 1\n", i)
-			}
-		}, "more than 10000 series match"},
 		{"a bucket without a bound", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "http_request_duration_seconds_bucket 1\n")
 		}, "read page: http_request_duration_seconds_bucket: the bucket has no label le"},
@@ -251,6 +246,22 @@ func TestPagesThatCannotBeRead(t *testing.T) {
 				t.Errorf("figures: %s", got)
 			}
 		})
+	}
+}
+
+func TestExplodingLabelsThatDoNotMatch(t *testing.T) {
+	var b strings.Builder
+	for i := range maxLines + 1 {
+		fmt.Fprintf(&b, "queue_depth{queue=\"%d\"} 1\n", i)
+	}
+	r := newReader(t, texts(t, b.String()))
+	r.page.close()
+	metrics := golden(t, time.Second)[3:]
+	metrics[0].Of = sel(t, "queue_depth{queue='1'}")
+	r.page = newPage(Target{URL: r.url, Every: time.Second, Metrics: metrics})
+	defer r.page.close()
+	if err := r.next(); err == nil || !strings.Contains(err.Error(), "more than 20000 samples are of the names") {
+		t.Errorf("error %v", err)
 	}
 }
 
