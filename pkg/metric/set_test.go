@@ -236,7 +236,7 @@ func TestQuantile(t *testing.T) {
 		lat_bucket{le=0.1} 5; lat_bucket{le=1} 15; lat_bucket{le=10} 15; lat_bucket{le=+Inf} 15 => 0.55
 		lat_bucket{le=0.1} 35; lat_bucket{le=1} 45; lat_bucket{le=10} 45; lat_bucket{le=+Inf} 45 => 0.06667
 		lat_bucket{le=0.1} 35; lat_bucket{le=1} 45; lat_bucket{le=10} 45; lat_bucket{le=+Inf} 145 => 10`)
-	// Several series are one distribution; buckets that were not read at one moment are put right.
+	// Several series are one distribution.
 	newBench(t, quantiles(t, 0.9, 1)).rounds(`
 		lat_bucket{p=a,le=1} 0; lat_bucket{p=b,le=1} 0; lat_bucket{p=a,le=2} 0; lat_bucket{p=a,le=+Inf} 0 => unknown
 		lat_bucket{p=a,le=1} 0; lat_bucket{p=b,le=1} 0; lat_bucket{p=a,le=2} 0; lat_bucket{p=a,le=+Inf} 0 => unknown
@@ -246,6 +246,22 @@ func TestQuantile(t *testing.T) {
 		lat_bucket{le=1} 5 => lat needs a bucket with a bound and one for all, le="+Inf"`)
 	newBench(t, quantiles(t, 0.9, 1)).rounds(
 		`lat_bucket{le=+Inf} 5 => lat needs a bucket with a bound and one for all, le="+Inf"`)
+}
+
+// Buckets are not read at one moment, so that one may seem to have fewer events than a smaller one.
+func TestBucketsArePutRight(t *testing.T) {
+	v, known := quantile(0.9, []float64{1, 2, 3, math.Inf(1)}, []float64{5, 3, 10, 10}, 1)
+	if !known || math.Abs(v-2.8) > 1e-9 {
+		t.Errorf("%v, %v", v, known)
+	}
+}
+
+func TestFewEventsHaveNoRatio(t *testing.T) {
+	newBench(t, errorRate(t, 10)).rounds(`
+		req{code=200} 0; req{code=500} 0 => unknown
+		req{code=200} 0; req{code=500} 0 => unknown
+		req{code=200} 5; req{code=500} 4 => unknown
+		req{code=200} 5; req{code=500} 5 => 0.5`)
 }
 
 func TestFewEventsHaveNoQuantile(t *testing.T) {

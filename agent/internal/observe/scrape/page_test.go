@@ -306,6 +306,16 @@ func TestOldSamplesDoNotCount(t *testing.T) {
 	}
 }
 
+// A page that breaks off changes nothing, and the next one counts as if it had not been.
+func TestPageBreaksOff(t *testing.T) {
+	r := newReader(t, texts(t, "queue_depth 1\n", "queue_depth 2\nqueue_depth many\n", "queue_depth 3\n"))
+	for _, want := range []string{"1", "unknown", "3"} {
+		if err := r.next(); (err != nil) != (want == "unknown") || r.figures()[3] != want {
+			t.Errorf("%q, want %s; error %v", r.figures(), want, err)
+		}
+	}
+}
+
 // Only lines that are there are remembered, and only of names that some metric wants.
 func TestMemoryIsBounded(t *testing.T) {
 	r := newReader(t, texts(t, "queue_depth{queue=\"a\"} 1\nother{queue=\"a\"} 1\n", "queue_depth{queue=\"b\"} 1\n"))
