@@ -13,7 +13,8 @@ import (
 func large() []byte {
 	var b bytes.Buffer
 	for name := range 50 {
-		fmt.Fprintf(&b, "# HELP app_requests_%d_total How many requests were answered.\n# TYPE app_requests_%d_total counter\n", name, name)
+		fmt.Fprintf(&b, "# HELP app_requests_%d_total How many requests were answered.\n", name)
+		fmt.Fprintf(&b, "# TYPE app_requests_%d_total counter\n", name)
 		for i := range 100 {
 			fmt.Fprintf(&b, "app_requests_%d_total{code=\"%d\",method=\"GET\",path=\"/api/v1/item/%d\",instance=\"a\"} %d\n",
 				name, 200+i%5, i, 1000*i+name)

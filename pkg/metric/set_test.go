@@ -309,7 +309,8 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("a bucket up to %q is taken", le)
 		}
 	}
-	if _, err := s.Open("lat_bucket", nil); err == nil || !strings.Contains(err.Error(), "lat_bucket: the bucket has no label le") {
+	_, err := s.Open("lat_bucket", nil)
+	if err == nil || !strings.Contains(err.Error(), "lat_bucket: the bucket has no label le") {
 		t.Errorf("a bucket without a bound: %v", err)
 	}
 	for i := range maxBounds {

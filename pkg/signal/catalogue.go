@@ -171,7 +171,9 @@ var logFields = []field{
 const Metric = "metric"
 
 // metricInfo describes what is the same for all of them.
-var metricInfo = Info{Name: Metric + ".*", Scope: Service, Help: "a metric of the service", Source: "the service's metric page"}
+var metricInfo = Info{
+	Name: Metric + ".*", Scope: Service, Help: "a metric of the service", Source: "the service's page of metrics",
+}
 
 // reserved are the families that the language knows by name but has no source for yet.
 var reserved = []struct{ family, reason string }{

@@ -154,8 +154,9 @@ func TestMetricsAreListed(t *testing.T) {
 			seen[s.Name] = s.Text + " " + s.Dimension + " " + s.Every.String() + " " + s.Help
 		}
 		for name, want := range map[string]string{
-			"metric.error_rate": `0 % ratio 2s growth of http_requests_total{code=~"5.."} as a share of http_requests_total, over 10s`,
-			"metric.traffic":    "unknown per second 2s growth of http_requests_total a second, over 10s",
+			"metric.error_rate": `0 % ratio 2s growth of http_requests_total{code=~"5.."} as a share of ` +
+				"http_requests_total, over 10s",
+			"metric.traffic": "unknown per second 2s growth of http_requests_total a second, over 10s",
 		} {
 			if seen[name] != want {
 				t.Errorf("%s is listed as %q, want %q", name, seen[name], want)

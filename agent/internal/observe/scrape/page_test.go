@@ -111,8 +111,9 @@ func newShop(open bool) *shop {
 // serves lets so many requests pass, with exemplars.
 func (s *shop) serves(code string, n int, latency float64) {
 	for range n {
-		s.requests.WithLabelValues(code).(prometheus.ExemplarAdder).AddWithExemplar(1, prometheus.Labels{"trace_id": "a}b\""})
-		s.latency.WithLabelValues("/").(prometheus.ExemplarObserver).ObserveWithExemplar(latency, prometheus.Labels{"trace_id": "c"})
+		trace := prometheus.Labels{"trace_id": "a}b\""}
+		s.requests.WithLabelValues(code).(prometheus.ExemplarAdder).AddWithExemplar(1, trace)
+		s.latency.WithLabelValues("/").(prometheus.ExemplarObserver).ObserveWithExemplar(latency, trace)
 	}
 }
 
