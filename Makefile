@@ -127,6 +127,11 @@ soak: build ## let three controllers and four agents heal for half an hour, and 
 	$(BUILD) -o bin/salve-soak ./packaging/lab/soak
 	bin/salve-soak --minutes $(SOAK_MINUTES) $(SOAKFLAGS)
 
+# NAB_DIR is a folder with windows.json and the files that it names; NABFLAGS=--files prints each of them.
+.PHONY: nab
+nab: ## the detector's figure of the Numenta Anomaly Benchmark, over the series in NAB_DIR
+	@go run ./packaging/lab/nab $(NABFLAGS) '$(or $(NAB_DIR),$(error say where the series are: make nab NAB_DIR=/path/of/nab))'
+
 .PHONY: check
 check: format lint generated docs sizes sleeps ## verify format, vet, staticcheck, generated code and docs, sizes
 

@@ -16,8 +16,8 @@ import (
 
 // pure are the packages that only compute: what they decide depends on nothing but what they are given.
 var pure = []string{
-	"signal", "series", "expr", "rule", "remedy", "healing", "care", "script", "recording", "simulate", "incident",
-	"permit", "identity", "jsonpath", "../controller/internal/state",
+	"anomaly", "signal", "series", "metric", "exposition", "expr", "rule", "remedy", "healing", "care", "script", "recording",
+	"simulate", "incident", "permit", "identity", "jsonpath", "../controller/internal/state",
 }
 
 // impure are the imports that a pure package must not have, with everything below them.
