@@ -172,6 +172,8 @@ type leaf struct {
 	dim  signal.Dimension
 	ref  int // index of the signal; -1: none
 	num  func(*binding) number
+	// say writes the value of a leaf with a signal, where its dimension is not all that is to say; nil: it is.
+	say func(*series.Series, float64) string
 }
 
 type boundLeaf struct {
@@ -187,7 +189,10 @@ func (l leaf) bind(in *binding, refs []Ref) boundLeaf {
 	}
 	s := in.series[l.ref]
 	out.text = strings.Replace(l.text, refs[l.ref].Path.String(), s.Key().Signal, 1)
-	if l.dim == signal.Text {
+	switch {
+	case l.say != nil:
+		out.format = func(v float64) string { return l.say(s, v) }
+	case l.dim == signal.Text:
 		out.format = s.Format
 	}
 	return out

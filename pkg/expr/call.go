@@ -36,6 +36,7 @@ func functions() []function {
 		{"change_ratio", `change_ratio(signal, "5m")`, 2, 2, (*compiler).changeRatio},
 		{"quantile", `quantile(0.99, signal, "5m")`, 3, 3, (*compiler).quantile},
 		{"predict", `predict(signal, "4h") or predict(signal, "4h", "1h")`, 2, 3, (*compiler).predict},
+		{"anomaly", `anomaly(signal)`, 1, 1, (*compiler).anomaly},
 		{"absent", `absent(signal)`, 1, 1, (*compiler).isAbsent},
 		{"held", `held(condition, "30s")`, 2, 2, (*compiler).held},
 		{"hits", `hits(condition, 3, 5)`, 3, 3, (*compiler).hits},
@@ -46,7 +47,6 @@ func functions() []function {
 
 // later are the functions that the language reserves.
 var later = []struct{ name, reason string }{
-	{"anomaly", "learned baselines come in a later version"},
 	{"recent_change", "recorded changes come in a later version"},
 }
 

@@ -18,6 +18,7 @@
 //	change(x, "5m")                  last minus first; of a counter its growth
 //	change_ratio(x, "5m")            the same as a share of the first
 //	predict(x, "4h")                 value in 4 h on a straight line through the last hour
+//	anomaly(x)                       how unusual x is, from 0 to 1, by what has been learned of it
 //	absent(x)                        nothing is known of x
 //	held(condition, "30s")           true for so long without a break
 //	hits(condition, 3, 5)            true at 3 or more of the last 5 samples of its slowest signal

@@ -33,6 +33,7 @@ func newHost(p *Program) *host {
 func (h *host) open(r Ref) *series.Series {
 	return h.store.Open(series.Key{Signal: r.Path.String()}, series.Options{
 		Dim: r.Info.Dim, Every: r.Every, Window: r.Window, Event: r.Info.Event, Span: r.Info.Span,
+		Anomaly: r.Anomaly, Counter: r.Info.Counter,
 	})
 }
 

@@ -32,6 +32,8 @@ type Ref struct {
 	// Absent: the condition reads the signal only to ask whether it is absent, so verification
 	// demands no samples of it.
 	Absent bool
+	// Anomaly: the condition asks how unusual the signal is, so its series needs a detector.
+	Anomaly bool
 }
 
 // proof is how long it takes until enough samples speak only about what came after some moment, for a

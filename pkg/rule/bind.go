@@ -118,6 +118,7 @@ func (b binder) open(p *expr.Program) []series.Key {
 		}
 		keys = append(keys, b.e.need(b.key(r.Path), series.Options{
 			Dim: r.Info.Dim, Every: b.every(r), Window: r.Window, Event: r.Info.Event, Span: b.span(r),
+			Anomaly: r.Anomaly, Counter: r.Info.Counter,
 		}))
 	}
 	return keys

@@ -28,6 +28,8 @@ type Options struct {
 	Window time.Duration // how far back the window functions look; 0: only the last value is read
 	Event  bool          // the value holds until the next sample, however long ago it was set
 	Span   time.Duration // how long before its moment a sample speaks about; 0: about its moment
+	// Anomaly asks for a detector, which learns what is usual, and Counter that it is shown how fast the value grows.
+	Anomaly, Counter bool
 }
 
 // Series is the recent past of one signal of one thing.
@@ -38,6 +40,7 @@ type Series struct {
 	ring  ring
 	last  sample // newest sample, known or not; the zero value before the first
 	seen  bool   // anything was ever told, be it "unknown"
+	watch *watch // nil: nobody asked for a detector
 }
 
 // Key names the series.

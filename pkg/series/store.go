@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+
+	"github.com/salveops/salve/pkg/anomaly"
 )
 
 // Key names one series: a signal of one thing.
@@ -31,26 +33,31 @@ type Store struct {
 	sorted []*Series // by key, for All
 	words  []string
 	ids    map[string]float64
-	spare  []float64 // room for the samples of one window, shared by the quantiles
+	kept   map[Key]*anomaly.Detector // of series that are not open
+	spare  []float64                 // room for the samples of one window, shared by the quantiles
 }
 
 // New is an empty store.
 func New() *Store {
-	return &Store{series: map[Key]*Series{}, ids: map[string]float64{}}
+	return &Store{series: map[Key]*Series{}, ids: map[string]float64{}, kept: map[Key]*anomaly.Detector{}}
 }
 
 // Open returns the series of a key and makes it if there is none. Opening again widens the window
-// to the largest asked for, and takes over a period that is not 0; the kind stays. With another
+// to the largest asked for, takes over a period that is not 0, and adds a detector; the kind stays. With another
 // dimension or span it is another figure: what was known is forgotten.
 func (st *Store) Open(k Key, o Options) *Series {
 	if s := st.series[k]; s != nil {
 		if s.opt.Dim != o.Dim || s.opt.Span != o.Span {
 			s.opt.Dim, s.opt.Span = o.Dim, o.Span
-			s.ring.n, s.last, s.seen = 0, sample{}, false
+			s.ring.n, s.last, s.seen, s.watch = 0, sample{}, false, nil
+			delete(st.kept, k)
 		}
 		s.opt.Window = max(s.opt.Window, o.Window)
 		if o.Every > 0 {
 			s.opt.Every = o.Every
+		}
+		if o.Anomaly {
+			st.observe(s)
 		}
 		return s
 	}
@@ -58,6 +65,9 @@ func (st *Store) Open(k Key, o Options) *Series {
 	s.ring.grow(ringLeast)
 	st.reserve(ringLeast)
 	st.series[k] = s
+	if o.Anomaly {
+		st.observe(s)
+	}
 	i, _ := st.find(k)
 	st.sorted = slices.Insert(st.sorted, i, s)
 	return s
@@ -66,9 +76,12 @@ func (st *Store) Open(k Key, o Options) *Series {
 // Lookup returns the series of a key, nil if it was never opened.
 func (st *Store) Lookup(k Key) *Series { return st.series[k] }
 
-// Remove forgets a series. Who still holds it reads what it was.
+// Remove forgets a series, but not what its detector has learned. Who still holds it reads what it was.
 func (st *Store) Remove(k Key) {
 	if i, ok := st.find(k); ok {
+		if w := st.sorted[i].watch; w != nil {
+			st.kept[k] = w.detector
+		}
 		st.sorted = slices.Delete(st.sorted, i, i+1)
 		delete(st.series, k)
 	}

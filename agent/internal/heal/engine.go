@@ -11,6 +11,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/anomaly"
 	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -49,6 +50,8 @@ type Options struct {
 	Controller *Controller
 	// Settled are the attempts that were open when the agent died, settled by evidence.
 	Settled []incident.Attempt
+	// Learned is what the detectors of an earlier process had learned; nil: nothing.
+	Learned map[series.Key]*anomaly.Detector
 	// BudgetUnknown says since when attempts were lost with a corrupt journal; zero: none were.
 	BudgetUnknown clock.Stamp
 	// Leave says whether root lets the agent do the verbs to a unit; nil: it needs no leave.
@@ -113,6 +116,7 @@ func New(o Options) (*Engine, error) {
 		store: series.New(), units: make(map[string]*care.Vitals), stories: make(map[string]*story),
 		services: make(map[string]*story), watchers: newWatchers(), stats: newStats(), started: o.Clock.Now(),
 	}
+	e.store.Teach(o.Learned)
 	e.fleet = newCommand(o.Controller)
 	e.use(o.Config)
 	if err := e.recover(); err != nil {
@@ -247,6 +251,15 @@ func (e *Engine) Needs(ctx context.Context) ([]rule.Need, error) {
 	var needs []rule.Need
 	err := e.call(ctx, func() { needs = e.rules.Needs() })
 	return needs, err
+}
+
+// Learned is a copy of what the detectors have learned, also after the end.
+func (e *Engine) Learned(ctx context.Context) (learned map[series.Key]*anomaly.Detector, err error) {
+	err = e.call(ctx, func() { learned = e.store.Learned() })
+	if errors.Is(err, ErrStopped) { // its goroutine has ended: nobody else touches the store
+		return e.store.Learned(), nil
+	}
+	return learned, err
 }
 
 // arm sets the timer to the next moment at which a waiting decision is due.

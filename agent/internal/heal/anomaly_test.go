@@ -1,0 +1,98 @@
+package heal
+
+import (
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/pkg/anomaly"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/series"
+)
+
+// unusual pairs an anomaly with a bound: unusual alone is no trouble.
+const unusual = `
+autonomy = "full"
+allow {
+  units   = ["checkout.service"]
+  actions = ["restart"]
+}
+notifier "journald" "log" {}
+escalation "default" {
+  step { notify = ["journald.log"] }
+}
+---
+service "checkout" {
+  startup = "5s"
+  probe "health" { http = "http://127.0.0.1:8080/" }
+  remedy "restart" "restart" {}
+}
+rule "slow" {
+  services = ["checkout"]
+  when     = anomaly(probe.health.latency) > 0.9 && probe.health.latency > 50 * ms
+  clear    = probe.health.latency < 20 * ms
+  try      = ["restart"]
+}
+`
+
+const latency = "probe.health.latency{checkout}"
+
+// usualDay is what a detector has learned in the day up to now: about 10 ms.
+func usualDay(now time.Time) map[series.Key]*anomaly.Detector {
+	d := anomaly.New()
+	for i := range 1500 {
+		d.Observe(now.Add(time.Duration(i-1500)*time.Minute), 0.010+0.001*float64(i*7919%1000)/1000)
+	}
+	return map[series.Key]*anomaly.Detector{{Signal: "probe.health.latency", Of: "checkout"}: d}
+}
+
+// TestAnomalyFires: with what an earlier process has learned, the unusual is noticed at once, and the story says why.
+func TestAnomalyFires(t *testing.T) {
+	heals(t, unusual, func(h *rig) {
+		h.Stop()
+		h.learned = usualDay(h.clock.Now().Wall)
+		h.Start()
+		h.Tells(latency, 0.0105)
+		h.Advance(time.Minute)
+		h.WantActs()
+		h.Tells(latency, 0.4)
+		h.Advance(12 * time.Second)
+		h.WantActs("restart checkout.service")
+		h.WantState("checkout", incident.Healing)
+		h.WantSaid("checkout", "anomaly(probe.health.latency)", "400 ms where 10.4 ms to 11 ms ", "was expected")
+	})
+}
+
+// TestAnomalyLearns: without that, nobody knows what is usual yet, and nothing is done.
+func TestAnomalyLearns(t *testing.T) {
+	heals(t, unusual, func(h *rig) {
+		h.Tells(latency, 0.0105)
+		h.Advance(time.Minute)
+		h.Tells(latency, 0.4)
+		h.Advance(time.Minute)
+		h.WantActs()
+	})
+}
+
+// TestLearnedIsHandedOver: what a process has learned can be written down, also when it has ended.
+func TestLearnedIsHandedOver(t *testing.T) {
+	heals(t, unusual, func(h *rig) {
+		h.Tells(latency, 0.0105)
+		h.Advance(time.Minute)
+		look := func() time.Time {
+			learned, err := h.p.Learned(h.ctx())
+			if err != nil || len(learned) != 1 {
+				t.Fatalf("%d detectors: %v", len(learned), err)
+			}
+			return learned[series.Key{Signal: "probe.health.latency", Of: "checkout"}].Last()
+		}
+		running := look()
+		if age := h.clock.Now().Wall.Sub(running); age > 2*time.Second {
+			t.Errorf("the newest sample that it has seen is %v old", age)
+		}
+		h.Advance(time.Minute)
+		h.Stop()
+		if ended := look(); !ended.After(running) {
+			t.Error("nothing was learned in the last minute")
+		}
+	})
+}

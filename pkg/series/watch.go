@@ -1,0 +1,93 @@
+package series
+
+import (
+	"maps"
+	"time"
+
+	"github.com/salveops/salve/pkg/anomaly"
+)
+
+// watch is the detector of a series, and what it has seen.
+type watch struct {
+	detector *anomaly.Detector
+	verdict  anomaly.Verdict
+	fed      sample // newest that the detector has seen; of a counter also what the next one is compared with
+	any      bool   // fed is set
+}
+
+// Anomaly is how unusual the series is now, from 0 to 1, by the samples strictly later than since (0: by all). The
+// detector is shown the newest sample, once, so this is to be asked at each tick; wall is the time of day at now. It is
+// unknown while the detector learns or the series is unknown, and of a series that was not opened for it.
+func (s *Series) Anomaly(now, since time.Duration, wall time.Time) (float64, bool) {
+	if s.watch == nil {
+		return 0, false
+	}
+	v, at, known := s.Last()
+	if known && (!s.watch.any || at > s.watch.fed.at) {
+		s.watch.feed(sample{at, v}, wall.Add(at-now), s.opt.Counter)
+	}
+	if !known || !s.fresh(at, now) || since > 0 && at <= since {
+		return 0, false
+	}
+	return s.watch.verdict.Score, s.watch.verdict.Known
+}
+
+// feed shows the detector a sample: of a counter, how fast it has grown. A smaller value than the one before means that it
+// began again from zero.
+func (w *watch) feed(p sample, wall time.Time, counter bool) {
+	before, any := w.fed, w.any
+	w.fed, w.any = p, true
+	v := p.v
+	if counter {
+		if !any {
+			return
+		}
+		if v >= before.v {
+			v -= before.v
+		}
+		v /= (p.at - before.at).Seconds()
+	}
+	w.verdict = w.detector.Observe(wall, v)
+}
+
+// Why explains Anomaly; ok is false when there is nothing to explain.
+func (s *Series) Why() (why anomaly.Reason, ok bool) {
+	if s.watch == nil {
+		return why, false
+	}
+	return s.watch.detector.Why()
+}
+
+// Teach hands over detectors that an earlier process kept, for series that are opened from now on.
+func (st *Store) Teach(kept map[Key]*anomaly.Detector) { maps.Copy(st.kept, kept) }
+
+// Learned are copies of all detectors, also of those whose series has not been opened yet.
+func (st *Store) Learned() map[Key]*anomaly.Detector {
+	all := make(map[Key]*anomaly.Detector, len(st.kept))
+	add := func(k Key, d *anomaly.Detector) {
+		c := *d
+		all[k] = &c
+	}
+	for k, d := range st.kept {
+		add(k, d)
+	}
+	for _, s := range st.sorted {
+		if s.watch != nil {
+			add(s.key, s.watch.detector)
+		}
+	}
+	return all
+}
+
+// observe gives the series a detector: the one that was kept, or a new one.
+func (st *Store) observe(s *Series) {
+	if s.watch != nil {
+		return
+	}
+	d := st.kept[s.key]
+	if d == nil {
+		d = anomaly.New()
+	}
+	delete(st.kept, s.key)
+	s.watch = &watch{detector: d}
+}
