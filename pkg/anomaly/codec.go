@@ -40,8 +40,7 @@ func (d *Detector) UnmarshalBinary(b []byte) error {
 
 // possible reports whether samples can have led to the state. What it lets through may be wrong, but does no harm.
 func (s *state) possible() bool {
-	const far = 1 << 62 // from 1823 to 2116; no difference of two times overflows
-	ok := -far < s.First && s.First <= s.Last && s.Last < far && s.N < far
+	ok := -far < s.Last && s.Last < far && s.N < far
 	for _, f := range s.Means {
 		ok = ok && sound(f)
 	}
@@ -54,7 +53,7 @@ func (s *state) possible() bool {
 	for _, f := range s.Season.Week {
 		ok = ok && (f != f || sound(float64(f)))
 	}
-	for _, f := range []float64{s.Period, s.Spread, s.Still.Same, s.Still.Run, s.Still.Longest, s.Peak, s.Held} {
+	for _, f := range []float64{s.Age, s.EraAge, s.Period, s.Spread, s.Still.Same, s.Still.Run, s.Still.Longest, s.Peak, s.Held} {
 		ok = ok && sound(f) && f >= 0
 	}
 	for _, f := range s.Why.Parts {

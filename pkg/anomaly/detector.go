@@ -33,6 +33,7 @@ const (
 	agreement = 0.7       // below 1: several components a little broken count for more than one that is quite broken
 	gapAfter  = 8         // periods without a sample, after which it is not compared with the one before
 	turned    = time.Hour // a clock that goes back by more has been set; by less, the sample is late
+	far       = 1 << 62   // nanoseconds from 1970; times beyond are taken for none, so that no difference overflows
 	most      = 1e37      // samples beyond are taken for missing: nothing that is measured is so large
 )
 
@@ -54,22 +55,23 @@ type Verdict struct {
 // Detector follows one series. The zero value is not ready: use New.
 type Detector struct{ s state }
 
-// state is all that a detector knows; see codec.go. Times are Unix nanoseconds.
+// state is all that a detector knows; see codec.go.
 type state struct {
-	N           uint64 // samples
-	First, Last int64  // their times
-	Period      float64
-	Prev        float64
-	Means       [len(spans)]float64
-	Spread      float64 // mean of the absolute change
-	Still       stillness
-	Season      season
-	Views       [views]memory
-	EraStart    int64
-	EraN        uint32
-	Peak        float64 // strength of the last novelty, fading within rest
-	Held        float64 // the same, fading within hold
-	Why         reason  // of Held
+	N      uint64  // samples
+	Last   int64   // time of the newest, in Unix nanoseconds
+	Age    float64 // seconds from the first to the newest, over all that a clock was set back
+	Period float64
+	Prev   float64
+	Means  [len(spans)]float64
+	Spread float64 // mean of the absolute change
+	Still  stillness
+	Season season
+	Views  [views]memory
+	EraAge float64 // seconds of the era
+	EraN   uint32
+	Peak   float64 // strength of the last novelty, fading within rest
+	Held   float64 // the same, fading within hold
+	Why    reason  // of Held
 }
 
 // New is a detector that has seen nothing.
@@ -85,7 +87,8 @@ func New() *Detector {
 func (d *Detector) Observe(at time.Time, x float64) Verdict {
 	s := &d.s
 	now := at.UnixNano()
-	if math.IsNaN(x) || math.Abs(x) > most || s.N > 0 && now <= s.Last && !s.turnBack(now) {
+	tooLate := s.N > 0 && now <= s.Last && s.Last-now <= int64(turned)
+	if math.IsNaN(x) || math.Abs(x) > most || now <= -far || now >= far || tooLate {
 		return d.verdict(0)
 	}
 	strength := s.observe(now, x)
@@ -97,7 +100,7 @@ func (d *Detector) Observe(at time.Time, x float64) Verdict {
 
 func (d *Detector) verdict(onset float64) Verdict {
 	s := &d.s
-	if s.N < learnSamples || s.Last-s.First < int64(learnTime) {
+	if s.N < learnSamples || s.Age < learnTime.Seconds() {
 		return Verdict{}
 	}
 	return Verdict{Score: score(s.Held), Onset: score(onset), Known: true}
@@ -106,33 +109,26 @@ func (d *Detector) verdict(onset float64) Verdict {
 // score maps the strength of a novelty to 0–1; Usual is where NAB's best threshold lies.
 func score(strength float64) float64 { return strength / (strength + 0.01) }
 
-// turnBack follows a clock that has been set back by a lot, and refuses a little.
-func (s *state) turnBack(now int64) bool {
-	back := s.Last - now + 1
-	if back <= int64(turned) {
-		return false
-	}
-	s.First, s.Last, s.EraStart = s.First-back, s.Last-back, s.EraStart-back
-	return true
-}
-
 // observe takes in a sample and gives the strength of its novelty, 0 for none.
 func (s *state) observe(now int64, x float64) float64 {
 	if s.N == 0 {
-		s.First, s.Last, s.EraStart, s.Prev = now, now, now, x
+		s.Last, s.Prev = now, x
 		s.Means = [len(spans)]float64{x, x, x, x}
 	}
 	s.N++
 	n := float64(s.N)
-	since := float64(now-s.Last) / 1e9
+	since := max(0, float64(now-s.Last)/1e9)
+	usual := since
 	gap := s.Period > 0 && since > gapAfter*s.Period
-	if !gap {
-		s.Period += max(0.01, 1/n) * (since - s.Period)
+	if gap { // if all are like this, it is none
+		usual = gapAfter * s.Period
 	}
+	s.Period += max(0.01, 1/n) * (usual - s.Period)
 	s.Last = now
+	s.Age += since
 
 	why := reason{At: now, Value: x, Prev: s.Prev}
-	why.Season = x - s.Season.residual(now, x, s.Means[3], since, float64(now-s.First)/1e9, max(0.001, 1/n))
+	why.Season = x - s.Season.residual(now, x, s.Means[3], since, s.Age, max(0.001, 1/n))
 	for i, span := range spans {
 		s.Means[i] += max(1/span, 1/n) * (x - s.Means[i])
 	}
@@ -147,7 +143,7 @@ func (s *state) observe(now int64, x float64) float64 {
 	if strength > s.Held {
 		s.Why = why
 	}
-	s.age(now)
+	s.age(since)
 	return strength
 }
 
@@ -186,12 +182,13 @@ func (s *state) logSpread() float64 {
 }
 
 // age forgets, era by era.
-func (s *state) age(now int64) {
+func (s *state) age(since float64) {
+	s.EraAge += since
 	s.EraN++
-	if s.EraN < eraSamples || now-s.EraStart < int64(eraTime) {
+	if s.EraN < eraSamples || s.EraAge < eraTime.Seconds() {
 		return
 	}
-	s.EraN, s.EraStart = 0, now
+	s.EraN, s.EraAge = 0, 0
 	s.Still.Longest *= 1 - 1.0/eras
 	for i := range s.Views {
 		s.Views[i].age()

@@ -226,6 +226,21 @@ func TestGap(t *testing.T) {
 	}
 }
 
+// TestSlowerSamples: a period that has become longer is no gap for ever.
+func TestSlowerSamples(t *testing.T) {
+	d := New()
+	run(d, 0, twoWeeks, noise)
+	at := start.Add(twoWeeks * step)
+	for i := range 200 {
+		d.Observe(at, noise(i))
+		at = at.Add(20 * step)
+	}
+	d.Observe(at, 9)
+	if why, _ := d.Why(); !slices.Contains(why.Broken, Change) {
+		t.Errorf("a leap is not called a change: %v", why.Broken)
+	}
+}
+
 // TestClockSetBack: a clock that is set back by a month stops nothing.
 func TestClockSetBack(t *testing.T) {
 	d := New()

@@ -43,12 +43,12 @@ func (m *memory) novelty(y float64) float64 {
 		m.stretch(y)
 	}
 	p := m.place(y)
-	far := m.distance(p)
+	away := m.distance(p)
 	m.take(p)
-	if far < 2 {
+	if away < 2 {
 		return 0
 	}
-	return float64(far) / places
+	return float64(away) / places
 }
 
 // place is the one that a value lies in; one outside lies in that of the nearer edge.
