@@ -50,7 +50,7 @@ func TestAnomaly(t *testing.T) {
 	}
 	r := b.Readings(now)[0]
 	if r.Signal != "anomaly(unit.cpu)" || !strings.HasPrefix(r.Text, "0.9") || !strings.Contains(r.Text, "(value, ") ||
-		!strings.Contains(r.Text, ": 98 % where 19 % to 3") || !strings.HasSuffix(r.Text, "% was expected)") {
+		!strings.Contains(r.Text, ": 98 % where 20 % to 30 % was") || !strings.HasSuffix(r.Text, "% was expected)") {
 		t.Errorf("it reads %+v", r)
 	}
 	if got := b.EvalSince(now, now.Boot); got != Unknown {

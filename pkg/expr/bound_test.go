@@ -26,10 +26,16 @@ func TestWindowFunctions(t *testing.T) {
 		`change_ratio(unit.tasks, "8s")`:  func(s *series.Series) (float64, bool) { return s.ChangeRatio(now, w, 0) },
 		`quantile(0.9, unit.tasks, "8s")`: func(s *series.Series) (float64, bool) { return s.Quantile(0.9, now, w, 0) },
 		`predict(unit.tasks, "8s", "8s")`: func(s *series.Series) (float64, bool) { return s.Predict(w, now, w, 0) },
-		`change(unit.restarts, "8s")`:     func(s *series.Series) (float64, bool) { return s.Increase(now, w, 0) },
-		`rate(unit.restarts, "8s")`:       func(s *series.Series) (float64, bool) { return s.Rate(now, w, 0) },
-		`avg(unit.active, "8s")`:          func(s *series.Series) (float64, bool) { return s.Avg(now, w, 0) },
-		`count(unit.state, "8s")`:         func(s *series.Series) (float64, bool) { return s.Count(now, w, 0) },
+		`predict_low(unit.tasks, "8s", "8s")`: func(s *series.Series) (float64, bool) {
+			return s.PredictLow(w, now, w, 0)
+		},
+		`predict_high(unit.tasks, "8s", "8s")`: func(s *series.Series) (float64, bool) {
+			return s.PredictHigh(w, now, w, 0)
+		},
+		`change(unit.restarts, "8s")`: func(s *series.Series) (float64, bool) { return s.Increase(now, w, 0) },
+		`rate(unit.restarts, "8s")`:   func(s *series.Series) (float64, bool) { return s.Rate(now, w, 0) },
+		`avg(unit.active, "8s")`:      func(s *series.Series) (float64, bool) { return s.Avg(now, w, 0) },
+		`count(unit.state, "8s")`:     func(s *series.Series) (float64, bool) { return s.Count(now, w, 0) },
 	} {
 		p := compile(t, call+" > 0", scope())
 		h := newHost(p)

@@ -18,6 +18,7 @@
 //	change(x, "5m")                  last minus first; of a counter its growth
 //	change_ratio(x, "5m")            the same as a share of the first
 //	predict(x, "4h")                 value in 4 h on a straight line through the last hour
+//	predict_low, predict_high        the edges of where it will be in 95 of 100 cases, if the trend goes on
 //	anomaly(x)                       how unusual x is, from 0 to 1, by what has been learned of it
 //	absent(x)                        nothing is known of x
 //	held(condition, "30s")           true for so long without a break

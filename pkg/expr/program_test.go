@@ -32,6 +32,8 @@ func TestProgramTellsAboutItself(t *testing.T) {
 		{src: `predict(unit.cpu, "4h") > 0.9`, clear: "predict", window: time.Hour},
 		{src: `predict(unit.cpu, "4s") > 0.9`, clear: "predict", window: 10 * time.Second},
 		{src: `predict(unit.cpu, "4h", "2h") > 0.9`, clear: "predict", window: 2 * time.Hour},
+		{src: `predict_low(unit.cpu, "4h") > 0.9`, clear: "predict_low", window: time.Hour},
+		{src: `predict_high(unit.cpu, "4h", "2h") > 0.9`, clear: "predict_high", window: 2 * time.Hour},
 		{src: "probe.health.latency > threshold.slow", clear: "threshold.slow (it has cases)"},
 		{src: "probe.health.latency > threshold.flat"},
 		{src: `held(unit.cpu > 0.5, "30s") && avg(unit.cpu, "10s") > 0.5`, window: 30 * time.Second},

@@ -9,7 +9,7 @@ import (
 	"github.com/salveops/salve/pkg/signal"
 )
 
-// maxAhead is how far predict looks: four times the longest window.
+// maxAhead is how far predict() looks: four times the longest window.
 const maxAhead = 4 * MaxWindow
 
 func (c *compiler) rate(e *hclsyntax.FunctionCallExpr) *node {
@@ -89,34 +89,36 @@ func (c *compiler) quantile(e *hclsyntax.FunctionCallExpr) *node {
 	return c.glance(e, glance{ref, window, dim, look})
 }
 
-// predict draws its line through the samples of the third argument, by default a quarter of the
-// time that it looks ahead, but no fewer than ten samples.
-func (c *compiler) predict(e *hclsyntax.FunctionCallExpr) *node {
-	ref, found := c.find(e.Args[0])
-	ahead, ok := c.duration(e.Args[1])
-	if !found || !ok {
-		return nil
-	}
-	if ahead <= 0 || ahead > maxAhead {
-		c.fail(e.Args[1].Range(), "Impossible window", "predict() looks ahead at most %s.", brief(maxAhead))
-		return nil
-	}
-	window := min(MaxWindow, max(ahead/4, 10*c.refs[ref].Every))
-	if len(e.Args) == 3 {
-		if ref, window, ok = c.windowed(e.Args[0], e.Args[2]); !ok {
+// ahead is the table entry of a function that draws a line through the samples of the third argument, by default a quarter
+// of the time that it looks ahead, but no fewer than ten samples.
+func ahead(name string, look func(s *series.Series, ahead, now, window, since time.Duration) (float64, bool)) function {
+	usage := name + `(signal, "4h") or ` + name + `(signal, "4h", "1h")`
+	return function{name, usage, 2, 3, func(c *compiler, e *hclsyntax.FunctionCallExpr) *node {
+		ref, found := c.find(e.Args[0])
+		ahead, ok := c.duration(e.Args[1])
+		if !found || !ok {
 			return nil
 		}
-	}
-	dim, ok := same(c.refs[ref].Info)
-	if !ok {
-		c.unfit(e, ref)
-		return nil
-	}
-	c.needClear("predict")
-	look := func(s *series.Series, now, window, since time.Duration) (float64, bool) {
-		return s.Predict(ahead, now, window, since)
-	}
-	return c.glance(e, glance{ref, window, dim, look})
+		if ahead <= 0 || ahead > maxAhead {
+			c.fail(e.Args[1].Range(), "Impossible window", "%s() looks ahead at most %s.", name, brief(maxAhead))
+			return nil
+		}
+		window := min(MaxWindow, max(ahead/4, 10*c.refs[ref].Every))
+		if len(e.Args) == 3 {
+			if ref, window, ok = c.windowed(e.Args[0], e.Args[2]); !ok {
+				return nil
+			}
+		}
+		dim, ok := same(c.refs[ref].Info)
+		if !ok {
+			c.unfit(e, ref)
+			return nil
+		}
+		c.needClear(name)
+		return c.glance(e, glance{ref, window, dim, func(s *series.Series, now, window, since time.Duration) (float64, bool) {
+			return look(s, ahead, now, window, since)
+		}})
+	}}
 }
 
 // isAbsent compiles absent(signal): true while nothing is known of it. It is unknown itself only

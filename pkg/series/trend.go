@@ -80,35 +80,3 @@ func (s *Series) growth(now, window, since time.Duration) (grown float64, over t
 	}
 	return grown, before.at - first.at, n > 1
 }
-
-// Predict is the value that the straight line through the samples of the window reaches when ahead
-// has passed. It needs three samples.
-func (s *Series) Predict(ahead, now, window, since time.Duration) (float64, bool) {
-	w, ok := s.judge(now, window, since)
-	if !ok {
-		return 0, false
-	}
-	// Times count from now and values from the first one, so that the sums stay small and exact.
-	var n, st, sv, stt, stv, base float64
-	for i := w.lo; i < s.ring.n; i++ {
-		p := w.at(i)
-		if !known(p.v) {
-			continue
-		}
-		if n == 0 {
-			base = p.v
-		}
-		t, v := (p.at - now).Seconds(), p.v-base
-		n++
-		st += t
-		sv += v
-		stt += t * t
-		stv += t * v
-	}
-	if n < Enough {
-		return 0, false
-	}
-	slope := (n*stv - st*sv) / (n*stt - st*st)
-	level := (sv - slope*st) / n
-	return finite(base + level + slope*ahead.Seconds())
-}
