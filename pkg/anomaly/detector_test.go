@@ -154,9 +154,42 @@ func TestScoreStands(t *testing.T) {
 	d := New()
 	run(d, 0, twoWeeks, noise)
 	first := d.Observe(start.Add(twoWeeks*step), 25)
+	strength := d.s.Held
 	_, _, last := run(d, twoWeeks+1, twoWeeks+10, noise)
 	if first.Onset < Usual || last.Score < Usual || last.Onset > first.Onset {
 		t.Errorf("first %+v, nine samples later %+v", first, last)
+	}
+	if left := d.s.Held / strength; left < 0.7 || left > 0.8 {
+		t.Errorf("after nine samples %.2f of its strength is left", left)
+	}
+}
+
+// TestExperience: the same novelty is twice as strong after sixteen times as many samples.
+func TestExperience(t *testing.T) {
+	strength := func(samples uint64) float64 {
+		d := New()
+		run(d, 0, 1000, noise)
+		d.s.N = samples
+		d.Observe(start.Add(1000*step), 25)
+		return d.s.Held
+	}
+	if ratio := strength(16_000) / strength(1000); math.Abs(ratio-2) > 0.01 {
+		t.Errorf("it is %.2f times as strong", ratio)
+	}
+}
+
+// TestEra: it ends when it has lasted long enough, and has had enough samples.
+func TestEra(t *testing.T) {
+	for _, c := range []struct {
+		samples uint32
+		age     time.Duration
+		want    float64
+	}{{eraSamples - 1, eraTime, 15}, {eraSamples - 2, eraTime, 16}, {eraSamples, eraTime - time.Minute, 16}} {
+		var s state
+		s.EraN, s.EraAge, s.Still.Longest = c.samples, c.age.Seconds(), 16
+		if s.age(1); s.Still.Longest != c.want {
+			t.Errorf("%d samples in %v: the longest run counts as %v, want %v", c.samples+1, c.age, s.Still.Longest, c.want)
+		}
 	}
 }
 
