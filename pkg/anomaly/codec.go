@@ -53,7 +53,9 @@ func (s *state) possible() bool {
 	for _, f := range s.Season.Week {
 		ok = ok && (f != f || sound(float64(f)))
 	}
-	for _, f := range []float64{s.Age, s.EraAge, s.Period, s.Spread, s.Still.Same, s.Still.Run, s.Still.Longest, s.Peak, s.Held} {
+	for _, f := range []float64{
+		s.Age, s.EraAge, s.Period, s.Spread, s.Still.Same, s.Still.Run, s.Still.Longest, s.Peak, s.Held,
+	} {
 		ok = ok && sound(f) && f >= 0
 	}
 	for _, f := range s.Why.Parts {

@@ -29,7 +29,8 @@ func (c *compiler) anomaly(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	}
 	if r.Info.Event {
-		c.fail(e.Range(), "Wrong arguments", "anomaly() learns from regular samples, and %s is told only when it changes.", r.Path)
+		c.fail(e.Range(), "Wrong arguments",
+			"anomaly() learns from regular samples, and %s is told only when it changes.", r.Path)
 		return nil
 	}
 	r.Anomaly = true

@@ -105,8 +105,8 @@ func (l *trend) margin(ahead float64) float64 {
 	return student(l.n-2) * math.Sqrt(squares/(l.n-2)*(1+line))
 }
 
-// student is the 97.5 % point of Student's distribution, within 2 % of it from three degrees of freedom on: the expansion of
-// Cornish and Fisher around the normal one.
+// student is the 97.5 % point of Student's distribution, within 2 % of it from three degrees of freedom on: the expansion
+// of Cornish and Fisher around the normal one.
 func student(degrees float64) float64 {
 	const z = 1.959964
 	const z2 = z * z

@@ -51,7 +51,8 @@ func run(out io.Writer, dir string, each bool) error {
 	for _, p := range profiles {
 		best, figure := p.best(files, scores)
 		_, usual := p.at(anomaly.Usual, files, scores)
-		fmt.Fprintf(w, "Salve\t%s\t%.1f\t%.3f\t%d\t%d\t%.1f\n", p.name, figure, best.threshold, best.found, best.alarms, usual)
+		fmt.Fprintf(w, "Salve\t%s\t%.1f\t%.3f\t%d\t%d\t%.1f\n",
+			p.name, figure, best.threshold, best.found, best.alarms, usual)
 	}
 	standard := profiles[0]
 	fmt.Fprintf(w, "Salve\tstandard, thresholds of other files\t%.1f\n", standard.crossed(files, scores))
@@ -62,7 +63,8 @@ func run(out io.Writer, dir string, each bool) error {
 		fmt.Fprintln(w, "\nfile\traw\twindows\tfound\talarms")
 		for i, f := range files {
 			t, _ := standard.at(best.threshold, files[i:i+1], scores[i:i+1])
-			fmt.Fprintf(w, "%s\t%.2f\t%d\t%d\t%d\n", strings.TrimSuffix(f.name, ".csv"), t.raw, len(f.windows), t.found, t.alarms)
+			fmt.Fprintf(w, "%s\t%.2f\t%d\t%d\t%d\n",
+				strings.TrimSuffix(f.name, ".csv"), t.raw, len(f.windows), t.found, t.alarms)
 		}
 	}
 	return w.Flush()

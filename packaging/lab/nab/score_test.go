@@ -135,8 +135,8 @@ func TestRun(t *testing.T) {
 		}
 		fmt.Fprintf(&rows, "%s,%g\n", at.Add(time.Duration(i)*5*time.Minute).Format(time.DateTime), value)
 	}
-	edges := [2]string{at.Add(800 * 5 * time.Minute).Format(time.DateTime), at.Add(850 * 5 * time.Minute).Format(time.DateTime)}
-	dir := corpus(t, fmt.Sprintf(`{"a.csv": [["%s.000000", "%s.000000"]]}`, edges[0], edges[1]), rows.String())
+	edge := func(i int) string { return at.Add(time.Duration(i) * 5 * time.Minute).Format(time.DateTime) }
+	dir := corpus(t, fmt.Sprintf(`{"a.csv": [["%s.000000", "%s.000000"]]}`, edge(800), edge(850)), rows.String())
 	var out strings.Builder
 	if err := run(&out, dir, true); err != nil {
 		t.Fatal(err)
