@@ -96,10 +96,12 @@ rule "read-only" {
   when     = host.disk["/"].read_only
 }
 
+# Nothing keeps the clock right any more: it drifts, by seconds a day.
 rule "clock-free" {
   when = !host.clock.synchronised
   for  = "30m"
 }
+
 # A full listen queue refuses connections that the program never sees: no log of its own tells of them. A single one
 # is a burst, ten in a minute are customers.
 rule "connections-lost" {
@@ -265,4 +267,36 @@ test "a clock without its source is told, as what nobody can know" {
     blind     = ["clock-off"]
     incidents = { host = "escalated" }
   }
+}
+
+test "sockets that take the kernel's memory, and orphans that nobody closes" {
+  series = {
+    "host.tcp.memory_ratio"  = "20%x60 95%x60 20%"
+    "host.tcp.orphans_ratio" = "0%x300 95%x60 0%"
+  }
+  at "1m30s" { firing = ["socket-memory"] }
+  at "4m" { firing = [] }
+  at "5m30s" { firing = ["socket-memory"] }
+  at "7m" { incidents = { host = "resolved" } }
+}
+
+test "one error of a disk is told at once, and stays for a while" {
+  series = { "host.log[disk_errors].rate" = "0x60 0.1x10 0" }
+  at "59s" { firing = [] }
+  at "62s" { firing = ["disk-errors"] }
+  at "10m" { firing = ["disk-errors"] }
+  at "12m" { incidents = { host = "resolved" } }
+}
+
+test "a root file system that takes no more writes" {
+  every  = "10s"
+  series = { "host.disk[/].read_only" = "false x6 true" }
+  at "2m" { firing = ["read-only"] }
+}
+
+test "a clock that nothing keeps right, for longer than a restart of its source" {
+  every  = "10s"
+  series = { "host.clock.synchronised" = "true x6 false" }
+  at "20m" { firing = [] }
+  at "35m" { firing = ["clock-free"] }
 }

@@ -50,6 +50,7 @@ service "shop" {
   # }
 }
 
+# A share alone is no trouble where nobody asks.
 rule "shop-fails" {
   services = ["shop"]
   severity = "critical"
@@ -65,4 +66,43 @@ rule "shop-is-slow" {
   when     = metric.p99_latency > 2 * s || metric.queue > 1000
   clear    = metric.p99_latency < 1 * s && metric.queue < 100
   for      = "1m"
+}
+
+test "one request in ten fails" {
+  series = {
+    "metric.error_rate{shop}" = "0%x60 10%x60 0%"
+    "metric.traffic{shop}"    = "50"
+  }
+  at "65s" { firing = [] }
+  at "80s" { firing = ["shop-fails"] }
+  at "3m" { incidents = { shop = "resolved" } }
+}
+
+test "a few failures at night, when nobody comes" {
+  series = {
+    "metric.error_rate{shop}" = "50%"
+    "metric.traffic{shop}"    = "0.2"
+  }
+  at "3m" { incidents = { shop = "none" } }
+}
+
+test "a page that does not come is neither sick nor well" {
+  series = {
+    "metric.error_rate{shop}" = "0%x30 unknown"
+    "metric.traffic{shop}"    = "50x30 unknown"
+  }
+  at "4m" { firing = [] }
+  at "7m" { blind = ["shop-fails"] }
+}
+
+test "answers that come late, or work that piles up" {
+  series = {
+    "metric.p99_latency{shop}" = "100msx60 3sx120 100ms"
+    "metric.queue{shop}"       = "10x400 2000x120 10"
+  }
+  at "90s" { firing = [] }
+  at "130s" { firing = ["shop-is-slow"] }
+  at "6m" { firing = [] }
+  at "8m" { firing = ["shop-is-slow"] }
+  at "10m" { incidents = { shop = "resolved" } }
 }

@@ -89,6 +89,7 @@ rule "nginx-complains" {
   when     = log.errors.rate > 0.2 / s
   for      = "30s"
 }
+
 # systemd starts it again and again by itself: it is up at each look, and its users see that it is not.
 rule "nginx-crash-loop" {
   services = ["nginx"]
@@ -250,4 +251,11 @@ test "a quota that hurts" {
   }
   at "6m" { firing = ["nginx-quota-too-small"] }
   at "20m" { incidents = { nginx = "resolved" } }
+}
+
+test "a few complaints are no trouble, a stream of them is" {
+  series = { "log.errors.rate{nginx}" = "0x60 0.1x120 2x120 0" }
+  at "3m" { firing = [] }
+  at "4m" { firing = ["nginx-complains"] }
+  at "10m" { incidents = { nginx = "resolved" } }
 }
