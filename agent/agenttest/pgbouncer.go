@@ -35,36 +35,57 @@ type Pool struct {
 	account             *account
 }
 
-// PgBouncer starts PostgreSQL and PgBouncer for a test, and stops them at its end. The pool has two
-// server connections, session pooling, and trusts everybody who can reach the socket.
+// PgBouncer is StartPgBouncer for a test, at whose end it is removed.
 func PgBouncer(t testing.TB) *Pool {
 	t.Helper()
-	bin := filepath.Dir(findProgram("/usr/lib/postgresql/*/bin/initdb"))
-	bouncer := findProgram("/usr/sbin/pgbouncer")
-	Require(t, "PgBouncer and PostgreSQL", bin != "." && bouncer != "",
-		"install the packages pgbouncer and postgresql")
-	dir, err := os.MkdirTemp("/tmp", "salve-pool-")
+	p, err := StartPgBouncer()
+	Require(t, "PgBouncer and PostgreSQL", !errors.Is(err, ErrMissing), "install the packages pgbouncer and postgresql")
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// ErrMissing says that the programs are not installed.
+var ErrMissing = errors.New("not installed")
+
+// StartPgBouncer starts PostgreSQL and PgBouncer. The pool has two server connections, session pooling, and trusts
+// everybody who can reach the socket. Errors: ErrMissing.
+func StartPgBouncer() (*Pool, error) {
+	bin := filepath.Dir(findProgram("/usr/lib/postgresql/*/bin/initdb"))
+	bouncer := findProgram("/usr/sbin/pgbouncer")
+	if bin == "." || bouncer == "" {
+		return nil, fmt.Errorf("PgBouncer and PostgreSQL: %w", ErrMissing)
+	}
+	dir, err := os.MkdirTemp("/tmp", "salve-pool-")
+	if err != nil {
+		return nil, err
 	}
 	p := &Pool{
 		Socket: filepath.Join(dir, ".s.PGSQL.6432"), Postgres: filepath.Join(dir, ".s.PGSQL.5432"), Database: "app",
 		Admin: "salve", Stats: "watcher", User: "app", dir: dir,
 	}
-	t.Cleanup(func() {
-		p.Stop()
-		_ = os.RemoveAll(dir)
-	})
 	if p.account, err = unprivileged(); err != nil {
-		t.Fatal(err)
+		return nil, errors.Join(err, p.Remove())
 	}
 	if err := p.startPostgres(bin); err != nil {
-		t.Fatalf("start PostgreSQL: %v", err)
+		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), p.Remove())
 	}
 	if err := p.startBouncer(bouncer); err != nil {
-		t.Fatalf("start PgBouncer: %v", err)
+		return nil, errors.Join(fmt.Errorf("start PgBouncer: %w", err), p.Remove())
 	}
-	return p
+	return p, nil
+}
+
+// Remove stops both servers, and leaves nothing of them.
+func (p *Pool) Remove() error {
+	p.Stop()
+	return os.RemoveAll(p.dir)
 }
 
 func findProgram(pattern string) string {

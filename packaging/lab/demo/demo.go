@@ -55,11 +55,13 @@ type scene interface {
 type act struct {
 	stories int
 	open    func(context.Context, Options) (scene, error)
+	beside  bool // it is played while the others are, and told after them
 }
 
 var acts = []act{
-	{7, func(ctx context.Context, o Options) (scene, error) { return newStage(ctx, o) }},
-	{3, func(ctx context.Context, o Options) (scene, error) { return newPair(ctx, o) }},
+	{stories: 7, open: func(ctx context.Context, o Options) (scene, error) { return newStage(ctx, o) }},
+	{stories: 3, open: func(ctx context.Context, o Options) (scene, error) { return newPair(ctx, o) }},
+	{stories: 1, open: func(ctx context.Context, o Options) (scene, error) { return newGolden(ctx, o) }, beside: true},
 }
 
 // Demo is one performance.
@@ -79,41 +81,47 @@ func New(o Options) (*Demo, error) {
 // errFailed says that a story did not end as it must; the table says which and why.
 var errFailed = errors.New("not every story ended as it must")
 
-// Run plays the acts one after another, prints the tables and clears up.
+// Run plays the acts, prints the tables and clears up.
 func (d *Demo) Run(ctx context.Context) (err error) {
 	d.start = time.Now()
-	var open []scene
+	ctx, stop := context.WithCancel(ctx)
+	var bill []*performance
 	defer func() {
-		for _, s := range open {
-			err = errors.Join(err, s.close())
+		stop()
+		for _, p := range bill {
+			err = errors.Join(err, p.close())
 		}
 	}()
 	first := 1
-	var failed bool
-	for _, act := range acts {
-		numbers := d.wanted(first, act.stories)
-		first += act.stories
-		if len(numbers) == 0 {
-			continue
+	for _, a := range acts {
+		if numbers := d.wanted(first, a.stories); len(numbers) > 0 {
+			p := &performance{act: a, first: first, numbers: numbers, done: make(chan struct{})}
+			bill = append(bill, p)
+			if a.beside {
+				go p.play(ctx, d.opts, &oneByOne{out: &p.told})
+			}
 		}
-		s, err := act.open(ctx, d.opts)
-		if err != nil {
-			return err
-		}
-		open = append(open, s)
-		bad, err := d.perform(ctx, s, first-act.stories, numbers)
-		if err != nil {
-			return err
-		}
-		failed = failed || bad
+		first += a.stories
 	}
-	for _, s := range open {
-		d.printf("%s\n", s.table())
+	failed := false
+	for _, p := range bill {
+		if !p.act.beside {
+			p.play(ctx, d.opts, d.opts.Out)
+		}
+		<-p.done
+		d.printf("%s", p.told.String())
+		if p.err != nil {
+			return p.err
+		}
+		failed = failed || p.failed
+	}
+	for _, p := range bill {
+		d.printf("%s\n", p.scene.table())
 	}
 	d.printf("%v altogether.\n", time.Since(d.start).Round(100*time.Millisecond))
 	if d.opts.Keep {
-		for _, s := range open {
-			d.printf("%s", s.playground())
+		for _, p := range bill {
+			d.printf("%s", p.scene.playground())
 		}
 		<-ctx.Done()
 	}
@@ -132,21 +140,6 @@ func (d *Demo) wanted(first, n int) []int {
 		}
 	}
 	return numbers
-}
-
-// perform plays stories of a scene whose first one has the number first.
-func (d *Demo) perform(ctx context.Context, s scene, first int, numbers []int) (failed bool, err error) {
-	d.printf("%s\n\n", s.describe())
-	for _, n := range numbers {
-		d.printf("%d  %s\n", n, s.title(n-first))
-		err := s.perform(ctx, n-first)
-		if ctx.Err() != nil {
-			return true, errors.New("interrupted")
-		}
-		failed = failed || err != nil
-		d.printf("   %s\n\n", s.last())
-	}
-	return failed, nil
 }
 
 func (d *Demo) printf(format string, args ...any) { fmt.Fprintf(d.opts.Out, format, args...) }

@@ -193,7 +193,8 @@ func (s *stage) title(i int) string {
 }
 
 func (s *stage) perform(ctx context.Context, i int) error {
-	s.results = append(s.results, s.play(ctx, s.stories()[i]))
+	st := s.stories()[i]
+	s.results = append(s.results, play(ctx, s.tale, s.patients[st.service], st))
 	return s.results[len(s.results)-1].err
 }
 

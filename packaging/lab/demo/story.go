@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type story struct {
 	inflict func(ctx context.Context, p *rig.Patient, pid int) error
 	want    ending
 	check   func(ctx context.Context, p *rig.Patient, before int) (string, error)
+	within  time.Duration // bounds the story; 0 is storyTime
 }
 
 // ending is what the incident's record must say at the end.
@@ -46,27 +48,26 @@ type result struct {
 	err      error  // why it is not as it must be
 }
 
-// storyTime bounds one story.
+// storyTime bounds most stories.
 const storyTime = 40 * time.Second
 
 // play breaks the service and follows the story to its end.
-func (s *stage) play(ctx context.Context, st story) result {
+func play(ctx context.Context, t *tale, p *rig.Patient, st story) result {
 	r := result{title: st.title}
-	ctx, cancel := context.WithTimeout(ctx, storyTime)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(st.within, storyTime))
 	defer cancel()
-	p := s.patients[st.service]
 	before, err := p.AwaitAny(ctx)
 	if err != nil {
 		r.err = err
 		return r
 	}
-	fault := s.tale.begin(st.service)
-	defer s.tale.finish()
+	fault := t.begin(st.service)
+	defer t.finish()
 	if err := st.inflict(ctx, p, before.PID); err != nil {
 		r.err = fmt.Errorf("inflict: %w", err)
 		return r
 	}
-	in, err := s.tale.end(ctx)
+	in, err := t.end(ctx)
 	if in != nil {
 		r.times(fault, in)
 		r.end = in.GetSummary().GetState()

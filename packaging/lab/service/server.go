@@ -40,12 +40,15 @@ func (o Options) validate() error {
 //	GET  /work      does a little; fails by the fault's ratio and while the cache is corrupt
 //	GET  /errors    200 while at most 5 % of the recent work failed, 500 above, 503 while too little was done
 //	GET  /counters  JSON
+//	GET  /metrics   http_requests_total{code} and http_request_duration_seconds of /work, for Prometheus; no fault
+//	                reaches it
 //	POST /fault/…   see faults
 type Server struct {
 	opts    Options
 	faults  *faults
 	recent  *recent
 	cache   *cache
+	metrics *metrics
 	served  atomic.Int64
 	failed  atomic.Int64
 	started time.Time
@@ -64,6 +67,7 @@ func New(o Options) (*Server, error) {
 		faults:  newFaults(),
 		recent:  &recent{},
 		cache:   &cache{path: o.Cache},
+		metrics: newMetrics(),
 		started: time.Now(),
 	}, nil
 }
@@ -112,6 +116,8 @@ func (s *Server) Handler() http.Handler {
 
 	mux := http.NewServeMux()
 	mux.Handle("POST /fault/", http.StripPrefix("/fault/", s.faults))
+	mux.Handle("GET /metrics", s.metrics.page())
+	mux.Handle("GET /work", s.metrics.measure(s.faults.delay(face)))
 	mux.Handle("/", s.faults.delay(face))
 	pid := strconv.Itoa(os.Getpid())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

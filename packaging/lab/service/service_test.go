@@ -62,6 +62,31 @@ func TestErrorsPage(t *testing.T) {
 	wantStatus(t, s, "GET", "/healthz", http.StatusOK)
 }
 
+// Customers' requests are counted by status and by how long they took, and no fault reaches the page that says so.
+func TestMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, Options{})
+		wantStatus(t, s, "GET", "/work", http.StatusOK)
+		wantStatus(t, s, "GET", "/healthz", http.StatusOK) // no work
+		wantStatus(t, s, "POST", "/fault/errors?ratio=1", http.StatusOK)
+		wantStatus(t, s, "POST", "/fault/slow?delay=3s", http.StatusOK)
+		wantStatus(t, s, "GET", "/work", http.StatusInternalServerError)
+		start := time.Now()
+		page := ask(s, "GET", "/metrics").Body.String()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the page of a slow service came after %v", took)
+		}
+		for _, line := range []string{
+			`http_requests_total{code="200"} 1`, `http_requests_total{code="500"} 1`,
+			`http_request_duration_seconds_bucket{le="2.5"} 1`, `http_request_duration_seconds_bucket{le="5"} 2`,
+		} {
+			if !strings.Contains(page, line+"\n") {
+				t.Errorf("no %s in\n%s", line, page)
+			}
+		}
+	})
+}
+
 func TestRecentForgets(t *testing.T) {
 	r := &recent{}
 	then := time.Unix(1000, 0)

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/packaging/lab/rig"
+)
+
+// golden is the stage of the third act: one service that tells its own metrics, the pool of its database, and an agent
+// that judges by what users feel. Its rule compares with a minute ago and its remedies take their time, so it is played
+// beside the other acts.
+type golden struct {
+	undo
+	opts    Options
+	dir     string
+	manager *agenttest.Systemd
+	pager   *rig.Pager
+	patient *rig.Patient
+	pool    *agenttest.Pool // nil: PgBouncer and PostgreSQL are not installed
+	agent   *rig.Agent
+	tale    *tale
+	results []result
+}
+
+var _ scene = (*golden)(nil)
+
+// newGolden sets everything up and returns when the customers have had a good minute.
+func newGolden(ctx context.Context, o Options) (*golden, error) {
+	s := &golden{opts: o}
+	for _, step := range []func(context.Context) error{
+		s.openFolder, s.openManager, s.openPager, s.openPool, s.admit, s.startAgent, s.listen, s.goodMinute,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return s, nil
+}
+
+func (s *golden) openFolder(context.Context) (err error) {
+	if s.dir, err = os.MkdirTemp("", "salve-demo-"); err != nil {
+		return err
+	}
+	s.onClose(func() error { return os.RemoveAll(s.dir) })
+	return nil
+}
+
+func (s *golden) openManager(ctx context.Context) (err error) {
+	if s.manager, err = agenttest.StartManager(ctx, agenttest.Options{Existing: !s.opts.Private}); err != nil {
+		return err
+	}
+	s.onClose(s.manager.Stop)
+	return nil
+}
+
+func (s *golden) openPager(context.Context) (err error) {
+	if s.pager, err = rig.NewPager(); err != nil {
+		return err
+	}
+	s.onClose(s.pager.Close)
+	return os.WriteFile(s.file("pager.key"), []byte(s.pager.Secret+"\n"), 0o600)
+}
+
+func (s *golden) openPool(context.Context) error {
+	p, err := agenttest.StartPgBouncer()
+	if errors.Is(err, agenttest.ErrMissing) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.pool = p
+	s.onClose(p.Remove)
+	return nil
+}
+
+func (s *golden) admit(ctx context.Context) error {
+	ports, err := rig.FreePorts(1)
+	if err != nil {
+		return err
+	}
+	s.patient = rig.NewPatient(unitPrefix+"shop", ports[0])
+	u := rig.Unit{
+		Description: "Salve demo: a shop that tells its metrics",
+		Exec:        []string{s.opts.Service, "--listen", s.patient.Addr},
+		Lines:       []string{"Type=notify", "Environment=GOMAXPROCS=2"},
+	}
+	if err := s.manager.WriteUnit(s.patient.Unit(), u.String()); err != nil {
+		return err
+	}
+	if _, err := s.manager.Systemctl("start", s.patient.Unit()); err != nil {
+		return err
+	}
+	_, err = s.patient.AwaitAny(ctx)
+	return err
+}
+
+func (s *golden) startAgent(ctx context.Context) error {
+	ports, err := rig.FreePorts(1)
+	if err != nil {
+		return err
+	}
+	values := map[string]string{
+		"DIR": s.dir, "METRICS": ports[0], "PAGER": s.pager.Addr, "UNIT": s.patient.Unit(), "CHECKOUT": s.patient.Addr,
+		"PGBOUNCER": s.file(".s.PGSQL.6432"), "DATABASE": "checkout", // nobody is there
+	}
+	if s.pool != nil {
+		values["PGBOUNCER"], values["DATABASE"] = s.pool.Socket, s.pool.Database
+	}
+	if err := ship("golden", s.dir, values, sameName); err != nil {
+		return err
+	}
+	s.agent, err = rig.StartAgent(ctx, rig.AgentOptions{
+		Binary: s.opts.Agent, Config: s.file("agent.hcl"), Systemd: s.manager.Address,
+		Socket: s.file("agent.sock"), Log: s.file("agent.log"),
+	})
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { s.agent.Stop(); return nil })
+	return nil
+}
+
+func (s *golden) listen(ctx context.Context) (err error) {
+	s.onClose(crowd(s.patient))
+	if s.tale, err = openTale(ctx, s.agent.Socket, s.opts.Out, ""); err != nil {
+		return err
+	}
+	s.onClose(s.tale.close)
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	if err := s.tale.awaitReady(ctx, []string{checkout}); err != nil {
+		return fmt.Errorf("%w\n%s", err, rig.LastLines(s.file("agent.log"), 15))
+	}
+	return nil
+}
+
+// goodMinute lets the time pass that the rule compares with.
+func (s *golden) goodMinute(ctx context.Context) error {
+	select {
+	case <-time.After(window + time.Minute):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// window is that of the metrics.
+const window = 10 * time.Second
+
+// crowd sends customers who do not wait for each other; a slow shop has them all inside. What is returned ends that.
+func crowd(p *rig.Patient) func() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			tick := time.NewTicker(200 * time.Millisecond)
+			defer tick.Stop()
+			for ctx.Err() == nil {
+				_, _ = p.Get(ctx, "/work") // what becomes of it is the agent's business
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	return func() error {
+		cancel()
+		all.Wait()
+		return nil
+	}
+}
+
+func (s *golden) story() story {
+	want := healedBy("restart-app")
+	want.attempts = append([]attempt{{remedy: "drain-db-pool", outcomes: []string{"ineffective"}}}, want.attempts...)
+	return story{
+		title: "what users feel", service: checkout, tell: "one request in three fails, and all are slow",
+		inflict: func(ctx context.Context, p *rig.Patient, _ int) error {
+			return errors.Join(p.Fault(ctx, "errors?ratio=0.33"), p.Fault(ctx, "slow?delay=2500ms"))
+		},
+		want:   want,
+		check:  s.served,
+		within: 3 * time.Minute,
+	}
+}
+
+// served wants a new process whose customers are well.
+func (s *golden) served(ctx context.Context, p *rig.Patient, before int) (string, error) {
+	seen, err := newProcess(ctx, p, before)
+	if err != nil {
+		return "", err
+	}
+	begun := time.Now()
+	a, err := p.Get(ctx, "/work")
+	took := time.Since(begun)
+	if err == nil && (a.Status != http.StatusOK || took > time.Second) {
+		err = fmt.Errorf("/work says %d after %v", a.Status, took.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("%s, and its work takes %v", seen, took.Round(time.Millisecond)), err
+}
+
+func (s *golden) describe() string {
+	db := "a real PgBouncer and PostgreSQL"
+	if s.pool == nil {
+		db = "PgBouncer is not installed, so there is no pool to reset"
+	}
+	return "Meanwhile, a shop with a page of metrics, an agent that reads it, and customers: " + db + "."
+}
+
+func (s *golden) title(int) string { return s.story().title + ": " + s.story().tell }
+
+func (s *golden) perform(ctx context.Context, _ int) error {
+	s.results = append(s.results, play(ctx, s.tale, s.patient, s.story()))
+	return s.results[len(s.results)-1].err
+}
+
+func (s *golden) last() string { return s.results[len(s.results)-1].line() }
+
+func (s *golden) table() string { return table(s.results) }
+
+func (s *golden) playground() string {
+	return fmt.Sprintf("\nThe shop with metrics: curl %s; %s agent signals --socket %s\n",
+		s.patient.URL("/metrics"), s.opts.Salve, s.agent.Socket)
+}
+
+func (s *golden) file(name string) string { return filepath.Join(s.dir, name) }
