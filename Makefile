@@ -50,10 +50,12 @@ race: ## run all tests with the race detector (needs gcc)
 # two at once; one that it finds lands in testdata/fuzz, and stays there. A time that is up in the middle of an input
 # is no failure.
 FUZZTIME ?= 1s
+PART ?= 0/1
 .PHONY: fuzz
-fuzz: ## run each fuzz test for FUZZTIME (1s), two at once
+fuzz: ## run each fuzz test for FUZZTIME (1s), two at once; PART=1/3 is every third one
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' $(SOURCES) | \
-	  sed -E 's,(.*)/[^/]*:func (.*),./\1 \2,' | LC_ALL=C sort | xargs -P 2 -L 1 bash -c '\
+	  sed -E 's,(.*)/[^/]*:func (.*),./\1 \2,' | LC_ALL=C sort | \
+	  awk -v part=$(PART) 'BEGIN { split(part, p, "/") } NR % p[2] == p[1]' | xargs -P 2 -L 1 bash -c '\
 	    out=$$(go test -run=^none -fuzz="^$$1\$$" -fuzztime=$(FUZZTIME) -parallel=1 "$$0" 2>&1) || \
 	    { grep -q "context deadline exceeded" <<<"$$out" && ! grep -q "Failing input" <<<"$$out"; } || \
 	    { echo "$$out"; exit 255; }; \
