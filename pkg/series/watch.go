@@ -15,8 +15,8 @@ type watch struct {
 	any      bool   // fed is set
 }
 
-// Anomaly is how unusual the series is now, from 0 to 1, by the samples strictly later than since (0: by all). The
-// detector is shown the newest sample, once, so this is to be asked at each tick; wall is the time of day at now. It is
+// Anomaly is how unusual the series is now, from 0 to 1, by the samples that speak only about what came after
+// since (0: by all). The detector is shown the newest sample, once, so this is to be asked at each tick; wall is the time of day at now. It is
 // unknown while the detector learns or the series is unknown, and of a series that was not opened for it.
 func (s *Series) Anomaly(now, since time.Duration, wall time.Time) (float64, bool) {
 	if s.watch == nil {
@@ -26,7 +26,7 @@ func (s *Series) Anomaly(now, since time.Duration, wall time.Time) (float64, boo
 	if known && (!s.watch.any || at > s.watch.fed.at) {
 		s.watch.feed(sample{at, v}, wall.Add(at-now), s.opt.Counter)
 	}
-	if !known || !s.fresh(at, now) || since > 0 && at <= since {
+	if !known || !s.fresh(at, now) || since > 0 && at <= s.beyond(since) {
 		return 0, false
 	}
 	return s.watch.verdict.Score, s.watch.verdict.Known

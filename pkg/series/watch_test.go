@@ -153,3 +153,15 @@ func BenchmarkAnomaly(b *testing.B) {
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/many, "B/series")
 	runtime.KeepAlive(st)
 }
+
+// TestAnomalyLooksBack: a sample that looks back tells of what came after an action only once all of it lies after that.
+func TestAnomalyLooksBack(t *testing.T) {
+	s := New().Open(Key{Signal: "metric.x"}, Options{Every: often, Span: 2 * often, Anomaly: true})
+	teach(s, 0, 600, wave)
+	now := 600 * often
+	for since, want := range map[time.Duration]bool{now - often: false, now - 2*often: false, now - 3*often: true} {
+		if _, known := s.Anomaly(now, since, midnight.Add(now)); known != want {
+			t.Errorf("since %v before: known %v", now-since, known)
+		}
+	}
+}
