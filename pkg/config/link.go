@@ -41,8 +41,9 @@ func (l *loader) link() {
 // linkThresholds compiles the thresholds in the order in which they were declared.
 func (l *loader) linkThresholds() {
 	for _, d := range l.thresholds {
-		t, diags := expr.NewThreshold(d.name, d.def, d.cases, &expr.Scope{
-			Labels: l.labels(), HostLogs: logNames(l.agent.Logs)})
+		s := &expr.Scope{Labels: l.labels()}
+		l.fill(s, nil)
+		t, diags := expr.NewThreshold(d.name, d.def, d.cases, s)
 		l.diags = append(l.diags, diags...)
 		l.compiled[d.name] = t
 	}

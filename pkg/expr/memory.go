@@ -29,7 +29,9 @@ func (c *compiler) remembers(e *hclsyntax.FunctionCallExpr) bool {
 
 func (c *compiler) held(e *hclsyntax.FunctionCallExpr) *node {
 	ok := c.remembers(e)
+	before := len(c.read)
 	cond := c.condition(e.Args[0])
+	own := c.read[before:]
 	d, isDuration := c.duration(e.Args[1])
 	if !ok || cond == nil || !isDuration || !c.withinMost(e.Args[1].Range(), d) {
 		return nil
@@ -39,6 +41,9 @@ func (c *compiler) held(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	}
 	c.window = max(c.window, d)
+	for _, ref := range own {
+		c.window = max(c.window, d+c.refs[ref].Info.Span)
+	}
 	return &node{src: e, dim: signal.Bool, cond: func(b *binding) test {
 		h := &held{holds: cond.cond(b), window: d}
 		b.bound.memory = append(b.bound.memory, h)
@@ -97,7 +102,7 @@ func (c *compiler) hits(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	}
 	for _, ref := range own {
-		c.window = max(c.window, time.Duration(n)*c.refs[ref].Every)
+		c.window = max(c.window, time.Duration(n)*c.refs[ref].Every+c.refs[ref].Info.Span)
 	}
 	return &node{src: e, dim: signal.Bool, cond: func(b *binding) test {
 		h := &hits{holds: cond.cond(b), need: k, past: make([]hit, n), pace: slowest(b, own)}

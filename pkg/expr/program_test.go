@@ -15,7 +15,15 @@ func TestProgramTellsAboutItself(t *testing.T) {
 	s := scope()
 	slow := threshold(t, "slow", "2 * s", s, "weekday()", "1 * s")
 	flat := threshold(t, "flat", "2 * s", s)
-	s.Thresholds = map[string]*Threshold{"slow": slow, "flat": flat}
+	s.HostLogs = []string{"oom"}
+	s.Span = func(p signal.Path) time.Duration {
+		if p.Family == "host.log" {
+			return 20 * time.Second
+		}
+		return 0
+	}
+	busy := threshold(t, "busy", "2 * s", s, `host.log["oom"].rate > 0`, "1 * s")
+	s.Thresholds = map[string]*Threshold{"slow": slow, "flat": flat, "busy": busy}
 	for _, c := range []struct {
 		src, clear, each string
 		events           bool
@@ -41,6 +49,9 @@ func TestProgramTellsAboutItself(t *testing.T) {
 		{src: `host.disk["*"].used_ratio > 0.5 && host.disk["/"].used_ratio > 0.5`, each: "host.disk"},
 		{src: "metric.error_rate > 0.5", window: 8 * time.Second},
 		{src: `change(metric.error_rate, "1m") > 0.5`, clear: "change", window: 65 * time.Second},
+		{src: `held(metric.error_rate > 0.5, "30s")`, window: 35 * time.Second},
+		{src: "hits(metric.error_rate > 0.5, 3, 10)", window: 15 * time.Second},
+		{src: "probe.health.latency > threshold.busy", clear: "threshold.busy (it has cases)", window: 23 * time.Second},
 		{src: `pool["*"].waiting > 3`, each: "pool"},
 		{src: `absent(probe["*"].ok)`, each: "probe"},
 	} {
