@@ -84,14 +84,12 @@ func (b binder) every(r expr.Ref) time.Duration {
 
 // span is how far the samples of the subject's signal look back.
 func (b binder) span(r expr.Ref) time.Duration {
-	if b.Service == nil || r.Info.Scope != signal.Service {
-		return r.Info.Span
-	}
 	p := r.Path
 	if p.Key == signal.AnyKey {
 		p.Key = b.Key
 	}
-	return b.Service.Describe(p).Span
+	all := config.Agent{Services: b.e.cfg.Services, Logs: b.e.cfg.Logs}
+	return all.Describe(p, b.key(r.Path).Of).Span
 }
 
 func probe(s *config.Service, name string) *config.Probe {

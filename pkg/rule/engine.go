@@ -15,6 +15,7 @@ type Config struct {
 	Rules    []*config.Rule
 	Services []*config.Service
 	Remedies []*config.Remedy // of the host
+	Logs     []*config.Log    // of the host
 	Store    *series.Store
 	Labels   map[string]string // of the host
 }

@@ -69,7 +69,7 @@ func newHost(all *config.Agent, t *config.Test) *host {
 	}
 	maps.Copy(labels, t.Labels)
 	h.rules = rule.New(rule.Config{Rules: h.cfg.Rules, Services: h.cfg.Services, Remedies: h.cfg.Remedies,
-		Store: h.store, Labels: labels})
+		Logs: h.cfg.Logs, Store: h.store, Labels: labels})
 	h.populate()
 	return h
 }

@@ -128,8 +128,8 @@ func New(o Options) (*Engine, error) {
 // use makes cfg the configuration that holds. Alert state of unchanged rules stays.
 func (e *Engine) use(cfg *config.Agent) {
 	e.cfg = cfg
-	spec := rule.Config{Rules: cfg.Rules, Services: cfg.Services, Remedies: cfg.Remedies, Store: e.store,
-		Labels: cfg.Labels}
+	spec := rule.Config{Rules: cfg.Rules, Services: cfg.Services, Remedies: cfg.Remedies, Logs: cfg.Logs,
+		Store: e.store, Labels: cfg.Labels}
 	if e.rules == nil {
 		e.rules = rule.New(spec)
 	} else {
