@@ -90,7 +90,8 @@ func (s *Set) want(name string) *family {
 func (s *Set) Wants(name []byte) bool { return s.families[string(name)] != nil }
 
 // Open finds the series with these labels, whose order does not matter, and makes it at first sight.
-// It fails when there are too many series, or for a bucket without a bound. The name must be one that
+// It fails when there are too many series, or for a bucket without a bound; series that are gone are forgotten
+// only by a round that ends, so who goes on then begins with a New Set. The name must be one that
 // the Set Wants.
 func (s *Set) Open(name string, labels []Label) (*Series, error) {
 	f := s.families[name]

@@ -29,7 +29,7 @@ const (
 // page is a page of metrics that is read again and again. A line that was there before is known by its
 // text, and neither taken apart nor matched again.
 type page struct {
-	url    string
+	target Target
 	client *http.Client
 	parser *exposition.Parser
 	set    *metric.Set
@@ -45,12 +45,8 @@ type line struct {
 }
 
 func newPage(t Target) *page {
-	definitions := make([]metric.Definition, len(t.Metrics))
-	for i, m := range t.Metrics {
-		definitions[i] = m.Definition
-	}
-	p := &page{url: t.URL, set: metric.New(definitions, t.Every), lines: map[string]*line{}}
-	p.parser = exposition.New(p.set.Wants)
+	p := &page{target: t}
+	p.begin()
 	p.client = &http.Client{
 		// A page that has moved is a wrong configuration, and the other place may be anywhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -65,6 +61,16 @@ func newPage(t Target) *page {
 	return p
 }
 
+// begin forgets all pages that were read.
+func (p *page) begin() {
+	definitions := make([]metric.Definition, len(p.target.Metrics))
+	for i, m := range p.target.Metrics {
+		definitions[i] = m.Definition
+	}
+	p.set, p.lines = metric.New(definitions, p.target.Every), map[string]*line{}
+	p.parser = exposition.New(p.set.Wants)
+}
+
 func (p *page) close() { p.client.CloseIdleConnections() }
 
 // read reads the page into the set. After an error the set has no figures.
@@ -74,7 +80,7 @@ func (p *page) read(ctx context.Context, at clock.Instant) (err error) {
 			p.set.Undo()
 		}
 	}()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.target.URL, nil)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
@@ -140,13 +146,21 @@ func (p *page) take(oldest int64) error {
 		p.set.Put(l.series, s.Value)
 	}
 	if there < len(p.lines) {
-		maps.DeleteFunc(p.lines, func(_ string, l *line) bool { return l.round != p.round })
+		p.drop()
 	}
 	return p.parser.Err()
 }
 
+// drop forgets the lines that are not on this page so far.
+func (p *page) drop() {
+	maps.DeleteFunc(p.lines, func(_ string, l *line) bool { return l.round != p.round })
+}
+
 // open takes a line apart that was not there before.
 func (p *page) open(s exposition.Sample) (*line, error) {
+	if len(p.lines) == maxLines {
+		p.drop()
+	}
 	if len(p.lines) == maxLines {
 		return nil, fmt.Errorf("more than %d samples are of the names that metrics are made of", maxLines)
 	}
@@ -156,6 +170,7 @@ func (p *page) open(s exposition.Sample) (*line, error) {
 	}
 	series, err := p.set.Open(string(s.Name), labels)
 	if err != nil {
+		p.begin() // what fills the set may be gone from the next page, and only a whole page lets go of it
 		return nil, err
 	}
 	l := &line{series: series}

@@ -259,7 +259,7 @@ func TestExplodingLabelsThatDoNotMatch(t *testing.T) {
 	r.page.close()
 	metrics := golden(t, time.Second)[3:]
 	metrics[0].Of = sel(t, "queue_depth{queue='1'}")
-	r.page = newPage(Target{URL: r.url, Every: time.Second, Metrics: metrics})
+	r.page = newPage(Target{URL: r.target.URL, Every: time.Second, Metrics: metrics})
 	defer r.page.close()
 	if err := r.next(); err == nil || !strings.Contains(err.Error(), "more than 20000 samples are of the names") {
 		t.Errorf("error %v", err)
@@ -330,5 +330,43 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if r.lines[`queue_depth{queue="b"}`] == nil {
 		t.Error("the line that is there is not remembered")
+	}
+}
+
+// A page with more series than there may be says so, and costs the pages after it nothing.
+func TestPageThatWasTooLarge(t *testing.T) {
+	large := func(from, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "queue_depth{queue=\"%d\"} 1\n", from+i)
+		}
+		return b.String()
+	}
+	r := newReader(t, texts(t, large(0, 10_001), large(20_000, 3)))
+	if err := r.next(); err == nil || !strings.Contains(err.Error(), "more than 10000 series match") {
+		t.Errorf("of too many series: %v", err)
+	}
+	if err := r.next(); err != nil || r.figures()[3] != "3" {
+		t.Errorf("the page after it: %v, %q", err, r.figures())
+	}
+}
+
+// Lines that are gone make room for those that come, also where nearly every line is another one.
+func TestEveryLineChanges(t *testing.T) {
+	lines := func(round string) string {
+		var b strings.Builder
+		for i := range maxLines - 1 {
+			fmt.Fprintf(&b, "queue_depth{queue=\"%s%d\"} 1\n", round, i)
+		}
+		return b.String() + "queue_depth{queue=\"here\"} 7\n"
+	}
+	p := newPage(Target{URL: texts(t, lines("a"), lines("b")), Every: time.Second, Metrics: []Metric{{"depth",
+		metric.Definition{Kind: metric.Gauge, Of: sel(t, `queue_depth{queue="here"}`), Dim: signal.Count}}}})
+	defer p.close()
+	for i := range 2 {
+		err := p.read(t.Context(), clock.Instant{Boot: time.Duration(i+1) * time.Second, Wall: time.Now()})
+		if f := p.set.Figure(0); err != nil || f.Value != 7 || len(p.lines) != maxLines {
+			t.Errorf("page %d: %v, %+v, %d lines", i+1, err, f, len(p.lines))
+		}
 	}
 }
