@@ -37,6 +37,9 @@ func (j *File) Read(offset uint64, e *Entry) error {
 		}
 		n = mostItems
 	}
+	if uint64(len(b)) < n*width {
+		return j.damaged("it ends in the entry at %d", offset)
+	}
 	for ; n > 0; n-- {
 		at := uint64(binary.LittleEndian.Uint32(b))
 		if !j.head.compact {

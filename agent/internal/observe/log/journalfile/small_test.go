@@ -215,6 +215,21 @@ func TestCirclesAreDamage(t *testing.T) {
 	}
 }
 
+// A file may end anywhere, also in the middle of an entry.
+func TestCutEntry(t *testing.T) {
+	for _, compact := range []bool{false, true} {
+		w := &builder{b: small(compact), compact: compact}
+		at := w.entry(1, 8, 16)
+		for n := int(at) + 64; n < len(w.b); n += 2 {
+			var e Entry
+			err := open(t, write(t, w.b[:n])).Read(at, &e)
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("compact %v, cut at %d: %v", compact, n-int(at), err)
+			}
+		}
+	}
+}
+
 // A text that is not packed is read to its end, or to that of the room.
 func TestLongText(t *testing.T) {
 	w := &builder{b: small(false)}
