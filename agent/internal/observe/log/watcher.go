@@ -300,7 +300,7 @@ func (w *Watcher) Stats() []source.Stats {
 // Matches are the last lines of a unit that matched, "" being the kernel's.
 func (w *Watcher) Matches(unit string) []Match {
 	w.mu.Lock()
-	streams := w.streams
+	streams := slices.Clone(w.streams) // a look sorts them
 	w.mu.Unlock()
 	var found []Match
 	for _, s := range streams {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,5 +234,29 @@ func TestTargetsChange(t *testing.T) {
 	r.want(map[string]float64{"log.others.rate{web}": unknown})
 	if got := r.look(); got != nil {
 		t.Errorf("%v of no targets", got)
+	}
+}
+
+// Who asks for evidence while the journal is looked at disturbs nobody. The race detector judges.
+func TestMatchesWhileLooking(t *testing.T) {
+	quiet := errorsOf("db.service")
+	quiet.Service = "db"
+	r := newRig(t, errorsOf("web.service"), quiet)
+	r.write("web.service", "error") // the busier service goes last
+	var stop atomic.Bool
+	asked, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		close(asked)
+		for !stop.Load() {
+			r.Matches("web.service")
+		}
+	}()
+	<-asked
+	r.look()
+	stop.Store(true)
+	<-done
+	if m := r.Matches("web.service"); len(m) != 1 {
+		t.Errorf("%+v", m)
 	}
 }
