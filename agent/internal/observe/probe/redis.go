@@ -38,8 +38,13 @@ func (p redisProtocol) dial(ctx context.Context, deadline time.Time) (*conn, err
 		words = []string{"AUTH", p.user, password}
 	}
 	text, err := command(c, deadline, words...)
-	if err == nil && text != "OK" {
-		err = fmt.Errorf("unexpected answer %.100q", text)
+	var refused redisError
+	switch {
+	case errors.As(err, &refused): // a server that knows no AUTH says what stood behind it, so only its code is told
+		code, _, _ := strings.Cut(string(refused), " ")
+		err = redisError(code)
+	case err == nil && text != "OK":
+		err = errors.New("unexpected answer")
 	}
 	if err != nil {
 		_ = c.Close()

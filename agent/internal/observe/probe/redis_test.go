@@ -134,6 +134,11 @@ func TestRedisAnswers(t *testing.T) {
 	if got.err == nil || !strings.Contains(got.err.Error(), "log in: unexpected answer") {
 		t.Errorf("a login that is not granted: %+v", got)
 	}
+	target.Redis = rawRedis(t, "-ERR unknown command 'AUTH', with args beginning with: 'hush' \r\n")
+	got = newAsked(t, target).ask(false)
+	if got.err == nil || got.err.Error() != `log in: refused: "ERR"` {
+		t.Errorf("a server that says the password again: %+v", got)
+	}
 }
 
 func FuzzRedisAnswer(f *testing.F) {
