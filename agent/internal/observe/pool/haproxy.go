@@ -53,7 +53,7 @@ func parseStat(raw []byte, backend string) (reading, error) {
 		return nil, fmt.Errorf("ask HAProxy for backend %s: it says %.100q", backend, bytes.TrimSpace(raw))
 	}
 	in := csv.NewReader(bytes.NewReader(text))
-	in.ReuseRecord, in.LazyQuotes, in.FieldsPerRecord = true, true, -1
+	in.ReuseRecord, in.LazyQuotes = true, true // and a row that was cut off is an error
 	header, err := in.Read()
 	if err != nil {
 		return nil, fmt.Errorf("read answer of HAProxy: %w", err)
@@ -62,7 +62,13 @@ func parseStat(raw []byte, backend string) (reading, error) {
 	for i, name := range header {
 		columns[name] = i
 	}
+	for _, name := range []string{"svname", "status", "qcur", "scur", "slim"} {
+		if _, ok := columns[name]; !ok {
+			return nil, fmt.Errorf("read answer of HAProxy: it has no column %s", name)
+		}
+	}
 	var b balance
+	_, b.tellsIdle = columns["srv_icur"] // since HAProxy 2.0
 	for {
 		row, err := in.Read()
 		if errors.Is(err, io.EOF) {
@@ -90,7 +96,7 @@ func (s stat) text(name string) string {
 	return ""
 }
 
-// number is 0 for an empty cell, which means that there is none of that.
+// number is 0 for an empty cell, which means that there is none of that, and for a column that there is not.
 func (s stat) number(name string) (float64, error) {
 	text := s.text(name)
 	if text == "" {
@@ -106,6 +112,7 @@ func (s stat) number(name string) (float64, error) {
 // balance adds up the servers of a backend.
 type balance struct {
 	backend, unlimited    bool
+	tellsIdle             bool
 	servers, up           float64
 	active, idle, waiting float64
 	used, room            float64 // of the servers that are up
@@ -149,7 +156,10 @@ func (b *balance) reading() (reading, error) {
 	if !b.backend {
 		return nil, errors.New("read answer of HAProxy: it has no row of the backend itself")
 	}
-	r := reading{"active": b.active, "idle": b.idle, "waiting": b.waiting}
+	r := reading{"active": b.active, "waiting": b.waiting}
+	if b.tellsIdle {
+		r["idle"] = b.idle
+	}
 	if b.servers > 0 {
 		r["up_ratio"] = b.up / b.servers
 	}

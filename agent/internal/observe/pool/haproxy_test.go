@@ -96,23 +96,28 @@ func TestParseStat(t *testing.T) {
 	if _, known := got["used_ratio"]; known || err != nil {
 		t.Errorf("a server without a limit is used to some share: %v, %v", got, err)
 	}
-	got, err = parseStat([]byte("# pxname,svname,qcur\nweb,BACKEND,0\n"), "web")
-	if diff := cmp.Diff(reading{"active": 0, "idle": 0, "waiting": 0}, got); diff != "" || err != nil {
-		t.Errorf("a backend without servers: %v -want +got:\n%s", err, diff)
+	got, err = parseStat([]byte("# svname,qcur,scur,slim,status\nBACKEND,0,,,UP\n"), "web")
+	if diff := cmp.Diff(reading{"active": 0, "waiting": 0}, got); diff != "" || err != nil {
+		t.Errorf("a backend without servers, and no word about idle connections: %v -want +got:\n%s", err, diff)
 	}
 }
 
+const head = "# svname,status,qcur,scur,slim,srv_icur\n"
+
 func TestParseBrokenStat(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                 `says ""`,
-		"No such proxy.\n":                 "No such proxy",
-		"# ":                               "EOF",
-		"# pxname,svname\nweb,a\n":         "no row of the backend",
-		"# svname,qcur\nBACKEND,x\n":       "column qcur",
-		"# svname,scur\na,-1\nBACKEND,\n":  "column scur",
-		"# svname,scur\na,\"x\nBACKEND,":   "column scur",
-		"# svname,srv_icur\nBACKEND,1e3\n": "column srv_icur",
-		"# svname,slim\nBACKEND," + "9999999999999999999999\n": "column slim",
+		"":                                  `says ""`,
+		"No such proxy.\n":                  "No such proxy",
+		"# ":                                "EOF",
+		head + "a,,,,,\n":                   "no row of the backend",
+		head + "BACKEND,UP,x,,,\n":          "column qcur",
+		head + "a,UP,,-1,,\nBACKEND,,,,,\n": "column scur",
+		head + "a,UP,,\"x\nBACKEND,":        "wrong number of fields",
+		head + "a,UP,0,1":                   "wrong number of fields",
+		head + "BACKEND,UP,,,,1e3\n":        "column srv_icur",
+		head + "BACKEND,UP,,,9999999999999999999999,\n":          "column slim",
+		"# svname,status,scur,slim,srv_icur\nBACKEND,UP,1,1,1\n": "no column qcur",
+		"# svname,qcur,scur,slim,srv_icur\nBACKEND,1,1,1,1\n":    "no column status",
 	} {
 		if r, err := parseStat([]byte(text), "web"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, %v; want %q", text, r, err, want)
@@ -122,7 +127,7 @@ func TestParseBrokenStat(t *testing.T) {
 
 func FuzzStat(f *testing.F) {
 	f.Add([]byte(stats))
-	f.Add([]byte("# svname,scur,slim\na,9,3\nBACKEND,,\n"))
+	f.Add([]byte(head + "a,UP,0,9,3,\nBACKEND,UP,,,,\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, err := parseStat(raw, "web")
 		for name, v := range r {
