@@ -29,10 +29,12 @@ type feed struct {
 
 // unit is a systemd unit.
 type unit struct {
-	life    care.Life
-	vitals  *care.Vitals
-	stopped string // who stopped it, as in healing.Unit
-	moved   bool   // its state has changed in this second
+	life      care.Life
+	vitals    *care.Vitals
+	restarts  *series.Series // one of the vitals
+	uncounted bool           // the test says that nobody knows the restarts
+	stopped   string         // who stopped it, as in healing.Unit
+	moved     bool           // its state has changed in this second
 }
 
 const (
@@ -61,7 +63,8 @@ func (h *host) populate() {
 	sorted := slices.Sorted(maps.Keys(names))
 	for _, name := range sorted {
 		u := &unit{vitals: care.OpenVitals(h.store, name),
-			life: care.Life{Name: name, Active: "active", Result: "success", ActiveEnter: step, Changed: step}}
+			restarts: h.store.Lookup(series.Key{Signal: unitRestarts, Of: name}),
+			life:     care.Life{Name: name, Active: "active", Result: "success", ActiveEnter: step, Changed: step}}
 		h.units[name], h.sorted = u, append(h.sorted, u)
 	}
 	h.rules.SetUnits(sorted)
@@ -133,7 +136,9 @@ func (u *unit) take(now time.Duration, name string, v script.Value) {
 	switch {
 	case v.Kind == script.Silent:
 	case name == unitRestarts:
-		u.life.Restarts = uint32(max(0, v.V))
+		if u.uncounted = v.Kind == script.Unknown; !u.uncounted {
+			u.life.Restarts = uint32(max(0, v.V))
+		}
 	case v.Kind == script.Unknown:
 		u.move(now, "", "")
 	default:
@@ -167,6 +172,9 @@ func (u *unit) tell(now time.Duration) {
 		return
 	}
 	u.vitals.Set(now, u.life)
+	if u.uncounted {
+		u.restarts.Unknown(now)
+	}
 }
 
 // moved tells of a unit's new state at once, as systemd does.

@@ -52,6 +52,21 @@ rule "disk" {
   for  = "0s"
 }
 
+service "counted" {}
+
+rule "counted-afresh" {
+  services = ["counted"]
+  when     = unit.restarts < 3
+  clear    = unit.restarts >= 3
+  for      = "0s"
+}
+
+test "restarts of which nothing is known are not none" {
+  series = { "unit.restarts{counted.service}" = "5x10 unknown x10 1" }
+  at "15s" { firing = [] }
+  at "30s" { firing = ["counted-afresh"] }
+}
+
 test "what Salve stopped, Salve may start" {
   series = { "unit.memory_bytes{app.service}" = "100MiB x10 2GiB" }
   after "stop" { series = { "unit.memory_bytes{app.service}" = "unknown" } }
