@@ -7,9 +7,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/salveops/salve/pkg/series"
@@ -149,6 +151,18 @@ const Suffix = ".slr"
 
 // Name is that of the file that begins with a block of that second: the order of names is that of time.
 func Name(start int64) string { return fmt.Sprintf("%012d%s", start, Suffix) }
+
+// Files are the names of the files of a recording in its folder, oldest first.
+func Files(folder fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(folder, ".") // by name
+	var names []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), Suffix) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
 
 // Start is the first second of a block that Append made.
 func Start(block []byte) int64 {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -134,16 +133,19 @@ func (r *Recorder) append(block []byte) error {
 	return err
 }
 
-// makeRoom removes the oldest files until so many bytes more are within the limit.
+// makeRoom removes the oldest files until so many bytes more are within the limit. For what can never be, none goes.
 func (r *Recorder) makeRoom(more int64) error {
-	names, err := filepath.Glob(filepath.Join(r.o.Dir, "*"+recording.Suffix))
+	if more > r.o.Limit {
+		return fmt.Errorf("a block of %d bytes is more than the whole recording may be", more)
+	}
+	names, err := recording.Files(os.DirFS(r.o.Dir))
 	if err != nil {
 		return err
 	}
-	slices.Sort(names)
 	sizes, total := make([]int64, len(names)), more
-	for i, name := range names {
-		info, err := os.Stat(name)
+	for i := range names {
+		names[i] = filepath.Join(r.o.Dir, names[i])
+		info, err := os.Stat(names[i])
 		if err != nil {
 			return err
 		}
@@ -164,9 +166,6 @@ func (r *Recorder) makeRoom(more int64) error {
 			return err
 		}
 		total -= sizes[i]
-	}
-	if total > r.o.Limit {
-		return fmt.Errorf("a block of %d bytes is more than the whole recording may be", more)
 	}
 	return nil
 }

@@ -139,6 +139,25 @@ func TestDiskTakesNothing(t *testing.T) {
 	}
 }
 
+// TestTooLargeBlock: what can never fit costs nothing that was recorded.
+func TestTooLargeBlock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ring[1]") // which is no pattern
+	r := newRecorder(t, dir, 8<<10)
+	seconds(r, 0, 310)
+	r.write(make([]byte, 9<<10))
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 || !r.failed {
+		t.Errorf("%d files, failed %t, %v", len(left), r.failed, err)
+	}
+	r.o.Limit = 1 // so that the file has to go
+	if err := r.makeRoom(1); err != nil {
+		t.Error(err)
+	}
+	if left, err = os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("%d files are left, %v", len(left), err)
+	}
+}
+
 // TestNobodyWaits: with a disk that never answers, the engine's second ends nevertheless.
 func TestNobodyWaits(t *testing.T) {
 	r := newRecorder(t, t.TempDir(), 1<<20)

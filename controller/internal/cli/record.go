@@ -115,8 +115,11 @@ func readRecording(path string, since time.Duration) (spans []recording.Span, da
 		return nil, 0, err
 	}
 	if info.IsDir() {
-		if names, err = filepath.Glob(filepath.Join(path, "*"+recording.Suffix)); err != nil {
-			return nil, 0, err
+		if names, err = recording.Files(os.DirFS(path)); err != nil {
+			return nil, 0, fmt.Errorf("list %s: %w", path, err)
+		}
+		for i := range names {
+			names[i] = filepath.Join(path, names[i])
 		}
 	}
 	var newest, size int64
