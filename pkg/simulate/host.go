@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/defaults"
@@ -56,10 +55,10 @@ type Line struct {
 	Text    string
 }
 
-// newHost makes the machine at the moment before the test begins.
-func newHost(all *config.Agent, t *config.Test) *host {
+// newHost makes the machine at the moment before the test begins. known are signals that need not be given.
+func newHost(all *config.Agent, t *config.Test, known []string) *host {
 	h := &host{
-		all: all, cfg: part(all, t), test: t, store: series.New(), units: make(map[string]*unit),
+		all: all, cfg: part(all, t, known), test: t, store: series.New(), units: make(map[string]*unit),
 		stories: make(map[string]*story), newest: make(map[string]*incident.Incident), runs: make(map[string]int),
 		now: clock.Instant{Boot: uptime - step, Wall: t.Start.Add(-step)},
 	}
@@ -75,7 +74,7 @@ func newHost(all *config.Agent, t *config.Test) *host {
 }
 
 // part is the configuration of the services and rules that take part in the test.
-func part(all *config.Agent, t *config.Test) *config.Agent {
+func part(all *config.Agent, t *config.Test, known []string) *config.Agent {
 	c := *all
 	if c.PerHour == 0 { // rules without their agent.hcl
 		c.PerHour = defaults.PerHour
@@ -83,7 +82,7 @@ func part(all *config.Agent, t *config.Test) *config.Agent {
 	given := courses(t)
 	c.Services = slices.DeleteFunc(slices.Clone(all.Services), func(s *config.Service) bool { return !concerns(given, s) })
 	c.Rules = slices.DeleteFunc(slices.Clone(all.Rules),
-		func(r *config.Rule) bool { return !concerned(given, r, c.Services) })
+		func(r *config.Rule) bool { return !concerned(given, r, c.Services, known) })
 	return &c
 }
 
@@ -107,20 +106,20 @@ func concerns(given []config.Course, s *config.Service) bool {
 }
 
 // concerned reports whether the test gives all that the rule goes by: of another rule it could only be said that it
-// knows nothing. The states of units are always known.
-func concerned(given []config.Course, r *config.Rule, services []*config.Service) bool {
-	return (len(r.Services) == 0 || slices.ContainsFunc(services, r.About)) && len(missing(given, r)) == 0
+// knows nothing.
+func concerned(given []config.Course, r *config.Rule, services []*config.Service, known []string) bool {
+	return (len(r.Services) == 0 || slices.ContainsFunc(services, r.About)) && len(missing(given, r, known)) == 0
 }
 
-// missing are the signals that the rule goes by and the test does not give.
-func missing(given []config.Course, r *config.Rule) []string {
+// missing are the signals that the rule goes by, that are not known anyway, and that the test does not give.
+func missing(given []config.Course, r *config.Rule, known []string) []string {
 	var out []string
 	for _, ref := range r.When.Refs() {
 		gives := func(c config.Course) bool {
 			return ref.Path == c.Signal || ref.Path.Key == signal.AnyKey && ref.Path.Family == c.Signal.Family &&
 				ref.Path.Field == c.Signal.Field
 		}
-		if !slices.Contains(care.VitalSignals[:], ref.Path.String()) && !slices.ContainsFunc(given, gives) {
+		if !slices.Contains(known, ref.Path.String()) && !slices.ContainsFunc(given, gives) {
 			out = append(out, ref.Path.String())
 		}
 	}

@@ -45,12 +45,18 @@ func Replay(all *config.Agent, spans []recording.Span) *Replayed {
 	slices.SortStableFunc(spans, func(a, b recording.Span) int { return cmp.Compare(a.At[0], b.At[0]) })
 	first := time.Unix(spans[0].At[0], 0).UTC()
 	t := &config.Test{Start: first, Autonomy: config.Observe, Courses: lanes(spans)}
-	h := newHost(all, t)
+	h := newHost(all, t, nil)
 	h.feeds = nil // signals come from the recording
+	for _, u := range h.sorted {
+		of := func(c config.Course) bool { return c.Key.Of == u.life.Name && vital(c.Key.Signal) }
+		if !slices.ContainsFunc(t.Courses, of) {
+			u.life.Active = "" // nothing is known of it
+		}
+	}
 	out.Over.From, out.Rules = first, len(h.cfg.Rules)
 	for _, r := range all.Rules {
 		if !slices.Contains(h.cfg.Rules, r) {
-			out.Idle = append(out.Idle, Idle{Rule: r.Name, Lacks: missing(t.Courses, r)})
+			out.Idle = append(out.Idle, Idle{Rule: r.Name, Lacks: missing(t.Courses, r, nil)})
 		}
 	}
 	for i := range spans {
@@ -113,7 +119,7 @@ func (h *host) second(s *recording.Span, n int, real map[string][]Period) {
 			}
 			continue
 		}
-		if u := h.units[l.Key.Of]; u != nil && slices.Contains(care.VitalSignals[:], l.Key.Signal) {
+		if u := h.units[l.Key.Of]; u != nil && vital(l.Key.Signal) {
 			u.replay(h.now.Boot, l.Key.Signal, v, s.Words)
 		} else if x := h.store.Lookup(l.Key); x != nil {
 			x.Set(h.now.Boot, v) // NaN is unknown
@@ -123,6 +129,9 @@ func (h *host) second(s *recording.Span, n int, real map[string][]Period) {
 	h.rules.Tick(h.now, h.onAlert)
 	h.judgeDue()
 }
+
+// vital reports whether systemd tells the signal by itself.
+func vital(name string) bool { return slices.Contains(care.VitalSignals[:], name) }
 
 // extend lets the service's newest period last until now, or begins one.
 func extend(real map[string][]Period, service string, now time.Time) {

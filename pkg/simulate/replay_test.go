@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/recording"
@@ -15,7 +16,7 @@ import (
 
 // recorded runs a test with a recorder beside it, as an agent has one, and returns the bytes and what happened.
 func recorded(cfg *config.Agent, t *config.Test) ([]byte, []string) {
-	h := newHost(cfg, t)
+	h := newHost(cfg, t, care.VitalSignals[:])
 	var data []byte
 	b := recording.NewBlock()
 	for h.since() < t.At[len(t.At)-1].At {
@@ -109,6 +110,29 @@ func TestReplayOfAYoungUnit(t *testing.T) {
 		if len(r.Incidents) != 1 || r.Incidents[0].Opened.Wall.Format(time.TimeOnly) != want {
 			t.Errorf("uptime %v: %q, want it at %s", uptime, alertsOf(r.Incidents), want)
 		}
+	}
+}
+
+// TestReplayOfAnUnknownUnit: a unit of which nothing was recorded is neither up nor down.
+func TestReplayOfAnUnknownUnit(t *testing.T) {
+	cfg := load(t, "testdata/unit.hcl")
+	b := recording.NewBlock()
+	for i := range 60 {
+		b.Tick(time.Date(2026, 3, 1, 12, 0, i, 0, time.UTC))
+		b.Add(series.Key{Signal: "probe.health.ok", Of: "app"}, 0)
+	}
+	var spans []recording.Span
+	recording.Read(b.Append(nil), func(s recording.Span) bool { spans = append(spans, s); return true })
+	lacks := map[string][]string{}
+	r := Replay(cfg, spans)
+	if len(r.Incidents) != 1 || r.Incidents[0].WouldHave != "" {
+		t.Errorf("%q, want app-hangs, and nothing that would have run", alertsOf(r.Incidents))
+	}
+	for _, i := range r.Idle {
+		lacks[i.Rule] = i.Lacks
+	}
+	if got, ok := lacks["app-is-down"]; !ok || len(got) != 1 || got[0] != "unit.active" {
+		t.Errorf("idle %v, want app-is-down for lack of unit.active", lacks)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/rule"
@@ -32,7 +33,7 @@ type Failure struct {
 
 // Run runs a test of the configuration that it was loaded with.
 func Run(all *config.Agent, t *config.Test) Result {
-	h := newHost(all, t)
+	h := newHost(all, t, care.VitalSignals[:]) // units are active unless the test says otherwise
 	r := Result{Test: t}
 	for _, at := range t.At {
 		for h.since() < at.At {
@@ -93,7 +94,7 @@ func (h *host) absence(alerts []string) string {
 		if r == nil || slices.Contains(h.cfg.Rules, r) {
 			continue
 		}
-		if lacks := missing(courses(h.test), r); len(lacks) > 0 {
+		if lacks := missing(courses(h.test), r, care.VitalSignals[:]); len(lacks) > 0 {
 			return fmt.Sprintf("%s takes no part: series does not give %s", name, strings.Join(lacks, ", "))
 		}
 		return fmt.Sprintf("%s takes no part: series gives no signal of its services", name)

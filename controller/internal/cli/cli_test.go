@@ -20,6 +20,7 @@ import (
 
 	"github.com/salveops/salve/controller/internal/adminapi/admintest"
 	"github.com/salveops/salve/controller/internal/cli"
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/recording"
 	"github.com/salveops/salve/pkg/series"
 	"github.com/salveops/salve/proto/logpb"
@@ -119,8 +120,10 @@ func writeRecording(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	var data []byte
 	b := recording.NewBlock()
+	store := series.New()
+	unit := care.OpenVitals(store, "shop.service")
 	for i := range int64(1800) {
-		at := time.Unix(start+i, 0)
+		at, boot := time.Unix(start+i, 0), time.Hour+time.Duration(i)*time.Second
 		if !b.Tick(at) {
 			data, b = b.Append(data), recording.NewBlock()
 			b.Tick(at)
@@ -131,6 +134,10 @@ func writeRecording(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if i >= 612 && i < 910 {
 			open = 1
+		}
+		unit.Set(boot, care.Life{Name: "shop.service", Active: "active"})
+		for _, s := range store.All() {
+			b.AddSeries(s, boot)
 		}
 		b.Add(series.Key{Signal: "probe.health.ok", Of: "shop"}, ok)
 		b.Add(series.Key{Signal: recording.IncidentOpen, Of: "shop"}, open)
