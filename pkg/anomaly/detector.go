@@ -59,7 +59,7 @@ type Detector struct{ s state }
 type state struct {
 	N      uint64  // samples
 	Last   int64   // time of the newest, in Unix nanoseconds
-	Age    float64 // seconds from the first to the newest, over all that a clock was set back
+	Age    float64 // seconds in which samples came: gaps, and what a clock was set by, do not count
 	Period float64
 	Prev   float64
 	Means  [len(spans)]float64
@@ -125,7 +125,7 @@ func (s *state) observe(now int64, x float64) float64 {
 	}
 	s.Period += max(0.01, 1/n) * (usual - s.Period)
 	s.Last = now
-	s.Age += since
+	s.Age += usual // nothing is learned in a gap, nor by a clock that is set
 
 	why := reason{At: now, Value: x, Prev: s.Prev}
 	why.Season = x - s.Season.residual(now, x, s.Means[3], since, s.Age, max(0.001, 1/n))

@@ -60,6 +60,11 @@ func TestLearning(t *testing.T) {
 			t.Errorf("hourly sample %d: known is %v", i+1, v.Known)
 		}
 	}
+	d = New()
+	run(d, 0, learnSamples-1, busy)
+	if v := d.Observe(start.AddDate(50, 0, 0), busy(learnSamples)); v.Known {
+		t.Error("a clock that was set from 1970 to now has taught it a day")
+	}
 }
 
 // TestUsual: what is usual stays below what one compares with, for two weeks after two weeks.

@@ -9,10 +9,12 @@ import (
 // Describe is what is known of a signal of a service, or of the host if of is "": what the catalogue says, and what
 // the block adds that declares it.
 func (a *Agent) Describe(p signal.Path, of string) signal.Info {
-	if s := a.Service(of); s != nil {
-		return s.Describe(p)
-	}
 	in, _ := signal.Lookup(p)
+	for _, s := range a.Services {
+		if in.Scope == signal.Service && s.Name == of || in.Scope == signal.Unit && s.Covers(of) {
+			return s.Describe(p)
+		}
+	}
 	if p.Family == "host.log" {
 		in.Span = lookBack(a.Logs, p)
 	}
@@ -25,6 +27,9 @@ func (s *Service) Describe(p signal.Path) signal.Info {
 		return m.Info()
 	}
 	in, _ := signal.Lookup(p)
+	if every := s.period(p); every > 0 && !in.Event {
+		in.Every = every
+	}
 	if p.Family == "log" {
 		in.Span = lookBack(s.Logs, p)
 	}

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/salveops/salve/pkg/clock"
@@ -53,33 +54,11 @@ func (b binder) every(r expr.Ref) time.Duration {
 	if s == nil || r.Info.Event {
 		return r.Every
 	}
-	key := r.Path.Key
-	if key == signal.AnyKey {
-		key = b.Key
+	p := r.Path
+	if p.Key == signal.AnyKey {
+		p.Key = b.Key
 	}
-	var every time.Duration
-	switch {
-	case r.Info.Scope == signal.Unit:
-		every = s.Every
-	case r.Path.Family == signal.Metric:
-		if m := s.Metric(r.Path.Field); m != nil {
-			every = m.Every
-		}
-	case r.Path.Family == "probe":
-		if p := probe(s, key); p != nil {
-			every = p.Every
-		}
-	case r.Path.Family == "pool":
-		for _, p := range s.Pools {
-			if p.Name == key {
-				every = p.Every
-			}
-		}
-	}
-	if every == 0 {
-		return r.Every
-	}
-	return every
+	return cmp.Or(s.Describe(p).Every, r.Every)
 }
 
 // span is how far the samples of the subject's signal look back.
@@ -90,15 +69,6 @@ func (b binder) span(r expr.Ref) time.Duration {
 	}
 	all := config.Agent{Services: b.e.cfg.Services, Logs: b.e.cfg.Logs}
 	return all.Describe(p, b.key(r.Path).Of).Span
-}
-
-func probe(s *config.Service, name string) *config.Probe {
-	for _, p := range s.Probes {
-		if p.Name == name {
-			return p
-		}
-	}
-	return nil
 }
 
 // open makes the series that a program reads of the subject, and returns their keys.

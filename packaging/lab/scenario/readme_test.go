@@ -66,22 +66,24 @@ func commands(transcript string) []string {
 	return out
 }
 
-// transcript runs commands as root, one shell each, and returns what a terminal would show. The last command is asked
-// again until the incident of which it tells has ended.
+// transcript runs commands as root, one shell each, and returns what a terminal would show. What a machine shows
+// that is slower than a person is asked again: until a new unit was seen, and until the incident has ended.
 func (f *fleet) transcript(h *booted.Host, commands []string) string {
 	f.t.Helper()
 	var b strings.Builder
 	for i, c := range commands {
-		out := f.sh(h, "cd /root; exec 2>&1; "+c+"\n true") // some end with what they found
-		if i == len(commands)-1 {
-			f.eventually(upTime, "the story ends", func() string {
-				out = f.sh(h, "cd /root; exec 2>&1; "+c)
-				if strings.Contains(out, "verified") && !strings.Contains(out, "NOT YET") {
-					return ""
-				}
+		var out string
+		f.eventually(upTime, "the answer of a person's pace", func() string {
+			out = f.sh(h, "cd /root; exec 2>&1; "+c+"\n true") // some end with what they found
+			early := strings.Contains(out, "not known now")
+			if i == len(commands)-1 {
+				early = !strings.Contains(out, "verified") || strings.Contains(out, "NOT YET")
+			}
+			if early {
 				return out
-			})
-		}
+			}
+			return ""
+		})
 		b.WriteString("# " + c + out)
 	}
 	return b.String()
