@@ -9,6 +9,9 @@ import (
 // Describe is what is known of a signal of a service, or of the host if of is "": what the catalogue says, and what
 // the block adds that declares it.
 func (a *Agent) Describe(p signal.Path, of string) signal.Info {
+	if in, ok := a.contexts()[p.Key][p.Field]; ok && p.Family == signal.Context {
+		return in
+	}
 	in, _ := signal.Lookup(p)
 	for _, s := range a.Services {
 		if in.Scope == signal.Service && s.Name == of || in.Scope == signal.Unit && s.Covers(of) {

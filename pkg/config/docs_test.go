@@ -40,3 +40,17 @@ service "checkout" {
 		t.Errorf("loaded: %+v", a)
 	}
 }
+
+// TestDocumentedContexts loads what the page about contexts shows.
+func TestDocumentedContexts(t *testing.T) {
+	page, err := os.ReadFile("../../docs/contexts.md")
+	check(t, err)
+	_, after, _ := strings.Cut(string(page), "```hcl\n")
+	example, _, _ := strings.Cut(after, "```")
+	path := filepath.Join(t.TempDir(), "agent.hcl")
+	write(t, path, []byte(example))
+	a, diags := LoadAgent(path, LoadOptions{Host: "h"})
+	if a == nil || len(a.Contexts) != 2 {
+		t.Errorf("loaded: %+v, %v", a, diags)
+	}
+}

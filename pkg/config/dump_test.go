@@ -11,6 +11,7 @@ import (
 
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/jsonpath"
 	"github.com/salveops/salve/pkg/metric"
 	"github.com/salveops/salve/pkg/script"
 )
@@ -32,7 +33,7 @@ func dumpStruct(b *strings.Builder, indent string, v reflect.Value) {
 		case hcl.Range, hcl.Diagnostics:
 		case *Service: // of a remedy
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x.Name)
-		case metric.Selector:
+		case metric.Selector, jsonpath.Path:
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x)
 		case *expr.Program:
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x.Text())

@@ -9,10 +9,8 @@ import (
 
 // topKinds is the grammar of whole files.
 func topKinds(ks kinds) {
-	refuse := append([]refusal{
-		{name: "context", block: true, labels: []string{"name"}, why: inLaterRelease("Signals from outside")},
-	}, ofController()...)
-	rules := []string{"threshold", "service", "log", "remedy", "rule", "window", "test"}
+	refuse := ofController()
+	rules := []string{"context", "threshold", "service", "log", "remedy", "rule", "window", "test"}
 	ks["agent"] = &kind{
 		refuse: refuse,
 		blocks: append([]string{"allow", "notifier", "escalation", "heartbeat", "controller", "tls"}, rules...),

@@ -24,6 +24,8 @@ func grammars() []grammar {
 			"agent":      "%s",
 			"allow":      "allow {\n%s\n}",
 			"controller": "controller {\n%s\n}",
+			"context":    "context \"x\" {\n%s\n}",
+			"field":      "context \"x\" {\n  field \"x\" {\n%s\n  }\n}",
 			"service":    "service \"x\" {\n%s\n}",
 			"probe":      "service \"x\" {\n  probe \"x\" {\n%s\n  }\n}",
 			"scrape":     "service \"x\" {\n  scrape \"x\" {\n%s\n  }\n}",

@@ -96,10 +96,10 @@ func (d *ruleDraft) scope(l *loader, use expr.Use) *expr.Scope {
 	return s
 }
 
-// fill names the probes, metrics, pools and logs of the services, and tells how often each signal is sampled.
+// fill names the probes, metrics, pools and logs of the services, what the host has, and tells how often each signal is sampled.
 func (l *loader) fill(s *expr.Scope, services []*Service) {
 	s.Metrics = metrics(services)
-	s.HostLogs = logNames(l.agent.Logs)
+	s.HostLogs, s.Contexts = logNames(l.agent.Logs), l.agent.contexts()
 	s.Span = func(p signal.Path) time.Duration {
 		farthest := l.agent.Describe(p, "").Span
 		for _, service := range services {

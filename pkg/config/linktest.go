@@ -144,6 +144,8 @@ func (l *loader) linkSignal(w word) (Course, signal.Info, bool) {
 		return fail("Wrong signal", "%s: a test gives the course of one instance, not of all.", p)
 	case p.Family == "unit" && follows:
 		return fail("Wrong signal", "%s follows from %s{%s}: write that.", p, source, cmp.Or(of, "NAME.service"))
+	case p.Family == signal.Context && !slices.Contains(l.agent.contextSignals(), p.String()):
+		return fail("Missing source", "No context gives %s.%s", p, meant(p.String(), l.agent.contextSignals()))
 	case info.Scope == signal.Host && owned:
 		return fail("Wrong signal", "%s belongs to the host: leave {%s} out.", p, of)
 	case info.Scope == signal.Unit && !owned:

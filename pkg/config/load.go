@@ -163,6 +163,9 @@ func (l *loader) decodeAgent(b *block) {
 
 // decodeRules reads what may stand in agent.hcl and in every file of the rules folder.
 func (l *loader) decodeRules(b *block) {
+	for _, nested := range b.blocks("context") {
+		l.agent.Contexts = append(l.agent.Contexts, l.decodeContext(nested))
+	}
 	for _, nested := range b.blocks("threshold") {
 		l.decodeThreshold(nested)
 	}

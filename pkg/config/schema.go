@@ -106,6 +106,7 @@ func newKinds() kinds {
 	topKinds(ks)
 	serviceKinds(ks)
 	scrapeKinds(ks)
+	contextKinds(ks)
 	ruleKinds(ks)
 	testKinds(ks)
 	peopleKinds(ks)

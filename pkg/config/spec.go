@@ -10,8 +10,10 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/salveops/salve/pkg/expr"
+	"github.com/salveops/salve/pkg/jsonpath"
 	"github.com/salveops/salve/pkg/metric"
 	"github.com/salveops/salve/pkg/remedy"
+	"github.com/salveops/salve/pkg/signal"
 )
 
 // Autonomy is how much a host or service lets Salve do alone; the stricter of two wins.
@@ -46,6 +48,7 @@ type Agent struct {
 	RecordMiB int
 
 	Allow       []Allow
+	Contexts    []*Context // in order of declaration
 	Logs        []*Log     // of the kernel
 	Services    []*Service // in order of declaration; those made for bare allowed units come last
 	Rules       []*Rule    // in order of declaration; built-in ones come last
@@ -203,6 +206,25 @@ type Metric struct {
 	Name  string // the only one in its service
 	Every time.Duration
 	metric.Definition
+	Range hcl.Range
+}
+
+// Context is a JSON document from outside that tells what the host works in. Exactly one of HTTP and File is set.
+type Context struct {
+	Name    string
+	HTTP    string // URL
+	File    string // absolute path of a regular file
+	Every   time.Duration
+	Timeout time.Duration // of HTTP, never longer than Every; 0 with File
+	Fields  []*Field      // at least one
+	Range   hcl.Range
+}
+
+// Field is a number in the document of a context, which conditions know as context.NAME.FIELD.
+type Field struct {
+	Name  string // the only one in its context
+	Path  jsonpath.Path
+	Dim   signal.Dimension // Count, Ratio, Seconds or Bytes
 	Range hcl.Range
 }
 

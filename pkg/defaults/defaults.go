@@ -24,7 +24,7 @@ const (
 	RaftProfile    = "default"                   // timing of Raft
 )
 
-// Services, probes, pools, logs.
+// Services, probes, pools, logs, contexts.
 const (
 	Startup      = 30 * time.Second       // nobody judges a unit for so long after any start
 	Tier         = "standard"             // importance of a service
@@ -46,6 +46,9 @@ const (
 	PoolEvery        = time.Second         // period of a pool's figures
 	PoolUser         = "salve"             // user of PgBouncer's console, and of PostgreSQL
 	LogWindow        = 10 * time.Second    // over what the rate of a log is taken
+	ContextEvery     = 10 * time.Second    // period of a context's document
+	ContextWait      = 2 * time.Second     // time-out of one document over HTTP
+	ContextUnit      = "count"             // of a context's field
 )
 
 // Rules and alerts.

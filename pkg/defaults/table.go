@@ -84,6 +84,12 @@ func All() []Default {
 			Help: "user of PgBouncer's console, and of PostgreSQL"},
 		{Group: service, Const: "LogWindow", Key: "log.window", Value: LogWindow,
 			Help: "over what `log.NAME.rate` is taken, in whole seconds"},
+		{Group: service, Const: "ContextEvery", Key: "context.every", Value: ContextEvery,
+			Help: "period of a context's document"},
+		{Group: service, Const: "ContextWait", Key: "context.timeout", Value: ContextWait,
+			Help: "time-out of one document over HTTP, never longer than its period"},
+		{Group: service, Const: "ContextUnit", Key: "field.unit", Value: ContextUnit,
+			Help: "what a context's field counts"},
 
 		{Group: rule, Const: "Severity", Key: "rule.severity", Value: Severity,
 			Help: "how grave an alert is"},
@@ -188,7 +194,7 @@ func All() []Default {
 const (
 	agent      = "Agent"
 	controller = "Controller"
-	service    = "Services, probes, metrics, pools, logs"
+	service    = "Services, probes, metrics, pools, logs, contexts"
 	rule       = "Rules"
 	remedy     = "Remedies"
 	budget     = "Budgets"

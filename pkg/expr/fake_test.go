@@ -65,6 +65,8 @@ func scope() *Scope {
 		Service: true, Probes: []string{"health", "ready"}, Pools: []string{"db"},
 		Metrics: map[string]signal.Info{"error_rate": {Name: "metric.*", Dim: signal.Ratio, Scope: signal.Service,
 			Every: time.Second, Span: 5 * time.Second}},
+		Contexts: map[string]map[string]signal.Info{"market": {"volatility": {Name: "context.*.*", Dim: signal.Ratio,
+			Every: 10 * time.Second}}},
 		Labels:     map[string]string{"stage": "production", "role": "web"},
 		Thresholds: map[string]*Threshold{},
 	}

@@ -26,10 +26,6 @@ func (c *compiler) name(e *hclsyntax.ScopeTraversalExpr) *node {
 	case "threshold":
 		return c.limit(e)
 	}
-	if reason, ok := signal.Reserved(root); ok {
-		c.fail(e.Range(), "Not available yet", "%s cannot be used: %s.", short(e), reason)
-		return nil
-	}
 	return c.signal(e)
 }
 
@@ -173,10 +169,6 @@ func (c *compiler) find(e hclsyntax.Expression) (int, bool) {
 	t, ok := e.(*hclsyntax.ScopeTraversalExpr)
 	if !ok || len(t.Traversal) == 1 || t.Traversal.RootName() == "label" || t.Traversal.RootName() == "threshold" {
 		c.fail(e.Range(), "Not a signal", "The name of a signal is needed here, not %s.", short(e))
-		return 0, false
-	}
-	if reason, ok := signal.Reserved(t.Traversal.RootName()); ok {
-		c.fail(e.Range(), "Not available yet", "%s cannot be used: %s.", short(e), reason)
 		return 0, false
 	}
 	name, ok := signalName(t.Traversal)

@@ -13,8 +13,11 @@ import (
 // lookup finds a signal in the catalogue, or says what may have been meant.
 func (c *compiler) lookup(at hcl.Range, p signal.Path) (signal.Info, bool) {
 	if in, ok := signal.Lookup(p); ok {
-		if p.Family == signal.Metric && c.scope.Service {
+		switch {
+		case p.Family == signal.Metric && c.scope.Service:
 			return c.metric(at, p.Field)
+		case p.Family == signal.Context:
+			return c.context(at, p)
 		}
 		return in, true
 	}
@@ -25,6 +28,8 @@ func (c *compiler) lookup(at hcl.Range, p signal.Path) (signal.Info, bool) {
 	switch best := signal.Suggest(p.String()); {
 	case p.Family == signal.Metric:
 		c.fail(at, "Unknown signal", "A metric is written metric.NAME, not %s.", p)
+	case p.Family == signal.Context:
+		c.fail(at, "Unknown signal", "A figure of a context is written context.NAME.FIELD, not %s.", p)
 	case p.Key == "" && needsKey:
 		c.fail(at, "Missing key", `%s exists once for each instance: %s["…"].%s, or ["*"] for every one.`,
 			p, p.Family, p.Field)
@@ -45,6 +50,20 @@ func (c *compiler) metric(at hcl.Range, name string) (signal.Info, bool) {
 	in, ok := c.scope.Metrics[name]
 	if !ok {
 		c.fail(at, "Unknown metric", "The service has no metric %q%s", name, meant(name, sortedKeys(c.scope.Metrics)))
+	}
+	return in, ok
+}
+
+// context finds what the host declares of a field of one of its contexts.
+func (c *compiler) context(at hcl.Range, p signal.Path) (signal.Info, bool) {
+	fields, ok := c.scope.Contexts[p.Key]
+	if !ok {
+		c.fail(at, "Unknown context", "The host has no context %q%s", p.Key, meant(p.Key, sortedKeys(c.scope.Contexts)))
+		return signal.Info{}, false
+	}
+	in, ok := fields[p.Field]
+	if !ok {
+		c.fail(at, "Unknown field", "The context %q has no field %q%s", p.Key, p.Field, meant(p.Field, sortedKeys(fields)))
 	}
 	return in, ok
 }

@@ -32,6 +32,8 @@ type Scope struct {
 	Metrics map[string]signal.Info
 	// HostLogs are the names of the host's own logs.
 	HostLogs []string
+	// Contexts are the fields of the host's contexts, by context and field.
+	Contexts map[string]map[string]signal.Info
 	// Labels of the host. A label that is not set is the empty text; nil asks for no warning about it.
 	Labels map[string]string
 	// Thresholds by name.

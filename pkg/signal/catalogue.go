@@ -175,17 +175,9 @@ var metricInfo = Info{
 	Name: Metric + ".*", Scope: Service, Help: "a metric of the service", Source: "the service's page of metrics",
 }
 
-// reserved are the families that the language knows by name but has no source for yet.
-var reserved = []struct{ family, reason string }{
-	{"context", "context polled from outside comes in a later version"},
-}
+// Context is the family of the signals that context blocks declare: context.NAME.FIELD. What the blocks say of
+// dimension and period is not in the catalogue.
+const Context = "context"
 
-// Reserved reports whether a family belongs to a later version, and says so in words for the operator.
-func Reserved(family string) (reason string, ok bool) {
-	for _, r := range reserved {
-		if r.family == family {
-			return r.reason, true
-		}
-	}
-	return "", false
-}
+// contextInfo describes what is the same for all of them.
+var contextInfo = Info{Name: Context + ".*.*", Help: "a figure of a context", Source: "the context's document"}

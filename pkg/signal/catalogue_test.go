@@ -34,9 +34,6 @@ func TestCatalogueIsConsistent(t *testing.T) {
 		if (in.Dim == Text) != (len(in.Words) > 0) {
 			t.Errorf("%s: a text signal, and only that, lists its words", in.Name)
 		}
-		if _, later := Reserved(strings.SplitN(in.Name, ".", 2)[0]); later {
-			t.Errorf("%s is of a family that is reserved for later", in.Name)
-		}
 	}
 }
 
@@ -91,14 +88,17 @@ func TestMetricsAreDeclaredElsewhere(t *testing.T) {
 	}
 }
 
-func TestReserved(t *testing.T) {
-	for _, family := range []string{"context"} {
-		if reason, ok := Reserved(family); !ok || !strings.Contains(reason, "later") {
-			t.Errorf("%s: %q, %v", family, reason, ok)
-		}
+func TestContextsAreDeclaredElsewhere(t *testing.T) {
+	p, err := ParsePath("context.market.volatility")
+	if err != nil || p != (Path{Family: "context", Key: "market", Field: "volatility"}) || p.String() != "context.market.volatility" {
+		t.Errorf("%+v, %v", p, err)
 	}
-	if _, ok := Reserved("host"); ok {
-		t.Error("host is reserved")
+	in, ok := Lookup(p)
+	if !ok || in.Scope != Host || in.Help == "" || in.Source == "" {
+		t.Errorf("%s is %+v, %v", p, in, ok)
+	}
+	if _, ok := Lookup(Path{Family: "context", Field: "market"}); ok {
+		t.Error("a context is no signal without a field")
 	}
 }
 

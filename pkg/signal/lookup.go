@@ -12,11 +12,14 @@ func All() []Info {
 }
 
 // Lookup finds the description of a signal. It is false for a signal that does not exist, and for
-// one that is named without the key it needs or with a key it does not have. Of a Metric it knows what
-// all of them share.
+// one that is named without the key it needs or with a key it does not have. Of a Metric and of a Context it
+// knows what all of them share.
 func Lookup(p Path) (Info, bool) {
-	if p.Family == Metric && p.Key == "" {
+	switch {
+	case p.Family == Metric && p.Key == "":
 		return metricInfo, true
+	case p.Family == Context && p.Key != "":
+		return contextInfo, true
 	}
 	for i := range catalogue {
 		f := &catalogue[i]

@@ -78,9 +78,11 @@ func cutKey(name string) (head, key, tail string, err error) {
 	return head, key, tail, nil
 }
 
-// dotted reports whether a family's key stands between dots. Probes, pools and logs of services get their names in
-// the configuration, where they are words; mount points and devices are quoted.
-func dotted(family string) bool { return family == "probe" || family == "pool" || family == "log" }
+// dotted reports whether a family's key stands between dots. Probes, pools and logs of services, and contexts, get their
+// names in the configuration, where they are words; mount points and devices are quoted.
+func dotted(family string) bool {
+	return family == "probe" || family == "pool" || family == "log" || family == Context
+}
 
 // identifier reports whether s can stand between dots.
 func identifier(s string) bool {

@@ -17,7 +17,8 @@ const (
 	memoryEvery = 100 * time.Millisecond // period of memory figures for such a rule
 )
 
-// aim tells the observer what to watch: the services' units, probes, metrics, pools and logs, and what rules read.
+// aim tells the observer what to watch: the services' units, probes, metrics, pools and logs, the contexts, and what
+// rules read.
 func (e *Engine) aim(units []string) {
 	t := observe.Targets{}
 	for _, name := range units {
@@ -38,6 +39,7 @@ func (e *Engine) aim(units []string) {
 				Match: g.Match, Window: g.Window})
 		}
 	}
+	t.Contexts = e.contexts()
 	for _, g := range e.cfg.Logs {
 		t.Logs = append(t.Logs, observe.LogTarget{Name: g.Name, Match: g.Match, Window: g.Window})
 	}
@@ -76,6 +78,20 @@ func (e *Engine) scrapes(s *config.Service) []observe.ScrapeTarget {
 		for _, m := range p.Metrics {
 			care.Open(e.store, signal.Path{Family: signal.Metric, Field: m.Name}, s.Name, m.Info())
 			out[i].Metrics = append(out[i].Metrics, observe.ScrapeMetric{Name: m.Name, Definition: m.Definition})
+		}
+	}
+	return out
+}
+
+// contexts are the documents from outside. Their series are opened with that, as those of metrics are.
+func (e *Engine) contexts() []observe.ContextTarget {
+	out := make([]observe.ContextTarget, len(e.cfg.Contexts))
+	for i, c := range e.cfg.Contexts {
+		out[i] = observe.ContextTarget{Name: c.Name, HTTP: c.HTTP, File: c.File, Every: c.Every, Timeout: c.Timeout}
+		for _, f := range c.Fields {
+			path := f.Signal(c)
+			care.Open(e.store, path, "", e.cfg.Describe(path, ""))
+			out[i].Fields = append(out[i].Fields, observe.ContextField{Signal: path, Path: f.Path})
 		}
 	}
 	return out

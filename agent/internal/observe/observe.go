@@ -20,6 +20,7 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/host"
 	"github.com/salveops/salve/agent/internal/observe/log"
 	"github.com/salveops/salve/agent/internal/observe/notice"
+	"github.com/salveops/salve/agent/internal/observe/outside"
 	"github.com/salveops/salve/agent/internal/observe/pool"
 	"github.com/salveops/salve/agent/internal/observe/probe"
 	"github.com/salveops/salve/agent/internal/observe/schedule"
@@ -31,19 +32,21 @@ import (
 
 // The parts' types, under the names by which the rest of the agent knows them.
 type (
-	Batch        = source.Batch
-	Sample       = source.Sample
-	Handle       = source.Handle
-	Stats        = source.Stats
-	UnitTarget   = unit.Target
-	UnitRun      = unit.Run
-	ProbeTarget  = probe.Target
-	ScrapeTarget = scrape.Target
-	ScrapeMetric = scrape.Metric
-	PoolTarget   = pool.Target
-	LogTarget    = log.Target
-	LogMatch     = log.Match
-	UnitFigure   = unit.Figure
+	Batch         = source.Batch
+	Sample        = source.Sample
+	Handle        = source.Handle
+	Stats         = source.Stats
+	UnitTarget    = unit.Target
+	UnitRun       = unit.Run
+	ProbeTarget   = probe.Target
+	ScrapeTarget  = scrape.Target
+	ScrapeMetric  = scrape.Metric
+	PoolTarget    = pool.Target
+	ContextTarget = outside.Target
+	ContextField  = outside.Field
+	LogTarget     = log.Target
+	LogMatch      = log.Match
+	UnitFigure    = unit.Figure
 )
 
 // Options are what an Observer needs.
@@ -92,6 +95,7 @@ type Observer struct {
 	probes  *probe.Scheduler
 	scrapes *scrape.Watcher
 	pools   *pool.Watcher
+	outside *outside.Watcher
 	logs    *log.Watcher
 	wake    chan struct{}
 
@@ -147,6 +151,9 @@ func (o *Observer) parts() {
 	o.pools = pool.New(pool.Options{
 		Clock: o.opt.Clock, Log: o.opt.Log.Named("pool"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
 	})
+	o.outside = outside.New(outside.Options{
+		Clock: o.opt.Clock, Log: o.opt.Log.Named("context"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
+	})
 	machine, _ := os.ReadFile(filepath.Join("/", o.opt.Root, "etc/machine-id")) // without one there is no journal
 	o.logs = log.New(log.Options{
 		Clock: o.opt.Clock, Log: o.opt.Log.Named("log"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
@@ -194,6 +201,10 @@ func (o *Observer) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		o.pools.Run(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.outside.Run(ctx)
 		return nil
 	})
 	g.Go(func() error {
@@ -322,5 +333,6 @@ func (o *Observer) Stats() []Stats {
 	stats = append(stats, o.probes.Stats()...)
 	stats = append(stats, o.scrapes.Stats()...)
 	stats = append(stats, o.pools.Stats()...)
+	stats = append(stats, o.outside.Stats()...)
 	return append(stats, o.logs.Stats()...)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/salveops/salve/agent/agenttest/journaltest"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/series"
+	"github.com/salveops/salve/pkg/signal"
 )
 
 // receiver keeps the newest sample of each signal.
@@ -132,6 +133,10 @@ func TestObserver(t *testing.T) {
 		Pools: []PoolTarget{{
 			Service: "x", Name: "db", Signals: []string{"active"}, PgBouncer: "/none/.s.PGSQL.1", Database: "d",
 		}},
+		Contexts: []ContextTarget{{
+			Name: "market", File: "/none", Every: 100 * time.Millisecond,
+			Fields: []ContextField{{Signal: signal.Path{Family: signal.Context, Key: "market", Field: "volatility"}}},
+		}},
 		Needs: []series.Key{{Signal: "unit.psi.cpu.some", Of: "x.service"}, {Signal: "host.psi.cpu.some"}},
 	}
 	o.SetTargets(targets)
@@ -149,6 +154,7 @@ func TestObserver(t *testing.T) {
 	}
 	eventually("pool.db.active{x}")
 	eventually("metric.queue{x}")
+	eventually("context.market.volatility")
 	eventually("host.cpu.busy") // its file is missing
 
 	// An OOM kill is announced by the kernel when the file changes, not only at the next sample.

@@ -13,11 +13,12 @@ import (
 
 // Targets are everything to observe.
 type Targets struct {
-	Units   []UnitTarget
-	Probes  []ProbeTarget
-	Scrapes []ScrapeTarget
-	Pools   []PoolTarget
-	Logs    []LogTarget
+	Units    []UnitTarget
+	Probes   []ProbeTarget
+	Scrapes  []ScrapeTarget
+	Pools    []PoolTarget
+	Contexts []ContextTarget
+	Logs     []LogTarget
 	// Needs are the series that rules read. Signals that cost more than a read of one small file
 	// (unit.fds, unit.psi.*, pressure announced by the kernel) are sampled only if they are among them.
 	Needs []series.Key
@@ -83,6 +84,7 @@ func (o *Observer) SetTargets(t Targets) {
 	o.probes.SetTargets(slices.Clone(t.Probes))
 	o.scrapes.SetTargets(t.Scrapes)
 	o.pools.SetTargets(t.Pools)
+	o.outside.SetTargets(t.Contexts)
 	o.logs.SetTargets(slices.Clone(t.Logs))
 }
 

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -64,7 +63,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-func TestParseDocument(t *testing.T) {
+func TestFindFigures(t *testing.T) {
 	paths := map[string]jsonpath.Path{}
 	for name, text := range map[string]string{"active": "a", "used_ratio": "u"} {
 		p, err := jsonpath.Parse(text)
@@ -75,10 +74,13 @@ func TestParseDocument(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`{"a": 1, "u": 0.5}`: "", `{"a": 1, "u": 1.5}`: "a share", `{"a": -1, "u": 0}`: "read active: a is negative",
-		`{"a": 1}`: "read used_ratio: u: there is no u", `{"a": "1", "u": 0}`: "a text", ``: "read JSON",
-		`{"a": 1, "u": 0}x`: "read JSON",
+		`{"a": 1}`: "read used_ratio: u: there is no u", `{"a": "1", "u": 0}`: "a text",
 	} {
-		r, err := parseDocument([]byte(text), paths)
+		doc, err := jsonpath.Decode([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := findFigures(doc, paths)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, %v; want %q", text, r, err, want)
 		}
@@ -89,38 +91,19 @@ func TestParseDocument(t *testing.T) {
 	}
 }
 
-// A document that is too long, or never ends, is no answer.
-func TestEndlessDocument(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, err := io.WriteString(w, "["); err == nil; {
-			_, err = io.WriteString(w, strings.Repeat("1,", 1024))
-		}
-	}))
-	defer s.Close()
-	d, err := newDocument(s.URL, documentFields)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.close()
-	if _, err := d.ask(t.Context()); err == nil || !strings.Contains(err.Error(), "more than") {
-		t.Error(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := d.ask(ctx); err == nil {
-		t.Error("asked after the end")
-	}
-}
-
 func FuzzDocument(f *testing.F) {
-	d, err := newDocument("http://x/", documentFields)
+	d, err := newTold("http://x/", documentFields)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add([]byte(poolDocument))
 	f.Add([]byte(`{"pool": {"busy": 1e308, "size": 1e-308}, "queue": [0], "oldest": 0}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		r, err := parseDocument(raw, d.paths)
+		doc, err := jsonpath.Decode(raw)
+		if err != nil {
+			return
+		}
+		r, err := findFigures(doc, d.paths)
 		for name, v := range r {
 			if err != nil || !(v >= 0) || name == "used_ratio" && v > 1 {
 				t.Errorf("%s is %v, %v", name, v, err)

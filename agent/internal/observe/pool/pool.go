@@ -65,7 +65,7 @@ func newOrigin(t Target) origin {
 			Address: t.Postgres, Database: t.Database, User: t.User, PasswordFile: t.PasswordFile,
 		}}
 	case t.HTTP != "":
-		d, err := newDocument(t.HTTP, t.Fields)
+		d, err := newTold(t.HTTP, t.Fields)
 		if err != nil { // which configuration refuses before
 			return unusable{err}
 		}

@@ -1,0 +1,146 @@
+// Package outside reads the documents of context blocks: what the host works in, told by others. Each document has a
+// goroutine of its own.
+package outside
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/salveops/salve/agent/internal/observe/document"
+	"github.com/salveops/salve/agent/internal/observe/schedule"
+	"github.com/salveops/salve/agent/internal/observe/source"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/jsonpath"
+	"github.com/salveops/salve/pkg/signal"
+)
+
+// Target is one context. Exactly one of HTTP and File is set; nothing else may be missing.
+type Target struct {
+	Name    string
+	HTTP    string // URL of the document
+	File    string // path of it
+	Every   time.Duration
+	Timeout time.Duration // of HTTP; not longer than Every
+	Fields  []Field
+}
+
+// Field is a number in the document, and the signal that it is.
+type Field struct {
+	Signal signal.Path
+	Path   jsonpath.Path
+}
+
+// Options are what a Watcher needs.
+type Options struct {
+	Clock   clock.Clock
+	Log     hclog.Logger
+	Book    *source.Book
+	Grid    schedule.Grid
+	Deliver func(*source.Batch) // called from several goroutines, one for each document
+}
+
+// Watcher reads all documents.
+type Watcher = source.Group[Target]
+
+// New makes a watcher without documents.
+func New(o Options) *Watcher {
+	return source.NewGroup(func(t Target) source.Member[Target] { return newReader(o, t) })
+}
+
+// reader is one target with its document.
+type reader struct {
+	opt      Options
+	target   Target
+	document *document.Source
+	meter    source.Meter
+	offset   time.Duration
+	handles  []*source.Handle // of the fields
+}
+
+func newReader(o Options, t Target) *reader {
+	r := &reader{opt: o, target: t, document: document.File(t.File)}
+	if t.HTTP != "" {
+		r.document = document.HTTP(t.HTTP)
+	}
+	r.meter.Name = signal.Context + "." + t.Name
+	r.offset = o.Grid.Offset(r.meter.Name, t.Every)
+	for _, f := range t.Fields {
+		r.handles = append(r.handles, o.Book.Handle(f.Signal.String(), ""))
+	}
+	return r
+}
+
+// Watches implements source.Member.
+func (r *reader) Watches(t Target) bool { return reflect.DeepEqual(r.target, t) }
+
+// Stats implements source.Member.
+func (r *reader) Stats() source.Stats { return r.meter.Stats() }
+
+// soon is how long the first reading of a document waits at most.
+const soon = time.Second
+
+// Run reads the document at each moment of its schedule.
+func (r *reader) Run(ctx context.Context) {
+	defer r.document.Close()
+	now := r.opt.Clock.Now().Boot
+	first := min(r.target.Every, soon)
+	timer := time.NewTimer(r.opt.Grid.Next(now, first, r.offset%first) - now)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			r.deliver(nil, r.opt.Clock.Now().Boot)
+			return
+		case <-timer.C:
+		}
+		r.once(ctx)
+		now := r.opt.Clock.Now().Boot
+		timer.Reset(r.opt.Grid.Next(now, r.target.Every, r.offset) - now)
+	}
+}
+
+// once reads the document once and delivers its figures. They are of the moment before it was asked for: nothing in it
+// is older.
+func (r *reader) once(ctx context.Context) {
+	start, at := time.Now(), r.opt.Clock.Now().Boot
+	within, cancel := context.WithTimeout(ctx, r.target.Timeout) // a file heeds none
+	defer cancel()
+	doc, err := r.document.Read(within)
+	if ctx.Err() != nil {
+		return
+	}
+	fault := r.deliver(doc, at)
+	if err == nil {
+		err = fault
+	}
+	if r.meter.Record(r.opt.Clock.Now().Boot, time.Since(start), err) {
+		r.tell(err)
+	}
+}
+
+// deliver hands over the fields that the document has, and that the rest is unknown; nil is no document. It returns what
+// is wrong with the first field that cannot be read.
+func (r *reader) deliver(doc any, at time.Duration) (fault error) {
+	b := r.opt.Book.Batch()
+	for i, f := range r.target.Fields {
+		v, err := f.Path.Number(doc)
+		if err != nil && fault == nil {
+			fault = fmt.Errorf("field %s: %w", f.Signal.Field, err)
+		}
+		b.Maybe(r.handles[i], at, v, err == nil)
+	}
+	r.opt.Deliver(b)
+	return fault
+}
+
+func (r *reader) tell(err error) {
+	if err != nil {
+		r.opt.Log.Warn("context cannot be read", "context", r.target.Name, "error", err)
+		return
+	}
+	r.opt.Log.Info("context can be read again", "context", r.target.Name)
+}
