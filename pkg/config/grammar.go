@@ -85,7 +85,7 @@ func autonomiesLater() map[string]string {
 func serviceKinds(ks kinds) {
 	ks["service"] = &kind{
 		labels: []string{"name"},
-		blocks: []string{"probe", "scrape", "pool", "log", "remedy"},
+		blocks: []string{"probe", "scrape", "statsd", "pool", "log", "remedy"},
 		attrs: []attr{
 			{name: "unit", typ: text},
 			{name: "startup", typ: duration, def: defaults.Startup, most: int64(time.Hour)},

@@ -60,14 +60,20 @@ func (l *loader) decodeScrape(b *block) *Scrape {
 	s := &Scrape{Name: b.name("scrape", checkWord), Range: b.header, URL: b.checked("url", checkURL)}
 	s.Every = b.duration("every")
 	s.Timeout = b.patience(s.Every)
-	for _, nested := range b.blocks("metric") {
-		nested.within = b.within // a name stands for one metric of the service, whatever page it is on
-		s.Metrics = append(s.Metrics, l.decodeMetric(nested, s.Every))
-	}
-	if len(s.Metrics) == 0 {
-		l.fail(b.header, "Missing block", "%s makes no metric: nothing would be read from the page.", upper(b.what))
-	}
+	s.Metrics = l.decodeMetrics(b, s.Every)
 	return s
+}
+
+// decodeMetrics reads what is made of a source of samples.
+func (l *loader) decodeMetrics(b *block, every time.Duration) (metrics []*Metric) {
+	for _, nested := range b.blocks("metric") {
+		nested.within = b.within // a name stands for one metric of the service, whatever it is made of
+		metrics = append(metrics, l.decodeMetric(nested, every))
+	}
+	if len(metrics) == 0 {
+		l.fail(b.header, "Missing block", "%s makes no metric: nothing of it would be read.", upper(b.what))
+	}
+	return metrics
 }
 
 func (l *loader) decodeMetric(b *block, every time.Duration) *Metric {
@@ -123,7 +129,7 @@ func (b *block) window(window, every time.Duration) time.Duration {
 		return max(defaults.MetricWindow, 2*every)
 	}
 	if window < 2*every {
-		b.fail("window", "Out of bounds", "The page is read every %s; a window over it is at least %s long.",
+		b.fail("window", "Out of bounds", "There are samples every %s; a window over them is at least %s long.",
 			defaults.Duration(every), defaults.Duration(2*every))
 	}
 	return window
@@ -131,8 +137,7 @@ func (b *block) window(window, every time.Duration) time.Duration {
 
 // histogram checks what a quantile is of.
 func (b *block) histogram(of metric.Selector) {
-	name, _, _ := strings.Cut(of.String(), "{")
-	histogram, buckets := strings.CutSuffix(name, "_bucket")
+	histogram, buckets := strings.CutSuffix(of.Name(), "_bucket")
 	switch {
 	case !b.has("of"):
 		b.l.fail(b.header, "Missing key", "%s needs \"of\": the histogram that the quantile is of.", upper(b.what))
@@ -151,12 +156,18 @@ func (b *block) selector(w word) metric.Selector {
 
 // Metric finds a metric of the service by name; nil if there is none.
 func (s *Service) Metric(name string) *Metric {
+	return named(s.metrics(), name, func(m *Metric) string { return m.Name })
+}
+
+// metrics are all of the service.
+func (s *Service) metrics() (all []*Metric) {
 	for _, scrape := range s.Scrapes {
-		if m := named(scrape.Metrics, name, func(m *Metric) string { return m.Name }); m != nil {
-			return m
-		}
+		all = append(all, scrape.Metrics...)
 	}
-	return nil
+	for _, statsd := range s.StatsDs {
+		all = append(all, statsd.Metrics...)
+	}
+	return all
 }
 
 // Info describes the metric as a signal.
@@ -170,10 +181,8 @@ func (m *Metric) Info() signal.Info {
 func metrics(services []*Service) map[string]signal.Info {
 	all := map[string]signal.Info{}
 	for _, s := range services {
-		for _, scrape := range s.Scrapes {
-			for _, m := range scrape.Metrics {
-				all[m.Name] = m.Info()
-			}
+		for _, m := range s.metrics() {
+			all[m.Name] = m.Info()
 		}
 	}
 	return all

@@ -48,6 +48,9 @@ func (l *loader) decodeService(b *block) {
 	for _, nested := range b.blocks("scrape") {
 		s.Scrapes = append(s.Scrapes, l.decodeScrape(nested))
 	}
+	for _, nested := range b.blocks("statsd") {
+		s.StatsDs = append(s.StatsDs, l.decodeStatsD(nested))
+	}
 	for _, nested := range b.blocks("pool") {
 		s.Pools = append(s.Pools, l.decodePool(nested))
 	}

@@ -94,6 +94,7 @@ type Service struct {
 	Every     time.Duration // period of unit samples (cgroup figures); default 1 s, least 100 ms
 	Probes    []*Probe
 	Scrapes   []*Scrape
+	StatsDs   []*StatsD
 	Pools     []*Pool
 	Logs      []*Log
 	Remedies  []*Remedy
@@ -197,6 +198,15 @@ type Scrape struct {
 	URL     string
 	Every   time.Duration
 	Timeout time.Duration // of the whole page; never longer than Every
+	Metrics []*Metric     // at least one
+	Range   hcl.Range
+}
+
+// StatsD is a socket on which lines of StatsD or DogStatsD come.
+type StatsD struct {
+	Name    string
+	Listen  string        // host:port on loopback, or unixgram:/path
+	Every   time.Duration // between two figures; default 1 s
 	Metrics []*Metric     // at least one
 	Range   hcl.Range
 }

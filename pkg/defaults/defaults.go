@@ -42,6 +42,7 @@ const (
 	ProbeSQLDatabase = "postgres"          // and its database
 	ScrapeEvery      = 2 * time.Second     // period of a page of metrics
 	ScrapeWait       = time.Second         // time-out of one page
+	StatsDEvery      = time.Second         // period of the figures made of StatsD
 	MetricWindow     = 10 * time.Second    // how far back a metric looks
 	PoolEvery        = time.Second         // period of a pool's figures
 	PoolUser         = "salve"             // user of PgBouncer's console, and of PostgreSQL

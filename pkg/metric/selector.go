@@ -49,6 +49,9 @@ func (s Selector) String() string {
 	return s.name + "{" + strings.Join(conditions, ",") + "}"
 }
 
+// Name is the name of the series that are meant.
+func (s Selector) Name() string { return s.name }
+
 // Matches reports whether a series is meant.
 func (s Selector) Matches(name string, labels []Label) bool {
 	if s.name != name || name == "" {

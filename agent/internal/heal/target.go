@@ -26,7 +26,16 @@ func (e *Engine) aim(units []string) {
 	}
 	for _, s := range e.cfg.Services {
 		t.Probes = append(t.Probes, probes(s)...)
-		t.Scrapes = append(t.Scrapes, e.scrapes(s)...)
+		for _, p := range s.Scrapes {
+			t.Scrapes = append(t.Scrapes, observe.ScrapeTarget{
+				Service: s.Name, Name: p.Name, URL: p.URL, Every: p.Every, Timeout: p.Timeout, Metrics: e.metrics(s, p.Metrics),
+			})
+		}
+		for _, p := range s.StatsDs {
+			t.StatsDs = append(t.StatsDs, observe.StatsDTarget{
+				Service: s.Name, Name: p.Name, Listen: p.Listen, Every: p.Every, Metrics: e.metrics(s, p.Metrics),
+			})
+		}
 		for _, p := range s.Pools {
 			t.Pools = append(t.Pools, observe.PoolTarget{
 				Service: s.Name, Name: p.Name, Signals: p.Signals(), Every: p.Every,
@@ -69,16 +78,13 @@ func probes(s *config.Service) []observe.ProbeTarget {
 	return out
 }
 
-// scrapes are the service's pages of metrics. The series of the metrics are opened with that, so that a
-// figure that means something else than before begins anew.
-func (e *Engine) scrapes(s *config.Service) []observe.ScrapeTarget {
-	out := make([]observe.ScrapeTarget, len(s.Scrapes))
-	for i, p := range s.Scrapes {
-		out[i] = observe.ScrapeTarget{Service: s.Name, Name: p.Name, URL: p.URL, Every: p.Every, Timeout: p.Timeout}
-		for _, m := range p.Metrics {
-			care.Open(e.store, signal.Path{Family: signal.Metric, Field: m.Name}, s.Name, m.Info())
-			out[i].Metrics = append(out[i].Metrics, observe.ScrapeMetric{Name: m.Name, Definition: m.Definition})
-		}
+// metrics are what is made of a source of samples of the service. Their series are opened with that, so that a figure
+// that means something else than before begins anew.
+func (e *Engine) metrics(s *config.Service, metrics []*config.Metric) []observe.Metric {
+	out := make([]observe.Metric, len(metrics))
+	for i, m := range metrics {
+		care.Open(e.store, signal.Path{Family: signal.Metric, Field: m.Name}, s.Name, m.Info())
+		out[i] = observe.Metric{Name: m.Name, Definition: m.Definition}
 	}
 	return out
 }

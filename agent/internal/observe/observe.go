@@ -26,6 +26,7 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/scrape"
 	"github.com/salveops/salve/agent/internal/observe/source"
+	"github.com/salveops/salve/agent/internal/observe/statsd"
 	"github.com/salveops/salve/agent/internal/observe/unit"
 	"github.com/salveops/salve/pkg/clock"
 )
@@ -40,7 +41,8 @@ type (
 	UnitRun       = unit.Run
 	ProbeTarget   = probe.Target
 	ScrapeTarget  = scrape.Target
-	ScrapeMetric  = scrape.Metric
+	StatsDTarget  = statsd.Target
+	Metric        = source.Metric
 	PoolTarget    = pool.Target
 	ContextTarget = outside.Target
 	ContextField  = outside.Field
@@ -94,6 +96,7 @@ type Observer struct {
 	disks   *host.Disks
 	probes  *probe.Scheduler
 	scrapes *scrape.Watcher
+	statsds *statsd.Watcher
 	pools   *pool.Watcher
 	outside *outside.Watcher
 	logs    *log.Watcher
@@ -148,6 +151,9 @@ func (o *Observer) parts() {
 	o.scrapes = scrape.New(scrape.Options{
 		Clock: o.opt.Clock, Log: o.opt.Log.Named("scrape"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
 	})
+	o.statsds = statsd.New(statsd.Options{
+		Clock: o.opt.Clock, Log: o.opt.Log.Named("statsd"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
+	})
 	o.pools = pool.New(pool.Options{
 		Clock: o.opt.Clock, Log: o.opt.Log.Named("pool"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
 	})
@@ -197,6 +203,10 @@ func (o *Observer) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		o.scrapes.Run(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.statsds.Run(ctx)
 		return nil
 	})
 	g.Go(func() error {
@@ -332,6 +342,7 @@ func (o *Observer) Stats() []Stats {
 	}
 	stats = append(stats, o.probes.Stats()...)
 	stats = append(stats, o.scrapes.Stats()...)
+	stats = append(stats, o.statsds.Stats()...)
 	stats = append(stats, o.pools.Stats()...)
 	stats = append(stats, o.outside.Stats()...)
 	return append(stats, o.logs.Stats()...)

@@ -129,7 +129,7 @@ func TestObserver(t *testing.T) {
 		Units:  []UnitTarget{{Name: "x.service", Every: 100 * time.Millisecond}},
 		Probes: []ProbeTarget{{Service: "x", Name: "port", TCP: l.Addr().String(), Every: 100 * time.Millisecond}},
 		Scrapes: []ScrapeTarget{{Service: "x", Name: "app", URL: "http://127.0.0.1:1/metrics", Every: 100 * time.Millisecond,
-			Timeout: 100 * time.Millisecond, Metrics: []ScrapeMetric{{Name: "queue"}}}},
+			Timeout: 100 * time.Millisecond, Metrics: []Metric{{Name: "queue"}}}},
 		Pools: []PoolTarget{{
 			Service: "x", Name: "db", Signals: []string{"active"}, PgBouncer: "/none/.s.PGSQL.1", Database: "d",
 		}},

@@ -16,6 +16,7 @@ type Targets struct {
 	Units    []UnitTarget
 	Probes   []ProbeTarget
 	Scrapes  []ScrapeTarget
+	StatsDs  []StatsDTarget
 	Pools    []PoolTarget
 	Contexts []ContextTarget
 	Logs     []LogTarget
@@ -72,6 +73,9 @@ func (o *Observer) SetTargets(t Targets) {
 	for _, p := range t.Scrapes {
 		keep[p.Service] = true
 	}
+	for _, p := range t.StatsDs {
+		keep[p.Service] = true
+	}
 	for _, p := range t.Pools {
 		keep[p.Service] = true
 	}
@@ -83,6 +87,7 @@ func (o *Observer) SetTargets(t Targets) {
 	o.order(func(now time.Duration, b *Batch) { o.adopt(n, units, now, b) })
 	o.probes.SetTargets(slices.Clone(t.Probes))
 	o.scrapes.SetTargets(t.Scrapes)
+	o.statsds.SetTargets(t.StatsDs)
 	o.pools.SetTargets(t.Pools)
 	o.outside.SetTargets(t.Contexts)
 	o.logs.SetTargets(slices.Clone(t.Logs))

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/metric"
 	"github.com/salveops/salve/pkg/signal"
@@ -30,15 +31,19 @@ func sel(t testing.TB, text string) metric.Selector {
 }
 
 // golden are the golden signals of a service that counts its requests as most do.
-func golden(t testing.TB, window time.Duration) []Metric {
-	return []Metric{
-		{"error_rate", metric.Definition{Kind: metric.Ratio, Of: sel(t, "http_requests_total{code=~'5..'}"),
-			All: sel(t, "http_requests_total"), Window: window, Dim: signal.Ratio}},
-		{"traffic", metric.Definition{Kind: metric.Rate, Of: sel(t, "http_requests_total"), Window: window,
-			Dim: signal.PerSecond}},
-		{"p90", metric.Definition{Kind: metric.Quantile, Share: 0.9, Of: sel(t, "http_request_duration_seconds"),
-			Window: window, Dim: signal.Seconds}},
-		{"queue", metric.Definition{Kind: metric.Gauge, Of: sel(t, "queue_depth"), Fold: metric.Sum, Dim: signal.Count}},
+func golden(t testing.TB, window time.Duration) []source.Metric {
+	return []source.Metric{
+		{Name: "error_rate",
+			Definition: metric.Definition{Kind: metric.Ratio, Of: sel(t, "http_requests_total{code=~'5..'}"),
+				All: sel(t, "http_requests_total"), Window: window, Dim: signal.Ratio}},
+		{Name: "traffic",
+			Definition: metric.Definition{Kind: metric.Rate, Of: sel(t, "http_requests_total"), Window: window,
+				Dim: signal.PerSecond}},
+		{Name: "p90",
+			Definition: metric.Definition{Kind: metric.Quantile, Share: 0.9, Of: sel(t, "http_request_duration_seconds"),
+				Window: window, Dim: signal.Seconds}},
+		{Name: "queue",
+			Definition: metric.Definition{Kind: metric.Gauge, Of: sel(t, "queue_depth"), Fold: metric.Sum, Dim: signal.Count}},
 	}
 }
 
@@ -360,8 +365,8 @@ func TestEveryLineChanges(t *testing.T) {
 		}
 		return b.String() + "queue_depth{queue=\"here\"} 7\n"
 	}
-	p := newPage(Target{URL: texts(t, lines("a"), lines("b")), Every: time.Second, Metrics: []Metric{{"depth",
-		metric.Definition{Kind: metric.Gauge, Of: sel(t, `queue_depth{queue="here"}`), Dim: signal.Count}}}})
+	p := newPage(Target{URL: texts(t, lines("a"), lines("b")), Every: time.Second, Metrics: []source.Metric{{Name: "depth",
+		Definition: metric.Definition{Kind: metric.Gauge, Of: sel(t, `queue_depth{queue="here"}`), Dim: signal.Count}}}})
 	defer p.close()
 	for i := range 2 {
 		err := p.read(t.Context(), clock.Instant{Boot: time.Duration(i+1) * time.Second, Wall: time.Now()})

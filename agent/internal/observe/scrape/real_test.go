@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/pkg/metric"
 	"github.com/salveops/salve/pkg/signal"
 )
@@ -43,7 +44,7 @@ func start(t testing.TB, name, program string, args ...string) (pid int) {
 }
 
 // figuresOf reads a page of a real program again and again until good holds for its figures.
-func figuresOf(t *testing.T, url string, metrics []Metric, good func([]metric.Figure) bool) {
+func figuresOf(t *testing.T, url string, metrics []source.Metric, good func([]metric.Figure) bool) {
 	t.Helper()
 	w := watch(t, Target{Service: "real", Name: "app", URL: url, Every: 500 * time.Millisecond,
 		Timeout: 500 * time.Millisecond, Metrics: metrics})
@@ -62,10 +63,12 @@ func figuresOf(t *testing.T, url string, metrics []Metric, good func([]metric.Fi
 func TestRealNodeExporter(t *testing.T) {
 	address := freeAddress(t)
 	start(t, "node-exporter", "/usr/bin/prometheus-node-exporter", "--web.listen-address="+address)
-	figuresOf(t, "http://"+address+"/metrics", []Metric{
-		{"idle", metric.Definition{Kind: metric.Ratio, Of: sel(t, "node_cpu_seconds_total{mode='idle'}"),
-			All: sel(t, "node_cpu_seconds_total"), Window: 2 * time.Second, Dim: signal.Ratio}},
-		{"memory", metric.Definition{Kind: metric.Gauge, Of: sel(t, "node_memory_MemAvailable_bytes"), Dim: signal.Bytes}},
+	figuresOf(t, "http://"+address+"/metrics", []source.Metric{
+		{Name: "idle",
+			Definition: metric.Definition{Kind: metric.Ratio, Of: sel(t, "node_cpu_seconds_total{mode='idle'}"),
+				All: sel(t, "node_cpu_seconds_total"), Window: 2 * time.Second, Dim: signal.Ratio}},
+		{Name: "memory",
+			Definition: metric.Definition{Kind: metric.Gauge, Of: sel(t, "node_memory_MemAvailable_bytes"), Dim: signal.Bytes}},
 	}, func(f []metric.Figure) bool { return f[0].Value >= 0 && f[0].Value <= 1 && f[1].Value > 1<<20 })
 }
 
@@ -78,13 +81,16 @@ func TestRealPrometheus(t *testing.T) {
 	}
 	start(t, "Prometheus", "/usr/bin/prometheus", "--config.file="+config, "--storage.tsdb.path="+dir,
 		"--web.listen-address="+address, "--log.level=error")
-	figuresOf(t, "http://"+address+"/metrics", []Metric{
-		{"errors", metric.Definition{Kind: metric.Ratio, Of: sel(t, "prometheus_http_requests_total{code=~'5..'}"),
-			All: sel(t, "prometheus_http_requests_total"), Window: 2 * time.Second, Dim: signal.Ratio}},
-		{"traffic", metric.Definition{Kind: metric.Rate, Of: sel(t, "prometheus_http_requests_total{handler='/metrics'}"),
-			Window: 2 * time.Second, Dim: signal.PerSecond}},
-		{"p99", metric.Definition{Kind: metric.Quantile, Share: 0.99, Window: 2 * time.Second, Dim: signal.Seconds,
-			Of: sel(t, "prometheus_http_request_duration_seconds{handler='/metrics'}")}},
+	figuresOf(t, "http://"+address+"/metrics", []source.Metric{
+		{Name: "errors",
+			Definition: metric.Definition{Kind: metric.Ratio, Of: sel(t, "prometheus_http_requests_total{code=~'5..'}"),
+				All: sel(t, "prometheus_http_requests_total"), Window: 2 * time.Second, Dim: signal.Ratio}},
+		{Name: "traffic",
+			Definition: metric.Definition{Kind: metric.Rate, Of: sel(t, "prometheus_http_requests_total{handler='/metrics'}"),
+				Window: 2 * time.Second, Dim: signal.PerSecond}},
+		{Name: "p99",
+			Definition: metric.Definition{Kind: metric.Quantile, Share: 0.99, Window: 2 * time.Second, Dim: signal.Seconds,
+				Of: sel(t, "prometheus_http_request_duration_seconds{handler='/metrics'}")}},
 	}, func(f []metric.Figure) bool {
 		return f[0].Value == 0 && f[1].Value > 1 && f[1].Value < 3 && f[2].Value > 0 && f[2].Value < 1
 	})

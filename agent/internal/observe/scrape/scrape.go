@@ -13,8 +13,6 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/pkg/clock"
-	"github.com/salveops/salve/pkg/metric"
-	"github.com/salveops/salve/pkg/signal"
 )
 
 // Target is one page of one service. Nothing in it may be missing.
@@ -24,20 +22,12 @@ type Target struct {
 	URL     string
 	Every   time.Duration
 	Timeout time.Duration // of the whole page; not longer than Every
-	Metrics []Metric
-}
-
-// Metric is one figure, and the name by which conditions know it.
-type Metric struct {
-	Name string
-	metric.Definition
+	Metrics []source.Metric
 }
 
 func (t Target) equal(o Target) bool {
 	return t.Service == o.Service && t.Name == o.Name && t.URL == o.URL && t.Every == o.Every && t.Timeout == o.Timeout &&
-		slices.EqualFunc(t.Metrics, o.Metrics, func(a, b Metric) bool {
-			return a.Name == b.Name && a.Definition.Equal(b.Definition)
-		})
+		slices.EqualFunc(t.Metrics, o.Metrics, source.Metric.Equal)
 }
 
 // Options are what a Watcher needs.
@@ -68,13 +58,9 @@ type scraper struct {
 }
 
 func newScraper(o Options, t Target) *scraper {
-	s := &scraper{opt: o, target: t, page: newPage(t)}
+	s := &scraper{opt: o, target: t, page: newPage(t), handles: o.Book.Metrics(t.Metrics, t.Service)}
 	s.meter.Name = "scrape." + t.Name + "{" + t.Service + "}"
 	s.offset = o.Grid.Offset(t.Service+"\x00"+t.Name, t.Every)
-	for _, m := range t.Metrics {
-		name := signal.Path{Family: signal.Metric, Field: m.Name}.String()
-		s.handles = append(s.handles, o.Book.Handle(name, t.Service))
-	}
 	return s
 }
 

@@ -140,7 +140,7 @@ func TestOneMetricIsAtFault(t *testing.T) {
 	metrics := golden(t, 200*time.Millisecond)
 	metrics[0].Of, metrics[0].All = sel(t, "failures_total"), sel(t, "requests_total")
 	target := Target{Service: "shop", Name: "app", URL: texts(t, "queue_depth 5\n"), Every: 50 * time.Millisecond,
-		Timeout: 50 * time.Millisecond, Metrics: []Metric{metrics[0], metrics[3]}}
+		Timeout: 50 * time.Millisecond, Metrics: []source.Metric{metrics[0], metrics[3]}}
 	w := watch(t, target)
 	w.until("the other metric", func(r round) bool { return len(r) == 1 && r["metric.queue{shop}"] == 5 })
 	agenttest.Eventually(t, 10*time.Second, func() bool {
