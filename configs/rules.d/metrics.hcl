@@ -38,6 +38,14 @@ service "shop" {
     }
   }
 
+  # Of all requests of 30 days, that is: one in a thousand may fail. slo.answers.burn is how fast that is used up, where 1
+  # uses it up in 30 days. With `probe = "NAME"` instead it would be the time in which a probe is not ok.
+  slo "answers" {
+    objective = 99.9 * percent
+    errors    = "error_rate"
+    traffic   = "traffic"
+  }
+
   # With shop.service and the action restart in an allow block. After the restart come ten seconds in
   # which the error rate still looks back at the time before, then three samples, then hold.
   #
@@ -68,6 +76,19 @@ rule "shop-is-slow" {
   for      = "1m"
 }
 
+# A fiftieth of the budget of a month in an hour, and it still goes on. Each share may be too small for a rule of its own.
+rule "shop-burns" {
+  services = ["shop"]
+  severity = "critical"
+  when     = slo.answers.burn > 14.4
+}
+
+# A twentieth of it in six hours: nobody need be woken, but somebody has to look.
+rule "shop-wears" {
+  services = ["shop"]
+  when     = slo.answers.slow_burn > 6
+}
+
 test "one request in ten fails" {
   series = {
     "metric.error_rate{shop}" = "0%x60 10%x60 0%"
@@ -92,7 +113,7 @@ test "a page that does not come is neither sick nor well" {
     "metric.traffic{shop}"    = "50x30 unknown"
   }
   at "4m" { firing = [] }
-  at "7m" { blind = ["shop-fails"] }
+  at "7m" { blind = ["shop-fails", "shop-burns", "shop-wears"] }
 }
 
 test "answers that come late, or work that piles up" {
@@ -105,4 +126,35 @@ test "answers that come late, or work that piles up" {
   at "6m" { firing = [] }
   at "8m" { firing = ["shop-is-slow"] }
   at "10m" { incidents = { shop = "resolved" } }
+}
+
+test "one request in twenty fails, for too long" {
+  series = {
+    "metric.error_rate{shop}" = "0%x3000 5%x1500 0%"
+    "metric.traffic{shop}"    = "50"
+  }
+  at "65m" { firing = [] }
+  at "72m" { firing = ["shop-burns"] }
+  at "85m" { firing = [] }
+}
+
+test "one request in a hundred fails, for hours" {
+  series = {
+    "metric.error_rate{shop}" = "0%x10800 1%"
+    "metric.traffic{shop}"    = "50"
+  }
+  at "6h" { firing = [] }
+  at "6h45m" { firing = ["shop-wears"] }
+}
+
+test "too little is known at the beginning, which is nobody's fault" {
+  series = {
+    "metric.error_rate{shop}" = "5%"
+    "metric.traffic{shop}"    = "50"
+  }
+  at "29m" {
+    firing = []
+    blind  = []
+  }
+  at "31m" { firing = ["shop-burns"] }
 }

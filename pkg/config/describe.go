@@ -33,8 +33,15 @@ func (s *Service) Describe(p signal.Path) signal.Info {
 	if every := s.period(p); every > 0 && !in.Event {
 		in.Every = every
 	}
-	if p.Family == "log" {
+	switch p.Family {
+	case "log":
 		in.Span = lookBack(s.Logs, p)
+	case signal.SLO:
+		for _, o := range s.SLOs {
+			if p.Key == o.Name || p.Key == signal.AnyKey {
+				in.Span = max(in.Span, o.span(p.Field))
+			}
+		}
 	}
 	return in
 }

@@ -85,7 +85,7 @@ func autonomiesLater() map[string]string {
 func serviceKinds(ks kinds) {
 	ks["service"] = &kind{
 		labels: []string{"name"},
-		blocks: []string{"probe", "scrape", "statsd", "pool", "log", "remedy"},
+		blocks: []string{"probe", "scrape", "statsd", "pool", "log", "slo", "remedy"},
 		attrs: []attr{
 			{name: "unit", typ: text},
 			{name: "startup", typ: duration, def: defaults.Startup, most: int64(time.Hour)},
@@ -102,6 +102,7 @@ func serviceKinds(ks kinds) {
 	}
 	ks["probe"] = probeKind()
 	ks["pool"] = poolKind()
+	ks["slo"] = sloKind()
 	ks["log"] = &kind{
 		labels: []string{"name"},
 		attrs: []attr{

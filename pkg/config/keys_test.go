@@ -33,6 +33,7 @@ func grammars() []grammar {
 			"metric":     "service \"x\" {\n  scrape \"x\" {\n  metric \"x\" {\n%s\n  }\n  }\n}",
 			"pool":       "service \"x\" {\n  pool \"x\" {\n%s\n  }\n}",
 			"log":        "service \"x\" {\n  log \"x\" {\n%s\n  }\n}",
+			"slo":        "service \"x\" {\n  slo \"x\" {\n%s\n  }\n}",
 			"verify":     "remedy \"start\" \"x\" {\n  verify {\n%s\n  }\n}",
 			"rule":       "rule \"x\" {\n%s\n}",
 			"escalate":   "rule \"x\" {\n  escalate {\n%s\n  }\n}",

@@ -96,7 +96,7 @@ func (d *ruleDraft) scope(l *loader, use expr.Use) *expr.Scope {
 	return s
 }
 
-// fill names the probes, metrics, pools and logs of the services, what the host has, and tells how often each signal is sampled.
+// fill names what the services declare and what the host has, and tells how often each signal is sampled.
 func (l *loader) fill(s *expr.Scope, services []*Service) {
 	s.Metrics = metrics(services)
 	s.HostLogs, s.Contexts = logNames(l.agent.Logs), l.agent.contexts()
@@ -121,6 +121,11 @@ func (l *loader) fill(s *expr.Scope, services []*Service) {
 		for _, name := range logNames(service.Logs) {
 			if !slices.Contains(s.Logs, name) {
 				s.Logs = append(s.Logs, name)
+			}
+		}
+		for _, o := range service.SLOs {
+			if !slices.Contains(s.SLOs, o.Name) {
+				s.SLOs = append(s.SLOs, o.Name)
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func (l *loader) checkGlobs(d *ruleDraft) {
 	}
 }
 
-// checkSources reports a probe, metric, pool or log that some service of the rule does not have: there the
+// checkSources reports a probe, metric, pool, log or objective that some service of the rule does not have: there the
 // condition could never be known.
 func (l *loader) checkSources(d *ruleDraft) {
 	for _, p := range []*expr.Program{d.When, d.Clear} {
@@ -58,6 +58,8 @@ func lacksSource(s *Service, of signal.Path) bool {
 		return p == nil || !slices.Contains(p.Signals(), of.Field)
 	case "log":
 		return named(s.Logs, of.Key, (*Log).name) == nil
+	case signal.SLO:
+		return s.SLO(of.Key) == nil
 	}
 	return false
 }

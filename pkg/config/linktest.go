@@ -155,6 +155,8 @@ func (l *loader) linkSignal(w word) (Course, signal.Info, bool) {
 			meant(of, l.serviceNames()))
 	case info.Scope == signal.Service && lacksSource(l.agent.Service(of), p):
 		return fail("Missing source", "The service %q has no %s %q.", of, p.Family, cmp.Or(p.Key, p.Field))
+	case p.Family == signal.SLO:
+		return fail("Wrong signal", "%s follows from %s{%s}: write that.", p, l.agent.Service(of).SLO(p.Key).Sources()[0], of)
 	}
 	return Course{Key: series.Key{Signal: p.String(), Of: of}, Signal: p, Range: w.at}, l.agent.Describe(p, of), true
 }

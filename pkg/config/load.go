@@ -40,6 +40,7 @@ type loader struct {
 	fleet   fleetDraft
 	people  people
 	logs    int // how many log blocks there are
+	slos    int // and slo blocks
 	diags   hcl.Diagnostics
 	first   map[string]hcl.Range // where a name was declared first; see unique
 

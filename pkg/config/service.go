@@ -57,6 +57,9 @@ func (l *loader) decodeService(b *block) {
 	for _, nested := range b.blocks("log") {
 		s.Logs = append(s.Logs, l.decodeLog(nested))
 	}
+	for _, nested := range b.blocks("slo") {
+		s.SLOs = append(s.SLOs, l.decodeSLO(nested, s))
+	}
 	for _, nested := range b.blocks("remedy") {
 		r := l.decodeRemedy(nested)
 		r.Service = s

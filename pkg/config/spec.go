@@ -97,6 +97,7 @@ type Service struct {
 	StatsDs   []*StatsD
 	Pools     []*Pool
 	Logs      []*Log
+	SLOs      []*SLO
 	Remedies  []*Remedy
 	Implicit  bool // made for an allowed unit that has no service block
 
@@ -236,6 +237,18 @@ type Field struct {
 	Path  jsonpath.Path
 	Dim   signal.Dimension // Count, Ratio, Seconds or Bytes
 	Range hcl.Range
+}
+
+// SLO is an objective of the service, whose standing conditions know as slo.NAME. What is bad is told by a probe or by
+// a metric: exactly one of Probe and Errors is set.
+type SLO struct {
+	Name      string
+	Objective float64       // share that must be good, from 0.5 to 0.99999
+	Window    time.Duration // over which; default 30 days
+	Probe     string        // the time in which it is not ok is bad
+	Errors    string        // metric: the share of requests that is bad
+	Traffic   string        // metric: requests a second, by which Errors is weighed; "": by time
+	Range     hcl.Range
 }
 
 // Remedy is a configured fix: an action with its arguments, plus precondition, verification, undo.

@@ -50,6 +50,7 @@ const (
 	ContextEvery     = 10 * time.Second    // period of a context's document
 	ContextWait      = 2 * time.Second     // time-out of one document over HTTP
 	ContextUnit      = "count"             // of a context's field
+	SLOWindow        = 30 * 24 * time.Hour // over what an objective must be met
 )
 
 // Rules and alerts.

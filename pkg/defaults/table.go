@@ -92,6 +92,8 @@ func All() []Default {
 			Help: "time-out of one document over HTTP, never longer than its period"},
 		{Group: service, Const: "ContextUnit", Key: "field.unit", Value: ContextUnit,
 			Help: "what a context's field counts"},
+		{Group: service, Const: "SLOWindow", Key: "slo.window", Value: SLOWindow,
+			Help: "over what an objective must be met: 720h are 30 days"},
 
 		{Group: rule, Const: "Severity", Key: "rule.severity", Value: Severity,
 			Help: "how grave an alert is"},

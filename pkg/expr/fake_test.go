@@ -62,7 +62,7 @@ var monday = clock.Instant{Boot: 24 * time.Hour, Wall: time.Date(2026, 3, 2, 12,
 
 func scope() *Scope {
 	return &Scope{
-		Service: true, Probes: []string{"health", "ready"}, Pools: []string{"db"},
+		Service: true, Probes: []string{"health", "ready"}, Pools: []string{"db"}, SLOs: []string{"checkout"},
 		Metrics: map[string]signal.Info{"error_rate": {Name: "metric.*", Dim: signal.Ratio, Scope: signal.Service,
 			Every: time.Second, Span: 5 * time.Second}},
 		Contexts: map[string]map[string]signal.Info{"market": {"volatility": {Name: "context.*.*", Dim: signal.Ratio,

@@ -82,7 +82,8 @@ func (c *compiler) allowed(at hcl.Range, p signal.Path, in signal.Info) bool {
 		c.fail(at, "Signal without a service", "%s belongs to a service; name `services` in the rule.", p)
 		return false
 	case p.Family == "probe" && !c.declared(at, p, s.Probes), p.Family == "pool" && !c.declared(at, p, s.Pools),
-		p.Family == "log" && !c.declared(at, p, s.Logs), p.Family == "host.log" && !c.declared(at, p, s.HostLogs):
+		p.Family == "log" && !c.declared(at, p, s.Logs), p.Family == "host.log" && !c.declared(at, p, s.HostLogs),
+		p.Family == signal.SLO && !c.declared(at, p, s.SLOs):
 		return false
 	case p.Key != signal.AnyKey && strings.Contains(p.Key, "*"):
 		c.fail(at, "Unsupported pattern", `%s: a key is one name, or "*" for every instance.`, p)
@@ -98,7 +99,7 @@ func (c *compiler) allowed(at hcl.Range, p signal.Path, in signal.Info) bool {
 	return true
 }
 
-// declared checks that the service has the probe, pool or log, or the host the log.
+// declared checks that the service has the probe, pool, log or objective, or the host the log.
 func (c *compiler) declared(at hcl.Range, p signal.Path, names []string) bool {
 	if p.Key == signal.AnyKey || slices.Contains(names, p.Key) {
 		return true

@@ -22,12 +22,12 @@ const (
 
 // Scope is what a condition may refer to. The zero value is a `when` about the host alone.
 type Scope struct {
-	// Service: the condition is about a service, so probe.*, pool.*, log.* and unit.* can be used.
+	// Service: the condition is about a service, so probe.*, pool.*, log.*, slo.* and unit.* can be used.
 	Service bool
 	// Unit: the condition is about units without a service, so unit.* can be used.
 	Unit bool
-	// Probes, Pools and Logs are the names that the service declares.
-	Probes, Pools, Logs []string
+	// Probes, Pools, Logs and SLOs are the names that the service declares.
+	Probes, Pools, Logs, SLOs []string
 	// Metrics are those that the service declares, by name.
 	Metrics map[string]signal.Info
 	// HostLogs are the names of the host's own logs.

@@ -28,6 +28,7 @@ func (e *Engine) rebuild(rebind bool) {
 		return true
 	})
 	e.list, e.readers, e.needs = nil, make(map[series.Key][]*instance), make(map[series.Key]Need)
+	e.openGoals()
 	for _, p := range e.plans() {
 		in := old[p.id]
 		if in == nil || !in.same(p) {
@@ -85,10 +86,15 @@ func (e *Engine) enlist(in *instance) {
 	b := binder{e, in.Subject}
 	keys := append(b.open(in.Rule.When), b.open(in.Rule.Clear)...)
 	slices.SortFunc(keys, series.Key.Compare)
-	in.reads = in.reads[:0]
+	in.reads, in.counts = in.reads[:0], in.counts[:0]
 	for _, k := range slices.Compact(keys) {
 		e.readers[k] = append(e.readers[k], in)
-		in.reads = append(in.reads, e.cfg.Store.Lookup(k))
+		s := e.cfg.Store.Lookup(k)
+		if g := e.goalOf(s); g != nil {
+			in.counts, in.reads = append(in.counts, s), append(in.reads, g.from...)
+		} else {
+			in.reads = append(in.reads, s)
+		}
 	}
 	if in.vital != nil { // it must not miss a start between two ticks
 		state, _ := b.openVital()

@@ -31,6 +31,7 @@ type Engine struct {
 	needs     map[series.Key]Need
 	vitals    map[string]*vital
 	detection map[string]time.Duration
+	goals     []*goal // one for each objective of a service
 }
 
 // Need is a series that rules or remedies read, so that it must be sampled.
@@ -75,10 +76,13 @@ func (e *Engine) SetKeys(family string, keys []string) {
 	e.rebuild(false)
 }
 
-// Tick judges every rule. emit is called for each change, in the order of the rules; it must not
+// Tick counts for every objective and judges every rule. emit is called for each change, in the order of the rules; it must not
 // change the engine.
 func (e *Engine) Tick(now clock.Instant, emit func(Event)) {
 	e.bury(now, emit)
+	for _, g := range e.goals {
+		g.step(now.Boot)
+	}
 	for _, in := range e.list {
 		in.step(now, emit)
 	}

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"slices"
 	"time"
 
 	"github.com/salveops/salve/pkg/clock"
@@ -13,7 +14,8 @@ import (
 type instance struct {
 	Alert
 	id      id
-	reads   []*series.Series // what its conditions read
+	reads   []*series.Series // what its conditions go by: of objectives, what tells what is bad
+	counts  []*series.Series // figures of objectives that its conditions read
 	vital   *vital           // of its unit; nil: the unit's state does not hold it back
 	startup time.Duration
 	window  time.Duration // longest window of its conditions
@@ -137,20 +139,16 @@ func (in *instance) watch(now clock.Instant, decides expr.Truth, emit func(Event
 }
 
 // excused reports whether an unknown condition is no fault of a source: the unit does not run, or all
-// sources answer and only a window is not full yet.
+// sources answer and only a window is not full yet, or too little was counted for an objective.
 func (in *instance) excused(now time.Duration) bool {
 	if in.vital != nil && in.vital.stopped() {
 		return true
 	}
-	if now-in.born > in.window+defaults.BlindAfter {
+	unknown := func(s *series.Series) bool { _, known := s.Value(now); return !known }
+	if slices.ContainsFunc(in.reads, unknown) {
 		return false
 	}
-	for _, s := range in.reads {
-		if _, known := s.Value(now); !known {
-			return false
-		}
-	}
-	return true
+	return slices.ContainsFunc(in.counts, unknown) || now-in.born <= in.window+defaults.BlindAfter
 }
 
 func (in *instance) readings(now clock.Instant) []expr.Reading {

@@ -132,6 +132,13 @@ func (e *Engine) keysOf(r *config.Rule, s *config.Service) []string {
 			}
 			return out
 		})
+	case signal.SLO:
+		return names(s, func(s *config.Service) (out []string) {
+			for _, o := range s.SLOs {
+				out = append(out, o.Name)
+			}
+			return out
+		})
 	}
 	return e.keys[family]
 }

@@ -159,6 +159,11 @@ var serviceFamilies = []family{
 	}},
 	{name: "log", keyed: true, scope: Service, every: time.Second, source: "the service's lines in the journal",
 		fields: logFields},
+	{name: SLO, keyed: true, scope: Service, every: time.Second, source: "the service's objectives", fields: []field{
+		{"burn", Count, 0, "how fast the error budget is used up, by the last hour or 5 minutes, whichever says less; at 1 all of it in the window"},
+		{"slow_burn", Count, 0, "the same by the last 6 hours or 30 minutes"},
+		{"budget", Ratio, 0, "share of the window's error budget that is left; below 0 when more was bad than may be"},
+	}},
 }
 
 var logFields = []field{
@@ -169,6 +174,9 @@ var logFields = []field{
 // Metric is the family of the signals that metric blocks of services declare: metric.NAME. What the
 // blocks say of dimension, period and span is not in the catalogue.
 const Metric = "metric"
+
+// SLO is the family of the signals that slo blocks of services give: how an objective stands.
+const SLO = "slo"
 
 // metricInfo describes what is the same for all of them.
 var metricInfo = Info{

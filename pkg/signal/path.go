@@ -3,6 +3,7 @@ package signal
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -78,10 +79,10 @@ func cutKey(name string) (head, key, tail string, err error) {
 	return head, key, tail, nil
 }
 
-// dotted reports whether a family's key stands between dots. Probes, pools and logs of services, and contexts, get their
-// names in the configuration, where they are words; mount points and devices are quoted.
+// dotted reports whether a family's key stands between dots. What services and contexts declare gets its name in the
+// configuration, where it is a word; mount points and devices are quoted.
 func dotted(family string) bool {
-	return family == "probe" || family == "pool" || family == "log" || family == Context
+	return slices.Contains([]string{"probe", "pool", "log", SLO, Context}, family)
 }
 
 // identifier reports whether s can stand between dots.

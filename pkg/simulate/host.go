@@ -31,6 +31,7 @@ type host struct {
 	all    *config.Agent // everything
 	cfg    *config.Agent // the rules and services that take part
 	test   *config.Test
+	given  []config.Course // see given
 	now    clock.Instant
 	store  *series.Store
 	rules  *rule.Engine
@@ -57,8 +58,9 @@ type Line struct {
 
 // newHost makes the machine at the moment before the test begins. known are signals that need not be given.
 func newHost(all *config.Agent, t *config.Test, known []string) *host {
+	from := given(all, t)
 	h := &host{
-		all: all, cfg: part(all, t, known), test: t, store: series.New(), units: make(map[string]*unit),
+		all: all, cfg: part(all, from, known), test: t, given: from, store: series.New(), units: make(map[string]*unit),
 		stories: make(map[string]*story), newest: make(map[string]*incident.Incident), runs: make(map[string]int),
 		now: clock.Instant{Boot: uptime - step, Wall: t.Start.Add(-step)},
 	}
@@ -74,12 +76,11 @@ func newHost(all *config.Agent, t *config.Test, known []string) *host {
 }
 
 // part is the configuration of the services and rules that take part in the test.
-func part(all *config.Agent, t *config.Test, known []string) *config.Agent {
+func part(all *config.Agent, given []config.Course, known []string) *config.Agent {
 	c := *all
 	if c.PerHour == 0 { // rules without their agent.hcl
 		c.PerHour = defaults.PerHour
 	}
-	given := courses(t)
 	c.Services = slices.DeleteFunc(slices.Clone(all.Services), func(s *config.Service) bool { return !concerns(given, s) })
 	c.Rules = slices.DeleteFunc(slices.Clone(all.Rules),
 		func(r *config.Rule) bool { return !concerned(given, r, c.Services, known) })
@@ -91,6 +92,25 @@ func courses(t *config.Test) []config.Course {
 	out := slices.Clone(t.Courses)
 	for _, a := range t.After {
 		out = append(out, a.Courses...)
+	}
+	return out
+}
+
+// given are the signals of which the test says something, and those that follow from them.
+func given(all *config.Agent, t *config.Test) []config.Course {
+	out := courses(t)
+	has := func(of string, p signal.Path) bool {
+		return slices.ContainsFunc(out, func(c config.Course) bool { return c.Key.Of == of && c.Signal == p })
+	}
+	for _, s := range all.Services {
+		for _, o := range s.SLOs {
+			if slices.ContainsFunc(o.Sources(), func(p signal.Path) bool { return !has(s.Name, p) }) {
+				continue
+			}
+			for _, p := range o.Signals() {
+				out = append(out, config.Course{Key: series.Key{Signal: p.String(), Of: s.Name}, Signal: p})
+			}
+		}
 	}
 	return out
 }

@@ -56,7 +56,7 @@ func Replay(all *config.Agent, spans []recording.Span) *Replayed {
 	out.Over.From, out.Rules = first, len(h.cfg.Rules)
 	for _, r := range all.Rules {
 		if !slices.Contains(h.cfg.Rules, r) {
-			out.Idle = append(out.Idle, Idle{Rule: r.Name, Lacks: missing(t.Courses, r, nil)})
+			out.Idle = append(out.Idle, Idle{Rule: r.Name, Lacks: missing(h.given, r, nil)})
 		}
 	}
 	for i := range spans {
@@ -85,7 +85,7 @@ func lanes(spans []recording.Span) []config.Course {
 			}
 			seen[l.Key] = true
 			if p, err := signal.ParsePath(l.Key.Signal); err == nil {
-				if _, known := signal.Lookup(p); known {
+				if _, known := signal.Lookup(p); known && p.Family != signal.SLO { // which is counted anew
 					out = append(out, config.Course{Key: l.Key, Signal: p, Every: step})
 				}
 			}

@@ -94,7 +94,7 @@ func (h *host) absence(alerts []string) string {
 		if r == nil || slices.Contains(h.cfg.Rules, r) {
 			continue
 		}
-		if lacks := missing(courses(h.test), r, care.VitalSignals[:]); len(lacks) > 0 {
+		if lacks := missing(h.given, r, care.VitalSignals[:]); len(lacks) > 0 {
 			return fmt.Sprintf("%s takes no part: series does not give %s", name, strings.Join(lacks, ", "))
 		}
 		return fmt.Sprintf("%s takes no part: series gives no signal of its services", name)

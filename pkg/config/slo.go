@@ -1,0 +1,122 @@
+package config
+
+import (
+	"slices"
+	"time"
+
+	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/signal"
+	"github.com/salveops/salve/pkg/slo"
+)
+
+// Bounds of objectives. Each of them takes some 26 KB of the agent.
+const (
+	maxSLOs       = 64 // of one host
+	lowest        = 0.5
+	highest       = 0.99999
+	longestBudget = 90 * day
+)
+
+func sloKind() *kind {
+	return &kind{
+		labels: []string{"name"},
+		attrs: []attr{
+			{name: "objective", typ: share, required: true},
+			{name: "window", typ: duration, def: defaults.SLOWindow, least: int64(day), most: int64(longestBudget)},
+			{name: "probe", typ: text}, {name: "errors", typ: text}, {name: "traffic", typ: text},
+		},
+	}
+}
+
+// decodeSLO reads an objective of the service, whose probes and metrics have been read.
+func (l *loader) decodeSLO(b *block, s *Service) *SLO {
+	o := &SLO{
+		Name: b.name("slo", checkWord), Range: b.header, Objective: b.share("objective"), Window: b.duration("window"),
+		Probe: b.text("probe"), Errors: b.text("errors"), Traffic: b.text("traffic"),
+	}
+	if b.has("objective") && !(o.Objective >= lowest && o.Objective <= highest) {
+		b.fail("objective", "Out of bounds", "objective is the share that must be good, from 50 * percent to 99.999 * percent.")
+	}
+	b.one("probe", "errors")
+	if b.has("traffic") && !b.has("errors") {
+		b.fail("traffic", "Not for this objective", "traffic weighs errors; a probe is counted by time.")
+	}
+	if b.has("probe") {
+		b.probe(s, o.Probe)
+	}
+	b.metric(s, "errors", signal.Ratio)
+	b.metric(s, "traffic", signal.PerSecond)
+	if l.slos++; l.slos == maxSLOs+1 {
+		l.fail(b.header, "Too many objectives", "A host has at most %d slo blocks.", maxSLOs)
+	}
+	return o
+}
+
+func (b *block) probe(s *Service, name string) {
+	var known []string
+	for _, p := range s.Probes {
+		known = append(known, p.Name)
+	}
+	if !slices.Contains(known, name) {
+		b.fail("probe", "Unknown probe", "The service has no probe %q.%s", name, meant(name, known))
+	}
+}
+
+// metric checks that the key, if it is there, names a metric of the service that is what it must be.
+func (b *block) metric(s *Service, key string, dim signal.Dimension) {
+	if !b.has(key) {
+		return
+	}
+	name := b.text(key)
+	var known []string
+	for _, scrape := range s.Scrapes {
+		for _, m := range scrape.Metrics {
+			known = append(known, m.Name)
+		}
+	}
+	switch m := s.Metric(name); {
+	case m == nil:
+		b.fail(key, "Unknown metric", "The service has no metric %q.%s", name, meant(name, known))
+	case m.Dim != dim:
+		b.fail(key, "Wrong metric", "%s must be a metric that is %s, and %q is %s.", key, dim, name, m.Dim)
+	}
+}
+
+// Sources are the signals that tell what is bad, and how much it weighs if that is not the time.
+func (o *SLO) Sources() []signal.Path {
+	if o.Probe != "" {
+		return []signal.Path{{Family: "probe", Key: o.Probe, Field: "ok"}}
+	}
+	from := []signal.Path{{Family: signal.Metric, Field: o.Errors}}
+	if o.Traffic != "" {
+		from = append(from, signal.Path{Family: signal.Metric, Field: o.Traffic})
+	}
+	return from
+}
+
+// Signals are those that the objective gives: burn, slow_burn and budget.
+func (o *SLO) Signals() [3]signal.Path {
+	p := signal.Path{Family: signal.SLO, Key: o.Name}
+	var all [3]signal.Path
+	for i, field := range []string{"burn", "slow_burn", "budget"} {
+		p.Field = field
+		all[i] = p
+	}
+	return all
+}
+
+// span is how far one of the objective's signals looks back.
+func (o *SLO) span(field string) time.Duration {
+	switch field {
+	case "burn":
+		return slo.Fast
+	case "slow_burn":
+		return slo.Slow
+	}
+	return o.Window
+}
+
+// SLO finds an objective of the service by name; nil if there is none.
+func (s *Service) SLO(name string) *SLO {
+	return named(s.SLOs, name, func(o *SLO) string { return o.Name })
+}

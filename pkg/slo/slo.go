@@ -1,0 +1,90 @@
+// Package slo keeps count of the good and the bad of a service, and says how fast its error budget is being used up: by
+// the burn rates over a long and a short window of the SRE workbook. It is pure: time comes from the caller. A Tracker
+// has 26 KB, whatever its window, and an observation allocates nothing.
+package slo
+
+import "time"
+
+// Windows over which burn rates are taken. The short window, which tells that it still goes on, is a twelfth of each.
+const (
+	Fast = time.Hour
+	Slow = 6 * time.Hour
+
+	short = 12
+	// longest is the most time that one observation can speak for: the host may have slept since the one before.
+	longest = 10 * time.Second
+	// enough of a window must be known, one part in so many, or nothing is said about it.
+	enough = 2
+	// heaviest weight that counts, so that sums stay finite.
+	heaviest = 1e12
+)
+
+// Tracker counts for one objective. A new one knows nothing.
+type Tracker struct {
+	allowed float64 // share that may be bad, above 0
+	window  time.Duration
+	recent  ring // the last six hours, minute by minute
+	whole   ring // the whole window
+	last    time.Duration
+	seen    bool // last is set
+}
+
+// New is a tracker for the share that must be good, above 0 and below 1, over a window of some hours to months.
+func New(objective float64, window time.Duration) *Tracker {
+	const parts = 720 // of 30 days: an hour each
+	return &Tracker{
+		allowed: 1 - objective, window: window,
+		recent: ring{step: time.Minute, buckets: make([]bucket, Slow/time.Minute)},
+		whole:  ring{step: window / parts, buckets: make([]bucket, parts)},
+	}
+}
+
+// Observe says what share was bad since the observation before, and how much that weighs a second: requests, or 1 where
+// time is what counts. A share that is not from 0 to 1 and a weight below 0 or without bound are unknown: the time since
+// then counts as neither good nor bad. An observation that is older than the one before is dropped.
+func (t *Tracker) Observe(now time.Duration, bad, weight float64) {
+	if t.seen && now < t.last {
+		return
+	}
+	var b bucket
+	if bad >= 0 && bad <= 1 && weight >= 0 && weight <= heaviest && t.seen {
+		b.known = min(now-t.last, longest)
+		b.all = weight * b.known.Seconds()
+		b.bad = bad * b.all
+	}
+	t.last, t.seen = now, true
+	t.recent.add(now, b)
+	t.whole.add(now, b)
+}
+
+// Burn is how fast the budget is being used up, by the last hour or the last 5 minutes, whichever says less: 1 uses up
+// exactly all of it in the window, 2 in half of that. It is unknown unless at least half of each of them is known.
+func (t *Tracker) Burn() (rate float64, known bool) { return t.burn(Fast) }
+
+// SlowBurn is Burn by the last 6 hours and the last 30 minutes.
+func (t *Tracker) SlowBurn() (rate float64, known bool) { return t.burn(Slow) }
+
+// Budget is the share of the error budget that is left of the window: 1 is all of it, below 0 more was bad than may be.
+// It is unknown unless at least half of the window is known.
+func (t *Tracker) Budget() (left float64, known bool) {
+	used, known := t.rate(&t.whole, t.window)
+	return 1 - used, known
+}
+
+func (t *Tracker) burn(long time.Duration) (float64, bool) {
+	a, known := t.rate(&t.recent, long)
+	b, also := t.rate(&t.recent, long/short)
+	return min(a, b), known && also
+}
+
+// rate is the share that was bad, by the share that may be. Where nothing was asked nothing was bad.
+func (t *Tracker) rate(r *ring, over time.Duration) (float64, bool) {
+	b := r.sum(over)
+	switch {
+	case b.known < over/enough:
+		return 0, false
+	case b.all == 0:
+		return 0, true
+	}
+	return b.bad / b.all / t.allowed, true
+}
