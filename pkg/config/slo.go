@@ -35,7 +35,8 @@ func (l *loader) decodeSLO(b *block, s *Service) *SLO {
 		Probe: b.text("probe"), Errors: b.text("errors"), Traffic: b.text("traffic"),
 	}
 	if b.has("objective") && !(o.Objective >= lowest && o.Objective <= highest) {
-		b.fail("objective", "Out of bounds", "objective is the share that must be good, from 50 * percent to 99.999 * percent.")
+		b.fail("objective", "Out of bounds", "objective is the share that must be good, from 50 * percent to "+
+			"99.999 * percent.")
 	}
 	b.one("probe", "errors")
 	if b.has("traffic") && !b.has("errors") {

@@ -40,8 +40,8 @@ func New(objective float64, window time.Duration) *Tracker {
 }
 
 // Observe says what share was bad since the observation before, and how much that weighs a second: requests, or 1 where
-// time is what counts. A share that is not from 0 to 1 and a weight below 0 or without bound are unknown: the time since
-// then counts as neither good nor bad. An observation that is older than the one before is dropped.
+// time is what counts. A share that is not from 0 to 1 and a weight below 0 or without bound are unknown: the time
+// since then counts as neither good nor bad. An observation that is older than the one before is dropped.
 func (t *Tracker) Observe(now time.Duration, bad, weight float64) {
 	if t.seen && now < t.last {
 		return
