@@ -2,10 +2,12 @@
 package secret
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // longest is more than any password has.
@@ -16,11 +18,14 @@ func Read(file string) (string, error) {
 	if file == "" {
 		return "", nil
 	}
-	f, err := os.Open(file)
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe in its place would wait for ever
 	if err != nil {
 		return "", fmt.Errorf("read password: %w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", errors.Join(fmt.Errorf("read password: %s is not a regular file", file), err)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, longest+1))
 	if err != nil {
 		return "", fmt.Errorf("read password: %w", err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/pkg/jsonpath"
 )
 
@@ -58,7 +59,7 @@ func (s *Source) fetch(ctx context.Context) ([]byte, error) {
 	req.Header.Set("Accept", "application/json")
 	res, err := s.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask: %w", err)
+		return nil, fmt.Errorf("ask: %w", source.WithoutURL(err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

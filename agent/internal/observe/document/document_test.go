@@ -103,3 +103,13 @@ func TestFile(t *testing.T) {
 	fails(t, File(dir), "not a regular file")
 	fails(t, File("/dev/zero"), "not a regular file")
 }
+
+// TestTokenInTheQuery: what stands in an address is not told to whoever reads errors.
+func TestTokenInTheQuery(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	url := s.URL + "/?token=hush"
+	s.Close() // so that nobody answers
+	if _, err := number(t, HTTP(url)); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Errorf("the error is %v", err)
+	}
+}

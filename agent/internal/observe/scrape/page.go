@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/exposition"
 	"github.com/salveops/salve/pkg/metric"
@@ -88,7 +89,7 @@ func (p *page) read(ctx context.Context, at clock.Instant) (err error) {
 	req.Header.Set("Accept", accept)
 	res, err := p.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask: %w", err)
+		return fmt.Errorf("ask: %w", source.WithoutURL(err))
 	}
 	defer func() { _ = res.Body.Close() }() // all that counts was read before
 	format, err := formatOf(res)
