@@ -144,25 +144,15 @@ func (o *Observer) parts() {
 	}
 	o.units = unit.New(units)
 	o.disks = host.NewDisks(o.hostOptions(), o.opt.Clock)
-	o.probes = probe.New(probe.Options{
-		Clock: o.opt.Clock, Log: o.opt.Log.Named("probe"), Book: o.book, Grid: o.grid,
-		Exec: o.opt.Exec, Deliver: o.opt.Deliver,
-	})
-	o.scrapes = scrape.New(scrape.Options{
-		Clock: o.opt.Clock, Log: o.opt.Log.Named("scrape"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
-	})
-	o.statsds = statsd.New(statsd.Options{
-		Clock: o.opt.Clock, Log: o.opt.Log.Named("statsd"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
-	})
-	o.pools = pool.New(pool.Options{
-		Clock: o.opt.Clock, Log: o.opt.Log.Named("pool"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
-	})
-	o.outside = outside.New(outside.Options{
-		Clock: o.opt.Clock, Log: o.opt.Log.Named("context"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
-	})
+	all := source.Options{Clock: o.opt.Clock, Log: o.opt.Log, Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver}
+	o.probes = probe.New(probe.Options{Options: all.Named("probe"), Exec: o.opt.Exec})
+	o.scrapes = scrape.New(all.Named("scrape"))
+	o.statsds = statsd.New(all.Named("statsd"))
+	o.pools = pool.New(all.Named("pool"))
+	o.outside = outside.New(all.Named("context"))
 	machine, _ := os.ReadFile(filepath.Join("/", o.opt.Root, "etc/machine-id")) // without one there is no journal
 	o.logs = log.New(log.Options{
-		Clock: o.opt.Clock, Log: o.opt.Log.Named("log"), Book: o.book, Grid: o.grid, Deliver: o.opt.Deliver,
+		Options: all.Named("log"),
 		Folders: log.Folders(o.opt.Root, strings.TrimSpace(string(machine))), User: o.opt.User, Own: o.layout.Own(),
 	})
 }

@@ -96,7 +96,8 @@ func TestRealJournald(t *testing.T) {
 	}
 	web, db := startService(t, d.Socket, "web.service"), startService(t, d.Socket, "db.service")
 	start := func() *Watcher {
-		w := New(Options{Clock: system, Log: hclog.NewNullLogger(), Book: source.NewBook(), Folders: []string{d.Folder}})
+		w := New(Options{Options: source.Options{Clock: system, Log: hclog.NewNullLogger(), Book: source.NewBook()},
+			Folders: []string{d.Folder}})
 		w.reader.time = func() time.Duration { return 0 } // however slow this machine is, no line is left out
 		w.SetTargets([]Target{errorsOf("web.service")})
 		t.Cleanup(w.journal.close)

@@ -65,7 +65,7 @@ func (r *rig) start(targets ...Target) {
 
 // newStill is a watcher on a machine that never slept, whose moments are given.
 func newStill(folder string, log hclog.Logger) *Watcher {
-	w := New(Options{Clock: still{}, Log: log, Book: source.NewBook(), Folders: []string{folder}, Own: "own.service"})
+	w := New(Options{Options: source.Options{Clock: still{}, Log: log, Book: source.NewBook()}, Folders: []string{folder}, Own: "own.service"})
 	w.slept = func() time.Duration { return 0 }
 	return w
 }

@@ -12,13 +12,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/internal/observe/log/journalfile"
-	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/source"
-	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/signal"
 )
 
@@ -27,11 +24,7 @@ const every = time.Second
 
 // Options are what a Watcher needs.
 type Options struct {
-	Clock   clock.Clock
-	Log     hclog.Logger
-	Book    *source.Book
-	Grid    schedule.Grid
-	Deliver func(*source.Batch)
+	source.Options
 	Folders []string // see Folders
 	User    bool     // units belong to a user manager
 	Own     string   // the agent's own unit, whose lines never count; "" means none

@@ -8,12 +8,8 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/salveops/salve/agent/internal/observe/document"
-	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/source"
-	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/jsonpath"
 	"github.com/salveops/salve/pkg/signal"
 )
@@ -34,40 +30,29 @@ type Field struct {
 	Path   jsonpath.Path
 }
 
-// Options are what a Watcher needs.
-type Options struct {
-	Clock   clock.Clock
-	Log     hclog.Logger
-	Book    *source.Book
-	Grid    schedule.Grid
-	Deliver func(*source.Batch) // called from several goroutines, one for each document
-}
-
 // Watcher reads all documents.
 type Watcher = source.Group[Target]
 
 // New makes a watcher without documents.
-func New(o Options) *Watcher {
+func New(o source.Options) *Watcher {
 	return source.NewGroup(func(t Target) source.Member[Target] { return newReader(o, t) })
 }
 
 // reader is one target with its document.
 type reader struct {
-	opt      Options
+	opt      source.Options
 	target   Target
 	document *document.Source
 	meter    source.Meter
-	offset   time.Duration
 	handles  []*source.Handle // of the fields
 }
 
-func newReader(o Options, t Target) *reader {
+func newReader(o source.Options, t Target) *reader {
 	r := &reader{opt: o, target: t, document: document.File(t.File)}
 	if t.HTTP != "" {
 		r.document = document.HTTP(t.HTTP)
 	}
 	r.meter.Name = signal.Context + "." + t.Name
-	r.offset = o.Grid.Offset(r.meter.Name, t.Every)
 	for _, f := range t.Fields {
 		r.handles = append(r.handles, o.Book.Handle(f.Signal.String(), ""))
 	}
@@ -80,27 +65,11 @@ func (r *reader) Watches(t Target) bool { return reflect.DeepEqual(r.target, t) 
 // Stats implements source.Member.
 func (r *reader) Stats() source.Stats { return r.meter.Stats() }
 
-// soon is how long the first reading of a document waits at most.
-const soon = time.Second
-
 // Run reads the document at each moment of its schedule.
 func (r *reader) Run(ctx context.Context) {
 	defer r.document.Close()
-	now := r.opt.Clock.Now().Boot
-	first := min(r.target.Every, soon)
-	timer := time.NewTimer(r.opt.Grid.Next(now, first, r.offset%first) - now)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			r.deliver(nil, r.opt.Clock.Now().Boot)
-			return
-		case <-timer.C:
-		}
-		r.once(ctx)
-		now := r.opt.Clock.Now().Boot
-		timer.Reset(r.opt.Grid.Next(now, r.target.Every, r.offset) - now)
-	}
+	r.opt.Each(ctx, r.meter.Name, r.target.Every, r.once)
+	r.opt.Unknown(r.handles)
 }
 
 // once reads the document once and delivers its figures. They are of the moment before it was asked for: nothing in it

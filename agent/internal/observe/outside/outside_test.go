@@ -1,7 +1,6 @@
 package outside
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,76 +11,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/salveops/salve/agent/agenttest"
-	"github.com/salveops/salve/agent/internal/observe/source"
-	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 	"github.com/salveops/salve/pkg/jsonpath"
 	"github.com/salveops/salve/pkg/signal"
 )
 
-// round is one delivered batch; unknown values are absent.
-type round map[string]float64
-
 // watched is a running watcher of real documents.
 type watched struct {
+	*sourcetest.Watched[Target]
 	t *testing.T
-	*Watcher
-	rounds chan round
 }
 
 func watch(t *testing.T, targets ...Target) *watched {
-	c, err := clock.System()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &watched{t: t, rounds: make(chan round, 64)}
-	w.Watcher = New(Options{
-		Clock: c, Log: hclog.NewNullLogger(), Book: source.NewBook(),
-		Deliver: func(b *source.Batch) {
-			r := round{}
-			for _, s := range b.Samples {
-				if s.Known {
-					r[s.Handle.Key.String()] = s.Value
-				}
-			}
-			b.Release()
-			select {
-			case w.rounds <- r:
-			default: // nobody looks any more
-			}
-		},
-	})
-	w.SetTargets(targets)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		w.Run(ctx)
-		close(done)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-	})
-	return w
-}
-
-// until waits for a round for which ok holds.
-func (w *watched) until(what string, ok func(round) bool) {
-	w.t.Helper()
-	timeout := time.After(20 * time.Second)
-	var last round
-	for {
-		select {
-		case last = <-w.rounds:
-			if ok(last) {
-				return
-			}
-		case <-timeout:
-			w.t.Fatalf("not seen: %s; last %v, %+v", what, last, w.Stats())
-		}
-	}
+	return &watched{sourcetest.Watch(t, New, targets...), t}
 }
 
 func (w *watched) fails(want string) {
@@ -124,30 +67,30 @@ func TestWatcher(t *testing.T) {
 	target := market(t, "volatility", "orders")
 	target.HTTP = s.URL
 	w := watch(t, target)
-	healthy := func(r round) bool { return len(r) == 2 && r[volatility] == -0.5 && r[orders] == 3 }
-	unknown := func(r round) bool { return len(r) == 0 }
-	w.until("both figures", healthy)
+	healthy := func(r sourcetest.Round) bool { return len(r) == 2 && r[volatility] == -0.5 && r[orders] == 3 }
+	unknown := func(r sourcetest.Round) bool { return len(r) == 0 }
+	w.Until("both figures", healthy)
 	w.SetTargets([]Target{target})
-	w.until("figures at once, because nothing has changed", func(r round) bool { return len(r) == 2 })
+	w.Until("figures at once, because nothing has changed", func(r sourcetest.Round) bool { return len(r) == 2 })
 
 	answer.Store("")
-	w.until("unknown while the document cannot be had", unknown)
+	w.Until("unknown while the document cannot be had", unknown)
 	w.fails("status 503")
 	answer.Store("slow")
 	w.fails("deadline exceeded")
 	for _, lost := range []string{`"0.5"`, "null", "true", "1e999", "{}"} {
 		answer.Store(`{"orders": 3, "volatility": ` + lost + "}")
-		w.until("the other figure beside "+lost, func(r round) bool { return len(r) == 1 && r[orders] == 3 })
+		w.Until("the other figure beside "+lost, func(r sourcetest.Round) bool { return len(r) == 1 && r[orders] == 3 })
 		w.fails("field volatility: ")
 	}
 	answer.Store(`{"volatility": -0.5, "orders": 3}`)
-	w.until("figures again", healthy)
+	w.Until("figures again", healthy)
 
 	target.Fields = target.Fields[:1]
 	w.SetTargets([]Target{target})
-	w.until("one figure", func(r round) bool { return len(r) == 1 && r[volatility] == -0.5 })
+	w.Until("one figure", func(r sourcetest.Round) bool { return len(r) == 1 && r[volatility] == -0.5 })
 	w.SetTargets(nil)
-	w.until("unknown once nobody watches", unknown)
+	w.Until("unknown once nobody watches", unknown)
 }
 
 func TestFile(t *testing.T) {
@@ -165,12 +108,12 @@ func TestFile(t *testing.T) {
 	target := market(t, "volatility")
 	target.File, target.Timeout = path, 0
 	w := watch(t, target)
-	w.until("the figure", func(r round) bool { return r[volatility] == 0.5 })
+	w.Until("the figure", func(r sourcetest.Round) bool { return r[volatility] == 0.5 })
 	write(`{"volatility": 0.7}`)
-	w.until("the new figure", func(r round) bool { return r[volatility] == 0.7 })
+	w.Until("the new figure", func(r sourcetest.Round) bool { return r[volatility] == 0.7 })
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	w.until("unknown without the file", func(r round) bool { return len(r) == 0 })
+	w.Until("unknown without the file", func(r sourcetest.Round) bool { return len(r) == 0 })
 	w.fails("no such file")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 )
 
 var haproxySignals = []string{"active", "idle", "waiting", "used_ratio", "up_ratio"}
@@ -26,7 +27,7 @@ func TestRealHAProxy(t *testing.T) {
 	w := watch(t, Target{
 		Service: "shop", Name: "web", HAProxy: b.Stats, Backend: "web", Every: 50 * time.Millisecond, Signals: haproxySignals,
 	})
-	w.until("one of two servers is up", func(r round) bool {
+	w.Until("one of two servers is up", func(r sourcetest.Round) bool {
 		return len(r) == 5 && r["pool.web.up_ratio{shop}"] == .5 && r["pool.web.used_ratio{shop}"] == 0
 	})
 
@@ -44,7 +45,7 @@ func TestRealHAProxy(t *testing.T) {
 			done <- err
 		}()
 	}
-	w.until("two are served and two wait", func(r round) bool {
+	w.Until("two are served and two wait", func(r sourcetest.Round) bool {
 		return r["pool.web.active{shop}"] == 2 && r["pool.web.waiting{shop}"] == 2 && r["pool.web.used_ratio{shop}"] == 1
 	})
 	close(release)
@@ -54,7 +55,7 @@ func TestRealHAProxy(t *testing.T) {
 		}
 	}
 	client.CloseIdleConnections()
-	w.until("a connection is free", func(r round) bool {
+	w.Until("a connection is free", func(r sourcetest.Round) bool {
 		return r["pool.web.active{shop}"] == 0 && r["pool.web.idle{shop}"] > 0
 	})
 
@@ -62,9 +63,9 @@ func TestRealHAProxy(t *testing.T) {
 	if err := b.Command(t.Context(), "set server web/b state maint", "\n"); err != nil {
 		t.Fatal(err)
 	}
-	w.until("all that is not in maintenance is up", func(r round) bool { return r["pool.web.up_ratio{shop}"] == 1 })
+	w.Until("all that is not in maintenance is up", func(r sourcetest.Round) bool { return r["pool.web.up_ratio{shop}"] == 1 })
 	b.Stop()
-	w.until("unknown without HAProxy", func(r round) bool { return len(r) == 0 })
+	w.Until("unknown without HAProxy", func(r sourcetest.Round) bool { return len(r) == 0 })
 }
 
 func TestRealHAProxyWithoutBackend(t *testing.T) {

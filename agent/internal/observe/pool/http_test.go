@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 	"github.com/salveops/salve/pkg/jsonpath"
 )
 
@@ -45,21 +46,21 @@ func TestDocument(t *testing.T) {
 		Service: "shop", Name: "workers", HTTP: s.URL, Fields: documentFields, Every: 20 * time.Millisecond,
 		Signals: []string{"active", "max_wait", "used_ratio", "waiting"},
 	})
-	want := round{
+	want := sourcetest.Round{
 		"pool.workers.active{shop}": 3, "pool.workers.waiting{shop}": 2, "pool.workers.used_ratio{shop}": .75,
 		"pool.workers.max_wait{shop}": 1.5,
 	}
 	for range 3 {
-		w.until("the figures of the document", func(r round) bool { return cmp.Equal(want, r) })
+		w.Until("the figures of the document", func(r sourcetest.Round) bool { return cmp.Equal(want, r) })
 	}
 	if n := conns.Load(); n != 1 {
 		t.Errorf("%d connections", n)
 	}
 	for _, code := range []int32{http.StatusFound, http.StatusInternalServerError} {
 		status.Store(code)
-		w.until("unknown", func(r round) bool { return len(r) == 0 })
+		w.Until("unknown", func(r sourcetest.Round) bool { return len(r) == 0 })
 		status.Store(http.StatusOK)
-		w.until("known again", func(r round) bool { return len(r) == 4 })
+		w.Until("known again", func(r sourcetest.Round) bool { return len(r) == 4 })
 	}
 }
 

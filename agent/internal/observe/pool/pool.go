@@ -8,12 +8,9 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/hashicorp/go-hclog"
 
-	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/postgres"
-	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/signal"
 )
 
@@ -87,26 +84,17 @@ const (
 	longestRetry = 30 * time.Second
 )
 
-// Options are what a Watcher needs.
-type Options struct {
-	Clock   clock.Clock
-	Log     hclog.Logger
-	Book    *source.Book
-	Grid    schedule.Grid
-	Deliver func(*source.Batch) // called from several goroutines, one for each pool
-}
-
 // Watcher watches all pools.
 type Watcher = source.Group[Target]
 
 // New makes a watcher without pools.
-func New(o Options) *Watcher {
+func New(o source.Options) *Watcher {
 	return source.NewGroup(func(t Target) source.Member[Target] { return newPool(o, t.normal()) })
 }
 
 // pool is one target with where its figures come from.
 type pool struct {
-	opt    Options
+	opt    source.Options
 	target Target
 	origin origin
 	meter  source.Meter
@@ -115,7 +103,7 @@ type pool struct {
 	handles []*source.Handle // of the target's signals, in their order
 }
 
-func newPool(o Options, t Target) *pool {
+func newPool(o source.Options, t Target) *pool {
 	p := &pool{opt: o, target: t, origin: newOrigin(t)}
 	for _, name := range t.Signals {
 		path := signal.Path{Family: "pool", Key: t.Name, Field: name}

@@ -5,83 +5,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/salveops/salve/agent/agenttest"
-	"github.com/salveops/salve/agent/internal/observe/source"
-	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 )
 
-type testClock struct{ start time.Time }
-
-func (c testClock) BootID() string { return "test" }
-
-func (c testClock) Now() clock.Instant {
-	return clock.Instant{Boot: time.Since(c.start), Wall: time.Now()}
-}
-
-// round is one delivered batch; unknown values are absent.
-type round map[string]float64
-
-// watched is a running watcher of one real pool.
-type watched struct {
-	t *testing.T
-	*Watcher
-	rounds chan round
-}
-
-func watch(t *testing.T, targets ...Target) *watched {
-	w := &watched{t: t, rounds: make(chan round, 64)}
-	w.Watcher = New(Options{
-		Clock: testClock{time.Now()}, Log: hclog.NewNullLogger(), Book: source.NewBook(),
-		Deliver: func(b *source.Batch) {
-			r := round{}
-			for _, s := range b.Samples {
-				if s.Known {
-					r[s.Handle.Key.String()] = s.Value
-				}
-			}
-			b.Release()
-			select {
-			case w.rounds <- r:
-			default: // nobody looks any more
-			}
-		},
-	})
+// watch watches pools of all signals of PgBouncer, unless they say which they have.
+func watch(t *testing.T, targets ...Target) *sourcetest.Watched[Target] {
 	for i := range targets {
 		if targets[i].Signals == nil {
 			targets[i].Signals = []string{"active", "idle", "waiting", "used_ratio", "max_wait"}
 		}
 	}
-	w.SetTargets(targets)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		w.Run(ctx)
-		close(done)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-	})
-	return w
-}
-
-// until waits for a round for which ok holds.
-func (w *watched) until(what string, ok func(round) bool) {
-	w.t.Helper()
-	timeout := time.After(20 * time.Second)
-	var last round
-	for {
-		select {
-		case last = <-w.rounds:
-			if ok(last) {
-				return
-			}
-		case <-timeout:
-			w.t.Fatalf("not seen: %s; last %v, %+v", what, last, w.Stats())
-		}
-	}
+	return sourcetest.Watch(t, New, targets...)
 }
 
 func TestRealPool(t *testing.T) {
@@ -90,7 +25,7 @@ func TestRealPool(t *testing.T) {
 		Service: "shop", Name: "db", PgBouncer: p.Socket, Database: p.Database, User: p.Stats,
 		Every: 50 * time.Millisecond,
 	})
-	w.until("an idle pool", func(r round) bool { return r["pool.db.used_ratio{shop}"] == 0 && len(r) == 5 })
+	w.Until("an idle pool", func(r sourcetest.Round) bool { return r["pool.db.used_ratio{shop}"] == 0 && len(r) == 5 })
 
 	// The pool has two server connections: two clients in a transaction take both, a third waits.
 	ctx, cancel := context.WithCancel(t.Context())
@@ -113,7 +48,7 @@ func TestRealPool(t *testing.T) {
 			_ = c.Close(context.Background())
 		}
 	}()
-	w.until("a full pool with one client waiting", func(r round) bool {
+	w.Until("a full pool with one client waiting", func(r sourcetest.Round) bool {
 		return r["pool.db.used_ratio{shop}"] == 1 && r["pool.db.waiting{shop}"] == 1 &&
 			r["pool.db.active{shop}"] == 2 && r["pool.db.max_wait{shop}"] > 0
 	})
@@ -121,11 +56,11 @@ func TestRealPool(t *testing.T) {
 	if err := p.Freeze(); err != nil {
 		t.Fatal(err)
 	}
-	w.until("unknown while PgBouncer hangs", func(r round) bool { return len(r) == 0 })
+	w.Until("unknown while PgBouncer hangs", func(r sourcetest.Round) bool { return len(r) == 0 })
 	if err := p.Thaw(); err != nil {
 		t.Fatal(err)
 	}
-	w.until("figures again", func(r round) bool { return len(r) == 5 })
+	w.Until("figures again", func(r sourcetest.Round) bool { return len(r) == 5 })
 	cancel()
 	<-third
 	w.SetTargets(nil)
@@ -142,7 +77,7 @@ func TestUnreachablePoolIsUnknown(t *testing.T) {
 	}
 	w := watch(t, targets...)
 	for range targets {
-		w.until("unknown", func(r round) bool { return len(r) == 0 })
+		w.Until("unknown", func(r sourcetest.Round) bool { return len(r) == 0 })
 	}
 	agenttest.Eventually(t, 10*time.Second, func() bool {
 		for _, s := range w.Stats() {

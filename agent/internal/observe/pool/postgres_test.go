@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 	"github.com/salveops/salve/agent/internal/postgres"
 )
 
@@ -49,7 +50,7 @@ func TestRealDatabase(t *testing.T) {
 		_, err := waiter.Ask(t.Context(), "BEGIN; LOCK things; COMMIT")
 		done <- err
 	}()
-	w.until("two at work, one of them waiting", func(r round) bool {
+	w.Until("two at work, one of them waiting", func(r sourcetest.Round) bool {
 		return r["pool.db.active{shop}"] == 2 && r["pool.db.waiting{shop}"] == 1 && r["pool.db.idle{shop}"] >= 2 &&
 			r["pool.db.max_wait{shop}"] > .1 && r["pool.db.used_ratio{shop}"] >= .4 && r["pool.db.used_ratio{shop}"] <= .5
 	})
@@ -57,11 +58,11 @@ func TestRealDatabase(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	w.until("nobody waits", func(r round) bool {
+	w.Until("nobody waits", func(r sourcetest.Round) bool {
 		return len(r) == 5 && r["pool.db.waiting{shop}"] == 0 && r["pool.db.max_wait{shop}"] == 0
 	})
 	p.StopPostgres()
-	w.until("unknown without a server", func(r round) bool { return len(r) == 0 })
+	w.Until("unknown without a server", func(r sourcetest.Round) bool { return len(r) == 0 })
 }
 
 const sessionColumns = "sees active idle waiting max_wait used room used_here room_here\n"

@@ -205,7 +205,7 @@ func BenchmarkProbeSchedule200(b *testing.B) {
 
 func runSchedule(b *testing.B, n int, kinds ...Target) {
 	answers := make(chan int, 1024)
-	s := New(Options{
+	s := New(Options{Options: source.Options{
 		Clock: testClock{time.Now()}, Log: hclog.NewNullLogger(), Book: source.NewBook(),
 		Deliver: func(batch *source.Batch) {
 			told := 0
@@ -217,7 +217,7 @@ func runSchedule(b *testing.B, n int, kinds ...Target) {
 			answers <- told
 			batch.Release()
 		},
-	})
+	}})
 	var targets []Target
 	for i := range n {
 		t := kinds[i%len(kinds)]

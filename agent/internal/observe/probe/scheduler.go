@@ -8,11 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/source"
-	"github.com/salveops/salve/pkg/clock"
 )
 
 // gather is how long results without news wait for those of other probes, so that all that were asked
@@ -21,13 +17,8 @@ const gather = 20 * time.Millisecond
 
 // Options are what a Scheduler needs.
 type Options struct {
-	Clock clock.Clock
-	Book  *source.Book
-	Grid  schedule.Grid
-	Log   hclog.Logger
-	Exec  ExecFunc // nil: probes with a program miss
-	// Deliver takes over a batch. It is called from the goroutine of Run.
-	Deliver func(*source.Batch)
+	source.Options
+	Exec ExecFunc // nil: probes with a program miss
 }
 
 // Scheduler runs all probes. SetTargets, Kick and Stats may be called from any goroutine and never

@@ -81,7 +81,8 @@ type observed struct {
 func newBench(t *testing.T) *bench {
 	b := &bench{services: map[string]*fakeService{}}
 	c := testClock{time.Now()}
-	b.Scheduler = New(Options{Clock: c, Log: hclog.NewNullLogger(), Book: source.NewBook(), Deliver: b.deliver})
+	b.Scheduler = New(Options{Options: source.Options{Clock: c, Log: hclog.NewNullLogger(), Book: source.NewBook(),
+		Deliver: b.deliver}})
 	b.newAsker = func(target Target, _ ExecFunc) (asker, error) {
 		f := &fakeService{clock: c, takes: 2 * ms, closed: make(chan struct{})}
 		b.mu.Lock()
@@ -251,7 +252,7 @@ func TestReloadKeepsWhatStays(t *testing.T) {
 
 // A probe that cannot be asked is left out, the others go on.
 func TestBadTargetIsLeftOut(t *testing.T) {
-	s := New(Options{Clock: testClock{time.Now()}, Log: hclog.NewNullLogger(), Book: source.NewBook()})
+	s := New(Options{Options: source.Options{Clock: testClock{time.Now()}, Log: hclog.NewNullLogger(), Book: source.NewBook()}})
 	s.SetTargets([]Target{{Service: "a", Name: "p", HTTP: "gopher://x"}, {Service: "b", Name: "p", TCP: "127.0.0.1:1"}})
 	s.take(0)
 	if len(s.queue) != 1 || s.queue[0].target.Service != "b" {

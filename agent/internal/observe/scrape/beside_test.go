@@ -20,6 +20,7 @@ import (
 
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/observe/source"
+	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 	"github.com/salveops/salve/pkg/clock"
 )
 
@@ -119,10 +120,10 @@ func BenchmarkBesidePrometheus(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		w := New(Options{Clock: c, Log: hclog.NewNullLogger(), Book: source.NewBook(), Deliver: (*source.Batch).Release})
+		w := New(source.Options{Clock: c, Log: hclog.NewNullLogger(), Book: source.NewBook(), Deliver: (*source.Batch).Release})
 		w.SetTargets([]Target{{Service: "x", Name: "app", URL: "http://" + address + "/metrics", Every: every,
 			Timeout: every, Metrics: golden(b, 10*time.Second)}})
-		run(b, w)
+		sourcetest.Run(b, w)
 		pages(b, os.Getpid())
 	})
 	b.Run("prometheus", func(b *testing.B) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/observe/source"
+	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 	"github.com/salveops/salve/pkg/metric"
 	"github.com/salveops/salve/pkg/signal"
 )
@@ -46,9 +47,9 @@ func start(t testing.TB, name, program string, args ...string) (pid int) {
 // figuresOf reads a page of a real program again and again until good holds for its figures.
 func figuresOf(t *testing.T, url string, metrics []source.Metric, good func([]metric.Figure) bool) {
 	t.Helper()
-	w := watch(t, Target{Service: "real", Name: "app", URL: url, Every: 500 * time.Millisecond,
+	w := sourcetest.Watch(t, New, Target{Service: "real", Name: "app", URL: url, Every: 500 * time.Millisecond,
 		Timeout: 500 * time.Millisecond, Metrics: metrics})
-	w.until("figures", func(r round) bool {
+	w.Until("figures", func(r sourcetest.Round) bool {
 		figures := make([]metric.Figure, len(metrics))
 		for i, m := range metrics {
 			figures[i].Value, figures[i].Known = r["metric."+m.Name+"{real}"]

@@ -8,11 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/source"
-	"github.com/salveops/salve/pkg/clock"
 )
 
 // Target is one page of one service. Nothing in it may be missing.
@@ -30,37 +26,26 @@ func (t Target) equal(o Target) bool {
 		slices.EqualFunc(t.Metrics, o.Metrics, source.Metric.Equal)
 }
 
-// Options are what a Watcher needs.
-type Options struct {
-	Clock   clock.Clock
-	Log     hclog.Logger
-	Book    *source.Book
-	Grid    schedule.Grid
-	Deliver func(*source.Batch) // called from several goroutines, one for each page
-}
-
 // Watcher reads all pages.
 type Watcher = source.Group[Target]
 
 // New makes a watcher without pages.
-func New(o Options) *Watcher {
+func New(o source.Options) *Watcher {
 	return source.NewGroup(func(t Target) source.Member[Target] { return newScraper(o, t) })
 }
 
 // scraper is one target with its page and the figures of it.
 type scraper struct {
-	opt     Options
+	opt     source.Options
 	target  Target
 	page    *page
 	meter   source.Meter
-	offset  time.Duration
 	handles []*source.Handle // of the metrics
 }
 
-func newScraper(o Options, t Target) *scraper {
+func newScraper(o source.Options, t Target) *scraper {
 	s := &scraper{opt: o, target: t, page: newPage(t), handles: o.Book.Metrics(t.Metrics, t.Service)}
 	s.meter.Name = "scrape." + t.Name + "{" + t.Service + "}"
-	s.offset = o.Grid.Offset(t.Service+"\x00"+t.Name, t.Every)
 	return s
 }
 
@@ -70,27 +55,11 @@ func (s *scraper) Watches(t Target) bool { return s.target.equal(t) }
 // Stats implements source.Member.
 func (s *scraper) Stats() source.Stats { return s.meter.Stats() }
 
-// soon is how long the first reading of a page waits at most.
-const soon = time.Second
-
 // Run reads the page at each moment of its schedule.
 func (s *scraper) Run(ctx context.Context) {
 	defer s.page.close()
-	now := s.opt.Clock.Now().Boot
-	first := min(s.target.Every, soon)
-	timer := time.NewTimer(s.opt.Grid.Next(now, first, s.offset%first) - now)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			s.unknown()
-			return
-		case <-timer.C:
-		}
-		s.once(ctx)
-		now := s.opt.Clock.Now().Boot
-		timer.Reset(s.opt.Grid.Next(now, s.target.Every, s.offset) - now)
-	}
+	s.opt.Each(ctx, s.target.Service+"\x00"+s.target.Name, s.target.Every, s.once)
+	s.opt.Unknown(s.handles)
 }
 
 // once reads the page once and delivers the figures. They are of the moment before the page was asked
@@ -111,7 +80,7 @@ func (s *scraper) once(ctx context.Context) {
 		s.tell(err)
 	}
 	if failure != nil {
-		s.unknown()
+		s.opt.Unknown(s.handles)
 		return
 	}
 	b := s.opt.Book.Batch()
@@ -142,12 +111,4 @@ func (s *scraper) tell(err error) {
 		return
 	}
 	s.opt.Log.Info("metrics can be read again", "service", s.target.Service, "scrape", s.target.Name)
-}
-
-func (s *scraper) unknown() {
-	now, b := s.opt.Clock.Now().Boot, s.opt.Book.Batch()
-	for _, h := range s.handles {
-		b.Unknown(h, now)
-	}
-	s.opt.Deliver(b)
 }

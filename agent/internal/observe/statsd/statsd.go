@@ -13,11 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/source"
-	"github.com/salveops/salve/pkg/clock"
 )
 
 // Target is one socket of one service. Nothing in it may be missing.
@@ -34,20 +30,11 @@ func (t Target) equal(o Target) bool {
 		slices.EqualFunc(t.Metrics, o.Metrics, source.Metric.Equal)
 }
 
-// Options are what a Watcher needs.
-type Options struct {
-	Clock   clock.Clock
-	Log     hclog.Logger
-	Book    *source.Book
-	Grid    schedule.Grid
-	Deliver func(*source.Batch) // called from several goroutines, one for each socket
-}
-
 // Watcher listens on all sockets.
 type Watcher = source.Group[Target]
 
 // New makes a watcher without sockets.
-func New(o Options) *Watcher {
+func New(o source.Options) *Watcher {
 	return source.NewGroup(func(t Target) source.Member[Target] { return newListener(o, t) })
 }
 
@@ -67,7 +54,7 @@ const (
 
 // listener is one target with its socket and the figures of it.
 type listener struct {
-	opt     Options
+	opt     source.Options
 	target  Target
 	meter   source.Meter
 	handles []*source.Handle // of the metrics
@@ -82,7 +69,7 @@ type listener struct {
 	badAt   time.Duration // and when that was
 }
 
-func newListener(o Options, t Target) *listener {
+func newListener(o source.Options, t Target) *listener {
 	l := &listener{opt: o, target: t, packet: make([]byte, maxPacket+1), handles: o.Book.Metrics(t.Metrics, t.Service)}
 	l.meter.Name = "statsd." + t.Name + "{" + t.Service + "}"
 	return l
@@ -102,7 +89,7 @@ func (l *listener) Run(ctx context.Context) {
 		now := l.opt.Clock.Now().Boot
 		l.receive(ctx, l.opt.Grid.Next(now, l.target.Every, offset)-now)
 		if ctx.Err() != nil {
-			l.unknown()
+			l.opt.Unknown(l.handles)
 			return
 		}
 		l.end(ctx)
@@ -229,7 +216,7 @@ func (l *listener) end(ctx context.Context) {
 	}
 	if err != nil || l.conn == nil {
 		l.record(now, err)
-		l.unknown()
+		l.opt.Unknown(l.handles)
 		return
 	}
 	start := time.Now()
@@ -263,12 +250,4 @@ func (l *listener) record(now time.Duration, err error) {
 		return
 	}
 	l.opt.Log.Info("metrics can be read again", "service", l.target.Service, "statsd", l.target.Name)
-}
-
-func (l *listener) unknown() {
-	now, b := l.opt.Clock.Now().Boot, l.opt.Book.Batch()
-	for _, h := range l.handles {
-		b.Unknown(h, now)
-	}
-	l.opt.Deliver(b)
 }

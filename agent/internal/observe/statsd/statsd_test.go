@@ -1,7 +1,6 @@
 package statsd
 
 import (
-	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,76 +9,23 @@ import (
 	"time"
 
 	"github.com/DataDog/datadog-go/v5/statsd"
-	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
-	"github.com/salveops/salve/agent/internal/observe/source"
-	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// round is one delivered batch; unknown values are absent.
-type round map[string]float64
+// watched listens until the end of the test.
+type watched struct{ *sourcetest.Watched[Target] }
 
-type watched struct {
-	t *testing.T
-	*Watcher
-	rounds chan round
-}
-
-// watch listens until the end of the test.
-func watch(t *testing.T, targets ...Target) *watched {
-	c, err := clock.System()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &watched{t: t, rounds: make(chan round, 64)}
-	w.Watcher = New(Options{
-		Clock: c, Log: hclog.NewNullLogger(), Book: source.NewBook(),
-		Deliver: func(b *source.Batch) {
-			r := round{}
-			for _, s := range b.Samples {
-				if s.Known {
-					r[s.Handle.Key.String()] = s.Value
-				}
-			}
-			b.Release()
-			select {
-			case w.rounds <- r:
-			default: // nobody looks any more
-			}
-		},
-	})
-	w.SetTargets(targets)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		w.Run(ctx)
-		close(done)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-	})
-	return w
+func watch(t *testing.T, targets ...Target) watched {
+	return watched{sourcetest.Watch(t, New, targets...)}
 }
 
 // until does something again and again, until a round is as wanted.
-func (w *watched) until(what string, do func(), ok func(round) bool) {
-	w.t.Helper()
-	timeout, last := time.After(60*time.Second), round{}
-	for {
-		do()
-		select {
-		case last = <-w.rounds:
-			if ok(last) {
-				return
-			}
-		case <-timeout:
-			w.t.Fatalf("not seen: %s; last %v, %+v", what, last, w.Stats())
-		}
-	}
+func (w watched) until(what string, do func(), ok func(sourcetest.Round) bool) {
+	w.While(60*time.Second, what, do, ok)
 }
 
 func freeAddress(t *testing.T) string {
@@ -102,7 +48,7 @@ func TestRealClient(t *testing.T) {
 	for listen, address := range map[string]string{udp: udp, "unixgram:" + path: "unixgram://" + path} {
 		t.Run(listen, func(t *testing.T) {
 			w := watch(t, target(t, listen))
-			w.until("it listens", func() {}, func(round) bool { return w.Stats()[0].Runs > 0 })
+			w.until("it listens", func() {}, func(sourcetest.Round) bool { return w.Stats()[0].Runs > 0 })
 			client, err := statsd.New(address, statsd.WithExtendedClientSideAggregation(),
 				statsd.WithAggregationInterval(50*time.Millisecond), statsd.WithBufferFlushInterval(20*time.Millisecond))
 			if err != nil {
@@ -116,7 +62,7 @@ func TestRealClient(t *testing.T) {
 				_ = client.Distribution("http.latency", 0.25, []string{"path:/"}, 1)
 				_ = client.Gauge("queue", 5, []string{"q:mail"}, 1)
 				_ = client.SimpleEvent("deployed", "v2")
-			}, func(r round) bool {
+			}, func(r sourcetest.Round) bool {
 				p90 := r["metric.p90{shop}"]
 				return r["metric.errors{shop}"] == 0.25 && r["metric.traffic{shop}"] > 0 && r["metric.queue{shop}"] == 5 &&
 					p90 > 0.2 && p90 < 0.3
@@ -136,8 +82,8 @@ func TestWatcher(t *testing.T) {
 	}
 	defer taken.Close()
 	w := watch(t, target(t, address))
-	fails := func(with string) func(round) bool {
-		return func(r round) bool { return strings.Contains(w.Stats()[0].Err, with) }
+	fails := func(with string) func(sourcetest.Round) bool {
+		return func(r sourcetest.Round) bool { return strings.Contains(w.Stats()[0].Err, with) }
 	}
 	w.until("another has the address", func() {}, fails("address already in use"))
 	_ = taken.Close()
@@ -147,17 +93,19 @@ func TestWatcher(t *testing.T) {
 	}
 	defer conn.Close()
 	send := func(text string) func() { return func() { _, _ = conn.Write([]byte(text)) } }
-	w.until("a gauge", send("queue:5|g"), func(r round) bool { return r["metric.queue{shop}"] == 5 })
+	w.until("a gauge", send("queue:5|g"), func(r sourcetest.Round) bool { return r["metric.queue{shop}"] == 5 })
 	w.until("a bad line is told", send("queue"), fails(`"queue": it is not name:value|type`))
-	w.until("and does no harm", send("queue:6|g"), func(r round) bool { return r["metric.queue{shop}"] == 6 })
+	w.until("and does no harm", send("queue:6|g"), func(r sourcetest.Round) bool { return r["metric.queue{shop}"] == 6 })
 	w.until("a flood is bounded, told, and makes all unknown", func() {
 		for range 2000 {
 			_, _ = conn.Write(make([]byte, 8192))
 		}
-	}, func(r round) bool { return len(r) == 0 && strings.Contains(w.Stats()[0].Err, "too much comes") })
-	w.until("and the rest goes on", send("queue:7|g"), func(r round) bool { return r["metric.queue{shop}"] == 7 })
+	}, func(r sourcetest.Round) bool {
+		return len(r) == 0 && strings.Contains(w.Stats()[0].Err, "too much comes")
+	})
+	w.until("and the rest goes on", send("queue:7|g"), func(r sourcetest.Round) bool { return r["metric.queue{shop}"] == 7 })
 	w.SetTargets(nil)
-	w.until("unknown once nobody listens", func() {}, func(r round) bool { return len(r) == 0 })
+	w.until("unknown once nobody listens", func() {}, func(r sourcetest.Round) bool { return len(r) == 0 })
 }
 
 // A socket that a killed agent left is taken over; one of somebody else, or a file, is not.
