@@ -81,7 +81,7 @@ func cgroupParents() ([]cgroupParent, error) {
 // removeCgroups kills whatever is left in the folders and removes them, deepest first. A killed
 // process leaves its cgroup only when it has been reaped, so this takes a few rounds.
 func removeCgroups(dirs []string) {
-	poll(5*time.Second, func() bool {
+	Poll(5*time.Second, func() bool {
 		gone := true
 		for _, dir := range dirs {
 			gone = removeCgroup(dir) && gone

@@ -206,7 +206,7 @@ logfile = %s
 // answers waits until ask succeeds.
 func (p *process) answers(ask func(context.Context) error) error {
 	var last error
-	poll(20*time.Second, func() bool {
+	Poll(20*time.Second, func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		last = ask(ctx)

@@ -20,13 +20,13 @@ func Require(t testing.TB, what string, ok bool, why string) {
 // processes only, which send no event to wait for; what says what was waited for.
 func Eventually(t testing.TB, timeout time.Duration, cond func() bool, what string) {
 	t.Helper()
-	if !poll(timeout, cond) {
+	if !Poll(timeout, cond) {
 		t.Fatalf("not within %v: %s", timeout, what)
 	}
 }
 
-// poll reports whether cond came to hold within timeout.
-func poll(timeout time.Duration, cond func() bool) bool {
+// Poll reports whether cond came to hold within timeout.
+func Poll(timeout time.Duration, cond func() bool) bool {
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(2 * time.Millisecond)

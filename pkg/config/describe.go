@@ -9,31 +9,34 @@ import (
 // Describe is what is known of a signal of a service, or of the host if of is "": what the catalogue says, and what
 // the block adds that declares it.
 func (a *Agent) Describe(p signal.Path, of string) signal.Info {
-	if in, ok := a.contexts()[p.Key][p.Field]; ok && p.Family == signal.Context {
-		return in
-	}
 	in, _ := signal.Lookup(p)
 	for _, s := range a.Services {
 		if in.Scope == signal.Service && s.Name == of || in.Scope == signal.Unit && s.Covers(of) {
 			return s.Describe(p)
 		}
 	}
-	if p.Family == "host.log" {
+	switch p.Family {
+	case "host.log":
 		in.Span = lookBack(a.Logs, p)
+	case signal.Context:
+		if declared, ok := a.contexts()[p.Key][p.Field]; ok {
+			return declared
+		}
 	}
 	return in
 }
 
 // Describe is Agent.Describe for a signal of this service.
 func (s *Service) Describe(p signal.Path) signal.Info {
-	if m := s.Metric(p.Field); m != nil && p.Family == signal.Metric {
-		return m.Info()
-	}
 	in, _ := signal.Lookup(p)
 	if every := s.period(p); every > 0 && !in.Event {
 		in.Every = every
 	}
 	switch p.Family {
+	case signal.Metric:
+		if m := s.Metric(p.Field); m != nil {
+			return m.Info()
+		}
 	case "log":
 		in.Span = lookBack(s.Logs, p)
 	case signal.SLO:

@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/series"
 	"github.com/salveops/salve/pkg/signal"
 	"github.com/salveops/salve/pkg/slo"
@@ -48,8 +47,7 @@ func (e *Engine) openGoals() {
 func (g *goal) open(b binder) {
 	open := func(p signal.Path) *series.Series {
 		info := b.Service.Describe(p)
-		every := b.every(expr.Ref{Path: p, Info: info, Every: info.Every})
-		return b.e.cfg.Store.Lookup(b.e.need(b.key(p), series.Options{Dim: info.Dim, Every: every, Span: info.Span}))
+		return b.e.cfg.Store.Lookup(b.e.need(b.key(p), series.Options{Dim: info.Dim, Every: info.Every, Span: info.Span}))
 	}
 	for _, p := range g.slo.Sources() {
 		g.from = append(g.from, open(p))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/pkg/require"
 )
 
@@ -52,7 +53,7 @@ func Journald(t testing.TB) *Daemon {
 		_ = d.cmd.Wait()
 	})
 	for _, path := range []string{d.Socket, filepath.Join(d.Folder, "system.journal")} {
-		if !Poll(func() bool { _, err := os.Stat(path); return err == nil }) {
+		if !agenttest.Poll(10*time.Second, func() bool { _, err := os.Stat(path); return err == nil }) {
 			t.Fatalf("journald made no %s", path)
 		}
 	}
@@ -65,20 +66,4 @@ func (d *Daemon) Rotate(t testing.TB) {
 	if err := d.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// Poll asks until cond holds, for at most ten seconds, and reports whether it did.
-func Poll(cond func() bool) bool {
-	deadline := time.NewTimer(10 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-deadline.C:
-			return cond()
-		case <-tick.C:
-		}
-	}
-	return true
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
+	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/agenttest/journaltest"
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/pkg/clock"
@@ -127,7 +128,7 @@ func TestRealJournald(t *testing.T) {
 				d.Rotate(t)
 			}
 		}
-		if !journaltest.Poll(func() bool { return look()[count] >= float64(written) }) {
+		if !agenttest.Poll(10*time.Second, func() bool { return look()[count] >= float64(written) }) {
 			t.Fatalf("round %d: %v of %d lines", round, look()[count], written)
 		}
 		if got := look()[count]; got != float64(written) {
