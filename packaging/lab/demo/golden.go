@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -18,11 +16,8 @@ import (
 // that judges by what users feel. Its rule compares with a minute ago and its remedies take their time, so it is played
 // beside the other acts.
 type golden struct {
-	undo
-	opts    Options
-	dir     string
+	ground
 	manager *agenttest.Systemd
-	pager   *rig.Pager
 	patient *rig.Patient
 	pool    *agenttest.Pool // nil: PgBouncer and PostgreSQL are not installed
 	agent   *rig.Agent
@@ -34,23 +29,9 @@ var _ scene = (*golden)(nil)
 
 // newGolden sets everything up and returns when the customers have had a good minute.
 func newGolden(ctx context.Context, o Options) (*golden, error) {
-	s := &golden{opts: o}
-	for _, step := range []func(context.Context) error{
-		s.openFolder, s.openManager, s.openPager, s.openPool, s.admit, s.startAgent, s.listen, s.goodMinute,
-	} {
-		if err := step(ctx); err != nil {
-			return nil, errors.Join(err, s.close())
-		}
-	}
-	return s, nil
-}
-
-func (s *golden) openFolder(context.Context) (err error) {
-	if s.dir, err = os.MkdirTemp("", "salve-demo-"); err != nil {
-		return err
-	}
-	s.onClose(func() error { return os.RemoveAll(s.dir) })
-	return nil
+	s := &golden{ground: ground{opts: o}}
+	return s, s.build(ctx,
+		s.openFolder, s.openManager, s.openPager, s.openPool, s.admit, s.startAgent, s.listen, s.goodMinute)
 }
 
 func (s *golden) openManager(ctx context.Context) (err error) {
@@ -59,14 +40,6 @@ func (s *golden) openManager(ctx context.Context) (err error) {
 	}
 	s.onClose(s.manager.Stop)
 	return nil
-}
-
-func (s *golden) openPager(context.Context) (err error) {
-	if s.pager, err = rig.NewPager(); err != nil {
-		return err
-	}
-	s.onClose(s.pager.Close)
-	return os.WriteFile(s.file("pager.key"), []byte(s.pager.Secret+"\n"), 0o600)
 }
 
 func (s *golden) openPool(context.Context) error {
@@ -232,5 +205,3 @@ func (s *golden) playground() string {
 	return fmt.Sprintf("\nThe shop with metrics: curl %s; %s agent signals --socket %s\n",
 		s.patient.URL("/metrics"), s.opts.Salve, s.agent.Socket)
 }
-
-func (s *golden) file(name string) string { return filepath.Join(s.dir, name) }

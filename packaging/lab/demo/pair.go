@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,10 +19,7 @@ const shop = "shop"
 
 // pair is the stage of the second act: two hosts, each with a systemd of its own and an agent, and a controller.
 type pair struct {
-	undo
-	opts       Options
-	dir        string
-	pager      *rig.Pager
+	ground
 	controller *rig.Controller
 	address    string    // of the controller, for agents and people
 	salve      rig.Salve // asks it
@@ -48,15 +44,9 @@ var _ scene = (*pair)(nil)
 // newPair sets everything up and returns when the controller knows both hosts and they serve.
 func newPair(ctx context.Context, o Options) (*pair, error) {
 	o.Out = &oneByOne{out: o.Out}
-	s := &pair{opts: o, hosts: [2]*shopHost{{name: "web-1"}, {name: "web-2"}}}
-	for _, step := range []func(context.Context) error{
-		s.openFolder, s.openManagers, s.openPager, s.admit, s.startController, s.startAgents, s.listen,
-	} {
-		if err := step(ctx); err != nil {
-			return nil, errors.Join(err, s.close())
-		}
-	}
-	return s, nil
+	s := &pair{ground: ground{opts: o}, hosts: [2]*shopHost{{name: "web-1"}, {name: "web-2"}}}
+	return s, s.build(ctx,
+		s.openFolder, s.openHosts, s.openManagers, s.openPager, s.admit, s.startController, s.startAgents, s.listen)
 }
 
 // oneByOne lets several tell their tales without falling into each other's words.
@@ -71,11 +61,8 @@ func (o *oneByOne) Write(b []byte) (int, error) {
 	return o.out.Write(b)
 }
 
-func (s *pair) openFolder(context.Context) (err error) {
-	if s.dir, err = os.MkdirTemp("", "salve-demo-"); err != nil {
-		return err
-	}
-	s.onClose(func() error { return os.RemoveAll(s.dir) })
+// openHosts gives each host a folder.
+func (s *pair) openHosts(context.Context) error {
 	for _, h := range s.hosts {
 		h.dir = filepath.Join(s.dir, h.name)
 		if err := os.Mkdir(h.dir, 0o755); err != nil {
@@ -110,14 +97,6 @@ func (s *pair) openManagers(ctx context.Context) error {
 		s.onClose(m.Stop)
 	}
 	return nil
-}
-
-func (s *pair) openPager(context.Context) (err error) {
-	if s.pager, err = rig.NewPager(); err != nil {
-		return err
-	}
-	s.onClose(s.pager.Close)
-	return os.WriteFile(s.file("pager.key"), []byte(s.pager.Secret+"\n"), 0o600)
 }
 
 // admit writes and starts the shop on both hosts.
@@ -236,8 +215,6 @@ func (s *pair) listen(ctx context.Context) (err error) {
 
 // label stands before each line of whoever tells it.
 func label(name string) string { return fmt.Sprintf("%-11s ", name) }
-
-func (s *pair) file(name string) string { return filepath.Join(s.dir, name) }
 
 func (h *shopHost) file(name string) string { return filepath.Join(h.dir, name) }
 

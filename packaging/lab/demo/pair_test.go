@@ -49,7 +49,7 @@ func TestShopHost(t *testing.T) {
 	m := agenttest.Manager(t)
 	h := &shopHost{name: "web-1", dir: t.TempDir(), manager: m}
 	other := &shopHost{name: "web-2", dir: t.TempDir(), manager: m}
-	s := &pair{opts: Options{Service: rigtest.Service(t)}, hosts: [2]*shopHost{h, other}}
+	s := &pair{ground: ground{opts: Options{Service: rigtest.Service(t)}}, hosts: [2]*shopHost{h, other}}
 	if err := s.admit(t.Context()); err != nil {
 		t.Fatal(err)
 	}

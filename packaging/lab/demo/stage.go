@@ -28,39 +28,21 @@ var cast = []string{checkout, search, basket, payment, reports, catalog, shippin
 
 // stage is everything that stands while the stories are played.
 type stage struct {
-	opts     Options
-	dir      string
+	ground
 	manager  *agenttest.Systemd
 	patients map[string]*rig.Patient
-	pager    *rig.Pager
 	agent    *rig.Agent
 	tale     *tale
 	quota    bool // the CPU controller reaches the units
 	results  []result
-	undo
 }
 
 var _ scene = (*stage)(nil)
 
 // newStage sets everything up and returns when the agent has seen every service well.
 func newStage(ctx context.Context, o Options) (*stage, error) {
-	s := &stage{opts: o, patients: map[string]*rig.Patient{}}
-	for _, step := range []func(context.Context) error{
-		s.openFolder, s.openManager, s.openPager, s.admit, s.startAgent, s.listen,
-	} {
-		if err := step(ctx); err != nil {
-			return nil, errors.Join(err, s.close())
-		}
-	}
-	return s, nil
-}
-
-func (s *stage) openFolder(context.Context) (err error) {
-	if s.dir, err = os.MkdirTemp("", "salve-demo-"); err != nil {
-		return err
-	}
-	s.onClose(func() error { return os.RemoveAll(s.dir) })
-	return nil
+	s := &stage{ground: ground{opts: o}, patients: map[string]*rig.Patient{}}
+	return s, s.build(ctx, s.openFolder, s.openManager, s.openPager, s.admit, s.startAgent, s.listen)
 }
 
 func (s *stage) openManager(ctx context.Context) (err error) {
@@ -73,14 +55,6 @@ func (s *stage) openManager(ctx context.Context) (err error) {
 		prefer(s.manager.PID())
 	}
 	return nil
-}
-
-func (s *stage) openPager(context.Context) (err error) {
-	if s.pager, err = rig.NewPager(); err != nil {
-		return err
-	}
-	s.onClose(s.pager.Close)
-	return os.WriteFile(s.file("pager.key"), []byte(s.pager.Secret+"\n"), 0o600)
 }
 
 // admit writes and starts the units of the cast.
@@ -184,8 +158,6 @@ func (s *stage) listen(ctx context.Context) (err error) {
 }
 
 const readyTime = 20 * time.Second
-
-func (s *stage) file(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *stage) title(i int) string {
 	st := s.stories()[i]

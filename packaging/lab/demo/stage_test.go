@@ -17,9 +17,8 @@ import (
 func open(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{
-		dir:      t.TempDir(),
+		ground:   ground{dir: t.TempDir(), opts: Options{Service: rigtest.Service(t)}},
 		manager:  agenttest.Manager(t),
-		opts:     Options{Service: rigtest.Service(t)},
 		patients: map[string]*rig.Patient{},
 	}
 	if err := s.admit(t.Context()); err != nil {

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/salveops/salve/packaging/lab/rig"
+)
+
+// ground is what every scene stands on: a folder of its own, and a pager to which people are told.
+type ground struct {
+	undo
+	opts  Options
+	dir   string
+	pager *rig.Pager
+}
+
+// build takes the steps in order. After one that fails, what stood is taken back.
+func (g *ground) build(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return errors.Join(err, g.close())
+		}
+	}
+	return nil
+}
+
+func (g *ground) openFolder(context.Context) (err error) {
+	if g.dir, err = os.MkdirTemp("", "salve-demo-"); err != nil {
+		return err
+	}
+	g.onClose(func() error { return os.RemoveAll(g.dir) })
+	return nil
+}
+
+func (g *ground) openPager(context.Context) (err error) {
+	if g.pager, err = rig.NewPager(); err != nil {
+		return err
+	}
+	g.onClose(g.pager.Close)
+	return os.WriteFile(g.file("pager.key"), []byte(g.pager.Secret+"\n"), 0o600)
+}
+
+func (g *ground) file(name string) string { return filepath.Join(g.dir, name) }
