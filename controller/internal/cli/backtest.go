@@ -79,15 +79,9 @@ An agent records with record_mib in agent.hcl.`,
 			}
 			return silently(exitFindings)
 		}
-		spans, damaged, err := readRecording(*from, length)
+		spans, err := a.recorded(*from, length)
 		if err != nil {
 			return err
-		}
-		if damaged > 0 {
-			fmt.Fprintf(a.Err, "salve: %d bytes of the recording are damaged and left out\n", damaged)
-		}
-		if len(spans) == 0 {
-			return &coded{code: exitNotFound, err: fmt.Errorf("nothing is recorded in %s", *from)}
 		}
 		found := backtestOf(simulate.Replay(sets[0], spans))
 		return out.show(c, found, func(w io.Writer) { writeBacktest(w, found) })

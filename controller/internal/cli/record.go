@@ -80,12 +80,9 @@ own and in time removes it: take another folder for what is to be kept.`,
 // copyRecording writes all whole blocks of a recording that are no older than since (0 is all) into a file, or into a
 // folder under the name that an agent would give it.
 func (a *app) copyRecording(from string, since time.Duration, to string) error {
-	spans, damaged, err := readRecording(from, since)
+	spans, err := a.recorded(from, since)
 	if err != nil {
 		return err
-	}
-	if len(spans) == 0 {
-		return &coded{code: exitNotFound, err: fmt.Errorf("nothing is recorded in %s", from)}
 	}
 	var data []byte
 	seconds := 0
@@ -101,10 +98,22 @@ func (a *app) copyRecording(from string, since time.Duration, to string) error {
 	}
 	fmt.Fprintf(a.Out, "%s: %s of signals, %d bytes\n", to, defaults.Duration(time.Duration(seconds)*time.Second),
 		len(data))
-	if damaged > 0 {
-		fmt.Fprintf(a.Err, "salve: %s of %s are damaged and left out\n", story.Number(damaged, "byte"), from)
-	}
 	return nil
+}
+
+// recorded reads a recording, of which there must be something, and says what of it is damaged.
+func (a *app) recorded(path string, since time.Duration) ([]recording.Span, error) {
+	spans, damaged, err := readRecording(path, since)
+	if err != nil {
+		return nil, err
+	}
+	if damaged > 0 {
+		fmt.Fprintf(a.Err, "salve: %s of %s are damaged and left out\n", story.Number(damaged, "byte"), path)
+	}
+	if len(spans) == 0 {
+		return nil, &coded{code: exitNotFound, err: fmt.Errorf("nothing is recorded in %s", path)}
+	}
+	return spans, nil
 }
 
 // readRecording reads a file, or all files of a folder, as far back from the newest second as since; 0 is all.
