@@ -178,8 +178,3 @@ func (h *host) state(service string) string {
 	}
 	return config.TestNone
 }
-
-// String is the line in listings, with its time.
-func (l Line) String() string {
-	return fmt.Sprintf("%8s  %-8s %s", l.At, l.Type, l.Text)
-}
