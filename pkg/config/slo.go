@@ -30,11 +30,12 @@ func sloKind() *kind {
 
 // decodeSLO reads an objective of the service, whose probes and metrics have been read.
 func (l *loader) decodeSLO(b *block, s *Service) *SLO {
-	o := &SLO{
-		Name: b.name("slo", checkWord), Range: b.header, Objective: b.share("objective"), Window: b.duration("window"),
-		Probe: b.text("probe"), Errors: b.text("errors"), Traffic: b.text("traffic"),
-	}
-	if b.has("objective") && !(o.Objective >= lowest && o.Objective <= highest) {
+	faults := len(l.diags)
+	o := &SLO{Objective: b.share("objective"), Range: b.header}
+	wrong := len(l.diags) > faults // and said already
+	o.Name, o.Window = b.name("slo", checkWord), b.duration("window")
+	o.Probe, o.Errors, o.Traffic = b.text("probe"), b.text("errors"), b.text("traffic")
+	if b.has("objective") && !wrong && !(o.Objective >= lowest && o.Objective <= highest) {
 		b.fail("objective", "Out of bounds", "objective is the share that must be good, from 50 * percent to "+
 			"99.999 * percent.")
 	}

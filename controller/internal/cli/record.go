@@ -104,6 +104,9 @@ func (a *app) copyRecording(from string, since time.Duration, to string) error {
 // recorded reads a recording, of which there must be something, and says what of it is damaged.
 func (a *app) recorded(path string, since time.Duration) ([]recording.Span, error) {
 	spans, damaged, err := readRecording(path, since)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: an agent records with record_mib in agent.hcl, and --recording names another place", err)
+	}
 	if err != nil {
 		return nil, err
 	}
