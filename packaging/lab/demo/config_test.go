@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/pkg/config"
 )
 
@@ -112,28 +113,36 @@ func TestShippedFleet(t *testing.T) {
 	}
 }
 
-// What the third act ships is what the agent's loader takes, with the remedies that its story waits for.
+// What the third act ships is what the agent's loader takes, with the remedies that its story waits for, with a pool
+// and without.
 func TestShippedGolden(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "pager.key"), []byte("key\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	const addr = "127.0.0.1:8080"
-	if err := ship("golden", dir, map[string]string{"DIR": dir, "METRICS": addr, "PAGER": addr, "UNIT": "shop.service",
-		"CHECKOUT": addr, "PGBOUNCER": dir + "/.s.PGSQL.6432", "DATABASE": "checkout"}, sameName); err != nil {
-		t.Fatal(err)
-	}
-	agent, diags := config.LoadAgent(filepath.Join(dir, "agent.hcl"), config.LoadOptions{})
-	if len(diags) > 0 {
-		t.Fatal(diags)
-	}
-	var try []string
-	for _, a := range new(golden).story().want.attempts {
-		try = append(try, a.remedy)
-	}
-	rule := agent.Rule("high-error-rate-with-latency")
-	if rule == nil || strings.Join(rule.Try, " ") != strings.Join(try, " ") {
-		t.Errorf("the rule is %+v, the story waits for %v", rule, try)
+	for _, pool := range []*agenttest.Pool{{}, nil} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "pager.key"), []byte("key\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := ship("golden", dir, map[string]string{"DIR": dir, "METRICS": addr, "PAGER": addr, "UNIT": "shop.service",
+			"CHECKOUT": addr, "PGBOUNCER": dir + "/.s.PGSQL.6432", "DATABASE": "checkout"}, sameName); err != nil {
+			t.Fatal(err)
+		}
+		if pool == nil {
+			if err := tryOnlyRestart(filepath.Join(dir, "rules.d/checkout.hcl")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		agent, diags := config.LoadAgent(filepath.Join(dir, "agent.hcl"), config.LoadOptions{})
+		if len(diags) > 0 {
+			t.Fatal(diags)
+		}
+		var try []string
+		for _, a := range (&golden{pool: pool}).story().want.attempts {
+			try = append(try, a.remedy)
+		}
+		rule := agent.Rule("high-error-rate-with-latency")
+		if rule == nil || strings.Join(rule.Try, " ") != strings.Join(try, " ") {
+			t.Errorf("the rule is %+v, the story waits for %v", rule, try)
+		}
 	}
 }
 

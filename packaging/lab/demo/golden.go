@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,6 +93,11 @@ func (s *golden) startAgent(ctx context.Context) error {
 	if err := ship("golden", s.dir, values, sameName); err != nil {
 		return err
 	}
+	if s.pool == nil {
+		if err := tryOnlyRestart(s.file("rules.d/checkout.hcl")); err != nil {
+			return err
+		}
+	}
 	s.agent, err = rig.StartAgent(ctx, rig.AgentOptions{
 		Binary: s.opts.Agent, Config: s.file("agent.hcl"), Systemd: s.manager.Address,
 		Socket: s.file("agent.sock"), Log: s.file("agent.log"),
@@ -100,6 +107,19 @@ func (s *golden) startAgent(ctx context.Context) error {
 	}
 	s.onClose(func() error { s.agent.Stop(); return nil })
 	return nil
+}
+
+// tryOnlyRestart takes the reset of the pool out of the rule: Salve would wait until it knows how the pool is.
+func tryOnlyRestart(path string) error {
+	const both, one = `["drain-db-pool", "restart-app"]`, `["restart-app"]`
+	text, err := os.ReadFile(path)
+	if err == nil && strings.Count(string(text), both) != 1 {
+		err = fmt.Errorf("%s does not try %s", path, both)
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(strings.Replace(string(text), both, one, 1)), 0o600)
 }
 
 func (s *golden) listen(ctx context.Context) (err error) {
@@ -155,7 +175,9 @@ func crowd(p *rig.Patient) func() error {
 
 func (s *golden) story() story {
 	want := healedBy("restart-app")
-	want.attempts = append([]attempt{{remedy: "drain-db-pool", outcomes: []string{"ineffective"}}}, want.attempts...)
+	if s.pool != nil {
+		want.attempts = append([]attempt{{remedy: "drain-db-pool", outcomes: []string{"ineffective"}}}, want.attempts...)
+	}
 	return story{
 		title: "what users feel", service: checkout, tell: "one request in three fails, and all are slow",
 		inflict: func(ctx context.Context, p *rig.Patient, _ int) error {
