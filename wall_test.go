@@ -11,7 +11,7 @@ import (
 // or make a moment at which something ends from one.
 var measured = map[string][]string{
 	"how long something took": {
-		"agent/internal/act/command.go", "agent/internal/heal/unit.go", "agent/internal/observe/evidence/process.go",
+		"agent/internal/act/program/run.go", "agent/internal/heal/unit.go", "agent/internal/observe/evidence/process.go",
 		"agent/internal/observe/host/disk.go", "agent/internal/observe/host/host.go",
 		"agent/internal/observe/log/watcher.go", "agent/internal/observe/outside/outside.go",
 		"agent/internal/observe/pool/pool.go", "agent/internal/observe/probe/line.go",

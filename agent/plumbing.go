@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/program"
 	"github.com/salveops/salve/agent/internal/diagnose"
 	"github.com/salveops/salve/agent/internal/escalate"
 	"github.com/salveops/salve/agent/internal/heal"
@@ -138,17 +139,24 @@ func patterns(cfg *config.Agent) []string {
 	var out []string
 	for _, s := range cfg.Services {
 		out = append(out, s.Unit)
-		for _, r := range s.Remedies {
-			out = append(out, r.Args.Unit)
-		}
+		out = append(out, unitsOf(s.Remedies)...)
 	}
-	for _, r := range cfg.Remedies {
-		out = append(out, r.Args.Unit)
-	}
+	out = append(out, unitsOf(cfg.Remedies)...)
 	for _, r := range cfg.Rules {
 		out = append(out, r.Unit)
 	}
 	return compact(out)
+}
+
+// unitsOf are the units that the remedies name.
+func unitsOf(remedies []*config.Remedy) []string {
+	var out []string
+	for _, r := range remedies {
+		if r.Kind.OnUnit() {
+			out = append(out, r.Target(""))
+		}
+	}
+	return out
 }
 
 func (a *agent) buildRunner(ctx context.Context) (err error) {
@@ -185,7 +193,7 @@ func (a *agent) buildObserver(context.Context) (err error) {
 		},
 		Keys: func(family string, keys []string) { a.engine.SetKeys(family, keys) },
 		Exec: func(ctx context.Context, argv []string) (int, error) {
-			out, err := a.runner.Command(ctx, act.Cmd{Purpose: act.Probe, Argv: argv})
+			out, err := a.runner.Command(ctx, program.Cmd{Purpose: program.Probe, Argv: argv})
 			return out.Code, err
 		},
 	})
@@ -220,7 +228,7 @@ func (a *agent) senders(cfg *config.Agent) (map[string]notify.Sender, error) {
 
 // tell runs the program of an exec notifier.
 func (a *agent) tell(ctx context.Context, argv []string, stdin []byte) error {
-	out, err := a.runner.Command(ctx, act.Cmd{Purpose: act.Notify, Argv: argv, Stdin: stdin})
+	out, err := a.runner.Command(ctx, program.Cmd{Purpose: program.Notify, Argv: argv, Stdin: stdin})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/agent/internal/owned"
 	"github.com/salveops/salve/agent/internal/polkit"
 	"github.com/salveops/salve/pkg/config"
@@ -35,7 +35,7 @@ func PolkitRules(o Options, to PolkitOptions) error {
 	if diags.HasErrors() {
 		return errors.New("configuration refused: " + problems(diags))
 	}
-	text, err := polkit.Rules(cfg.Allow, act.Protected())
+	text, err := polkit.Rules(cfg.Allow, unit.Protected())
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func PolkitRules(o Options, to PolkitOptions) error {
 		return err
 	}
 	if to.Helper != "" {
-		list, err := polkit.List(cfg.Allow, act.Protected())
+		list, err := polkit.List(cfg.Allow, unit.Protected())
 		if err != nil {
 			return err
 		}

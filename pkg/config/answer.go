@@ -1,12 +1,12 @@
 package config
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/glob"
-	"github.com/salveops/salve/pkg/remedy"
 )
 
 // Answers that a checked specification gives, so that everyone who asks gets the same one.
@@ -108,15 +108,10 @@ func (rem *Remedy) Owner() string {
 
 // Target is what the remedy acts on when it is tried for the unit: a unit, a pool or a program. "" is nothing.
 func (rem *Remedy) Target(unit string) string {
-	switch {
-	case rem.Kind == remedy.Exec && len(rem.Args.Command) > 0:
-		return rem.Args.Command[0]
-	case rem.Kind == remedy.ResetPool:
-		return rem.Args.Pool
-	case rem.Args.Unit != "":
-		return rem.Args.Unit
+	if rem.Args == nil {
+		return unit
 	}
-	return unit
+	return cmp.Or(rem.Args.Names(), unit)
 }
 
 // Observes reports whether nothing may be done alone for the service, or for the host if s is nil: the stricter of

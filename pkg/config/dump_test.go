@@ -13,6 +13,7 @@ import (
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/jsonpath"
 	"github.com/salveops/salve/pkg/metric"
+	"github.com/salveops/salve/pkg/remedy"
 	"github.com/salveops/salve/pkg/script"
 )
 
@@ -31,6 +32,10 @@ func dumpStruct(b *strings.Builder, indent string, v reflect.Value) {
 		}
 		switch x := field.Interface().(type) {
 		case hcl.Range, hcl.Diagnostics:
+		case remedy.Args:
+			if args := reflect.ValueOf(x).Elem(); !args.IsZero() {
+				dumpField(b, indent, name, args)
+			}
 		case *Service: // of a remedy
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x.Name)
 		case metric.Selector, jsonpath.Path:

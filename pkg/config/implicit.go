@@ -81,7 +81,7 @@ func (l *loader) implicit(u word, kind remedy.Kind) *Service {
 		}
 	}
 	s.Remedies = []*Remedy{{
-		Kind: kind, Name: string(kind), Service: s, Confidence: defaults.Confidence, Attempts: defaults.Attempts,
+		Kind: kind, Name: string(kind), Service: s, Args: &remedy.UnitArgs{}, Confidence: defaults.Confidence, Attempts: defaults.Attempts,
 		Recurring: defaults.Recurring, Cooldown: defaults.Cooldown, Timeout: defaults.ActionTimeout, Range: u.at,
 	}}
 	return s

@@ -52,11 +52,8 @@ func (l *loader) checkTarget(d *remedyDraft, target word) {
 // targets are what the remedy may act on: what it names, else the unit of the rules that try it,
 // else that of its service.
 func (l *loader) targets(d *remedyDraft) []word {
-	if d.spec.Target == remedy.OnPool {
-		return []word{{d.Args.Pool, d.targetAt}}
-	}
-	if d.Args.Unit != "" {
-		return []word{{d.Args.Unit, d.targetAt}}
+	if name := d.Args.Names(); name != "" || d.spec.Target != remedy.OnUnit {
+		return []word{{name, d.targetAt}}
 	}
 	var found []word
 	add := func(unit string) {

@@ -161,10 +161,10 @@ func (l *loader) checkPool(d *remedyDraft) {
 	for _, p := range d.Service.Pools {
 		known = append(known, p.Name)
 	}
-	switch p := named(d.Service.Pools, d.Args.Pool, func(p *Pool) string { return p.Name }); {
+	name := d.Args.Names()
+	switch p := named(d.Service.Pools, name, func(p *Pool) string { return p.Name }); {
 	case p == nil:
-		l.fail(d.targetAt, "Unknown pool", "The service %q has no pool %q.%s", d.Service.Name, d.Args.Pool,
-			meant(d.Args.Pool, known))
+		l.fail(d.targetAt, "Unknown pool", "The service %q has no pool %q.%s", d.Service.Name, name, meant(name, known))
 	case p.PgBouncer == "":
 		l.fail(d.targetAt, "Wrong pool", "%s works on pools of PgBouncer, and %q is another one.", d.Kind, p.Name)
 	}

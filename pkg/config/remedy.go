@@ -33,8 +33,10 @@ func (l *loader) decodeRemedy(b *block) *remedyDraft {
 		d.Affects = append(d.Affects, w.text)
 	}
 	d.Args = b.arguments(spec)
-	for _, name := range b.set("unit", "pool", "command") {
-		d.targetAt = b.at(name)
+	for _, arg := range spec.Args {
+		if arg.Target && b.has(arg.Name) {
+			d.targetAt = b.at(arg.Name)
+		}
 	}
 	if v := b.single("verify"); v != nil {
 		d.Verify = &Verify{Within: v.duration("within"), Hold: v.duration("hold")}
@@ -53,7 +55,7 @@ func (b *block) arguments(spec remedy.Spec) remedy.Args {
 	for _, arg := range spec.Args {
 		switch {
 		case !b.has(arg.Name):
-		case arg.Type == remedy.Strings:
+		case arg.Type == remedy.Command:
 			words := b.texts(arg.Name)
 			values[arg.Name] = plain(words)
 			commands = append(commands, words)

@@ -134,7 +134,7 @@ func remedyKind(s remedy.Spec) *kind {
 		},
 	}
 	types := map[remedy.Type]attrType{
-		remedy.String: text, remedy.Strings: texts, remedy.Map: dict, remedy.Bool: boolean, remedy.Duration: duration,
+		remedy.String: text, remedy.Command: texts, remedy.Map: dict, remedy.Bool: boolean, remedy.Duration: duration,
 	}
 	for _, arg := range s.Args {
 		k.attrs = append(k.attrs, attr{

@@ -1,9 +1,78 @@
 package remedy
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 )
+
+// Bounds of how long a limit may last that ends by itself.
+const (
+	ShortestLimit = time.Second
+	LongestLimit  = 24 * time.Hour
+)
+
+// maxProperties is how many one remedy may set.
+const maxProperties = 16
+
+// PropertyArgs are the arguments of set_property.
+type PropertyArgs struct {
+	UnitArgs
+	Properties map[string]string // systemd property → value, as in unit files
+	Runtime    bool              // lost at reboot
+	For        time.Duration     // taken back after this time; 0 means kept until undone
+}
+
+func (a *PropertyArgs) disruptive() bool { return limits(a.Properties) }
+
+func setProperty() Spec {
+	return Spec{
+		Kind: SetProperty, Target: OnUnit, Disruptive: true, Undoable: true,
+		Summary: "change resource limits of a unit while it runs; undo puts the old values back",
+		Verbs:   []string{"set-property"},
+		Args: []Arg{
+			unitArg(),
+			{Name: "properties", Type: Map, Required: true,
+				Help: "systemd property and value, as in unit files: { CPUQuota = \"20%\" }"},
+			{Name: "runtime", Type: Bool, Default: "true", Help: "true: lost at reboot"},
+			{Name: "for", Type: Duration, Min: ShortestLimit, Max: LongestLimit,
+				Help: "taken back after this time, also if the agent is dead then, by the helper; default: kept until undone"},
+		},
+		decode: func(r *reader) Args {
+			a := &PropertyArgs{r.unit(), r.properties(), r.boolean("runtime", true), r.duration("for")}
+			if a.For > 0 && !a.Runtime {
+				r.problem("for", "a limit that ends by itself has to end with a reboot, too: leave out runtime = false")
+			}
+			return a
+		},
+	}
+}
+
+// properties reads the settings and checks each, in the order of their names.
+func (r *reader) properties() map[string]string {
+	settings := r.dict("properties")
+	if !r.has("properties") {
+		return nil
+	}
+	if len(settings) == 0 || len(settings) > maxProperties {
+		r.problem("properties", "from 1 to %d properties, not %d", maxProperties, len(settings))
+		return settings
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		wrong := checkProperty(name, settings[name])
+		if wrong == "" {
+			continue
+		}
+		p := Problem{Arg: "properties", Text: wrong}
+		if _, known := findProperty(name); !known {
+			p.Given, p.Known = name, Properties()
+		}
+		r.problems = append(r.problems, p)
+	}
+	return settings
+}
 
 // property is a systemd resource property that set_property may change. All of them are cgroup
 // settings, which systemd changes on a running unit and whose effect the kernel shows in a file.

@@ -29,19 +29,18 @@ const (
 	OnExec Target = "exec" // allow { exec = … }
 )
 
-// Args are the decoded arguments of a remedy; which fields count depends on the kind.
-type Args struct {
-	Unit       string            // start…set_property: unit to act on; "" means the alert's own unit
-	Signal     string            // kill: signal name, default SIGKILL
-	Whom       string            // kill: "main" (default) or "all"
-	Properties map[string]string // set_property: systemd property → value, as in unit files
-	Runtime    bool              // set_property: true (default) means lost at reboot
-	For        time.Duration     // set_property: taken back after this time; 0 means kept until undone
-	Command    []string          // exec: argv with an absolute path
-	UndoExec   []string          // exec: argv that takes it back; nil means none
-	Pool       string            // reset_pool: pool name of the service
-	Mode       string            // reset_pool: "reconnect" (default)
+// Args are the decoded and checked arguments of one remedy, in the type of its kind: *UnitArgs, *KillArgs, …
+type Args interface {
+	// Names is what the arguments say that the remedy acts on, as an allow block has to list it; "" leaves it to the
+	// alert: its unit.
+	Names() string
 }
+
+// risky is implemented by arguments that decide whether their remedy is disruptive.
+type risky interface{ disruptive() bool }
+
+// undoable is implemented by arguments that decide whether their remedy can be taken back.
+type undoable interface{ undoable() bool }
 
 // Type is the type of an argument in the configuration.
 type Type string
@@ -49,7 +48,7 @@ type Type string
 // Types of arguments and the Go types that Values holds for them.
 const (
 	String   Type = "string"   // string
-	Strings  Type = "strings"  // []string
+	Command  Type = "command"  // []string: a program with an absolute path and its arguments
 	Map      Type = "map"      // map[string]string
 	Bool     Type = "bool"     // bool
 	Duration Type = "duration" // time.Duration
@@ -63,9 +62,11 @@ type Arg struct {
 	Default  string // as people write it; "" means none
 	Help     string
 	Min, Max time.Duration // bounds of a duration
+	// Target is true of the argument that names what the remedy acts on.
+	Target bool
 }
 
-// Spec describes a kind.
+// Spec describes a kind. It is all that the loader, `salve remedies`, the docs and judgement know of it.
 type Spec struct {
 	Kind       Kind
 	Summary    string
@@ -75,10 +76,72 @@ type Spec struct {
 	Shared     bool     // acts on something that other hosts use too
 	Undoable   bool     // can be taken back, given the arguments that this needs
 	Verbs      []string // polkit verbs that the kind needs
+
+	decode func(*reader) Args
 }
 
 // OnUnit reports whether remedies of the kind act on a unit.
 func (k Kind) OnUnit() bool {
 	s, ok := Lookup(string(k))
 	return ok && s.Target == OnUnit
+}
+
+// Specs lists every kind that exists, in the order in which people read them.
+func Specs() []Spec {
+	return []Spec{start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool()}
+}
+
+// Lookup finds the kind by the name that configurations use.
+func Lookup(name string) (Spec, bool) {
+	for _, s := range Specs() {
+		if string(s.Kind) == name {
+			return s, true
+		}
+	}
+	return Spec{}, false
+}
+
+// Names lists the kinds that exist.
+func Names() []string {
+	var names []string
+	for _, s := range Specs() {
+		names = append(names, string(s.Kind))
+	}
+	return names
+}
+
+// Later says what a known kind that does not exist yet will do.
+func Later(name string) (what string, ok bool) {
+	what, ok = later()[name]
+	return what, ok
+}
+
+func later() map[string]string {
+	return map[string]string{
+		"clear_cache": "empties a cache",
+		"isolate":     "takes the host out of the traffic",
+		"scale":       "changes the number of instances",
+		"rollback":    "goes back to the version before",
+		"free_space":  "removes old files from allowed folders",
+		"shed":        "refuses part of the load",
+		"dump":        "saves a core dump or a profile",
+		"reboot":      "reboots the host",
+	}
+}
+
+// Risk says what an attempt with these arguments may take away. Facts just before acting can only
+// make it milder: starting or restarting a unit that has no main process takes nothing away.
+func (s Spec) Risk(a Args) (disruptive, shared bool) {
+	if r, ok := a.(risky); ok {
+		return r.disruptive(), s.Shared
+	}
+	return s.Disruptive, s.Shared
+}
+
+// CanUndo reports whether an attempt with these arguments can be taken back.
+func (s Spec) CanUndo(a Args) bool {
+	if u, ok := a.(undoable); ok {
+		return u.undoable()
+	}
+	return s.Undoable
 }

@@ -58,17 +58,17 @@ func TestDecode(t *testing.T) {
 		values Values
 		want   Args
 	}{
-		{"nothing", Restart, nil, Args{}},
-		{"unit", Restart, Values{"unit": "a.service"}, Args{Unit: "a.service"}},
-		{"kill", Kill, nil, Args{Signal: "SIGKILL", Whom: "main"}},
-		{"kill all", Kill, Values{"signal": "SIGTERM", "whom": "all"}, Args{Signal: "SIGTERM", Whom: "all"}},
+		{"nothing", Restart, nil, &UnitArgs{}},
+		{"unit", Restart, Values{"unit": "a.service"}, &UnitArgs{Unit: "a.service"}},
+		{"kill", Kill, nil, &KillArgs{Signal: "SIGKILL", Whom: "main"}},
+		{"kill all", Kill, Values{"signal": "SIGTERM", "whom": "all"}, &KillArgs{Signal: "SIGTERM", Whom: "all"}},
 		{"limit", SetProperty, Values{"properties": map[string]string{"CPUQuota": "20%"}, "for": time.Minute},
-			Args{Properties: map[string]string{"CPUQuota": "20%"}, Runtime: true, For: time.Minute}},
+			&PropertyArgs{Properties: map[string]string{"CPUQuota": "20%"}, Runtime: true, For: time.Minute}},
 		{"limit that lasts", SetProperty, Values{"properties": map[string]string{"CPUQuota": ""}, "runtime": false},
-			Args{Properties: map[string]string{"CPUQuota": ""}}},
+			&PropertyArgs{Properties: map[string]string{"CPUQuota": ""}}},
 		{"exec", Exec, Values{"command": []string{"/bin/a", "b"}, "undo": []string{"/bin/c"}},
-			Args{Command: []string{"/bin/a", "b"}, UndoExec: []string{"/bin/c"}}},
-		{"pool", ResetPool, Values{"pool": "db"}, Args{Pool: "db", Mode: "reconnect"}},
+			&ExecArgs{Command: []string{"/bin/a", "b"}, Undo: []string{"/bin/c"}}},
+		{"pool", ResetPool, Values{"pool": "db"}, &PoolArgs{Pool: "db", Mode: "reconnect"}},
 	} {
 		got, problems := spec(t, c.kind).Decode(c.values)
 		if diff := cmp.Diff(c.want, got); diff != "" || len(problems) > 0 {
@@ -142,22 +142,22 @@ func TestRisk(t *testing.T) {
 		args       Args
 		disruptive bool
 	}{
-		{Start, Args{}, false},
-		{Reload, Args{}, false},
-		{ResetPool, Args{Mode: "reconnect"}, false},
-		{Restart, Args{}, true},
-		{Stop, Args{}, true},
-		{Kill, Args{}, true},
-		{Exec, Args{}, true},
-		{SetProperty, Args{Properties: map[string]string{"CPUWeight": "10"}}, false},
-		{SetProperty, Args{Properties: map[string]string{"CPUQuota": "20%"}}, true},
-		{SetProperty, Args{Properties: map[string]string{"CPUQuota": "", "MemoryMax": "infinity"}}, false},
-		{SetProperty, Args{Properties: map[string]string{"CPUWeight": "10", "MemoryMax": "1G"}}, true},
-		{SetProperty, Args{Properties: map[string]string{"Unheard": "1"}}, true},
+		{Start, &UnitArgs{}, false},
+		{Reload, &UnitArgs{}, false},
+		{ResetPool, &PoolArgs{Mode: "reconnect"}, false},
+		{Restart, &UnitArgs{}, true},
+		{Stop, &UnitArgs{}, true},
+		{Kill, &KillArgs{}, true},
+		{Exec, &ExecArgs{}, true},
+		{SetProperty, &PropertyArgs{Properties: map[string]string{"CPUWeight": "10"}}, false},
+		{SetProperty, &PropertyArgs{Properties: map[string]string{"CPUQuota": "20%"}}, true},
+		{SetProperty, &PropertyArgs{Properties: map[string]string{"CPUQuota": "", "MemoryMax": "infinity"}}, false},
+		{SetProperty, &PropertyArgs{Properties: map[string]string{"CPUWeight": "10", "MemoryMax": "1G"}}, true},
+		{SetProperty, &PropertyArgs{Properties: map[string]string{"Unheard": "1"}}, true},
 	} {
 		disruptive, shared := spec(t, c.kind).Risk(c.args)
 		if disruptive != c.disruptive || shared {
-			t.Errorf("%s %v: disruptive %v, shared %v", c.kind, c.args.Properties, disruptive, shared)
+			t.Errorf("%s %+v: disruptive %v, shared %v", c.kind, c.args, disruptive, shared)
 		}
 	}
 }
@@ -165,11 +165,12 @@ func TestRisk(t *testing.T) {
 func TestCanUndo(t *testing.T) {
 	undoable := []Kind{Stop, SetProperty}
 	for _, s := range Specs() {
-		if got := s.CanUndo(Args{}); got != slices.Contains(undoable, s.Kind) {
+		args, _ := s.Decode(nil)
+		if got := s.CanUndo(args); got != slices.Contains(undoable, s.Kind) {
 			t.Errorf("%s without arguments: %v", s.Kind, got)
 		}
 	}
-	if !spec(t, Exec).CanUndo(Args{UndoExec: []string{"/a"}}) {
+	if !spec(t, Exec).CanUndo(&ExecArgs{Undo: []string{"/a"}}) {
 		t.Error("exec with an undo cannot be undone")
 	}
 }

@@ -265,7 +265,8 @@ func (h *host) refusal(rem *config.Remedy, target string) string {
 
 // undoable reports whether the agent could take the attempt back.
 func undoable(rem *config.Remedy) bool {
-	return rem.Kind == remedy.SetProperty || len(rem.Args.UndoExec) > 0
+	spec, known := remedy.Lookup(string(rem.Kind))
+	return known && spec.CanUndo(rem.Args)
 }
 
 // failed reports whether verification ended in a way that makes the agent take the attempt back.

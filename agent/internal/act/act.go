@@ -6,7 +6,6 @@ package act
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -14,8 +13,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/program"
 	"github.com/salveops/salve/agent/internal/helper"
-	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -48,16 +48,12 @@ type Options struct {
 // Runner carries out remedies, one at a time per target.
 type Runner struct {
 	o     Options
-	kinds map[remedy.Kind]action
-	// helper changes units in systemd's stead, where there is one.
-	helper helper.Client
-	own    string // control group of this process as systemd knows it; "" if that cannot be known
+	kinds map[remedy.Kind]kind.Kind
 
-	mu       sync.Mutex
-	allow    []config.Allow
-	targets  map[string]chan struct{} // targets in use; the channel is closed when they are free
-	required []string                 // what this agent's own unit requires; nil: not asked yet
-	limited  chan limit               // attempts that end by themselves, for Serve
+	mu      sync.Mutex
+	allow   []config.Allow
+	targets map[string]chan struct{} // targets in use; the channel is closed when they are free
+	limited chan limit               // attempts that end by themselves, for Serve
 }
 
 // New makes a runner.
@@ -72,13 +68,23 @@ func New(o Options) (*Runner, error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	r := &Runner{
-		o: o, own: ownGroup(), allow: o.Allow, helper: helper.Client{Socket: o.Helper},
-		targets: map[string]chan struct{}{}, limited: make(chan limit, 16),
-	}
-	r.kinds = registry(r)
+	r := &Runner{o: o, allow: o.Allow, targets: map[string]chan struct{}{}, limited: make(chan limit, 16)}
+	r.kinds = registry(&kind.Host{
+		Systemd: o.Systemd, Helper: helper.Client{Socket: o.Helper}, Clock: o.Clock, Log: o.Log, Protected: o.Protected,
+		Allowed: func(k remedy.Kind, target string) bool { return Allowed(r.blocks(), k, target) },
+		Program: func(ctx context.Context, argv, env []string) (program.Output, error) {
+			return r.Command(ctx, program.Cmd{Purpose: program.Remedy, Argv: argv, Env: env, Timeout: boundless})
+		},
+		MayRun: func(argv []string) error {
+			_, err := r.permitted(program.Cmd{Purpose: program.Remedy, Argv: argv})
+			return err
+		},
+	})
 	return r, nil
 }
+
+// boundless leaves the bound to the context of the action.
+const boundless = 24 * time.Hour
 
 // SetAllow replaces the allow blocks, as a reload of the configuration does. What was prepared before
 // is judged again by the new ones.
@@ -90,10 +96,10 @@ func (r *Runner) SetAllow(blocks []config.Allow) {
 
 // Allowed reports whether the blocks permit that kind of remedy on the target, which is a unit's
 // primary name, a pool, or a program, as the kind has it. An empty target is never allowed.
-func Allowed(blocks []config.Allow, kind remedy.Kind, target string) bool {
-	spec, ok := remedy.Lookup(string(kind))
+func Allowed(blocks []config.Allow, k remedy.Kind, target string) bool {
+	spec, ok := remedy.Lookup(string(k))
 	host := config.Agent{Allow: blocks}
-	return ok && target != "" && host.Allows(string(kind), spec.Target, target)
+	return ok && target != "" && host.Allows(string(k), spec.Target, target)
 }
 
 func (r *Runner) blocks() []config.Allow {
@@ -103,52 +109,12 @@ func (r *Runner) blocks() []config.Allow {
 }
 
 // allowed is the allowlist's verdict on a step.
-func (r *Runner) allowed(kind remedy.Kind, target string) error {
-	if Allowed(r.blocks(), kind, target) {
+func (r *Runner) allowed(k remedy.Kind, target string) error {
+	if Allowed(r.blocks(), k, target) {
 		return nil
 	}
-	return refuse("no allow block of this host permits %s on %s", kind, target)
+	return kind.Refuse("no allow block of this host permits %s on %s", k, target)
 }
-
-// Refusal says why a remedy does not run. Nothing was changed.
-type Refusal struct {
-	// Reason is a sentence for people.
-	Reason string
-	// Temporary is true when the same request may be right a moment later.
-	Temporary bool
-	// Needless is true when all that stands in the way is that the target is as the remedy would make it.
-	Needless bool
-
-	cause error
-}
-
-func (r *Refusal) Error() string { return r.Reason }
-
-// Unwrap is the error behind the refusal, if there is one.
-func (r *Refusal) Unwrap() error { return r.cause }
-
-func refuse(format string, args ...any) error {
-	return &Refusal{Reason: fmt.Sprintf(format, args...)}
-}
-
-func needless(format string, args ...any) error {
-	return &Refusal{Reason: fmt.Sprintf(format, args...), Needless: true}
-}
-
-func postpone(format string, args ...any) error {
-	return &Refusal{Reason: fmt.Sprintf(format, args...), Temporary: true}
-}
-
-// unknown turns a failure to find something out into a refusal: what is not known is not acted on.
-func unknown(what string, err error) error {
-	return &Refusal{Reason: fmt.Sprintf("%s cannot be known now: %v", what, err), Temporary: true, cause: err}
-}
-
-// errLost says that only the state of the target can tell what became of an action.
-var errLost = order.ErrLost
-
-// errTimeout is the cause of the end of an action's context.
-var errTimeout = errors.New("the action took longer than its time-out")
 
 // safeEnd is how long an action may still take to its safe end when the agent is told to stop.
 const safeEnd = 10 * time.Second
@@ -156,7 +122,7 @@ const safeEnd = 10 * time.Second
 // bounded is the context of one action: it ends after limit, but outlives the end of ctx for as long
 // as a started step needs to be whole.
 func bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	inner, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), limit, errTimeout)
+	inner, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), limit, program.ErrTimeout)
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(safeEnd, cancel) })
 	return inner, func() {
 		stop()

@@ -1,4 +1,4 @@
-package act
+package act_test
 
 import (
 	"fmt"
@@ -6,6 +6,10 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/config"
@@ -18,10 +22,10 @@ import (
 // reports what the prechecks cost of it.
 func BenchmarkCrashToStarted(b *testing.B) {
 	m := agenttest.Manager(b)
-	if err := m.WriteUnit("a.service", sleeper); err != nil {
+	if err := m.WriteUnit("a.service", acttest.Sleeper); err != nil {
 		b.Fatal(err)
 	}
-	c := systemClock(b)
+	c := acttest.Clock(b)
 	w := systemd.New(systemd.Options{Bus: m.Address, Clock: c})
 	w.Watch([]string{"a.service"})
 	go func() { _ = w.Run(b.Context()) }()
@@ -30,7 +34,7 @@ func BenchmarkCrashToStarted(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer j.Close()
-	r, err := New(Options{Systemd: w, Journal: j, Clock: c,
+	r, err := act.New(act.Options{Systemd: w, Journal: j, Clock: c,
 		Allow: []config.Allow{{Units: []string{"a.service"}, Actions: []string{"start"}}}})
 	if err != nil {
 		b.Fatal(err)
@@ -46,16 +50,16 @@ func BenchmarkCrashToStarted(b *testing.B) {
 		}
 	}
 	await("active")
-	kill := killer{onUnit{r}}
+	killer := unit.Killer{Units: unit.New(&kind.Host{Systemd: w})}
 	var prepare, event time.Duration
 	for i := 0; b.Loop(); i++ {
 		began := time.Now()
-		if err := kill.act(b.Context(), &step{Request: ask(remedy.Kill, "a.service"), target: "a.service"}); err != nil {
+		if err := killer.Act(b.Context(), &kind.Step{Request: acttest.Ask(remedy.Kill, "a.service"), Target: "a.service"}); err != nil {
 			b.Fatal(err)
 		}
 		await("failed")
 		failed := time.Now()
-		q := ask(remedy.Start, "a.service")
+		q := acttest.Ask(remedy.Start, "a.service")
 		q.Attempt = incident.Attempt{ID: fmt.Sprintf("bench-%d", i)}
 		p, err := r.Prepare(b.Context(), q)
 		if err != nil {

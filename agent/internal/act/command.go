@@ -1,167 +1,38 @@
 package act
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os/exec"
-	"path/filepath"
-	"slices"
-	"syscall"
-	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/program"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// Purpose says what a program is run for, and thereby what must permit it.
-type Purpose string
-
-// Purposes.
-const (
-	Probe    Purpose = config.ActionProbe   // an exec probe; allowed by an allow block's exec and "probe"
-	Notify   Purpose = config.ActionNotify  // an exec notifier; allowed by exec and "notify"
-	Diagnose Purpose = "diagnose"           // one of a few tools that only look; see tools
-	perform  Purpose = Purpose(remedy.Exec) // an exec remedy; only this package runs those
-)
-
-// tools are what diagnosis may run without an allow block: they change nothing.
-var tools = []string{"journalctl", "ss", "ps", "dmesg", "df"}
-
-// toolFolders are where tools are looked for, never in $PATH.
-var toolFolders = []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"}
-
-// Limits of a program.
-const (
-	// MaxOutput is how much is kept of each of the two outputs; the rest is read and thrown away.
-	MaxOutput = 64 << 10
-	// commandTimeout bounds a program that names no time-out.
-	commandTimeout = 10 * time.Second
-	// pipeWait is how long after the program's end its outputs may be held open by what it left behind.
-	pipeWait = 100 * time.Millisecond
-)
-
-// Cmd is a program to run.
-type Cmd struct {
-	Purpose Purpose
-	// Argv is the program with its arguments: an absolute path, or for Diagnose the bare name of a tool.
-	// No shell reads it.
-	Argv []string
-	// Env is added to an otherwise clean environment: "NAME=value".
-	Env []string
-	// Stdin is what the program can read; empty: nothing.
-	Stdin []byte
-	// Timeout bounds it; default 10 s. Then its whole process group is killed.
-	Timeout time.Duration
-}
-
-// Output is what became of a program that could be started.
-type Output struct {
-	Stdout, Stderr []byte        // at most MaxOutput each
-	Truncated      bool          // there was more
-	Code           int           // exit status; -1 when it was killed
-	Took           time.Duration // from start to end
-}
-
-// Command runs a program and waits for its end. A *Refusal says that it must not run. An exit status
+// Command runs a program and waits for its end. A *kind.Refusal says that it must not run. An exit status
 // other than 0 is no error. Running longer than its time-out is one, with what it printed until then.
-func (r *Runner) Command(ctx context.Context, c Cmd) (Output, error) {
+func (r *Runner) Command(ctx context.Context, c program.Cmd) (program.Output, error) {
 	path, err := r.permitted(c)
 	if err != nil {
-		return Output{Code: -1}, err
+		return program.Output{Code: -1}, err
 	}
-	return run(ctx, path, c)
+	return program.Run(ctx, path, c)
 }
 
 // permitted finds the program, if it may run for that purpose.
-func (r *Runner) permitted(c Cmd) (path string, err error) {
-	if len(c.Argv) == 0 {
-		return "", refuse("there is no program to run")
-	}
-	if c.Purpose == Diagnose {
-		return tool(c.Argv[0])
-	}
-	host := config.Agent{Allow: r.blocks()}
-	if !host.Allows(string(c.Purpose), remedy.OnExec, c.Argv[0]) {
-		return "", refuse("no allow block of this host permits %s of %s", c.Purpose, c.Argv[0])
-	}
-	return c.Argv[0], checkProgram(c.Argv[0])
-}
-
-func tool(name string) (string, error) {
-	if !slices.Contains(tools, name) {
-		return "", refuse("%s is none of the tools for diagnosis", name)
-	}
-	for _, folder := range toolFolders {
-		path := filepath.Join(folder, name)
-		if checkProgram(path) == nil {
-			return path, nil
-		}
-	}
-	return "", refuse("%s is not installed", name)
-}
-
-// run starts a program in a process group of its own.
-func run(ctx context.Context, path string, c Cmd) (Output, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(c.Timeout, commandTimeout), errTimeout)
-	defer cancel()
-	stdout, stderr := &head{}, &head{}
-	cmd := exec.CommandContext(ctx, path, c.Argv[1:]...)
-	cmd.Dir = "/"
-	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}, c.Env...)
-	cmd.Stdin = io.Reader(bytes.NewReader(c.Stdin))
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return killGroup(cmd) }
-	cmd.WaitDelay = pipeWait
-
-	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		return Output{Code: -1}, fmt.Errorf("start %s: %w", path, err)
-	}
-	err := cmd.Wait()
-	if errors.Is(err, exec.ErrWaitDelay) {
-		_ = killGroup(cmd) // something it left behind still holds its outputs
-		err = nil
-	}
-	out := Output{
-		Stdout: stdout.buf.Bytes(), Stderr: stderr.buf.Bytes(), Truncated: stdout.more || stderr.more,
-		Code: cmd.ProcessState.ExitCode(), Took: time.Since(began),
-	}
-	var status *exec.ExitError
+func (r *Runner) permitted(c program.Cmd) (path string, err error) {
 	switch {
-	case ctx.Err() != nil:
-		return out, fmt.Errorf("run %s: %w", path, context.Cause(ctx))
-	case err != nil && !errors.As(err, &status):
-		return out, fmt.Errorf("run %s: %w", path, err)
+	case len(c.Argv) == 0:
+		return "", kind.Refuse("there is no program to run")
+	case c.Purpose == program.Diagnose:
+		path, err = program.Tool(c.Argv[0])
+	case !(&config.Agent{Allow: r.blocks()}).Allows(string(c.Purpose), remedy.OnExec, c.Argv[0]):
+		return "", kind.Refuse("no allow block of this host permits %s of %s", c.Purpose, c.Argv[0])
+	default:
+		path, err = c.Argv[0], program.Check(c.Argv[0])
 	}
-	return out, nil
-}
-
-// killGroup kills the program and everything it started that did not leave its group.
-func killGroup(cmd *exec.Cmd) error {
-	if cmd.Process == nil || cmd.Process.Pid <= 1 {
-		return nil // 0 and 1 would be our own group and everybody
+	if err != nil {
+		return "", kind.Refuse("%v", err)
 	}
-	return unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
-}
-
-// head keeps the beginning of what is written to it.
-type head struct {
-	buf  bytes.Buffer
-	more bool
-}
-
-func (h *head) Write(b []byte) (int, error) {
-	room := MaxOutput - h.buf.Len()
-	if len(b) > room {
-		h.more = true
-	}
-	h.buf.Write(b[:min(room, len(b))])
-	return len(b), nil
+	return path, nil
 }

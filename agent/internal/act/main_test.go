@@ -1,4 +1,4 @@
-package act
+package act_test
 
 import (
 	"testing"

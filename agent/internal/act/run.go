@@ -6,21 +6,21 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/incident"
-	"github.com/salveops/salve/pkg/remedy"
 )
 
 // Run carries out a plan: everything is checked once more, the intent goes to disk, then the action
-// runs, then its result goes to disk. An error means that nothing was done: a *Refusal, or an intent
+// runs, then its result goes to disk. An error means that nothing was done: a *kind.Refusal, or an intent
 // that could not be written. An action that failed is an attempt with its Error set; if nobody can
 // tell whether it worked, its Phase is Unknown too.
 func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 	q := p.request
 	if q.Attempt.ID == "" {
-		return incident.Attempt{}, refuse("the attempt has no ID, so that it could run twice")
+		return incident.Attempt{}, kind.Refuse("the attempt has no ID, so that it could run twice")
 	}
 	free, err := r.occupy(p.Target)
 	if err != nil {
@@ -30,14 +30,14 @@ func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 	if err := r.first(q.Attempt.ID); err != nil {
 		return incident.Attempt{}, err
 	}
-	s, kind, err := r.check(ctx, q)
+	s, k, err := r.check(ctx, q)
 	if err != nil {
 		return incident.Attempt{}, err
 	}
-	if s.target != p.Target {
-		return incident.Attempt{}, postpone("%s has become %s since it was checked", p.Target, s.target)
+	if s.Target != p.Target {
+		return incident.Attempt{}, kind.Postpone("%s has become %s since it was checked", p.Target, s.Target)
 	}
-	a := r.intent(s)
+	a := s.Intent(clock.Now(r.o.Clock))
 	a.Permit = p.Permit
 	if err := r.o.Journal.PutAttempt(&a); err != nil {
 		return incident.Attempt{}, fmt.Errorf("write intent, nothing was done: %w", err)
@@ -45,7 +45,7 @@ func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 	if err := r.gate(p, &a); err != nil {
 		return incident.Attempt{}, err
 	}
-	r.do(ctx, kind, s, &a)
+	r.do(ctx, k, s, &a)
 	return a, nil
 }
 
@@ -70,41 +70,33 @@ func (r *Runner) first(id string) error {
 	old, err := r.o.Journal.Attempt(id)
 	switch {
 	case err == nil:
-		return refuse("attempt %s ran already and is %s; an attempt runs once", id, old.Phase)
+		return kind.Refuse("attempt %s ran already and is %s; an attempt runs once", id, old.Phase)
 	case errors.Is(err, journal.ErrNotFound):
 		return nil
 	}
 	return fmt.Errorf("look up attempt, nothing was done: %w", err)
 }
 
-func (r *Runner) intent(s *step) incident.Attempt {
-	a := s.Attempt
-	a.Kind, a.Remedy, a.Target = string(s.Remedy.Kind), s.Remedy.Name, s.target
-	a.Phase, a.Intended = incident.Intended, clock.Now(r.o.Clock)
-	a.Before, a.Undo = raw(s.before), raw(s.undo)
-	return a
-}
-
-func (r *Runner) do(ctx context.Context, kind action, s *step, a *incident.Attempt) {
+func (r *Runner) do(ctx context.Context, k kind.Kind, s *kind.Step, a *incident.Attempt) {
 	r.o.Log.Info("acting", "attempt", a.ID, "kind", a.Kind, "target", a.Target, "by", a.By)
 	inner, cancel := bounded(ctx, cmp.Or(s.Remedy.Timeout, defaults.ActionTimeout))
 	defer cancel()
 	a.Phase = incident.Acted
-	if err := kind.act(inner, s); err != nil {
+	if err := k.Act(inner, s); err != nil {
 		a.Error = err.Error()
-		if errors.Is(err, errLost) {
+		if errors.Is(err, kind.ErrLost) {
 			a.Phase = incident.Unknown // it may have worked: never repeated, but verified
 		}
 	}
-	a.After, a.Acted = raw(s.after), clock.Now(r.o.Clock)
+	a.After, a.Acted = kind.Raw(s.After), clock.Now(r.o.Clock)
 	if err := r.o.Journal.PutAttempt(a); err != nil {
 		// It is done and cannot be taken back by not saying so. After a crash the open intent is
 		// settled by evidence.
 		r.o.Log.Error("result of action is not on disk", "attempt", a.ID, "error", err)
 	}
 	r.o.Log.Info("acted", "attempt", a.ID, "target", a.Target, "took", a.Intended.Age(a.Acted), "error", a.Error)
-	if s.Remedy.Kind == remedy.SetProperty && s.args().For > 0 {
-		r.expect(limit{attempt: a.ID, due: a.Intended.Boot + s.args().For})
+	if a.For > 0 {
+		r.expect(limit{attempt: a.ID, due: a.Intended.Boot + a.For})
 	}
 }
 
@@ -113,7 +105,7 @@ func (r *Runner) occupy(target string) (free func(), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.targets[target] != nil {
-		return nil, postpone("another remedy is at work on %s", target)
+		return nil, kind.Postpone("another remedy is at work on %s", target)
 	}
 	done := make(chan struct{})
 	r.targets[target] = done

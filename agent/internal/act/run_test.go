@@ -1,4 +1,4 @@
-package act
+package act_test
 
 import (
 	"errors"
@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/program"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
@@ -39,7 +43,7 @@ func TestAllowed(t *testing.T) {
 		{remedy.Exec, "/usr/lib/hooks/x/y", false},
 		{"reboot", "a.service", false},
 	} {
-		if got := Allowed(blocks, c.kind, c.target); got != c.want {
+		if got := act.Allowed(blocks, c.kind, c.target); got != c.want {
 			t.Errorf("%s on %q is allowed: %v, want %v", c.kind, c.target, got, c.want)
 		}
 	}
@@ -48,149 +52,149 @@ func TestAllowed(t *testing.T) {
 // TestEmptyMeansAll has the name of what happened elsewhere: an empty list of targets erased almost
 // every machine.
 func TestEmptyMeansAll(t *testing.T) {
-	g := newRig(t, "a.service", sleeper)
-	was := g.up("a.service")
+	g := acttest.New(t, "a.service", acttest.Sleeper)
+	was := g.Up("a.service")
 	for unit, why := range map[string]string{
 		"": "has no name", "*": "is a glob", "*.service": "is a glob", "a*.service": "is a glob",
 		"a.service b.service": "is no unit name", "worker@.service": "is a template", "a": "what type of unit",
 	} {
-		g.refused(ask(remedy.Restart, unit), why, false)
+		g.Refused(acttest.Ask(remedy.Restart, unit), why, false)
 	}
-	g.refused(ask(remedy.Exec, "a.service"), "the command is empty", false)
-	g.refused(ask(remedy.ResetPool, "a.service"), "names no pool", false)
-	g.refused(ask(remedy.SetProperty, "a.service"), "names no property", false)
-	g.refused(Request{Remedy: &config.Remedy{Kind: "reboot"}}, "no remedy of the kind", false)
-	g.runner.SetAllow(nil)
-	g.refused(ask(remedy.Restart, "a.service"), "no allow block", false)
-	g.runner.SetAllow([]config.Allow{
+	g.Refused(acttest.Ask(remedy.Exec, "a.service"), "the command is empty", false)
+	g.Refused(acttest.Ask(remedy.ResetPool, "a.service"), "names no pool", false)
+	g.Refused(acttest.Ask(remedy.SetProperty, "a.service"), "names no property", false)
+	g.Refused(kind.Request{Remedy: &config.Remedy{Kind: "reboot"}}, "no remedy of the kind", false)
+	g.Runner.SetAllow(nil)
+	g.Refused(acttest.Ask(remedy.Restart, "a.service"), "no allow block", false)
+	g.Runner.SetAllow([]config.Allow{
 		{Actions: remedy.Names()}, {Units: []string{"*"}}, {Units: []string{""}, Actions: remedy.Names()},
 	})
-	g.refused(ask(remedy.Restart, "a.service"), "no allow block", false)
-	if u, _ := g.watcher.Unit("a.service"); u.InvocationID != was.InvocationID {
+	g.Refused(acttest.Ask(remedy.Restart, "a.service"), "no allow block", false)
+	if u, _ := g.Watcher.Unit("a.service"); u.InvocationID != was.InvocationID {
 		t.Error("something was restarted")
 	}
 }
 
 func TestAliasIsJudgedByItsPrimaryName(t *testing.T) {
-	g := newRig(t, "a.service", sleeper)
+	g := acttest.New(t, "a.service", acttest.Sleeper)
 	if err := os.Symlink("a.service", filepath.Join(g.Units, "nick.service")); err != nil {
 		t.Fatal(err)
 	}
-	g.do("daemon-reload")
-	g.up("a.service")
-	p, err := g.runner.Prepare(t.Context(), ask(remedy.Restart, "nick.service"))
+	g.Do("daemon-reload")
+	g.Up("a.service")
+	p, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Restart, "nick.service"))
 	if err != nil || p.Target != "a.service" {
 		t.Errorf("plan %+v, %v; want the target a.service", p, err)
 	}
-	g.runner.SetAllow([]config.Allow{{Units: []string{"nick.service"}, Actions: remedy.Names()}})
-	g.refused(ask(remedy.Restart, "nick.service"), "no allow block", false)
+	g.Runner.SetAllow([]config.Allow{{Units: []string{"nick.service"}, Actions: remedy.Names()}})
+	g.Refused(acttest.Ask(remedy.Restart, "nick.service"), "no allow block", false)
 }
 
 func TestAllowIsAskedAgain(t *testing.T) {
-	g := newRig(t, "a.service", sleeper)
-	g.up("a.service")
-	p, err := g.runner.Prepare(t.Context(), ask(remedy.Restart, "a.service"))
+	g := acttest.New(t, "a.service", acttest.Sleeper)
+	g.Up("a.service")
+	p, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Restart, "a.service"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.runner.SetAllow(nil)
-	if _, err := g.runner.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "no allow block") {
+	g.Runner.SetAllow(nil)
+	if _, err := g.Runner.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "no allow block") {
 		t.Errorf("run after the permission was taken away: %v", err)
 	}
 }
 
 // TestDoubleRun has the name of what happened elsewhere: a retried request ran the action twice.
 func TestDoubleRun(t *testing.T) {
-	g := newRig(t, "a.service", sleeper)
-	g.up("a.service")
-	q := ask(remedy.Restart, "a.service")
-	p, err := g.runner.Prepare(t.Context(), q)
+	g := acttest.New(t, "a.service", acttest.Sleeper)
+	g.Up("a.service")
+	q := acttest.Ask(remedy.Restart, "a.service")
+	p, err := g.Runner.Prepare(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.runner.Run(t.Context(), p); err != nil {
+	if _, err := g.Runner.Run(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	once, _ := g.watcher.Unit("a.service")
-	for _, r := range []*Runner{g.runner, g.newRunner(everything())} { // the same process, and a later one
+	once, _ := g.Watcher.Unit("a.service")
+	for _, r := range []*act.Runner{g.Runner, g.NewRunner(acttest.Everything())} { // the same process, and a later one
 		if _, err := r.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "an attempt runs once") {
 			t.Errorf("second run: %v", err)
 		}
 	}
-	if u, _ := g.watcher.Unit("a.service"); u.InvocationID != once.InvocationID {
+	if u, _ := g.Watcher.Unit("a.service"); u.InvocationID != once.InvocationID {
 		t.Error("it ran twice")
 	}
 	q.Attempt.ID = ""
-	if _, err := g.run(q); err == nil {
+	if _, err := g.Run(q); err == nil {
 		t.Error("an attempt without an ID ran")
 	}
 }
 
 func TestNoIntentNoAction(t *testing.T) {
-	g := newRig(t, "a.service", sleeper)
-	was := g.up("a.service")
+	g := acttest.New(t, "a.service", acttest.Sleeper)
+	was := g.Up("a.service")
 	full := errors.New("no space left on device")
-	g.journal.before = func(*incident.Attempt) error { return full }
-	if _, err := g.run(ask(remedy.Restart, "a.service")); !errors.Is(err, full) {
+	g.Journal.Before = func(*incident.Attempt) error { return full }
+	if _, err := g.Run(acttest.Ask(remedy.Restart, "a.service")); !errors.Is(err, full) {
 		t.Errorf("run without an intent: %v, want %v", err, full)
 	}
-	if u, _ := g.watcher.Unit("a.service"); u.InvocationID != was.InvocationID {
+	if u, _ := g.Watcher.Unit("a.service"); u.InvocationID != was.InvocationID {
 		t.Error("it acted without an intent on disk")
 	}
-	g.journal.before = func(a *incident.Attempt) error {
+	g.Journal.Before = func(a *incident.Attempt) error {
 		if a.Phase == incident.Acted {
 			return full
 		}
 		return nil
 	}
-	a, err := g.run(ask(remedy.Restart, "a.service"))
+	a, err := g.Run(acttest.Ask(remedy.Restart, "a.service"))
 	if err != nil || a.Phase != incident.Acted {
 		t.Errorf("what was done is %+v, %v; want acted, though not on disk", a, err)
 	}
-	g.journal.before = nil
-	settled := g.newRunner(everything()).Settle(t.Context())
+	g.Journal.Before = nil
+	settled := g.NewRunner(acttest.Everything()).Settle(t.Context())
 	if len(settled) != 1 || settled[0].Phase != incident.Acted {
 		t.Errorf("settled after a crash: %+v", settled)
 	}
 }
 
 func TestOneAtATimePerTarget(t *testing.T) {
-	g := newRig(t, "a.service", trapping(lingers(5), ""),
-		"b.service", sleeper)
-	g.up("a.service")
-	g.up("b.service")
-	first, err := g.runner.Prepare(t.Context(), ask(remedy.Restart, "a.service"))
+	g := acttest.New(t, "a.service", acttest.Trapping(acttest.Lingers(5), ""),
+		"b.service", acttest.Sleeper)
+	g.Up("a.service")
+	g.Up("b.service")
+	first, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Restart, "a.service"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := g.runner.Prepare(t.Context(), ask(remedy.Restart, "a.service"))
+	second, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Restart, "a.service"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)
 	go func() {
-		_, err := g.runner.Run(t.Context(), first)
+		_, err := g.Runner.Run(t.Context(), first)
 		done <- err
 	}()
-	g.becomes("a.service", "restarting", func(u systemd.Unit) bool { return u.Job != 0 })
-	_, err = g.runner.Run(t.Context(), second)
-	var refusal *Refusal
+	g.Becomes("a.service", "restarting", func(u systemd.Unit) bool { return u.Job != 0 })
+	_, err = g.Runner.Run(t.Context(), second)
+	var refusal *kind.Refusal
 	if !errors.As(err, &refusal) || !refusal.Temporary || !strings.Contains(err.Error(), "another remedy is at work") {
 		t.Errorf("the second on the same target: %v", err)
 	}
-	g.must(ask(remedy.Restart, "b.service")) // another target is free
+	g.Must(acttest.Ask(remedy.Restart, "b.service")) // another target is free
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestActionTimeOut(t *testing.T) {
-	g := newRig(t, "a.service", trapping("", "TimeoutStopSec=2s"))
-	g.up("a.service")
-	q := ask(remedy.Restart, "a.service")
+	g := acttest.New(t, "a.service", acttest.Trapping("", "TimeoutStopSec=2s"))
+	g.Up("a.service")
+	q := acttest.Ask(remedy.Restart, "a.service")
 	q.Remedy.Timeout = 200 * time.Millisecond
-	a, err := g.run(q)
-	if err != nil || a.Phase != incident.Acted || !strings.Contains(a.Error, errTimeout.Error()) {
+	a, err := g.Run(q)
+	if err != nil || a.Phase != incident.Acted || !strings.Contains(a.Error, program.ErrTimeout.Error()) {
 		t.Errorf("attempt %+v, %v; want one that timed out", a, err)
 	}
 }
@@ -198,32 +202,32 @@ func TestActionTimeOut(t *testing.T) {
 func TestBusGone(t *testing.T) {
 	m := agenttest.Manager(t)
 	proxy := agenttest.NewProxy(t, m.Address)
-	g := newRigOn(t, m, proxy.Address(), "a.service",
-		trapping(lingers(5), ""))
-	g.up("a.service")
+	g := acttest.NewOn(t, m, proxy.Address(), "a.service",
+		acttest.Trapping(acttest.Lingers(5), ""))
+	g.Up("a.service")
 	proxy.Cut()
-	agenttest.Eventually(t, 5*time.Second, func() bool { return !g.watcher.Connected() }, "disconnected")
-	g.refused(ask(remedy.Restart, "a.service"), "cannot be known now", true)
+	agenttest.Eventually(t, 5*time.Second, func() bool { return !g.Watcher.Connected() }, "disconnected")
+	g.Refused(acttest.Ask(remedy.Restart, "a.service"), "cannot be known now", true)
 	if err := proxy.Restore(); err != nil {
 		t.Fatal(err)
 	}
-	g.becomes("a.service", "known again", func(u systemd.Unit) bool { return u.Active == "active" })
+	g.Becomes("a.service", "known again", func(u systemd.Unit) bool { return u.Active == "active" })
 
-	p, err := g.runner.Prepare(t.Context(), ask(remedy.Restart, "a.service"))
+	p, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Restart, "a.service"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan incident.Attempt)
 	go func() {
-		a, err := g.runner.Run(t.Context(), p)
+		a, err := g.Runner.Run(t.Context(), p)
 		if err != nil {
 			t.Errorf("run: %v", err)
 		}
 		done <- a
 	}()
-	g.becomes("a.service", "restarting", func(u systemd.Unit) bool { return u.Active == "deactivating" })
+	g.Becomes("a.service", "restarting", func(u systemd.Unit) bool { return u.Active == "deactivating" })
 	proxy.Cut()
-	if a := <-done; a.Phase != incident.Unknown || !strings.Contains(a.Error, errLost.Error()) {
+	if a := <-done; a.Phase != incident.Unknown || !strings.Contains(a.Error, kind.ErrLost.Error()) {
 		t.Errorf("cut in mid-call: %+v, want unknown", a)
 	}
 }

@@ -45,30 +45,23 @@ func (r *Runner) Settle(ctx context.Context) []incident.Attempt {
 }
 
 func (r *Runner) settle(ctx context.Context, a *incident.Attempt) {
-	kind := r.kinds[remedy.Kind(a.Kind)]
+	k := r.kinds[remedy.Kind(a.Kind)]
 	switch {
-	case kind == nil:
+	case k == nil:
 		a.Phase, a.Reason = incident.Unknown, fmt.Sprintf("this agent has no remedy of the kind %q", a.Kind)
 	case a.Phase == incident.Intended:
-		a.Phase, a.Reason = kind.settle(ctx, a)
+		a.Phase, a.Reason = k.Settle(ctx, a)
 		if a.Phase == incident.Acted {
 			a.Acted = clock.Now(r.o.Clock)
 		}
-	case a.Phase == incident.Undoing && !kind.repeatable():
+	case a.Phase == incident.Undoing && !k.Repeatable():
 		a.Phase, a.Reason = incident.Unknown, "the agent died while it was taken back, which must not run twice"
 	}
 }
 
-// eventually polls ask until it says true; false when ctx ended first.
-func eventually(ctx context.Context, every time.Duration, ask func() bool) bool {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for !ask() {
-		select {
-		case <-ctx.Done():
-			return ask()
-		case <-tick.C:
-		}
-	}
-	return true
+// Quiet reports whether nothing of the attempt runs any more: no job of systemd for its unit, no process that its program
+// left. What cannot be known is not quiet.
+func (r *Runner) Quiet(a *incident.Attempt) bool {
+	k := r.kinds[remedy.Kind(a.Kind)]
+	return k != nil && k.Quiet(a)
 }

@@ -1,4 +1,4 @@
-package act
+package act_test
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/act/acttest"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -37,8 +38,8 @@ func TestDoomed(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &d); err != nil {
 		t.Fatal(err)
 	}
-	g := &rig{t: t, watcher: watch(t, d.Bus, "a.service"), journal: openJournal(t, d.Journal)}
-	g.runner = g.newRunner(everything())
+	g := &acttest.Rig{T: t, Watcher: acttest.Watch(t, d.Bus, "a.service"), Journal: acttest.OpenJournal(t, d.Journal)}
+	g.Runner = g.NewRunner(acttest.Everything())
 	stand := func(word string) func(*incident.Attempt) error {
 		return func(a *incident.Attempt) error {
 			at := map[incident.Phase]string{incident.Intended: "intent", incident.Acted: "result"}[a.Phase]
@@ -49,11 +50,15 @@ func TestDoomed(t *testing.T) {
 			return nil
 		}
 	}
-	g.journal.before, g.journal.after = stand("before"), stand("after")
-	q := ask(d.Kind, "a.service", func(a *remedy.Args) {
-		a.Properties, a.Command, a.Runtime = d.Properties, d.Command, true
-	})
-	if _, err := g.run(q); err != nil {
+	g.Journal.Before, g.Journal.After = stand("before"), stand("after")
+	q := acttest.Ask(d.Kind, "a.service")
+	switch d.Kind {
+	case remedy.SetProperty:
+		q.Remedy.Args = &remedy.PropertyArgs{Properties: d.Properties, Runtime: true}
+	case remedy.Exec:
+		q.Remedy.Args = &remedy.ExecArgs{Command: d.Command}
+	}
+	if _, err := g.Run(q); err != nil {
 		t.Fatal(err)
 	}
 	os.Stdout.WriteString("HERE\n")
@@ -103,17 +108,17 @@ func TestDiesInTheMiddle(t *testing.T) {
 }
 
 func diesAt(t *testing.T, kind remedy.Kind, at string) {
-	g, u := running(t, sleeper+"ExecReload=/bin/true\n")
-	requireController(t, g, u, "TasksMax")
-	mark := script(t, "#!/bin/sh\n: > \"$0.ran\"\n")
+	g, u := acttest.Running(t, acttest.Sleeper+"ExecReload=/bin/true\n")
+	g.RequireLimit(map[string]string{"TasksMax": "1000"})
+	mark := acttest.Script(t, "#!/bin/sh\n: > \"$0.ran\"\n")
 	d := doomed{Bus: g.Address, Journal: t.TempDir(), Kind: kind, At: at,
 		Properties: map[string]string{"TasksMax": "31"}, Command: []string{mark}}
 	d.dies(t, nil)
 
-	g.journal = openJournal(t, d.Journal)
-	settled := g.newRunner(everything()).Settle(t.Context())
+	g.Journal = acttest.OpenJournal(t, d.Journal)
+	settled := g.NewRunner(acttest.Everything()).Settle(t.Context())
 	if at == "before intent" {
-		if now, _ := g.watcher.Unit("a.service"); len(settled) != 0 || now.InvocationID != u.InvocationID {
+		if now, _ := g.Watcher.Unit("a.service"); len(settled) != 0 || now.InvocationID != u.InvocationID {
 			t.Errorf("without an intent: %+v, and the unit is %+v", settled, now)
 		}
 		return
@@ -133,11 +138,11 @@ func diesAt(t *testing.T, kind remedy.Kind, at string) {
 	if len(settled) != 1 || settled[0].Phase != want || at != "after result" && settled[0].Reason == "" {
 		t.Fatalf("settled as %+v, want %s with a reason", settled, want)
 	}
-	if onDisk, err := g.journal.Attempt(settled[0].ID); err != nil || onDisk.Phase != want {
+	if onDisk, err := g.Journal.Attempt(settled[0].ID); err != nil || onDisk.Phase != want {
 		t.Errorf("on disk: %+v, %v", onDisk, err)
 	}
 	if at == "after intent" { // it never began, and settling is not doing
-		now, _ := g.watcher.Unit("a.service")
+		now, _ := g.Watcher.Unit("a.service")
 		tasks, _ := g.Property("a.service", "TasksMax")
 		_, err := os.Stat(mark + ".ran")
 		if now.InvocationID != u.InvocationID || now.MainPID != u.MainPID || tasks == "31" || err == nil {
@@ -148,35 +153,35 @@ func diesAt(t *testing.T, kind remedy.Kind, at string) {
 
 // TestDiesDuringTheJob: systemd goes on with a job whose asker is dead; the next agent waits for its end.
 func TestDiesDuringTheJob(t *testing.T) {
-	g, u := running(t, trapping(lingers(7), ""))
+	g, u := acttest.Running(t, acttest.Trapping(acttest.Lingers(7), ""))
 	d := doomed{Bus: g.Address, Journal: t.TempDir(), Kind: remedy.Restart}
 	d.dies(t, func() {
-		g.becomes("a.service", "on its way down", func(u systemd.Unit) bool { return u.Active == "deactivating" })
+		g.Becomes("a.service", "on its way down", func(u systemd.Unit) bool { return u.Active == "deactivating" })
 	})
-	g.journal = openJournal(t, d.Journal)
-	settled := g.newRunner(everything()).Settle(t.Context())
+	g.Journal = acttest.OpenJournal(t, d.Journal)
+	settled := g.NewRunner(acttest.Everything()).Settle(t.Context())
 	if len(settled) != 1 || settled[0].Phase != incident.Acted ||
 		!strings.Contains(settled[0].Reason, "was started since") {
 		t.Errorf("settled as %+v", settled)
 	}
-	g.becomes("a.service", "up again", func(n systemd.Unit) bool {
+	g.Becomes("a.service", "up again", func(n systemd.Unit) bool {
 		return n.Active == "active" && n.InvocationID != u.InvocationID
 	})
 }
 
 func TestSettleOfUndo(t *testing.T) {
-	g, u := running(t, sleeper)
-	requireController(t, g, u, "TasksMax")
-	a := g.must(setProperty("a.service", map[string]string{"TasksMax": "33"}))
+	g, _ := acttest.Running(t, acttest.Sleeper)
+	g.RequireLimit(map[string]string{"TasksMax": "1000"})
+	a := g.Must(acttest.SetProperty("a.service", map[string]string{"TasksMax": "33"}))
 	a.Phase = incident.Undoing
-	if err := g.journal.PutAttempt(&a); err != nil {
+	if err := g.Journal.PutAttempt(&a); err != nil {
 		t.Fatal(err)
 	}
 	hook := incident.Attempt{ID: "hook", Kind: string(remedy.Exec), Phase: incident.Undoing, Undo: []byte(`{}`)}
-	if err := g.journal.PutAttempt(&hook); err != nil {
+	if err := g.Journal.PutAttempt(&hook); err != nil {
 		t.Fatal(err)
 	}
-	r := g.newRunner(everything())
+	r := g.NewRunner(acttest.Everything())
 	phases := map[string]incident.Phase{}
 	for _, s := range r.Settle(t.Context()) {
 		phases[s.ID] = s.Phase
@@ -192,21 +197,21 @@ func TestSettleOfUndo(t *testing.T) {
 func TestSettleWithoutSystemd(t *testing.T) {
 	m := agenttest.Manager(t)
 	proxy := agenttest.NewProxy(t, m.Address)
-	g := newRigOn(t, m, proxy.Address(), "a.service", sleeper)
-	g.up("a.service")
+	g := acttest.NewOn(t, m, proxy.Address(), "a.service", acttest.Sleeper)
+	g.Up("a.service")
 	lost := incident.Attempt{ID: "lost", Kind: string(remedy.Restart), Target: "a.service", Phase: incident.Intended,
-		Before: raw(unitEvidence{Active: "active"})}
+		Before: []byte(`{"active":"active"}`)}
 	odd := incident.Attempt{ID: "odd", Kind: "reboot", Phase: incident.Intended}
 	for _, a := range []*incident.Attempt{&lost, &odd} {
-		if err := g.journal.PutAttempt(a); err != nil {
+		if err := g.Journal.PutAttempt(a); err != nil {
 			t.Fatal(err)
 		}
 	}
 	proxy.Cut()
-	agenttest.Eventually(t, settleWait, func() bool { return !g.watcher.Connected() }, "disconnected")
+	agenttest.Eventually(t, 10*time.Second, func() bool { return !g.Watcher.Connected() }, "disconnected")
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	for _, a := range g.runner.Settle(ctx) {
+	for _, a := range g.Runner.Settle(ctx) {
 		if a.Phase != incident.Unknown || a.Reason == "" {
 			t.Errorf("%s is %s because %q, want unknown", a.ID, a.Phase, a.Reason)
 		}

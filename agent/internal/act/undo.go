@@ -2,11 +2,11 @@ package act
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/incident"
@@ -28,12 +28,12 @@ func (r *Runner) Undo(ctx context.Context, id string) (incident.Attempt, error) 
 	if a, err = r.o.Journal.Attempt(id); err != nil { // as it is now that the target is ours
 		return incident.Attempt{}, fmt.Errorf("undo %s: %w", id, err)
 	}
-	kind := r.kinds[remedy.Kind(a.Kind)]
+	k := r.kinds[remedy.Kind(a.Kind)]
 	switch {
 	case a.Phase == incident.Undone:
 		return *a, nil
-	case kind == nil || len(a.Undo) == 0:
-		return *a, refuse("%s cannot be taken back", a.Remedy)
+	case k == nil || len(a.Undo) == 0:
+		return *a, kind.Refuse("%s cannot be taken back", a.Remedy)
 	}
 	if err := r.allowed(remedy.Kind(a.Kind), a.Target); err != nil {
 		return *a, err
@@ -45,7 +45,7 @@ func (r *Runner) Undo(ctx context.Context, id string) (incident.Attempt, error) 
 	r.o.Log.Info("undoing", "attempt", a.ID, "kind", a.Kind, "target", a.Target)
 	inner, cancel := bounded(ctx, defaults.ActionTimeout)
 	defer cancel()
-	if err := kind.undo(inner, a); err != nil {
+	if err := k.Undo(inner, a); err != nil {
 		return *a, fmt.Errorf("undo %s on %s: %w", a.Remedy, a.Target, err)
 	}
 	a.Phase, a.Undone = incident.Undone, clock.Now(r.o.Clock)
@@ -112,7 +112,7 @@ func (r *Runner) Serve(ctx context.Context) error {
 // expire reports whether nothing more is to be done about l.
 func (r *Runner) expire(ctx context.Context, l limit) bool {
 	_, err := r.Undo(ctx, l.attempt)
-	var refusal *Refusal
+	var refusal *kind.Refusal
 	switch {
 	case err == nil:
 		r.o.Log.Info("limit was taken back, its time is over", "attempt", l.attempt)
@@ -135,12 +135,11 @@ func (r *Runner) unexpired() ([]limit, error) {
 	now := clock.Now(r.o.Clock)
 	var found []limit
 	for _, a := range attempts {
-		var kept limitUndo
-		if a.Kind != string(remedy.SetProperty) || json.Unmarshal(a.Undo, &kept) != nil || kept.For <= 0 {
+		if a.For <= 0 {
 			continue
 		}
 		if a.Phase == incident.Acted || a.Phase == incident.Judged || a.Phase == incident.Undoing {
-			found = append(found, limit{attempt: a.ID, due: now.Boot + kept.For - a.Intended.Age(now)})
+			found = append(found, limit{attempt: a.ID, due: now.Boot + a.For - a.Intended.Age(now)})
 		}
 	}
 	return found, nil

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/program"
 	"github.com/salveops/salve/agent/internal/observe"
 	"github.com/salveops/salve/agent/internal/observe/evidence"
 	"github.com/salveops/salve/agent/internal/systemd"
@@ -35,7 +35,7 @@ type Figures interface {
 
 // Commands runs the few tools that only look.
 type Commands interface {
-	Command(ctx context.Context, c act.Cmd) (act.Output, error)
+	Command(ctx context.Context, c program.Cmd) (program.Output, error)
 }
 
 // Options of a Doctor. All are required but Root.
@@ -148,8 +148,8 @@ func (d *Doctor) journal(ctx context.Context, unit string) incident.Evidence {
 	if d.o.User {
 		option = "--user-unit"
 	}
-	out, err := d.o.Commands.Command(ctx, act.Cmd{
-		Purpose: act.Diagnose, Timeout: toolTimeout,
+	out, err := d.o.Commands.Command(ctx, program.Cmd{
+		Purpose: program.Diagnose, Timeout: toolTimeout,
 		Argv: []string{"journalctl", option, unit, "-n", journalLines, "--no-pager", "-q", "-o", "short-iso"},
 	})
 	text := string(out.Stdout)

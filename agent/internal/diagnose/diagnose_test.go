@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/program"
 	"github.com/salveops/salve/agent/internal/observe"
 	"github.com/salveops/salve/agent/internal/observe/log"
 	"github.com/salveops/salve/agent/internal/systemd"
@@ -27,13 +27,13 @@ func (f figures) LogMatches(unit string) []observe.LogMatch { return f.matches[u
 
 type commands struct {
 	argv []string
-	out  act.Output
+	out  program.Output
 	err  error
 }
 
-func (c *commands) Command(_ context.Context, cmd act.Cmd) (act.Output, error) {
-	if cmd.Purpose != act.Diagnose {
-		return act.Output{}, errors.New("diagnosis runs a program that is not there to look")
+func (c *commands) Command(_ context.Context, cmd program.Cmd) (program.Output, error) {
+	if cmd.Purpose != program.Diagnose {
+		return program.Output{}, errors.New("diagnosis runs a program that is not there to look")
 	}
 	c.argv = cmd.Argv
 	return c.out, c.err
@@ -80,7 +80,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	if e := d.Durable(t.Context(), ill)[0]; !strings.Contains(e.Text, "could not be had: journalctl: not found") {
 		t.Errorf("journal: %s", e.Text)
 	}
-	d = newDoctor(t, figures{}, &commands{out: act.Output{Code: 1, Stderr: []byte("No journal files were found.\n")}}, false)
+	d = newDoctor(t, figures{}, &commands{out: program.Output{Code: 1, Stderr: []byte("No journal files were found.\n")}}, false)
 	if e := d.Durable(t.Context(), ill)[0]; !strings.Contains(e.Text, "No journal files were found.") {
 		t.Errorf("journal: %s", e.Text)
 	}
@@ -88,7 +88,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 
 func TestJournalOfTheRightManager(t *testing.T) {
 	for user, option := range map[bool]string{false: "--unit", true: "--user-unit"} {
-		c := &commands{out: act.Output{Stdout: []byte("line\n")}}
+		c := &commands{out: program.Output{Stdout: []byte("line\n")}}
 		d := newDoctor(t, figures{}, c, user)
 		e := d.Durable(t.Context(), ill)[0]
 		if i := slices.Index(c.argv, option); i < 0 || c.argv[i+1] != "web.service" || e.Text != "line\n" {
@@ -98,7 +98,7 @@ func TestJournalOfTheRightManager(t *testing.T) {
 }
 
 func TestEvidenceIsBounded(t *testing.T) {
-	c := &commands{out: act.Output{Stdout: []byte(strings.Repeat("ä", maxText))}}
+	c := &commands{out: program.Output{Stdout: []byte(strings.Repeat("ä", maxText))}}
 	e := newDoctor(t, figures{}, c, false).Durable(t.Context(), ill)[0]
 	if len(e.Text) > maxText+100 || !strings.HasSuffix(e.Text, "(cut)\n") || strings.ContainsRune(e.Text, '�') {
 		t.Errorf("%d bytes, end %q", len(e.Text), e.Text[len(e.Text)-20:])

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
@@ -27,8 +28,8 @@ type hands struct {
 	allow []config.Allow
 
 	lock  sync.Mutex
-	plans map[string]act.Request // by the text of the plan
-	busy  map[string]bool        // targets
+	plans map[string]kind.Request // by the text of the plan
+	busy  map[string]bool         // targets
 	n     int
 }
 
@@ -40,11 +41,11 @@ type evidence struct{ Invocation string }
 var errKilled = errors.New("this process is dead")
 
 func refuseNow(later bool, format string, args ...any) error {
-	return &act.Refusal{Reason: fmt.Sprintf(format, args...), Temporary: later}
+	return &kind.Refusal{Reason: fmt.Sprintf(format, args...), Temporary: later}
 }
 
 // Prepare implements Actor.
-func (h *hands) Prepare(_ context.Context, q act.Request) (act.Plan, error) {
+func (h *hands) Prepare(_ context.Context, q kind.Request) (act.Plan, error) {
 	target, err := h.check(q)
 	if err != nil {
 		return act.Plan{}, err
@@ -66,7 +67,7 @@ func (h *hands) disruptive(rem *config.Remedy, target string) bool {
 	return risky && (rem.Kind != remedy.Restart || !ok || !u.Down())
 }
 
-func (h *hands) check(q act.Request) (string, error) {
+func (h *hands) check(q kind.Request) (string, error) {
 	if h.p.dead.Load() {
 		return "", errKilled
 	}
@@ -93,7 +94,7 @@ func (h *hands) check(q act.Request) (string, error) {
 	case u.AutoRestart(), u.Active != "active" && !u.Down(), u.Job != 0:
 		return "", refuseNow(true, "%s is %s", target, u.Active)
 	case q.Remedy.Kind == remedy.Start && !u.Down():
-		return "", &act.Refusal{Reason: fmt.Sprintf("%s is %s already", target, u.Active), Needless: true}
+		return "", &kind.Refusal{Reason: fmt.Sprintf("%s is %s already", target, u.Active), Needless: true}
 	}
 	return target, nil
 }
@@ -146,16 +147,21 @@ func (h *hands) Run(ctx context.Context, p act.Plan) (incident.Attempt, error) {
 	return a, nil
 }
 
-func (h *hands) intent(q act.Request, target string) incident.Attempt {
+func (h *hands) intent(q kind.Request, target string) incident.Attempt {
 	a := q.Attempt
 	a.Phase, a.Intended = incident.Intended, clock.Now(h.clock)
 	a.Kind, a.Remedy, a.Target = string(q.Remedy.Kind), q.Remedy.Name, target
 	u, _ := h.Unit(target)
 	a.Before = encode(evidence{u.InvocationID})
-	if q.Remedy.Kind == remedy.SetProperty || len(q.Remedy.Args.UndoExec) > 0 {
+	if undoable(q.Remedy) {
 		a.Undo = encode(h.properties(target))
 	}
 	return a
+}
+
+func undoable(rem *config.Remedy) bool {
+	program, ok := rem.Args.(*remedy.ExecArgs)
+	return rem.Kind == remedy.SetProperty || ok && len(program.Undo) > 0
 }
 
 func (h *hands) free(target string) {
@@ -183,7 +189,7 @@ func (h *hands) do(ctx context.Context, rem *config.Remedy, a *incident.Attempt,
 			u.Active, u.Sub, u.MainPID, u.Stopped = "inactive", "dead", 0, systemd.Salve
 		})
 	case remedy.SetProperty:
-		h.setProperties(a.Target, rem.Args.Properties)
+		h.setProperties(a.Target, rem.Args.(*remedy.PropertyArgs).Properties)
 	}
 	select {
 	case <-time.After(5 * time.Millisecond):

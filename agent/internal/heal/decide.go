@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
@@ -134,7 +134,7 @@ func (e *Engine) confirm(r *run) healing.Decision {
 }
 
 // refuse remembers that the precheck said no for good; it is asked again when the unit changes.
-func (p *patient) refuse(remedy string, why *act.Refusal) {
+func (p *patient) refuse(remedy string, why *kind.Refusal) {
 	if p.refused == nil {
 		p.refused = make(map[string]string)
 	}

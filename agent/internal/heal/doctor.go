@@ -1,14 +1,13 @@
 package heal
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
@@ -230,8 +229,8 @@ func (e *Engine) wouldRun(ctx context.Context, c check) local.Finding {
 		f.Verdict, f.Text = warning, "refused because "+c.decision.Reason
 		return f
 	}
-	plan, err := e.o.Act.Prepare(ctx, act.Request{Remedy: c.rem, Unit: c.unit, ByPerson: true})
-	var refusal *act.Refusal
+	plan, err := e.o.Act.Prepare(ctx, kind.Request{Remedy: c.rem, Unit: c.unit, ByPerson: true})
+	var refusal *kind.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Needless:
 		f.Text = "would run when it is needed; now " + refusal.Reason
@@ -260,7 +259,7 @@ func (e *Engine) withLeave(c check, f local.Finding) local.Finding {
 	if !ok || spec.Target != remedy.OnUnit || e.o.Leave == nil || f.Verdict != fine {
 		return f
 	}
-	unit := cmp.Or(c.rem.Args.Unit, c.unit)
+	unit := c.rem.Target(c.unit)
 	switch leave := e.o.Leave(unit, spec.Verbs); {
 	case leave.Unknown != "":
 		f.Verdict, f.Text = warning, f.Text+"; whether systemd lets Salve do so is unknown: "+leave.Unknown

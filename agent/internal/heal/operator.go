@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/healing"
@@ -320,8 +320,8 @@ func (e *Engine) dryRun(ctx context.Context, rem *config.Remedy, unit string) (l
 	if d.Verdict != healing.Act {
 		return local.RunResult{Verdict: "refused", Reason: d.Reason}, nil
 	}
-	plan, err := e.o.Act.Prepare(ctx, act.Request{Remedy: rem, Unit: unit, ByPerson: true, ResetFailed: d.ResetFailed})
-	var refusal *act.Refusal
+	plan, err := e.o.Act.Prepare(ctx, kind.Request{Remedy: rem, Unit: unit, ByPerson: true, ResetFailed: d.ResetFailed})
+	var refusal *kind.Refusal
 	if errors.As(err, &refusal) {
 		return local.RunResult{Verdict: "refused", Reason: refusal.Reason}, nil
 	}

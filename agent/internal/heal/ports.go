@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/observe"
 	"github.com/salveops/salve/agent/internal/session"
@@ -23,8 +24,8 @@ import (
 // Actor is the only way to change the host.
 type Actor interface {
 	// Prepare checks a request against the host as it is now, without side effects. A
-	// *act.Refusal says why it must not run.
-	Prepare(ctx context.Context, r act.Request) (act.Plan, error)
+	// *kind.Refusal says why it must not run.
+	Prepare(ctx context.Context, r kind.Request) (act.Plan, error)
 	// Run journals the intent, acts, journals the result.
 	Run(ctx context.Context, p act.Plan) (incident.Attempt, error)
 	// Undo takes an attempt back and journals that.

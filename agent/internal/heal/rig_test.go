@@ -17,7 +17,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/escalate"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/local"
@@ -179,7 +179,7 @@ func (r *rig) Start() {
 
 func newHands(m *machine, p *process, allow []config.Allow) *hands {
 	h := &hands{machine: m, p: p, allow: allow}
-	h.plans, h.busy = map[string]act.Request{}, map[string]bool{}
+	h.plans, h.busy = map[string]kind.Request{}, map[string]bool{}
 	return h
 }
 

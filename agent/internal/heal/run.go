@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/healing"
@@ -26,7 +27,7 @@ type run struct {
 	patient *patient // nil: asked for by a person without an alert
 	remedy  *config.Remedy
 	attempt *incident.Attempt // as far as the engine knows it
-	request act.Request
+	request kind.Request
 	dead    bool // the target has no main process: nothing delays its start
 
 	cut context.CancelFunc // ends the action at its next safe end; nil while none runs
@@ -62,7 +63,7 @@ func (e *Engine) prepareRun(s *story, p *patient, rem *config.Remedy, d healing.
 		ID: e.number(s), Incident: s.ID, Remedy: rem.Name, Kind: string(rem.Kind),
 		Service: s.Service, By: by, Phase: incident.Intended, Intended: e.stamp(),
 	}
-	r.request = act.Request{Remedy: rem, ResetFailed: d.ResetFailed, ByPerson: by != incident.ByRule}
+	r.request = kind.Request{Remedy: rem, ResetFailed: d.ResetFailed, ByPerson: by != incident.ByRule}
 	if p != nil {
 		r.attempt.Rule, r.attempt.Instance, r.attempt.Fired = p.live.Rule.Name, p.live.Instance, p.fired
 		r.request.Unit = unitOf(p.live)
@@ -205,7 +206,7 @@ func (e *Engine) refuse(r *run, err error) {
 	r.attempt = &a
 	e.past.Drop(a.ID)
 	r.story.Attempts = slices.DeleteFunc(r.story.Attempts, func(id string) bool { return id == a.ID })
-	var refusal *act.Refusal
+	var refusal *kind.Refusal
 	var changed errNoLonger
 	if no := refusalOf(err); no != nil && r.patient != nil { // the decision that follows says so
 		e.deny(r, no)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/incident"
 )
 
@@ -49,7 +49,7 @@ func (e *Engine) undo(ctx context.Context, r *run, a incident.Attempt) {
 func (e *Engine) takeBack(ctx context.Context, r *run, id string) (incident.Attempt, error) {
 	for try := 1; ; try++ {
 		undone, err := e.o.Act.Undo(ctx, id)
-		var refusal *act.Refusal
+		var refusal *kind.Refusal
 		if err == nil || try == undoTries || errors.As(err, &refusal) && !refusal.Temporary {
 			return undone, err
 		}

@@ -1,4 +1,4 @@
-package act
+package unit
 
 import (
 	"context"
@@ -13,22 +13,23 @@ import (
 	"strings"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
-// limiter changes resource limits of a running unit. systemd's answer is not believed: its success says
+// Limiter changes resource limits of a running unit. systemd's answer is not believed: its success says
 // that it wrote the value down, so the kernel's own file is read afterwards.
-type limiter struct{ onUnit }
+type Limiter struct{ Units }
 
 // limitUndo is what taking limits back needs.
 type limitUndo struct {
 	Runtime bool             `json:"runtime"`
 	Old     map[string]value `json:"old"` // by the name in unit files
 	// Kept are the drop-in files that were there before: they stay.
-	Kept []string      `json:"kept,omitempty"`
-	For  time.Duration `json:"for,omitempty"` // taken back so long after the intent; 0: when asked
+	Kept []string `json:"kept,omitempty"`
 }
 
 // limitEvidence is what the properties were, and what the kernel said, before or after.
@@ -38,38 +39,40 @@ type limitEvidence struct {
 	Kernel map[string]string `json:"kernel,omitempty"`
 }
 
-func (limiter) describe(s *step) string {
+func propertyArgs(s *kind.Step) *remedy.PropertyArgs { return s.Remedy.Args.(*remedy.PropertyArgs) }
+
+func (Limiter) Describe(s *kind.Step) string {
 	var words []string
-	for _, name := range slices.Sorted(maps.Keys(s.args().Properties)) {
-		words = append(words, name+"="+s.args().Properties[name])
+	for _, name := range slices.Sorted(maps.Keys(propertyArgs(s).Properties)) {
+		words = append(words, name+"="+propertyArgs(s).Properties[name])
 	}
-	text := fmt.Sprintf("set %s of %s", strings.Join(words, " "), s.target)
-	if s.args().For > 0 {
-		text += " for " + s.args().For.String()
+	text := fmt.Sprintf("set %s of %s", strings.Join(words, " "), s.Target)
+	if propertyArgs(s).For > 0 {
+		text += " for " + propertyArgs(s).For.String()
 	}
 	return text
 }
 
-func (k limiter) precheck(ctx context.Context, s *step) error {
-	if s.args().For > 0 && !k.helper.Present() {
-		return refuse("the limit is to end after %v also if nobody is left to end it, which takes the helper of root's: "+
-			"systemctl enable --now salve-agent-helper.socket, or leave out \"for\"", s.args().For)
+func (k Limiter) Precheck(ctx context.Context, s *kind.Step) error {
+	if propertyArgs(s).For > 0 && !k.Helper.Present() {
+		return kind.Refuse("the limit is to end after %v also if nobody is left to end it, which takes the helper of root's: "+
+			"systemctl enable --now salve-agent-helper.socket, or leave out \"for\"", propertyArgs(s).For)
 	}
 	u, err := k.ready(ctx, s)
 	if err != nil {
 		return err
 	}
-	if timer := helper.Timer(u.Name); k.o.Systemd.Active(timer) == "active" {
-		return refuse("%s has a limit already that ends by itself, with %s", u.Name, timer)
+	if timer := helper.Timer(u.Name); k.Systemd.Active(timer) == "active" {
+		return kind.Refuse("%s has a limit already that ends by itself, with %s", u.Name, timer)
 	}
-	wanted, err := wantedValues(s.args().Properties)
+	wanted, err := wantedValues(propertyArgs(s).Properties)
 	if err != nil {
 		return err
 	}
 	if len(wanted) == 0 {
-		return refuse("set_property names no property")
+		return kind.Refuse("set_property names no property")
 	}
-	l, err := limitsOf(u.Name, u.ControlGroup, k.o.Systemd.ControlGroup())
+	l, err := limitsOf(u.Name, u.ControlGroup, k.Systemd.ControlGroup())
 	if err != nil {
 		return err
 	}
@@ -81,14 +84,15 @@ func (k limiter) precheck(ctx context.Context, s *step) error {
 	}
 	old, err := k.values(ctx, u.Name, wanted)
 	if err != nil {
-		return unknown("the limits of "+u.Name, err)
+		return kind.Unknown("the limits of "+u.Name, err)
 	}
 	dropIns, err := k.dropIns(ctx, u.Name)
 	if err != nil {
-		return unknown("the drop-ins of "+u.Name, err)
+		return kind.Unknown("the drop-ins of "+u.Name, err)
 	}
-	s.before = limitEvidence{unitEvidence: evidenceOf(u), Values: old}
-	s.undo = limitUndo{Runtime: s.args().Runtime, Old: old, Kept: dropIns, For: s.args().For}
+	s.Before = limitEvidence{unitEvidence: evidenceOf(u), Values: old}
+	s.Undo = limitUndo{Runtime: propertyArgs(s).Runtime, Old: old, Kept: dropIns}
+	s.For = propertyArgs(s).For
 	return nil
 }
 
@@ -97,29 +101,29 @@ func wantedValues(properties map[string]string) (map[string]value, error) {
 	for name, text := range properties {
 		set, err := lookupSetting(name)
 		if err != nil {
-			return nil, refuse("%v", err)
+			return nil, kind.Refuse("%v", err)
 		}
 		if wanted[name], err = set.parse(text); err != nil {
-			return nil, refuse("%s=%s: %v", name, text, err)
+			return nil, kind.Refuse("%s=%s: %v", name, text, err)
 		}
 	}
 	return wanted, nil
 }
 
-func (k limiter) act(ctx context.Context, s *step) error {
-	wanted, err := wantedValues(s.args().Properties)
+func (k Limiter) Act(ctx context.Context, s *kind.Step) error {
+	wanted, err := wantedValues(propertyArgs(s).Properties)
 	if err != nil {
 		return err
 	}
-	if _, err := k.give(ctx, order.Order{Verb: order.SetProperty, Unit: s.target, Properties: wanted,
-		Runtime: s.args().Runtime, For: s.args().For}); err != nil {
+	if _, err := k.give(ctx, order.Order{Verb: order.SetProperty, Unit: s.Target, Properties: wanted,
+		Runtime: propertyArgs(s).Runtime, For: propertyArgs(s).For}); err != nil {
 		return err
 	}
-	u, err := k.look(ctx, s.target)
+	u, err := k.look(ctx, s.Target)
 	if err != nil {
 		return err
 	}
-	l, err := limitsOf(u.Name, u.ControlGroup, k.o.Systemd.ControlGroup())
+	l, err := limitsOf(u.Name, u.ControlGroup, k.Systemd.ControlGroup())
 	if err != nil {
 		return err
 	}
@@ -130,7 +134,7 @@ func (k limiter) act(ctx context.Context, s *step) error {
 			break
 		}
 	}
-	s.after = after
+	s.After = after
 	return err
 }
 
@@ -147,7 +151,7 @@ func (l limits) took(ctx context.Context, name string, want value) (string, erro
 	ctx, cancel := context.WithTimeout(ctx, effectWait)
 	defer cancel()
 	var text, file string
-	if eventually(ctx, 2*time.Millisecond, func() bool {
+	if kind.Eventually(ctx, 2*time.Millisecond, func() bool {
 		var v1 bool
 		text, file, v1, err = l.kernel(set)
 		return err == nil && set.agrees(text, want, v1)
@@ -163,12 +167,12 @@ func (l limits) took(ctx context.Context, name string, want value) (string, erro
 // undo puts the old values back, and removes the drop-in files that systemd wrote for the new ones:
 // they would outlive the next change of the unit file. A limit that ends by itself ends now instead, by the same hand,
 // or has ended already; only if that does not help it is taken back like any other.
-func (k limiter) undo(ctx context.Context, a *incident.Attempt) error {
+func (k Limiter) Undo(ctx context.Context, a *incident.Attempt) error {
 	var kept limitUndo
 	if err := json.Unmarshal(a.Undo, &kept); err != nil {
 		return fmt.Errorf("read what undo needs: %w", err)
 	}
-	if lifted, err := k.lift(ctx, a.Target, kept); err != nil || lifted {
+	if lifted, err := k.lift(ctx, a, kept); err != nil || lifted {
 		return err
 	}
 	if _, err := k.give(ctx, order.Order{Verb: order.SetProperty, Unit: a.Target, Properties: kept.Old,
@@ -187,7 +191,7 @@ func (k limiter) undo(ctx context.Context, a *incident.Attempt) error {
 		if errors.Is(err, fs.ErrPermission) {
 			// Only root may remove it. It holds the old value, so nothing is wrong until the unit file
 			// itself is given another.
-			k.o.Log.Warn("drop-in stays, with the old value in it", "file", file, "error", err)
+			k.Log.Warn("drop-in stays, with the old value in it", "file", file, "error", err)
 			continue
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -202,17 +206,17 @@ func (k limiter) undo(ctx context.Context, a *incident.Attempt) error {
 const liftWait = 2 * time.Second
 
 // lift has the helper end a limit that ends by itself, and reports whether the values are the old ones then.
-func (k limiter) lift(ctx context.Context, unit string, kept limitUndo) (done bool, err error) {
-	if kept.For <= 0 || !k.helper.Present() {
+func (k Limiter) lift(ctx context.Context, a *incident.Attempt, kept limitUndo) (done bool, err error) {
+	if a.For <= 0 || !k.Helper.Present() {
 		return false, nil
 	}
-	if _, err := k.give(ctx, order.Order{Verb: order.Lift, Unit: unit}); err != nil {
+	if _, err := k.give(ctx, order.Order{Verb: order.Lift, Unit: a.Target}); err != nil {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, liftWait)
 	defer cancel()
-	return eventually(ctx, 5*time.Millisecond, func() bool {
-		now, err := k.values(ctx, unit, kept.Old)
+	return kind.Eventually(ctx, 5*time.Millisecond, func() bool {
+		now, err := k.values(ctx, a.Target, kept.Old)
 		return err == nil && maps.EqualFunc(now, kept.Old, value.Equal)
 	}), nil
 }
@@ -224,7 +228,7 @@ func ofSettings(file string, settings map[string]value) bool {
 	return ok && ours && strings.HasSuffix(filepath.Dir(filepath.Dir(file)), ".control")
 }
 
-func (k limiter) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+func (k Limiter) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
 	var kept limitUndo
 	if err := json.Unmarshal(a.Undo, &kept); err != nil {
 		return incident.Unknown, "what the limits were before is not recorded"
@@ -244,8 +248,8 @@ func (k limiter) settle(ctx context.Context, a *incident.Attempt) (incident.Phas
 }
 
 // values are the properties of the given names as systemd has them.
-func (k limiter) values(ctx context.Context, unit string, names map[string]value) (map[string]value, error) {
-	c, err := k.o.Systemd.Conn()
+func (k Limiter) values(ctx context.Context, unit string, names map[string]value) (map[string]value, error) {
+	c, err := k.Systemd.Conn()
 	if err != nil {
 		return nil, err
 	}
@@ -253,8 +257,8 @@ func (k limiter) values(ctx context.Context, unit string, names map[string]value
 }
 
 // dropIns are the drop-in files of the unit that are on disk.
-func (k limiter) dropIns(ctx context.Context, unit string) ([]string, error) {
-	c, err := k.o.Systemd.Conn()
+func (k Limiter) dropIns(ctx context.Context, unit string) ([]string, error) {
+	c, err := k.Systemd.Conn()
 	if err != nil {
 		return nil, err
 	}

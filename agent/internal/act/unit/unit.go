@@ -1,4 +1,6 @@
-package act
+// Package unit holds the kinds of remedies that act on a systemd unit, and what others of them need for theirs: jobs and
+// signals, through systemd or the helper, that touch nothing but what is allowed.
+package unit
 
 import (
 	"cmp"
@@ -8,14 +10,22 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// onUnit is what all kinds have in common that act on a systemd unit.
-type onUnit struct{ *Runner }
+// Units is what all kinds have in common that act on a systemd unit.
+type Units struct {
+	*kind.Host
+	kind.NoUndo
+	self *self
+}
+
+// New prepares the kinds that act on units of the host.
+func New(h *kind.Host) Units { return Units{Host: h, self: &self{group: ownGroup()}} }
 
 // unitEvidence is what identifies one life of a unit, for telling later whether it was replaced.
 type unitEvidence struct {
@@ -32,78 +42,78 @@ func evidenceOf(u systemd.Unit) unitEvidence {
 		MainPID: u.MainPID, Started: u.ExecMainStart}
 }
 
-// target resolves aliases: allow blocks, polkit and locks know a unit by its primary name only.
-func (k onUnit) target(ctx context.Context, q Request) (string, error) {
-	name := cmp.Or(q.Remedy.Args.Unit, q.Unit)
+// Target resolves aliases: allow blocks, polkit and locks know a unit by its primary name only.
+func (k Units) Target(ctx context.Context, q kind.Request) (string, error) {
+	name := cmp.Or(q.Remedy.Args.Names(), q.Unit)
 	if wrong := remedy.CheckUnitName(name, false); wrong != "" {
-		return "", refuse("%s", wrong)
+		return "", kind.Refuse("%s", wrong)
 	}
 	u, err := k.look(ctx, name)
 	return u.Name, err
 }
 
 // look is the unit as it is now: from the watcher's memory if it is watched, which costs nothing.
-func (k onUnit) look(ctx context.Context, name string) (systemd.Unit, error) {
-	if u, ok := k.o.Systemd.Unit(name); ok {
+func (k Units) look(ctx context.Context, name string) (systemd.Unit, error) {
+	if u, ok := k.Systemd.Unit(name); ok {
 		return u, nil
 	}
-	u, err := k.o.Systemd.Read(ctx, name)
+	u, err := k.Systemd.Read(ctx, name)
 	if err != nil {
-		return u, unknown("the state of "+name, err)
+		return u, kind.Unknown("the state of "+name, err)
 	}
 	return u, nil
 }
 
 // ready looks at the step's unit and refuses when people, systemd or Salve's own needs forbid to touch
 // it: what a person did by hand wins, and what systemd is doing is left to end first.
-func (k onUnit) ready(ctx context.Context, s *step) (systemd.Unit, error) {
-	u, err := k.look(ctx, s.target)
+func (k Units) ready(ctx context.Context, s *kind.Step) (systemd.Unit, error) {
+	u, err := k.look(ctx, s.Target)
 	if err != nil {
 		return u, err
 	}
-	s.before = evidenceOf(u)
+	s.Before = evidenceOf(u)
 	switch {
 	case u.Load == "masked":
-		return u, refuse("%s is masked: a person wants it not to run", u.Name)
+		return u, kind.Refuse("%s is masked: a person wants it not to run", u.Name)
 	case u.Load == "not-found":
-		return u, refuse("%s does not exist: its unit file is gone", u.Name)
+		return u, kind.Refuse("%s does not exist: its unit file is gone", u.Name)
 	case u.Load != "loaded":
-		return u, refuse("systemd could not load %s (%s)", u.Name, u.Load)
+		return u, kind.Refuse("systemd could not load %s (%s)", u.Name, u.Load)
 	}
 	if err := k.unprotected(ctx, u); err != nil {
 		return u, err
 	}
 	switch {
-	case k.o.Systemd.SystemState() == "stopping":
-		return u, refuse("the system is shutting down")
+	case k.Systemd.SystemState() == "stopping":
+		return u, kind.Refuse("the system is shutting down")
 	case u.Stopped == systemd.Person && u.Down() && !s.ByPerson:
-		return u, refuse("%s was stopped by a person and stays stopped", u.Name)
+		return u, kind.Refuse("%s was stopped by a person and stays stopped", u.Name)
 	case u.AutoRestart():
-		return u, postpone("systemd itself is about to restart %s", u.Name)
+		return u, kind.Postpone("systemd itself is about to restart %s", u.Name)
 	case u.Active != "active" && !u.Down():
-		return u, postpone("%s is %s", u.Name, u.Active)
+		return u, kind.Postpone("%s is %s", u.Name, u.Active)
 	case u.Job != 0:
-		return u, postpone("systemd has a job for %s in its queue", u.Name)
+		return u, kind.Postpone("systemd has a job for %s in its queue", u.Name)
 	}
 	return u, nil
 }
 
 // after is the evidence from after an action. It costs nothing for a watched unit, whose signals all
 // came before the end of its job.
-func (k onUnit) after(ctx context.Context, s *step) {
-	if u, err := k.look(ctx, s.target); err == nil {
-		s.after = evidenceOf(u)
+func (k Units) after(ctx context.Context, s *kind.Step) {
+	if u, err := k.look(ctx, s.Target); err == nil {
+		s.After = evidenceOf(u)
 	}
 }
 
 // settled reads the unit when systemd answers again and has no job for it left, with the evidence from
 // before.
-func (k onUnit) settled(ctx context.Context, a *incident.Attempt) (was unitEvidence, now systemd.Unit, err error) {
+func (k Units) settled(ctx context.Context, a *incident.Attempt) (was unitEvidence, now systemd.Unit, err error) {
 	if err := json.Unmarshal(a.Before, &was); err != nil {
 		return was, now, fmt.Errorf("there is no evidence from before: %w", err)
 	}
-	idle := eventually(ctx, 20*time.Millisecond, func() bool {
-		now, err = k.o.Systemd.Read(ctx, a.Target)
+	idle := kind.Eventually(ctx, 20*time.Millisecond, func() bool {
+		now, err = k.Systemd.Read(ctx, a.Target)
 		return err == nil && now.Job == 0
 	})
 	switch {
@@ -115,33 +125,34 @@ func (k onUnit) settled(ctx context.Context, a *incident.Attempt) (was unitEvide
 	return was, now, nil
 }
 
-// repeatable: undoing on a unit puts it into a state, however often.
-func (onUnit) repeatable() bool { return true }
+// Repeatable: undoing on a unit puts it into a state, however often.
+func (Units) Repeatable() bool { return true }
 
-// undo of most kinds: there is none.
-func (onUnit) undo(_ context.Context, a *incident.Attempt) error {
-	return refuse("%s cannot be taken back", a.Remedy)
+// Quiet reports whether systemd has no job for the unit.
+func (k Units) Quiet(a *incident.Attempt) bool {
+	u, ok := k.Systemd.Unit(a.Target)
+	return ok && u.Job == 0
 }
 
 // give has one order carried out that changes a unit, by the helper if there is one and else by systemd, which asks
 // polkit. Not one after the other: what is refused here would be refused there. The job that it became is queued and
 // not over; its end is a signal of systemd's in both cases, so that without a connection to it nothing is begun.
-func (r *Runner) give(ctx context.Context, o order.Order) (job int, err error) {
-	c, err := r.o.Systemd.Conn()
+func (k Units) give(ctx context.Context, o order.Order) (job int, err error) {
+	c, err := k.Systemd.Conn()
 	if err != nil {
 		return 0, fmt.Errorf("nothing was done: %w", err)
 	}
-	if r.helper.Present() {
-		return r.helper.Ask(ctx, o)
+	if k.Helper.Present() {
+		return k.Helper.Ask(ctx, o)
 	}
 	return order.Do(ctx, c, o)
 }
 
 // job queues one job and waits for its end.
-func (r *Runner) job(ctx context.Context, unit, verb string) error {
-	e := r.o.Systemd.Expect(unit)
+func (k Units) job(ctx context.Context, unit, verb string) error {
+	e := k.Systemd.Expect(unit)
 	defer e.Close()
-	id, err := r.give(ctx, order.Order{Verb: verb, Unit: unit})
+	id, err := k.give(ctx, order.Order{Verb: verb, Unit: unit})
 	e.Job(uint32(id))
 	if err != nil {
 		return err
@@ -149,7 +160,7 @@ func (r *Runner) job(ctx context.Context, unit, verb string) error {
 	result, err := e.Wait(ctx)
 	switch {
 	case errors.Is(err, systemd.ErrDisconnected):
-		return errLost
+		return kind.ErrLost
 	case err != nil:
 		return err
 	case result != "done":

@@ -1,10 +1,11 @@
-package act
+package unit
 
 import (
 	"context"
 	"errors"
 	"fmt"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/incident"
@@ -15,12 +16,12 @@ import (
 // after a reset.
 const limitHit = "start-limit-hit"
 
-// starter starts a unit that is down. That takes nothing away, so it is never disruptive.
-type starter struct{ onUnit }
+// Starter starts a unit that is down. That takes nothing away, so it is never disruptive.
+type Starter struct{ Units }
 
-func (starter) describe(s *step) string { return "start " + s.target }
+func (Starter) Describe(s *kind.Step) string { return "start " + s.Target }
 
-func (k starter) precheck(ctx context.Context, s *step) error {
+func (k Starter) Precheck(ctx context.Context, s *kind.Step) error {
 	u, err := k.ready(ctx, s)
 	if err != nil {
 		return err
@@ -29,69 +30,69 @@ func (k starter) precheck(ctx context.Context, s *step) error {
 		return err
 	}
 	if !u.Down() {
-		return needless("%s is %s already", u.Name, u.Active)
+		return kind.Needless("%s is %s already", u.Name, u.Active)
 	}
 	return nil
 }
 
-func (k starter) act(ctx context.Context, s *step) error {
+func (k Starter) Act(ctx context.Context, s *kind.Step) error {
 	return k.up(ctx, s, order.Start)
 }
 
-func (k starter) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+func (k Starter) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
 	return k.replaced(ctx, a)
 }
 
-// restarter stops and starts a unit in one job.
-type restarter struct{ onUnit }
+// Restarter stops and starts a unit in one job.
+type Restarter struct{ Units }
 
-func (restarter) describe(s *step) string { return "restart " + s.target }
+func (Restarter) Describe(s *kind.Step) string { return "restart " + s.Target }
 
-func (k restarter) precheck(ctx context.Context, s *step) error {
+func (k Restarter) Precheck(ctx context.Context, s *kind.Step) error {
 	u, err := k.ready(ctx, s)
 	if err != nil {
 		return err
 	}
-	s.disruptive = !u.Down()
+	s.Disruptive = !u.Down()
 	return k.alone(ctx, s, u, remedy.Restart)
 }
 
-func (k restarter) act(ctx context.Context, s *step) error {
+func (k Restarter) Act(ctx context.Context, s *kind.Step) error {
 	return k.up(ctx, s, order.Restart)
 }
 
-func (k restarter) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+func (k Restarter) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
 	return k.replaced(ctx, a)
 }
 
 // up runs a job that brings the unit up, and deals with systemd's start limit: it is reset once, either
 // before, when it is known to be hit, or when this very start ran into it. Salve's own budget is what
 // keeps a unit from being started for ever.
-func (k onUnit) up(ctx context.Context, s *step, verb string) error {
+func (k Units) up(ctx context.Context, s *kind.Step, verb string) error {
 	defer k.after(ctx, s)
-	u, err := k.look(ctx, s.target)
+	u, err := k.look(ctx, s.Target)
 	if err != nil {
 		return err
 	}
 	was, reset := u.InvocationID, s.ResetFailed || u.Result == limitHit
 	if reset {
-		if err := k.reset(ctx, s.target); err != nil {
+		if err := k.reset(ctx, s.Target); err != nil {
 			return err
 		}
 	}
-	err = k.job(ctx, s.target, verb)
+	err = k.job(ctx, s.Target, verb)
 	var failed jobError
 	if reset || !errors.As(err, &failed) {
 		return err
 	}
-	u, readErr := k.o.Systemd.Read(ctx, s.target)
+	u, readErr := k.Systemd.Read(ctx, s.Target)
 	if readErr != nil || !limited(u, was) {
 		return err
 	}
-	if err := k.reset(ctx, s.target); err != nil {
+	if err := k.reset(ctx, s.Target); err != nil {
 		return err
 	}
-	return k.job(ctx, s.target, verb)
+	return k.job(ctx, s.Target, verb)
 }
 
 // limited reports whether a start that failed ran into the start limit. systemd keeps the Result of the
@@ -100,7 +101,7 @@ func limited(u systemd.Unit, was string) bool {
 	return u.Result == limitHit || u.Active == "failed" && u.InvocationID == was
 }
 
-func (k onUnit) reset(ctx context.Context, unit string) error {
+func (k Units) reset(ctx context.Context, unit string) error {
 	if _, err := k.give(ctx, order.Order{Verb: order.ResetFailed, Unit: unit}); err != nil {
 		return fmt.Errorf("reset start limit of %s: %w", unit, err)
 	}
@@ -108,7 +109,7 @@ func (k onUnit) reset(ctx context.Context, unit string) error {
 }
 
 // replaced settles a start or restart: each start of a unit has an invocation ID of its own.
-func (k onUnit) replaced(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+func (k Units) replaced(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
 	was, now, err := k.settled(ctx, a)
 	switch {
 	case err != nil:

@@ -1,4 +1,4 @@
-package act
+package unit
 
 import (
 	"context"
@@ -6,7 +6,9 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/glob"
 )
@@ -23,47 +25,53 @@ func Protected() []string { return slices.Clone(protected) }
 
 // unprotected refuses what would hit Salve's own alert path: its units, what it needs, and whatever
 // it runs in itself.
-func (r *Runner) unprotected(ctx context.Context, u systemd.Unit) error {
-	for _, list := range [][]string{protected, r.o.Protected} {
+func (k Units) unprotected(ctx context.Context, u systemd.Unit) error {
+	for _, list := range [][]string{protected, k.Protected} {
 		for _, pattern := range list {
 			if glob.Match(pattern, u.Name) {
-				return refuse("%s is protected: Salve needs it itself", u.Name)
+				return kind.Refuse("%s is protected: Salve needs it itself", u.Name)
 			}
 		}
 	}
-	if r.own == "" {
+	own := k.self.group
+	if own == "" {
 		return nil
 	}
-	if u.Name == path.Base(r.own) || inside(r.own, u.ControlGroup) {
-		return refuse("%s is protected: this agent runs in it", u.Name)
+	if u.Name == path.Base(own) || inside(own, u.ControlGroup) {
+		return kind.Refuse("%s is protected: this agent runs in it", u.Name)
 	}
-	needs, err := r.needs(ctx)
+	needs, err := k.needs(ctx)
 	if err != nil {
 		return err
 	}
 	if slices.Contains(needs, u.Name) {
-		return refuse("%s is protected: the unit of this agent requires it", u.Name)
+		return kind.Refuse("%s is protected: the unit of this agent requires it", u.Name)
 	}
 	return nil
 }
 
+// self is this agent as systemd sees it.
+type self struct {
+	group string // control group of this process in systemd's own hierarchy; "" if that cannot be known
+
+	mu       sync.Mutex
+	required []string // what this agent's own unit requires; nil: not asked yet
+}
+
 // needs are the units that this agent's own unit cannot do without; none when it does not run as one.
 // They are asked for once: they change only together with Salve's own unit file.
-func (r *Runner) needs(ctx context.Context) ([]string, error) {
-	r.mu.Lock()
-	known := r.required
-	r.mu.Unlock()
-	if known != nil || !strings.HasSuffix(r.own, ".service") {
-		return known, nil
+func (k Units) needs(ctx context.Context) ([]string, error) {
+	k.self.mu.Lock()
+	defer k.self.mu.Unlock()
+	if k.self.required != nil || !strings.HasSuffix(k.self.group, ".service") {
+		return k.self.required, nil
 	}
-	u, err := r.o.Systemd.Read(ctx, path.Base(r.own))
+	u, err := k.Systemd.Read(ctx, path.Base(k.self.group))
 	if err != nil {
-		return nil, unknown("what this agent's own unit requires", err)
+		return nil, kind.Unknown("what this agent's own unit requires", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.required = slices.Concat([]string{}, u.Requires, u.BindsTo)
-	return r.required, nil
+	k.self.required = slices.Concat([]string{}, u.Requires, u.BindsTo)
+	return k.self.required, nil
 }
 
 // ownGroup is this process's control group in systemd's own hierarchy.

@@ -1,4 +1,4 @@
-package act
+package unit
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/salveops/salve/agent/internal/act/kind"
 )
 
 // tree is one mounted hierarchy of control groups.
@@ -69,7 +71,7 @@ func limitsOf(unit, group, top string) (limits, error) {
 	}
 	l := limits{group: group, top: strings.TrimSuffix(top, "/"), trees: trees}
 	if group == "" || group == "/" {
-		return l, refuse("%s has no control group: a limit would have nothing to act on", unit)
+		return l, kind.Refuse("%s has no control group: a limit would have nothing to act on", unit)
 	}
 	for _, name := range []string{"", "name=systemd"} {
 		if t, ok := trees[name]; ok && l.pid == 0 {
@@ -77,7 +79,7 @@ func limitsOf(unit, group, top string) (limits, error) {
 		}
 	}
 	if l.pid == 0 {
-		return l, refuse("%s has no process: a limit would have nothing to act on", unit)
+		return l, kind.Refuse("%s has no process: a limit would have nothing to act on", unit)
 	}
 	return l, nil
 }
@@ -111,28 +113,28 @@ func somePID(dir string) int {
 func (l limits) works(s setting) error {
 	if t, v1 := l.trees[v1Name(s.controller)]; v1 && t.v1 {
 		if s.v1 == nil {
-			return refuse("%s needs version 2 of the %s controller, which this host has in version 1", s.name, s.controller)
+			return kind.Refuse("%s needs version 2 of the %s controller, which this host has in version 1", s.name, s.controller)
 		}
 		at, err := l.sits(v1Name(s.controller))
 		switch {
 		case err != nil:
-			return unknown("where the processes sit in the "+s.controller+" hierarchy", err)
+			return kind.Unknown("where the processes sit in the "+s.controller+" hierarchy", err)
 		case !l.reachable(at):
-			return refuse("the processes sit at %s in the %s hierarchy, out of systemd's reach: "+
+			return kind.Refuse("the processes sit at %s in the %s hierarchy, out of systemd's reach: "+
 				"%s would say yes and do nothing", at, s.controller, s.name)
 		}
 		return nil
 	}
 	t, ok := l.trees[""]
 	if !ok {
-		return refuse("this host has no %s controller: %s would do nothing", s.controller, s.name)
+		return kind.Refuse("this host has no %s controller: %s would do nothing", s.controller, s.name)
 	}
 	text, err := os.ReadFile(filepath.Join(t.folder(l.top), "cgroup.controllers"))
 	if err != nil {
-		return unknown("which controllers systemd has", err)
+		return kind.Unknown("which controllers systemd has", err)
 	}
 	if !slices.Contains(strings.Fields(string(text)), s.controller) {
-		return refuse("systemd has no %s controller here: %s would say yes and do nothing", s.controller, s.name)
+		return kind.Refuse("systemd has no %s controller here: %s would say yes and do nothing", s.controller, s.name)
 	}
 	return nil
 }

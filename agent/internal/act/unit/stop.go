@@ -1,22 +1,23 @@
-package act
+package unit
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// stopper stops a unit; undo starts it again.
-type stopper struct{ onUnit }
+// Stopper stops a unit; undo starts it again.
+type Stopper struct{ Units }
 
-func (stopper) describe(s *step) string { return "stop " + s.target }
+func (Stopper) Describe(s *kind.Step) string { return "stop " + s.Target }
 
-func (k stopper) precheck(ctx context.Context, s *step) error {
+func (k Stopper) Precheck(ctx context.Context, s *kind.Step) error {
 	u, err := k.ready(ctx, s)
 	if err != nil {
 		return err
@@ -25,15 +26,15 @@ func (k stopper) precheck(ctx context.Context, s *step) error {
 		return err
 	}
 	if u.Down() {
-		return needless("%s is %s already", u.Name, u.Active)
+		return kind.Needless("%s is %s already", u.Name, u.Active)
 	}
-	s.undo = unitUndo{Start: u.Name}
+	s.Undo = unitUndo{Start: u.Name}
 	return nil
 }
 
-func (k stopper) act(ctx context.Context, s *step) error {
+func (k Stopper) Act(ctx context.Context, s *kind.Step) error {
 	defer k.after(ctx, s)
-	return k.job(ctx, s.target, order.Stop)
+	return k.job(ctx, s.Target, order.Stop)
 }
 
 // unitUndo is what taking a stop back needs.
@@ -44,7 +45,7 @@ type unitUndo struct {
 // undo starts the unit again, unless somebody else started it or wants it down. An agent that was
 // started since finds the unit down and cannot know who stopped it: then it is still Salve's stop, on
 // record here, unless the invocation ID tells of another life in between.
-func (k stopper) undo(ctx context.Context, a *incident.Attempt) error {
+func (k Stopper) Undo(ctx context.Context, a *incident.Attempt) error {
 	var was unitEvidence
 	if err := json.Unmarshal(a.Before, &was); err != nil {
 		return fmt.Errorf("there is no evidence from before: %w", err)
@@ -56,14 +57,14 @@ func (k stopper) undo(ctx context.Context, a *incident.Attempt) error {
 	case !u.Down():
 		return nil
 	case u.Load == "masked":
-		return refuse("%s was masked meanwhile", u.Name)
+		return kind.Refuse("%s was masked meanwhile", u.Name)
 	case u.Stopped == systemd.Person && u.InvocationID != was.InvocationID && u.InvocationID != "":
-		return refuse("%s was started and stopped by a person meanwhile", u.Name)
+		return kind.Refuse("%s was started and stopped by a person meanwhile", u.Name)
 	}
 	return k.job(ctx, a.Target, order.Start)
 }
 
-func (k stopper) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+func (k Stopper) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
 	was, now, err := k.settled(ctx, a)
 	switch {
 	case err != nil:
@@ -78,30 +79,30 @@ func (k stopper) settle(ctx context.Context, a *incident.Attempt) (incident.Phas
 	return incident.Unknown, fmt.Sprintf("%s was %s and is %s", a.Target, was.Active, now.Active)
 }
 
-// reloader asks a unit to read its configuration again.
-type reloader struct{ onUnit }
+// Reloader asks a unit to read its configuration again.
+type Reloader struct{ Units }
 
-func (reloader) describe(s *step) string { return "reload " + s.target }
+func (Reloader) Describe(s *kind.Step) string { return "reload " + s.Target }
 
-func (k reloader) precheck(ctx context.Context, s *step) error {
+func (k Reloader) Precheck(ctx context.Context, s *kind.Step) error {
 	u, err := k.ready(ctx, s)
 	switch {
 	case err != nil:
 		return err
 	case u.Down():
-		return refuse("%s is %s; only a running unit can be reloaded", u.Name, u.Active)
+		return kind.Refuse("%s is %s; only a running unit can be reloaded", u.Name, u.Active)
 	case !u.CanReload:
-		return refuse("%s has no ExecReload=: it cannot be reloaded", u.Name)
+		return kind.Refuse("%s has no ExecReload=: it cannot be reloaded", u.Name)
 	}
 	return k.alone(ctx, s, u, remedy.Reload)
 }
 
-func (k reloader) act(ctx context.Context, s *step) error {
+func (k Reloader) Act(ctx context.Context, s *kind.Step) error {
 	defer k.after(ctx, s)
-	return k.job(ctx, s.target, order.Reload)
+	return k.job(ctx, s.Target, order.Reload)
 }
 
 // settle: a reload leaves no trace.
-func (k reloader) settle(context.Context, *incident.Attempt) (incident.Phase, string) {
+func (k Reloader) Settle(context.Context, *incident.Attempt) (incident.Phase, string) {
 	return incident.Unknown, "a reload leaves nothing behind by which it could be told"
 }

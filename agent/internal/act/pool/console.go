@@ -1,4 +1,4 @@
-package act
+package pool
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/postgres"
 )
 
@@ -15,7 +16,7 @@ type console struct{ c *postgres.Conn }
 // consoleTimeout bounds connecting to the console, and each question that has no earlier end.
 const consoleTimeout = 5 * time.Second
 
-func openConsole(ctx context.Context, at poolConsole) (*console, error) {
+func openConsole(ctx context.Context, at address) (*console, error) {
 	ctx, cancel := context.WithTimeout(ctx, consoleTimeout)
 	defer cancel()
 	c, err := postgres.Connect(ctx, postgres.Target{
@@ -39,24 +40,24 @@ func (c *console) ask(ctx context.Context, command string) (postgres.Table, erro
 func (c *console) runs(ctx context.Context, database string) error {
 	t, err := c.ask(ctx, "SHOW DATABASES")
 	if err != nil {
-		return unknown("the databases of the pool", err)
+		return kind.Unknown("the databases of the pool", err)
 	}
 	for _, row := range t.Rows {
 		switch {
 		case t.Cell(row, "name") != database:
 		case t.Cell(row, "paused") == "1":
-			return refuse("database %s is paused: a person is at work on it", database)
+			return kind.Refuse("database %s is paused: a person is at work on it", database)
 		case t.Cell(row, "disabled") == "1":
-			return refuse("database %s is disabled: a person wants it so", database)
+			return kind.Refuse("database %s is disabled: a person wants it so", database)
 		default:
 			return nil
 		}
 	}
-	return refuse("PgBouncer has no database %q", database)
+	return kind.Refuse("PgBouncer has no database %q", database)
 }
 
-func (c *console) servers(ctx context.Context, database string) (poolEvidence, error) {
-	e := poolEvidence{Database: database}
+func (c *console) servers(ctx context.Context, database string) (evidence, error) {
+	e := evidence{Database: database}
 	t, err := c.ask(ctx, "SHOW SERVERS")
 	for _, row := range t.Rows {
 		if t.Cell(row, "database") != database {

@@ -1,4 +1,5 @@
-package act
+// Package pool is the kind of remedy that resets connection pools.
+package pool
 
 import (
 	"context"
@@ -8,70 +9,74 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 )
 
-// resetter makes a PgBouncer pool replace its connections to the database. RECONNECT is gentle: each
+// Kind makes a PgBouncer pool replace its connections to the database. RECONNECT is gentle: each
 // server connection is replaced when it becomes free, no client is cut, and the pool never stops, so
 // there is nothing that could be left half done.
-type resetter struct{ *Runner }
+type Kind struct{ kind.NoUndo }
 
-// poolEvidence is the pool's server connections at one moment.
-type poolEvidence struct {
-	Console  poolConsole `json:"console"`
-	Database string      `json:"database"`
-	Servers  int         `json:"servers"`          // connections to the database
-	Closing  int         `json:"closing"`          // of these: to be replaced when they become free
-	Oldest   string      `json:"oldest,omitempty"` // when the oldest that is not closing was made, by PgBouncer's clock
+// New prepares the kind.
+func New(*kind.Host) Kind { return Kind{} }
+
+// evidence is the pool's server connections at one moment.
+type evidence struct {
+	Console  address `json:"console"`
+	Database string  `json:"database"`
+	Servers  int     `json:"servers"`          // connections to the database
+	Closing  int     `json:"closing"`          // of these: to be replaced when they become free
+	Oldest   string  `json:"oldest,omitempty"` // when the oldest that is not closing was made, by PgBouncer's clock
 }
 
-// poolConsole is how the console is reached, without any secret, so that an attempt can be settled
+// address is how the console is reached, without any secret, so that an attempt can be settled
 // after a restart with another configuration.
-type poolConsole struct {
+type address struct {
 	Address      string `json:"address"`
 	User         string `json:"user"`
 	PasswordFile string `json:"password_file,omitempty"`
 }
 
-func (resetter) target(_ context.Context, q Request) (string, error) {
+func (Kind) Target(_ context.Context, q kind.Request) (string, error) {
 	if _, err := poolOf(q); err != nil {
 		return "", err
 	}
-	return q.Remedy.Args.Pool, nil
+	return q.Remedy.Args.Names(), nil
 }
 
-func poolOf(q Request) (*config.Pool, error) {
-	name := q.Remedy.Args.Pool
+func poolOf(q kind.Request) (*config.Pool, error) {
+	name := q.Remedy.Args.Names()
 	if name == "" {
-		return nil, refuse("reset_pool names no pool")
+		return nil, kind.Refuse("reset_pool names no pool")
 	}
 	if q.Remedy.Service != nil {
 		for _, p := range q.Remedy.Service.Pools {
 			if p.Name == name && p.PgBouncer == "" {
-				return nil, refuse("pool %q is not one of PgBouncer", name)
+				return nil, kind.Refuse("pool %q is not one of PgBouncer", name)
 			}
 			if p.Name == name {
 				return p, nil
 			}
 		}
 	}
-	return nil, refuse("the service has no pool %q", name)
+	return nil, kind.Refuse("the service has no pool %q", name)
 }
 
-func (resetter) describe(s *step) string {
-	return "make pool " + s.target + " replace its connections to the database"
+func (Kind) Describe(s *kind.Step) string {
+	return "make pool " + s.Target + " replace its connections to the database"
 }
 
-func (k resetter) precheck(ctx context.Context, s *step) error {
+func (Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	p, err := poolOf(s.Request)
 	if err != nil {
 		return err
 	}
-	at := poolConsole{Address: p.PgBouncer, User: p.User, PasswordFile: p.PasswordFile}
+	at := address{Address: p.PgBouncer, User: p.User, PasswordFile: p.PasswordFile}
 	c, err := openConsole(ctx, at)
 	if err != nil {
-		return unknown("the state of pool "+s.target, err)
+		return kind.Unknown("the state of pool "+s.Target, err)
 	}
 	defer c.close()
 	if err := c.runs(ctx, p.Database); err != nil {
@@ -79,15 +84,15 @@ func (k resetter) precheck(ctx context.Context, s *step) error {
 	}
 	before, err := c.servers(ctx, p.Database)
 	if err != nil {
-		return unknown("the connections of pool "+s.target, err)
+		return kind.Unknown("the connections of pool "+s.Target, err)
 	}
 	before.Console = at
-	s.before = before
+	s.Before = before
 	return nil
 }
 
-func (k resetter) act(ctx context.Context, s *step) error {
-	before := s.before.(poolEvidence)
+func (Kind) Act(ctx context.Context, s *kind.Step) error {
+	before := s.Before.(evidence)
 	c, err := openConsole(ctx, before.Console)
 	if err != nil {
 		return fmt.Errorf("nothing was done: %w", err)
@@ -98,26 +103,23 @@ func (k resetter) act(ctx context.Context, s *step) error {
 		if errors.As(err, &refusal) {
 			return fmt.Errorf("reconnect pool: %w", err)
 		}
-		return fmt.Errorf("reconnect pool: %w: %w", errLost, err)
+		return fmt.Errorf("reconnect pool: %w: %w", kind.ErrLost, err)
 	}
 	after, err := c.servers(ctx, before.Database)
 	if err != nil {
 		return nil // it is done; only the evidence is missing
 	}
 	after.Console = before.Console
-	s.after = after
+	s.After = after
 	return nil
 }
 
-func (resetter) undo(_ context.Context, a *incident.Attempt) error {
-	return refuse("%s cannot be taken back: the old connections are gone", a.Remedy)
-}
+// Quiet is true: nothing of a reset goes on once the console has answered.
+func (Kind) Quiet(*incident.Attempt) bool { return true }
 
-func (resetter) repeatable() bool { return true }
-
-// settle compares the server connections: a reconnect marks every one that was there.
-func (k resetter) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
-	var was poolEvidence
+// Settle compares the server connections: a reconnect marks every one that was there.
+func (Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+	var was evidence
 	if err := json.Unmarshal(a.Before, &was); err != nil {
 		return incident.Unknown, "there is no evidence from before"
 	}

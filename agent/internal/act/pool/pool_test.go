@@ -1,4 +1,4 @@
-package act
+package pool_test
 
 import (
 	"context"
@@ -8,39 +8,45 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/act"
+	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/pool"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// poolRig is a runner that needs no manager, with a real pool.
-type poolRig struct {
-	*Runner
+// rig is a runner that needs no manager, with a real pool.
+type rig struct {
+	*act.Runner
 	*agenttest.Pool
 	t       *testing.T
 	service *config.Service
 }
 
-func newPoolRig(t *testing.T) *poolRig {
+func newRig(t *testing.T) *rig {
 	t.Helper()
 	p := agenttest.PgBouncer(t)
-	r, err := New(Options{Systemd: newIdleWatcher(t), Journal: openJournal(t, t.TempDir()), Clock: systemClock(t),
-		Allow: []config.Allow{{Pools: []string{"db"}, Actions: []string{"reset_pool"}}}})
+	r, err := act.New(act.Options{
+		Systemd: acttest.IdleWatcher(t), Journal: acttest.OpenJournal(t, t.TempDir()), Clock: acttest.Clock(t),
+		Allow: []config.Allow{{Pools: []string{"db"}, Actions: []string{"reset_pool"}}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &poolRig{Runner: r, Pool: p, t: t, service: &config.Service{Pools: []*config.Pool{
+	return &rig{Runner: r, Pool: p, t: t, service: &config.Service{Pools: []*config.Pool{
 		{Name: "db", PgBouncer: p.Socket, Database: p.Database, User: p.Admin},
 	}}}
 }
 
-func (g *poolRig) request() Request {
-	q := ask(remedy.ResetPool, "", func(a *remedy.Args) { a.Pool = "db" })
+func (g *rig) request() kind.Request {
+	q := acttest.Ask(remedy.ResetPool, "", &remedy.PoolArgs{Pool: "db", Mode: "reconnect"})
 	q.Remedy.Service = g.service
 	return q
 }
 
-func (g *poolRig) run() (incident.Attempt, error) {
+func (g *rig) run() (incident.Attempt, error) {
 	p, err := g.Prepare(g.t.Context(), g.request())
 	if err != nil {
 		return incident.Attempt{}, err
@@ -49,7 +55,7 @@ func (g *poolRig) run() (incident.Attempt, error) {
 }
 
 // query asks the database through the pool, on a connection of its own.
-func (g *poolRig) query(sql string) string {
+func (g *rig) query(sql string) string {
 	g.t.Helper()
 	c, err := g.Connect(g.t.Context(), g.User, g.Database)
 	if err != nil {
@@ -63,7 +69,7 @@ func (g *poolRig) query(sql string) string {
 	return string(results[0].Rows[0][0])
 }
 
-func (g *poolRig) console(command string) {
+func (g *rig) console(command string) {
 	g.t.Helper()
 	c, err := g.Connect(g.t.Context(), g.Admin, "pgbouncer")
 	if err != nil {
@@ -76,7 +82,7 @@ func (g *poolRig) console(command string) {
 }
 
 func TestResetPool(t *testing.T) {
-	g := newPoolRig(t)
+	g := newRig(t)
 	const whoami = "SELECT pg_backend_pid()"
 	old := g.query(whoami)
 	if again := g.query(whoami); again != old {
@@ -102,7 +108,7 @@ func TestResetPool(t *testing.T) {
 	if now := g.query(whoami); now == old {
 		t.Errorf("the connection to the database is still %s", old)
 	}
-	var before, after poolEvidence
+	var before, after struct{ Servers, Closing int }
 	if json.Unmarshal(a.Before, &before) != nil || json.Unmarshal(a.After, &after) != nil {
 		t.Fatalf("evidence %s, %s", a.Before, a.After)
 	}
@@ -115,30 +121,27 @@ func TestResetPool(t *testing.T) {
 }
 
 func TestPoolIsSettledByItsConnections(t *testing.T) {
-	g := newPoolRig(t)
+	g := newRig(t)
 	g.query("SELECT 1")
-	s, kind, err := g.check(t.Context(), g.request())
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := g.intent(s)
-	if phase, why := kind.settle(t.Context(), &a); phase != incident.NotDone {
+	k := pool.New(nil)
+	s, a := acttest.Stage(t, k, g.request())
+	if phase, why := k.Settle(t.Context(), a); phase != incident.NotDone {
 		t.Errorf("before it ran: %s, %s", phase, why)
 	}
-	if err := kind.act(t.Context(), s); err != nil {
+	if err := k.Act(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	if phase, why := kind.settle(t.Context(), &a); phase != incident.Acted {
+	if phase, why := k.Settle(t.Context(), a); phase != incident.Acted {
 		t.Errorf("after it ran: %s, %s", phase, why)
 	}
 	g.Stop()
-	if phase, why := kind.settle(t.Context(), &a); phase != incident.Unknown {
+	if phase, why := k.Settle(t.Context(), a); phase != incident.Unknown {
 		t.Errorf("without a pool: %s, %s", phase, why)
 	}
 }
 
 func TestPoolThatMustNotBeReset(t *testing.T) {
-	g := newPoolRig(t)
+	g := newRig(t)
 	expect := func(want string) {
 		t.Helper()
 		if _, err := g.run(); err == nil || !strings.Contains(err.Error(), want) {
@@ -151,18 +154,18 @@ func TestPoolThatMustNotBeReset(t *testing.T) {
 	g.console("DISABLE app")
 	expect("is disabled: a person")
 	g.console("ENABLE app")
-	pool := g.service.Pools[0]
-	pool.Database = `x"; SHUTDOWN; --`
+	p := g.service.Pools[0]
+	p.Database = `x"; SHUTDOWN; --`
 	expect("has no database")
-	pool.Database, pool.User = g.Database, g.Stats
+	p.Database, p.User = g.Database, g.Stats
 	if a, err := g.run(); err == nil && a.Error == "" {
 		t.Error("a user without the right reset the pool")
 	}
-	pool.User, pool.PasswordFile = g.Admin, "/nonexistent"
+	p.User, p.PasswordFile = g.Admin, "/nonexistent"
 	expect("read password")
-	pool.PasswordFile, pool.PgBouncer = "", "/nonexistent/.s.PGSQL.6432"
+	p.PasswordFile, p.PgBouncer = "", "/nonexistent/.s.PGSQL.6432"
 	expect("cannot be known now")
-	pool.PgBouncer = "/nonexistent/socket"
+	p.PgBouncer = "/nonexistent/socket"
 	expect("not named .s.PGSQL.PORT")
 	g.service.Pools = nil
 	expect(`has no pool "db"`)
@@ -171,18 +174,16 @@ func TestPoolThatMustNotBeReset(t *testing.T) {
 }
 
 func TestPoolThatHangs(t *testing.T) {
-	g := newPoolRig(t)
-	s, kind, err := g.check(t.Context(), g.request())
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := newRig(t)
+	k := pool.New(nil)
+	s, _ := acttest.Stage(t, k, g.request())
 	if err := g.Freeze(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = g.Thaw() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if err := kind.act(ctx, s); err == nil {
+	if err := k.Act(ctx, s); err == nil {
 		t.Error("a frozen pool was reset")
 	}
 }

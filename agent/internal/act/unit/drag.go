@@ -1,10 +1,11 @@
-package act
+package unit
 
 import (
 	"context"
 	"slices"
 	"strings"
 
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -14,24 +15,24 @@ import (
 // requires the unit, is bound to it or is part of it; a start brings up what the unit requires and
 // stops what it conflicts with. What a unit merely wants is left out: it starts only if it is down,
 // and neither fails nor stops with the unit.
-func (k onUnit) alone(ctx context.Context, s *step, u systemd.Unit, kind remedy.Kind) error {
-	u, err := k.o.Systemd.Current(ctx, u.Name)
+func (k Units) alone(ctx context.Context, s *kind.Step, u systemd.Unit, verb remedy.Kind) error {
+	u, err := k.Systemd.Current(ctx, u.Name)
 	if err != nil {
-		return unknown("what depends on "+s.target, err)
+		return kind.Unknown("what depends on "+s.Target, err)
 	}
-	d := drag{onUnit: k, step: s, seen: map[string]bool{u.Name: true}}
-	switch kind {
+	d := drag{Units: k, step: s, seen: map[string]bool{u.Name: true}}
+	switch verb {
 	case remedy.Start:
 		return d.starts(ctx, u)
 	case remedy.Reload:
 		return d.reloads(u)
 	}
 	if !u.Down() {
-		if err := d.stops(ctx, u, kind); err != nil {
+		if err := d.stops(ctx, u, verb); err != nil {
 			return err
 		}
 	}
-	if kind == remedy.Restart {
+	if verb == remedy.Restart {
 		return d.starts(ctx, u)
 	}
 	return nil
@@ -39,29 +40,29 @@ func (k onUnit) alone(ctx context.Context, s *step, u systemd.Unit, kind remedy.
 
 // drag walks the units that one job would touch.
 type drag struct {
-	onUnit
-	step *step
+	Units
+	step *kind.Step
 	seen map[string]bool
 }
 
 // stops follows what a stop or restart of u takes along; only what is up is touched.
-func (d drag) stops(ctx context.Context, u systemd.Unit, kind remedy.Kind) error {
+func (d drag) stops(ctx context.Context, u systemd.Unit, verb remedy.Kind) error {
 	for _, name := range slices.Concat(u.RequiredBy, u.BoundBy, u.ConsistsOf, u.PropagatesStopTo) {
 		if d.seen[name] || !d.isUp(name) {
 			continue
 		}
 		d.seen[name] = true
-		if !Allowed(d.blocks(), kind, name) {
-			return refuse("%s on %s would take %s along, on which no allow block permits it", kind, u.Name, name)
+		if !d.Allowed(verb, name) {
+			return kind.Refuse("%s on %s would take %s along, on which no allow block permits it", verb, u.Name, name)
 		}
-		next, err := d.o.Systemd.Current(ctx, name)
+		next, err := d.Systemd.Current(ctx, name)
 		if err != nil {
-			return unknown("what depends on "+name, err)
+			return kind.Unknown("what depends on "+name, err)
 		}
 		if err := d.unprotected(ctx, next); err != nil {
 			return err
 		}
-		if err := d.stops(ctx, next, kind); err != nil {
+		if err := d.stops(ctx, next, verb); err != nil {
 			return err
 		}
 	}
@@ -72,32 +73,32 @@ func (d drag) stops(ctx context.Context, u systemd.Unit, kind remedy.Kind) error
 // systemd's own furniture: nothing runs in them.
 func (d drag) starts(ctx context.Context, u systemd.Unit) error {
 	for _, name := range slices.Concat(u.Conflicts, u.ConflictedBy) {
-		if d.isUp(name) && !d.seen[name] && !Allowed(d.blocks(), remedy.Stop, name) {
-			return refuse("a start of %s would stop %s, with which it conflicts", u.Name, name)
+		if d.isUp(name) && !d.seen[name] && !d.Allowed(remedy.Stop, name) {
+			return kind.Refuse("a start of %s would stop %s, with which it conflicts", u.Name, name)
 		}
 	}
 	for _, name := range slices.Concat(u.Requires, u.BindsTo) {
 		if d.seen[name] || !runs(name) {
 			continue
 		}
-		if d.o.Systemd.Queued(name) || d.o.Systemd.Active(name) == "deactivating" {
-			return postpone("%s needs %s, which is starting or stopping", u.Name, name)
+		if d.Systemd.Queued(name) || d.Systemd.Active(name) == "deactivating" {
+			return kind.Postpone("%s needs %s, which is starting or stopping", u.Name, name)
 		}
 		if d.isUp(name) {
 			continue
 		}
 		d.seen[name] = true
-		if !Allowed(d.blocks(), remedy.Start, name) {
-			return refuse("%s needs %s, which is down, and no allow block permits to start that", u.Name, name)
+		if !d.Allowed(remedy.Start, name) {
+			return kind.Refuse("%s needs %s, which is down, and no allow block permits to start that", u.Name, name)
 		}
 		next, err := d.look(ctx, name)
 		switch {
 		case err != nil:
 			return err
 		case next.Load == "masked":
-			return refuse("%s needs %s, which is masked: a person wants it not to run", u.Name, name)
+			return kind.Refuse("%s needs %s, which is masked: a person wants it not to run", u.Name, name)
 		case next.Stopped == systemd.Person && !d.step.ByPerson:
-			return refuse("%s needs %s, which was stopped by a person and stays stopped", u.Name, name)
+			return kind.Refuse("%s needs %s, which was stopped by a person and stays stopped", u.Name, name)
 		}
 		if err := d.starts(ctx, next); err != nil {
 			return err
@@ -109,8 +110,8 @@ func (d drag) starts(ctx context.Context, u systemd.Unit) error {
 // reloads follows where a reload is passed on.
 func (d drag) reloads(u systemd.Unit) error {
 	for _, name := range u.PropagatesReloadTo {
-		if d.isUp(name) && !Allowed(d.blocks(), remedy.Reload, name) {
-			return refuse("a reload of %s would be passed on to %s, on which no allow block permits it", u.Name, name)
+		if d.isUp(name) && !d.Allowed(remedy.Reload, name) {
+			return kind.Refuse("a reload of %s would be passed on to %s, on which no allow block permits it", u.Name, name)
 		}
 	}
 	return nil
@@ -118,7 +119,7 @@ func (d drag) reloads(u systemd.Unit) error {
 
 // isUp reports whether a job could do something to a unit that runs.
 func (d drag) isUp(name string) bool {
-	switch d.o.Systemd.Active(name) {
+	switch d.Systemd.Active(name) {
 	case "inactive", "failed", "":
 		return false
 	}

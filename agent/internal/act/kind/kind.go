@@ -1,0 +1,134 @@
+// Package kind is what every kind of remedy has in common: the questions that the runner asks it, what it may use of the
+// host, and how it refuses. A kind is a folder beside this one and a line in the runner's registry; it keeps no state of
+// its own that a crash may not take.
+package kind
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/salveops/salve/agent/internal/act/program"
+	"github.com/salveops/salve/agent/internal/helper"
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// Kind is one way to change the host.
+//
+//	Target ─► allow ─► Describe, Precheck ─► (intent on disk) ─► Act ─► (result on disk) ─► Undo
+//	                                                  └── agent died here: Settle
+type Kind interface {
+	// Target is what the request acts on, by the name that allow blocks know: a unit's primary name,
+	// a pool, a program. It must be one thing; nothing named is nothing, never everything.
+	Target(ctx context.Context, q Request) (string, error)
+	// Describe says in one phrase what Act would do.
+	Describe(s *Step) string
+	// Precheck finds out whether Act may and can run now, without side effects. It fills in the
+	// step's Before, Undo, For and Disruptive. A *Refusal says why not.
+	Precheck(ctx context.Context, s *Step) error
+	// Act does it and fills in the step's After. An error that wraps ErrLost says that nobody knows whether it worked.
+	Act(ctx context.Context, s *Step) error
+	// Undo takes back what Act did, by what Precheck left in a.Undo.
+	Undo(ctx context.Context, a *incident.Attempt) error
+	// Settle says what became of an attempt during which the agent died: Acted, NotDone or Unknown.
+	Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string)
+	// Repeatable reports whether an undo may be run again that was interrupted.
+	Repeatable() bool
+	// Quiet reports whether nothing of the attempt runs any more. What cannot be known is not quiet.
+	Quiet(a *incident.Attempt) bool
+}
+
+// Request asks for one run of one remedy.
+type Request struct {
+	Remedy *config.Remedy
+	// Unit is the alert's own unit, on which a remedy acts that names none itself.
+	Unit string
+	// Attempt is the record to be journaled; its ID must be new. Prepare alone needs none.
+	Attempt incident.Attempt
+	// ResetFailed clears a start limit that was hit before the unit is started.
+	ResetFailed bool
+	// ByPerson is true when an operator asked for it: then it may start what a person stopped.
+	ByPerson bool
+}
+
+// Step is a request on its way through a kind.
+type Step struct {
+	Request
+	Target     string
+	Disruptive bool
+	Shared     bool
+	Before     any // evidence from before, for Settle; marshalled into Attempt.Before
+	After      any // evidence from after
+	Undo       any // what Undo needs; nil: cannot be undone
+	// For is how long after its intent the attempt is taken back, whoever lives then; 0: when it is asked for.
+	For time.Duration
+}
+
+// Intent is the record that goes to disk before the step.
+func (s *Step) Intent(now clock.Stamp) incident.Attempt {
+	a := s.Attempt
+	a.Kind, a.Remedy, a.Target = string(s.Remedy.Kind), s.Remedy.Name, s.Target
+	a.Phase, a.Intended, a.For = incident.Intended, now, s.For
+	a.Before, a.Undo = Raw(s.Before), Raw(s.Undo)
+	return a
+}
+
+// Host is what a kind may use. All of it is safe for concurrent use.
+type Host struct {
+	Systemd *systemd.Watcher
+	// Helper changes units in systemd's stead, where there is one.
+	Helper helper.Client
+	Clock  clock.Clock
+	Log    hclog.Logger
+	// Protected are globs of units that no remedy may touch, beside those that Salve itself needs.
+	Protected []string
+	// Allowed reports whether the allow blocks, as they are now, permit that kind of remedy on the target.
+	Allowed func(kind remedy.Kind, target string) bool
+	// Program runs a program for an exec remedy, if the allow blocks permit it; see act.Runner.Command.
+	Program func(ctx context.Context, argv, env []string) (program.Output, error)
+	// MayRun is the refusal that Program would answer with; nil: it would run.
+	MayRun func(argv []string) error
+}
+
+// NoUndo is the Undo of kinds that have none, and may be embedded.
+type NoUndo struct{}
+
+// Undo refuses.
+func (NoUndo) Undo(_ context.Context, a *incident.Attempt) error {
+	return Refuse("%s cannot be taken back", a.Remedy)
+}
+
+// Repeatable is true: what refuses may be asked again.
+func (NoUndo) Repeatable() bool { return true }
+
+// Raw is v as a record keeps it; nil of nil.
+func Raw(v any) json.RawMessage {
+	if v == nil {
+		return nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("act: evidence cannot be marshalled: " + err.Error()) // only plain structs get here
+	}
+	return text
+}
+
+// Eventually polls ask until it says true; false when ctx ended first.
+func Eventually(ctx context.Context, every time.Duration, ask func() bool) bool {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for !ask() {
+		select {
+		case <-ctx.Done():
+			return ask()
+		case <-tick.C:
+		}
+	}
+	return true
+}

@@ -1,0 +1,127 @@
+// Package program runs programs, bounded in time and output, and says which are safe to be run. Whether one may run is
+// for package act to say, its only caller.
+package program
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// Purpose says what a program is run for, and thereby what must permit it.
+type Purpose string
+
+// Purposes.
+const (
+	Probe    Purpose = config.ActionProbe   // an exec probe; allowed by an allow block's exec and "probe"
+	Notify   Purpose = config.ActionNotify  // an exec notifier; allowed by exec and "notify"
+	Diagnose Purpose = "diagnose"           // a tool that only looks, of those that Tool knows
+	Remedy   Purpose = Purpose(remedy.Exec) // an exec remedy; only act runs those
+)
+
+// Limits of a program.
+const (
+	// MaxOutput is how much is kept of each of the two outputs; the rest is read and thrown away.
+	MaxOutput = 64 << 10
+	// commandTimeout bounds a program that names no time-out.
+	commandTimeout = 10 * time.Second
+	// pipeWait is how long after the program's end its outputs may be held open by what it left behind.
+	pipeWait = 100 * time.Millisecond
+)
+
+// Cmd is a program to run.
+type Cmd struct {
+	Purpose Purpose
+	// Argv is the program with its arguments: an absolute path, or for Diagnose the bare name of a tool.
+	// No shell reads it.
+	Argv []string
+	// Env is added to an otherwise clean environment: "NAME=value".
+	Env []string
+	// Stdin is what the program can read; empty: nothing.
+	Stdin []byte
+	// Timeout bounds it; default 10 s. Then its whole process group is killed.
+	Timeout time.Duration
+}
+
+// Output is what became of a program that could be started.
+type Output struct {
+	Stdout, Stderr []byte        // at most MaxOutput each
+	Truncated      bool          // there was more
+	Code           int           // exit status; -1 when it was killed
+	Took           time.Duration // from start to end
+}
+
+// ErrTimeout is the cause of the end of whatever took longer than it may.
+var ErrTimeout = errors.New("the action took longer than its time-out")
+
+// Run runs the program at path, in a process group of its own, and waits for its end. An exit status other than 0 is no
+// error. Running longer than its time-out is one, with what it printed until then.
+func Run(ctx context.Context, path string, c Cmd) (Output, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(c.Timeout, commandTimeout), ErrTimeout)
+	defer cancel()
+	stdout, stderr := &head{}, &head{}
+	cmd := exec.CommandContext(ctx, path, c.Argv[1:]...)
+	cmd.Dir = "/"
+	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}, c.Env...)
+	cmd.Stdin = io.Reader(bytes.NewReader(c.Stdin))
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return killGroup(cmd) }
+	cmd.WaitDelay = pipeWait
+
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return Output{Code: -1}, fmt.Errorf("start %s: %w", path, err)
+	}
+	err := cmd.Wait()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		_ = killGroup(cmd) // something it left behind still holds its outputs
+		err = nil
+	}
+	out := Output{
+		Stdout: stdout.buf.Bytes(), Stderr: stderr.buf.Bytes(), Truncated: stdout.more || stderr.more,
+		Code: cmd.ProcessState.ExitCode(), Took: time.Since(began),
+	}
+	var status *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return out, fmt.Errorf("run %s: %w", path, context.Cause(ctx))
+	case err != nil && !errors.As(err, &status):
+		return out, fmt.Errorf("run %s: %w", path, err)
+	}
+	return out, nil
+}
+
+// killGroup kills the program and everything it started that did not leave its group.
+func killGroup(cmd *exec.Cmd) error {
+	if cmd.Process == nil || cmd.Process.Pid <= 1 {
+		return nil // 0 and 1 would be our own group and everybody
+	}
+	return unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+}
+
+// head keeps the beginning of what is written to it.
+type head struct {
+	buf  bytes.Buffer
+	more bool
+}
+
+func (h *head) Write(b []byte) (int, error) {
+	room := MaxOutput - h.buf.Len()
+	if len(b) > room {
+		h.more = true
+	}
+	h.buf.Write(b[:min(room, len(b))])
+	return len(b), nil
+}

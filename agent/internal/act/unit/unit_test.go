@@ -1,0 +1,283 @@
+package unit_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/unit"
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+func TestStartAfterCrash(t *testing.T) {
+	g := acttest.New(t, "a.service", acttest.Sleeper)
+	was := g.Up("a.service")
+	g.Do("kill", "-s", "KILL", "a.service")
+	g.Down("a.service")
+	p, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Start, "a.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Disruptive || p.Target != "a.service" || p.Text != "start a.service" {
+		t.Errorf("plan %+v: starting a dead unit takes nothing away", p)
+	}
+	a := g.Must(acttest.Ask(remedy.Start, "a.service"))
+	var before, after struct {
+		Active       string
+		InvocationID string `json:"invocation_id"`
+		MainPID      int    `json:"main_pid"`
+		Started      time.Duration
+	}
+	if json.Unmarshal(a.Before, &before) != nil || json.Unmarshal(a.After, &after) != nil {
+		t.Fatalf("evidence: %s, %s", a.Before, a.After)
+	}
+	if before.InvocationID != was.InvocationID || before.Active != "failed" {
+		t.Errorf("evidence from before: %+v", before)
+	}
+	if after.InvocationID == was.InvocationID || after.Active != "active" || after.MainPID <= 1 || after.Started == 0 {
+		t.Errorf("evidence from after: %+v", after)
+	}
+	g.Refused(acttest.Ask(remedy.Start, "a.service"), "is active already", false)
+	var needless *kind.Refusal
+	if _, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Start, "a.service")); !errors.As(err, &needless) || !needless.Needless {
+		t.Errorf("nothing but the state stands in the way: %v", err)
+	}
+}
+
+func TestRestartOfAHungService(t *testing.T) {
+	g := acttest.New(t, "a.service", acttest.Sleeper+"TimeoutStopSec=200ms\n")
+	was := g.Up("a.service")
+	g.Do("kill", "-s", "STOP", "a.service")
+	p, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Restart, "a.service"))
+	if err != nil || !p.Disruptive {
+		t.Fatalf("plan %+v, %v: a hung service still has a main process", p, err)
+	}
+	g.Must(acttest.Ask(remedy.Restart, "a.service"))
+	if u, _ := g.Watcher.Unit("a.service"); u.Active != "active" || u.InvocationID == was.InvocationID {
+		t.Errorf("after the restart: %+v", u)
+	}
+}
+
+func TestStopAndUndo(t *testing.T) {
+	g := acttest.New(t, "a.service", acttest.Sleeper)
+	g.Up("a.service")
+	a := g.Must(acttest.Ask(remedy.Stop, "a.service"))
+	if u := g.Down("a.service"); u.Stopped != systemd.Salve {
+		t.Errorf("stopped by %q, want salve", u.Stopped)
+	}
+	for range 2 { // the second changes nothing
+		undone, err := g.Runner.Undo(t.Context(), a.ID)
+		if err != nil || undone.Phase != incident.Undone {
+			t.Fatalf("undo: %+v, %v", undone, err)
+		}
+	}
+	g.Becomes("a.service", "up again", func(u systemd.Unit) bool { return u.Active == "active" })
+
+	a = g.Must(acttest.Ask(remedy.Stop, "a.service"))
+	g.Do("start", "a.service")
+	g.Do("stop", "a.service")
+	g.Becomes("a.service", "stopped by hand", func(u systemd.Unit) bool { return u.Stopped == systemd.Person })
+	_, err := g.Runner.Undo(t.Context(), a.ID)
+	if err == nil || !strings.Contains(err.Error(), "by a person meanwhile") {
+		t.Errorf("undo against a person: %v", err)
+	}
+}
+
+func TestReload(t *testing.T) {
+	g := acttest.New(t,
+		"a.service", acttest.Sleeper+"ExecReload=/bin/sh -c 'echo x > /dev/null'\n",
+		"b.service", acttest.Sleeper)
+	g.Refused(acttest.Ask(remedy.Reload, "a.service"), "stopped by a person", false)
+	was := g.Up("a.service")
+	g.Up("b.service")
+	g.Must(acttest.Ask(remedy.Reload, "a.service"))
+	if u, _ := g.Watcher.Unit("a.service"); u.InvocationID != was.InvocationID {
+		t.Error("a reload must not replace the unit")
+	}
+	g.Refused(acttest.Ask(remedy.Reload, "b.service"), "no ExecReload", false)
+}
+
+func TestKill(t *testing.T) {
+	g := acttest.New(t, "a.service", acttest.Sleeper, "b.service", acttest.Lasting)
+	was := g.Up("a.service")
+	a := g.Must(acttest.Ask(remedy.Kill, "a.service"))
+	if !strings.Contains(string(a.Before), strconv.Itoa(was.MainPID)) {
+		t.Errorf("evidence from before: %s", a.Before)
+	}
+	if u := g.Down("a.service"); u.Result != "signal" || u.Stopped != systemd.Itself {
+		t.Errorf("after the signal: %+v", u)
+	}
+	g.Refused(acttest.Ask(remedy.Kill, "a.service"), "nothing to send a signal to", false)
+	g.Up("b.service") // active without any process: 0 must never become kill(0)
+	g.Refused(acttest.Ask(remedy.Kill, "b.service"), "no main process", false)
+	g.Up("a.service")
+	all := acttest.Ask(remedy.Kill, "a.service", &remedy.KillArgs{Whom: "all", Signal: "SIGTERM"})
+	g.Must(all)
+	g.Down("a.service")
+	g.Up("a.service")
+	g.Refused(acttest.Ask(remedy.Kill, "a.service", &remedy.KillArgs{Signal: "SIGNONE"}), "no signal", false)
+}
+
+func TestHumanWins(t *testing.T) {
+	g := acttest.New(t, "a.service", acttest.Sleeper, "b.service",
+		acttest.ServiceOf("exit 1", "", "Restart=always\nRestartSec=60"))
+	kinds := []remedy.Kind{remedy.Start, remedy.Restart, remedy.Stop, remedy.Reload, remedy.Kill}
+
+	g.Up("a.service")
+	g.Do("stop", "a.service")
+	g.Down("a.service")
+	for _, kind := range kinds {
+		g.Refused(acttest.Ask(kind, "a.service"), "was stopped by a person", false)
+	}
+	byHand := acttest.Ask(remedy.Start, "a.service")
+	byHand.ByPerson = true
+	g.Must(byHand)
+
+	g.Do("mask", "--runtime", "a.service")
+	g.Do("daemon-reload") // on a booted machine mask does that itself
+	g.Becomes("a.service", "masked", func(u systemd.Unit) bool { return u.Load == "masked" })
+	for _, kind := range kinds {
+		masked := acttest.Ask(kind, "a.service")
+		masked.ByPerson = true
+		g.Refused(masked, "is masked", false)
+	}
+
+	g.Do("start", "b.service")
+	g.Becomes("b.service", "waiting for its restart", systemd.Unit.AutoRestart)
+	g.Refused(acttest.Ask(remedy.Restart, "b.service"), "systemd itself is about to restart", true)
+}
+
+func TestJobInTheQueueIsLeftAlone(t *testing.T) {
+	g := acttest.New(t, "a.service", acttest.Trapping(acttest.Lingers(80), "")) // longer than a machine stalls
+	g.Up("a.service")
+	q := acttest.Ask(remedy.Restart, "a.service")
+	p, err := g.Runner.Prepare(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Do("--no-block", "stop", "a.service")
+	g.Becomes("a.service", "stopping", func(u systemd.Unit) bool { return u.Active == "deactivating" })
+	if _, err := g.Runner.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "deactivating") {
+		t.Errorf("run beside a person's stop: %v", err)
+	}
+	// Even without a look, systemd itself refuses: mode "fail" replaces nobody's job.
+	start := unit.Starter{Units: unit.New(&kind.Host{Systemd: g.Watcher})}
+	if err := start.Act(t.Context(), &kind.Step{Request: acttest.Ask(remedy.Start, "a.service"), Target: "a.service"}); err == nil {
+		t.Error("a start replaced a person's stop")
+	}
+	if u := g.Down("a.service"); u.Stopped != systemd.Person {
+		t.Errorf("stopped by %q, want person", u.Stopped)
+	}
+}
+
+func TestUnitFileRemovedWhileHealing(t *testing.T) {
+	g := acttest.New(t, "a.service", acttest.Sleeper)
+	g.Up("a.service")
+	p, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Restart, "a.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.RemoveUnit("a.service"); err != nil {
+		t.Fatal(err)
+	}
+	g.Becomes("a.service", "without a file", func(u systemd.Unit) bool { return u.Load == "not-found" })
+	if _, err := g.Runner.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("run: %v", err)
+	}
+	if u, _ := g.Watcher.Unit("a.service"); u.Active != "active" {
+		t.Errorf("the service is %s, want untouched", u.Active)
+	}
+}
+
+func TestDragsNobodyAlong(t *testing.T) {
+	dep := func(line string) string {
+		return "[Unit]\nStartLimitIntervalSec=0\n" + line + acttest.Sleeper[len("[Unit]\nStartLimitIntervalSec=0\n"):]
+	}
+	for _, c := range []struct{ name, other, own, want string }{
+		{"requires it", "Requires=a.service\n", "", "would take other.service along"},
+		{"is bound to it", "BindsTo=a.service\n", "", "would take other.service along"},
+		{"is part of it", "PartOf=a.service\n", "", "would take other.service along"},
+		{"wants it", "Wants=a.service\n", "", ""},
+		{"is required by it and down", "", "Requires=other.service\n", "needs other.service, which is down"},
+		{"conflicts with it", "", "Conflicts=other.service\n", "would stop other.service"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := acttest.New(t, "other.service", dep(c.other), "a.service", dep(c.own))
+			g.Up("a.service")
+			if c.own == "" {
+				g.Up("other.service")
+			} else if strings.HasPrefix(c.own, "Requires") {
+				g.Do("kill", "-s", "KILL", "other.service")
+				g.Down("other.service")
+			} else {
+				g.Do("start", "--job-mode=ignore-dependencies", "other.service")
+				g.Becomes("other.service", "up", func(u systemd.Unit) bool { return u.Active == "active" })
+			}
+			if c.want != "" {
+				g.Refused(acttest.Ask(remedy.Restart, "a.service"), c.want, false)
+				g.Runner.SetAllow([]config.Allow{{Units: []string{"*.service"}, Actions: remedy.Names()}})
+			}
+			g.Must(acttest.Ask(remedy.Restart, "a.service"))
+		})
+	}
+}
+
+func TestNeverStartsWhatAPersonStopped(t *testing.T) {
+	g := acttest.New(t, "b.service", acttest.Sleeper, "a.service",
+		acttest.ServiceOf("sleep 1000", "Requires=b.service\nAfter=b.service", ""))
+	g.Up("a.service")
+	g.Do("stop", "b.service")
+	if u := g.Down("a.service"); u.Stopped != systemd.Dependency {
+		t.Errorf("a.service is stopped by %q, want dependency", u.Stopped)
+	}
+	// While b.service is on its way down the request is put off, never carried out.
+	agenttest.Eventually(t, 5*time.Second, func() bool {
+		_, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Start, "a.service"))
+		var refusal *kind.Refusal
+		return errors.As(err, &refusal) && !refusal.Temporary
+	}, "a refusal for good")
+	g.Refused(acttest.Ask(remedy.Start, "a.service"), "needs b.service, which was stopped by a person", false)
+}
+
+func TestStartLimitHit(t *testing.T) {
+	g := acttest.New(t, "a.service", "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n"+
+		"[Service]\nExecStart=/bin/sleep 1000\n")
+	crash := func() {
+		g.Do("kill", "-s", "KILL", "a.service")
+		g.Down("a.service")
+	}
+	g.Up("a.service")
+	crash()
+	g.Must(acttest.Ask(remedy.Start, "a.service"))
+	crash()
+	g.Must(acttest.Ask(remedy.Start, "a.service")) // the third start: it runs into the limit, is reset once, and starts
+	crash()
+
+	_, _ = g.Systemctl("start", "a.service")
+	crash()
+	if _, err := g.Systemctl("start", "a.service"); err == nil {
+		t.Fatal("the limit does not hold")
+	}
+	g.Down("a.service")
+	q := acttest.Ask(remedy.Start, "a.service")
+	q.ResetFailed = true
+	g.Must(q)
+}
+
+func TestProtectedUnits(t *testing.T) {
+	g := acttest.New(t, "salve-agent.service", acttest.Sleeper, "a.service", acttest.Sleeper)
+	g.Runner = g.NewRunner([]config.Allow{{Units: []string{"*"}, Actions: remedy.Names()}})
+	g.Up("salve-agent.service")
+	for _, name := range []string{"salve-agent.service", "dbus.socket", "init.scope"} {
+		g.Refused(acttest.Ask(remedy.Restart, name), "is protected", false)
+	}
+}
