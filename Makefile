@@ -156,7 +156,7 @@ generated:
 
 .PHONY: docs
 docs:
-	@go test ./pkg/defaults >/dev/null || { go test ./pkg/defaults; exit 1; }
+	@go test ./pkg/defaults ./pkg/remedy >/dev/null || { go test ./pkg/defaults ./pkg/remedy; exit 1; }
 
 .PHONY: sizes
 sizes:

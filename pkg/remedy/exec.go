@@ -32,6 +32,10 @@ func execute() Spec {
 	return Spec{
 		Kind: Exec, Target: OnExec, Disruptive: true, Undoable: true,
 		Summary: "run a program of your own",
+		Needs:   "The program and each folder on its way may be writable by nobody but root and the agent's user.",
+		Worst: "whatever the program does. It is run without a shell, in a clean environment, as the agent's user, in a process " +
+			"group of its own that is killed at the time-out; never twice for one attempt.",
+		Back: "By the program in \"undo\", run once; without one, never.",
 		Args: []Arg{
 			{Name: "command", Type: Command, Required: true, Target: true,
 				Help: "program with an absolute path, and its arguments; no shell"},

@@ -15,6 +15,10 @@ func resetPool() Spec {
 	return Spec{
 		Kind: ResetPool, Target: OnPool,
 		Summary: "make a connection pool replace its connections to the database",
+		Needs:   "A user in PgBouncer's admin_users.",
+		Worst: "the database gets as many new connections as the pool has, as the old ones become free. No query is cut; a " +
+			"database that a person paused or disabled is left alone.",
+		Back: "Never: the old connections are gone.",
 		Args: []Arg{
 			{Name: "pool", Type: String, Required: true, Target: true, Help: "name of a pool block of the same service"},
 			{Name: "mode", Type: String, Default: defaults.ResetMode,

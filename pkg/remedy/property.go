@@ -32,6 +32,11 @@ func setProperty() Spec {
 		Kind: SetProperty, Target: OnUnit, Disruptive: true, Undoable: true,
 		Summary: "change resource limits of a unit while it runs; undo puts the old values back",
 		Verbs:   []string{"set-property"},
+		Needs:   "\"for\" needs the helper: systemctl enable --now salve-agent-helper.socket.",
+		Worst: "a unit that needs more than the limit is slow, or is killed by the kernel. The kernel's own files must show the " +
+			"limit, else it is reported as without effect.",
+		Back: "The values from before are put back, and drop-ins that came with the limit removed. With \"for\" root's helper " +
+			"does it in time, also if the agent is dead.",
 		Args: []Arg{
 			unitArg(),
 			{Name: "properties", Type: Map, Required: true,

@@ -76,6 +76,9 @@ type Spec struct {
 	Shared     bool     // acts on something that other hosts use too
 	Undoable   bool     // can be taken back, given the arguments that this needs
 	Verbs      []string // polkit verbs that the kind needs
+	Needs      string   // what else must be so, for people: a right, a helper, a server
+	Worst      string   // the worst that one run can do, and what holds it back
+	Back       string   // how it is taken back, and by whom if the agent is dead then
 
 	decode func(*reader) Args
 }

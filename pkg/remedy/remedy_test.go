@@ -12,8 +12,8 @@ import (
 func TestSpecs(t *testing.T) {
 	seen := map[Kind]bool{}
 	for _, s := range Specs() {
-		if seen[s.Kind] || s.Summary == "" || s.Target == "" {
-			t.Errorf("%s: twice in the table, or without summary or target", s.Kind)
+		if seen[s.Kind] || s.Summary == "" || s.Target == "" || s.Worst == "" || s.Back == "" {
+			t.Errorf("%s: twice in the table, or without summary, target, worst or way back", s.Kind)
 		}
 		seen[s.Kind] = true
 		if (s.Target == OnUnit) != (len(s.Verbs) > 0) {

@@ -36,6 +36,9 @@ func start() Spec {
 		Kind: Start, Target: OnUnit, Args: []Arg{unitArg()}, decode: decodeUnit,
 		Summary: "start a unit that is not running; a start limit that was hit is reset first",
 		Verbs:   []string{"start", "reset-failed"},
+		Worst: "a service comes up that had better stayed down. What a person stopped or masked stays down, and a start that " +
+			"would bring up or stop another unit is refused unless that is allowed, too.",
+		Back: "Never: what was dead and runs is what was wanted.",
 	}
 }
 
@@ -44,6 +47,9 @@ func restart() Spec {
 		Kind: Restart, Target: OnUnit, Args: []Arg{unitArg()}, decode: decodeUnit, Disruptive: true,
 		Summary: "stop and start a unit in one job",
 		Verbs:   []string{"restart", "reset-failed"},
+		Worst: "requests that run are cut, and it may not come up again. It needs a permit where others serve the same, is " +
+			"refused while systemd has a job for the unit, and takes no unit along on which it is not allowed.",
+		Back: "Never: the process from before is gone.",
 	}
 }
 
@@ -52,6 +58,9 @@ func reload() Spec {
 		Kind: Reload, Target: OnUnit, Args: []Arg{unitArg()}, decode: decodeUnit,
 		Summary: "ask a unit to read its configuration again",
 		Verbs:   []string{"reload"},
+		Worst: "a configuration that somebody edited and did not try comes into force. A unit without ExecReload= is refused, and " +
+			"so is one whose reload is passed on to units on which it is not allowed.",
+		Back: "Never: what the configuration was is not known.",
 	}
 }
 
@@ -60,6 +69,8 @@ func stop() Spec {
 		Kind: Stop, Target: OnUnit, Args: []Arg{unitArg()}, decode: decodeUnit, Disruptive: true, Undoable: true,
 		Summary: "stop a unit; undo starts it again",
 		Verbs:   []string{"stop", "start"},
+		Worst:   "what the unit serves is gone. It needs a permit, and takes nothing along on which it is not allowed.",
+		Back:    "The unit is started again, unless a person started, stopped or masked it meanwhile.",
 	}
 }
 
@@ -75,6 +86,9 @@ func kill() Spec {
 		Kind: Kill, Target: OnUnit, Disruptive: true,
 		Summary: "send a signal to the processes of a unit",
 		Verbs:   []string{"kill"},
+		Worst: "requests that run are cut, and data is lost that was not written. systemd sends it, so it cannot meet a process " +
+			"that only has the same number; SIGSTOP is not among the signals.",
+		Back: "Never: what a signal did cannot be taken back.",
 		Args: []Arg{
 			unitArg(),
 			{Name: "signal", Type: String, Default: defaults.KillSignal, Help: "signal to send"},

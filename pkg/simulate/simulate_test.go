@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 // load reads rules with their tests.
@@ -65,6 +67,26 @@ func TestShippedRules(t *testing.T) {
 	for _, rule := range cfg.Rules {
 		if !fired[rule.Name] && !rule.BuiltIn {
 			t.Errorf("no test makes %s fire", rule.Name)
+		}
+	}
+}
+
+// TestRemedyExamples runs what the page about remedies shows of each kind: its own rule has it run, and the tests hold.
+func TestRemedyExamples(t *testing.T) {
+	for _, kind := range remedy.Names() {
+		cfg := load(t, "../../configs/remedies/"+kind+".hcl")
+		ran := false
+		for _, test := range cfg.Tests {
+			r := Run(cfg, test)
+			if len(r.Failures) > 0 {
+				t.Errorf("%s: %s\n%s", kind, test.Name, report(r))
+			}
+			for _, l := range r.Story {
+				ran = ran || l.Type == incident.EvAct
+			}
+		}
+		if rem := cfg.Services[len(cfg.Services)-1].Remedies[0]; string(rem.Kind) != kind || !ran {
+			t.Errorf("%s: the example shows %s, which ran: %v", kind, rem.Kind, ran)
 		}
 	}
 }

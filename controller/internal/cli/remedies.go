@@ -21,6 +21,9 @@ type kindView struct {
 	Undoable   bool      `json:"undoable"`
 	Args       []argView `json:"args"`
 	Polkit     []string  `json:"polkit_verbs"`
+	Needs      string    `json:"needs"`
+	Worst      string    `json:"worst"`
+	Back       string    `json:"back"`
 }
 
 type argView struct {
@@ -87,6 +90,9 @@ func viewKind(s remedy.Spec) kindView {
 		Undoable:   s.Undoable,
 		Args:       []argView{},
 		Polkit:     append([]string{}, s.Verbs...),
+		Needs:      s.Needs,
+		Worst:      s.Worst,
+		Back:       s.Back,
 	}
 	for _, a := range s.Args {
 		v.Args = append(v.Args, argView{a.Name, string(a.Type), a.Required, a.Default, a.Help})
@@ -103,6 +109,11 @@ func writeKind(w io.Writer, v kindView) {
 	fmt.Fprintf(tw, "undo\t%s\n", yes(v.Undoable))
 	fmt.Fprintf(tw, "polkit verbs\t%s\n", strings.Join(v.Polkit, ", "))
 	tw.Flush()
+	for _, part := range [][2]string{{"Needs", v.Needs}, {"At worst", v.Worst}, {"Taken back", v.Back}} {
+		if part[1] != "" {
+			fmt.Fprintf(w, "\n%s: %s\n", part[0], part[1])
+		}
+	}
 	if len(v.Args) == 0 {
 		return
 	}
