@@ -40,6 +40,8 @@ func (a *Allow) targets(on remedy.Target) []string {
 		return a.Pools
 	case remedy.OnExec:
 		return a.Exec
+	case remedy.OnPath:
+		return a.Paths
 	}
 	return nil
 }
@@ -83,7 +85,7 @@ func (l *loader) checkAction(b *block, w word) bool {
 		}
 		on = spec.Target
 	}
-	key := map[remedy.Target]string{remedy.OnUnit: "units", remedy.OnPool: "pools", remedy.OnExec: "exec"}[on]
+	key := map[remedy.Target]string{remedy.OnUnit: "units", remedy.OnPool: "pools", remedy.OnExec: "exec", remedy.OnPath: "paths"}[on]
 	if len(b.set(key)) == 0 {
 		l.fail(w.at, "No target", "%s acts on what %q lists, and this allow block has no %q.", w.text, key, key)
 		return false

@@ -91,6 +91,12 @@ func (b *block) argument(arg remedy.Arg) any {
 		return b.boolean(arg.Name)
 	case remedy.Duration:
 		return b.duration(arg.Name)
+	case remedy.Strings:
+		return plain(b.texts(arg.Name))
+	case remedy.Integer:
+		return b.integer(arg.Name)
+	case remedy.Share:
+		return b.share(arg.Name)
 	}
 	panic(fmt.Sprintf("config: argument %s has the type %s", arg.Name, arg.Type))
 }

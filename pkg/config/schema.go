@@ -135,10 +135,12 @@ func remedyKind(s remedy.Spec) *kind {
 	}
 	types := map[remedy.Type]attrType{
 		remedy.String: text, remedy.Command: texts, remedy.Map: dict, remedy.Bool: boolean, remedy.Duration: duration,
+		remedy.Strings: texts, remedy.Integer: integer, remedy.Share: share,
 	}
 	for _, arg := range s.Args {
 		k.attrs = append(k.attrs, attr{
-			name: arg.Name, typ: types[arg.Type], least: int64(arg.Min), most: int64(arg.Max),
+			name: arg.Name, typ: types[arg.Type], least: max(int64(arg.Min), int64(arg.Least)),
+			most: max(int64(arg.Max), int64(arg.Most)),
 		})
 	}
 	return k

@@ -82,7 +82,31 @@ func (r *reader) boolean(name string, unwritten bool) bool {
 	return unwritten
 }
 
-func (r *reader) duration(name string) time.Duration {
-	d, _ := r.values[name].(time.Duration)
-	return d
+// duration is a time as it was written, or else unwritten.
+func (r *reader) duration(name string, unwritten time.Duration) time.Duration {
+	if d, ok := r.values[name].(time.Duration); ok {
+		return d
+	}
+	return unwritten
+}
+
+func (r *reader) strings(name string) []string {
+	list, _ := r.values[name].([]string)
+	return list
+}
+
+// integer is a whole number as it was written, or else unwritten.
+func (r *reader) integer(name string, unwritten int) int {
+	if n, ok := r.values[name].(int); ok {
+		return n
+	}
+	return unwritten
+}
+
+// share is a share as it was written, or else unwritten.
+func (r *reader) share(name string, unwritten float64) float64 {
+	if f, ok := r.values[name].(float64); ok {
+		return f
+	}
+	return unwritten
 }

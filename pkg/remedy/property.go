@@ -46,7 +46,7 @@ func setProperty() Spec {
 				Help: "taken back after this time, also if the agent is dead then, by the helper; default: kept until undone"},
 		},
 		decode: func(r *reader) Args {
-			a := &PropertyArgs{r.unit(), r.properties(), r.boolean("runtime", true), r.duration("for")}
+			a := &PropertyArgs{r.unit(), r.properties(), r.boolean("runtime", true), r.duration("for", 0)}
 			if a.For > 0 && !a.Runtime {
 				r.problem("for", "a limit that ends by itself has to end with a reboot, too: leave out runtime = false")
 			}

@@ -17,6 +17,7 @@ const (
 	SetProperty Kind = "set_property"
 	Exec        Kind = "exec"
 	ResetPool   Kind = "reset_pool"
+	FreeSpace   Kind = "free_space"
 )
 
 // Target is the list of an allow block that must name what a kind acts on.
@@ -27,6 +28,7 @@ const (
 	OnUnit Target = "unit" // allow { units = … }
 	OnPool Target = "pool" // allow { pools = … }
 	OnExec Target = "exec" // allow { exec = … }
+	OnPath Target = "path" // allow { paths = … }
 )
 
 // Args are the decoded and checked arguments of one remedy, in the type of its kind: *UnitArgs, *KillArgs, …
@@ -52,16 +54,20 @@ const (
 	Map      Type = "map"      // map[string]string
 	Bool     Type = "bool"     // bool
 	Duration Type = "duration" // time.Duration
+	Strings  Type = "strings"  // []string
+	Integer  Type = "integer"  // int
+	Share    Type = "share"    // float64, from 0 to 1
 )
 
 // Arg describes one argument for the loader, `salve remedies` and the docs.
 type Arg struct {
-	Name     string // HCL attribute
-	Type     Type
-	Required bool
-	Default  string // as people write it; "" means none
-	Help     string
-	Min, Max time.Duration // bounds of a duration
+	Name        string // HCL attribute
+	Type        Type
+	Required    bool
+	Default     string // as people write it; "" means none
+	Help        string
+	Min, Max    time.Duration // bounds of a duration
+	Least, Most int           // bounds of an integer
 	// Target is true of the argument that names what the remedy acts on.
 	Target bool
 }
@@ -91,7 +97,7 @@ func (k Kind) OnUnit() bool {
 
 // Specs lists every kind that exists, in the order in which people read them.
 func Specs() []Spec {
-	return []Spec{start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool()}
+	return []Spec{start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace()}
 }
 
 // Lookup finds the kind by the name that configurations use.
@@ -125,7 +131,6 @@ func later() map[string]string {
 		"isolate":     "takes the host out of the traffic",
 		"scale":       "changes the number of instances",
 		"rollback":    "goes back to the version before",
-		"free_space":  "removes old files from allowed folders",
 		"shed":        "refuses part of the load",
 		"dump":        "saves a core dump or a profile",
 		"reboot":      "reboots the host",

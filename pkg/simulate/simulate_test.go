@@ -85,8 +85,12 @@ func TestRemedyExamples(t *testing.T) {
 				ran = ran || l.Type == incident.EvAct
 			}
 		}
-		if rem := cfg.Services[len(cfg.Services)-1].Remedies[0]; string(rem.Kind) != kind || !ran {
-			t.Errorf("%s: the example shows %s, which ran: %v", kind, rem.Kind, ran)
+		shown := cfg.Remedies
+		for _, s := range cfg.Services {
+			shown = append(shown, s.Remedies...)
+		}
+		if len(shown) != 1 || string(shown[0].Kind) != kind || !ran {
+			t.Errorf("%s: the example has %d remedies, which ran: %v", kind, len(shown), ran)
 		}
 	}
 }

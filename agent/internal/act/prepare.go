@@ -15,7 +15,7 @@ func (r *Runner) Prepare(ctx context.Context, q kind.Request) (Plan, error) {
 		return Plan{}, err
 	}
 	return Plan{
-		Kind: q.Remedy.Kind, Target: s.Target, Text: k.Describe(s), Disruptive: s.Disruptive, Shared: s.Shared, request: q,
+		Kind: q.Remedy.Kind, Target: s.Target, Text: k.Describe(s), Detail: s.Detail, Disruptive: s.Disruptive, Shared: s.Shared, request: q,
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package act
 
 import (
 	"github.com/salveops/salve/agent/internal/act/exec"
+	"github.com/salveops/salve/agent/internal/act/freespace"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/pool"
 	"github.com/salveops/salve/agent/internal/act/unit"
@@ -21,6 +22,7 @@ func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 		remedy.SetProperty: unit.Limiter{Units: units},
 		remedy.Exec:        exec.New(h),
 		remedy.ResetPool:   pool.New(h),
+		remedy.FreeSpace:   freespace.New(h, units),
 	}
 }
 
@@ -28,8 +30,9 @@ func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 type Plan struct {
 	Kind   remedy.Kind
 	Target string // primary name of the unit, pool, or program
-	// Text says what would be done.
-	Text string
+	// Text says what would be done, Detail one by one, a line each.
+	Text   string
+	Detail []string
 	// Disruptive is true when it may take away what the host still serves, by the facts of this moment.
 	Disruptive bool
 	// Shared is true when it acts on something that other hosts use, too.

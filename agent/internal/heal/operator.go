@@ -328,7 +328,7 @@ func (e *Engine) dryRun(ctx context.Context, rem *config.Remedy, unit string) (l
 	if err != nil {
 		return local.RunResult{}, err
 	}
-	return local.RunResult{Verdict: "would_run", Reason: plan.Text}, nil
+	return local.RunResult{Verdict: "would_run", Reason: strings.Join(append([]string{plan.Text}, plan.Detail...), "\n")}, nil
 }
 
 // findRemedy resolves NAME or SERVICE/NAME, and the unit that it is to be run for.

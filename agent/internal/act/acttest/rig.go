@@ -39,13 +39,18 @@ type Rig struct {
 	HelperSocket string // socket of the helper; "": there is none
 }
 
-// Everything allows all kinds on the test's own units and programs.
-func Everything() []config.Allow {
+// Everything allows all kinds on the test's own units and programs, and on these units.
+func Everything(units ...string) []config.Allow {
 	return []config.Allow{{
-		Units:   []string{"a.service", "b.service", "worker@*.service"},
+		Units:   append([]string{"a.service", "b.service", "worker@*.service"}, units...),
 		Exec:    []string{"/*/*/*", "/*/*/*/*", "/*/*/*/*/*", "/*/*/*/*/*/*"},
 		Actions: append(remedy.Names(), config.ActionProbe, config.ActionNotify),
 	}}
+}
+
+// Paths allows free_space below a folder.
+func Paths(path string) []config.Allow {
+	return []config.Allow{{Paths: []string{path}, Actions: []string{string(remedy.FreeSpace)}}}
 }
 
 // New starts a manager with these units (name, text, name, text, …), all of them watched.

@@ -30,7 +30,7 @@ type Kind interface {
 	// Describe says in one phrase what Act would do.
 	Describe(s *Step) string
 	// Precheck finds out whether Act may and can run now, without side effects. It fills in the
-	// step's Before, Undo, For and Disruptive. A *Refusal says why not.
+	// step's Before, Undo, For, Detail and Disruptive. A *Refusal says why not.
 	Precheck(ctx context.Context, s *Step) error
 	// Act does it and fills in the step's After. An error that wraps ErrLost says that nobody knows whether it worked.
 	Act(ctx context.Context, s *Step) error
@@ -66,6 +66,8 @@ type Step struct {
 	Before     any // evidence from before, for Settle; marshalled into Attempt.Before
 	After      any // evidence from after
 	Undo       any // what Undo needs; nil: cannot be undone
+	// Detail lists what would be done one by one, a line each, for who asks before it is done.
+	Detail []string
 	// For is how long after its intent the attempt is taken back, whoever lives then; 0: when it is asked for.
 	For time.Duration
 }

@@ -1,0 +1,235 @@
+package freespace_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/freespace"
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/unit"
+	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// A full disk: the oldest rotated logs go, no more of them than it takes, and nothing else.
+func TestOldestFirst(t *testing.T) {
+	d := newDisk(t)
+	for i := range 6 {
+		d.put(fmt.Sprintf("logs/shop.log.%d", 6-i), 2048, i)
+	}
+	d.put("logs/shop.log", 100, 0)     // no glob names it
+	d.put("data/precious.log.1", 1, 0) // not below the folder
+	d.put("logs/old/a.log.1", 1, 0)    // deeper than the glob
+	d.put("logs/.hidden.log.1", 1, 0)  // as in a shell
+	d.fill()
+	before := d.names()
+	p, err := d.Runner.Prepare(t.Context(), d.request())
+	d.must(err)
+	if len(p.Detail) != 5 || !strings.HasSuffix(p.Detail[0], "  2 MiB  shop.log.6") || p.Disruptive ||
+		!strings.Contains(p.Text, "until 50 % are free: remove up to 5 files (10 MiB)") {
+		t.Errorf("plan %q\n%s", p.Text, strings.Join(p.Detail, "\n"))
+	}
+	d.lost(before) // a plan changes nothing
+
+	a := d.makeRoom()
+	d.lost(before, "logs/shop.log.3", "logs/shop.log.4", "logs/shop.log.5", "logs/shop.log.6")
+	if !strings.Contains(string(a.After), `"did":"removed 4 files (8 MiB)"`) {
+		t.Errorf("evidence %s", a.After)
+	}
+	before = d.names()
+	d.Refused(d.request(), "are free already", false) // the same again, now that there is room
+	d.lost(before)
+}
+
+func TestNewestStays(t *testing.T) {
+	d := newDisk(t)
+	d.args.Keep, d.args.Files = 2, []string{"*.log.*", "old/*", "*"}
+	for i := range 3 {
+		d.put(fmt.Sprintf("logs/a.log.%d", i), 10, i)
+		d.put(fmt.Sprintf("logs/old/b%d", i), 10, i)
+		d.put(fmt.Sprintf("logs/z%d", i), 10, 9+i) // the newest by the last glob, which would let the others go
+	}
+	d.fill()
+	before := d.names()
+	d.makeRoom()
+	d.lost(before, "logs/a.log.0", "logs/old/b0", "logs/z0")
+	d.Refused(d.request(), "nothing in "+d.logs+" may go", false)
+}
+
+// Files that are young stay, however full the disk is: somebody writes to them.
+func TestYoungStay(t *testing.T) {
+	d := newDisk(t)
+	d.put("logs/a.log.1", 10, 0)
+	d.put("logs/a.log.2", 10, 1)
+	d.must(os.WriteFile(filepath.Join(d.logs, "a.log.3"), nil, 0o644))
+	d.must(os.WriteFile(filepath.Join(d.logs, "a.log.4"), nil, 0o644))
+	d.fill()
+	before := d.names()
+	d.makeRoom()
+	d.lost(before, "logs/a.log.1", "logs/a.log.2")
+}
+
+// Never by way of a link, whether of a file or a folder, below the path or on the way to it; never on another mount.
+func TestLinksAndMounts(t *testing.T) {
+	d := newDisk(t)
+	d.put("data/a.log.1", 10, 0)
+	d.put("data/b.log.1", 10, 1)
+	d.put("logs/z.log.9", 10, 9) // the newest
+	d.must(os.Symlink("../data/a.log.1", filepath.Join(d.logs, "a.log.1")))
+	d.must(os.Symlink("../data", filepath.Join(d.logs, "link")))
+	d.must(os.Symlink("old", filepath.Join(d.logs, "inner"))) // leads nowhere else, and is a link all the same
+	d.put("logs/old/a", 10, 0)
+	d.put("logs/old/b", 10, 1)
+	d.must(os.Mkdir(filepath.Join(d.logs, "mounted"), 0o755))
+	d.must(unix.Mount(filepath.Join(d.root, "data"), filepath.Join(d.logs, "mounted"), "", unix.MS_BIND, ""))
+	t.Cleanup(func() { d.must(unix.Unmount(filepath.Join(d.logs, "mounted"), 0)) })
+	d.args.Files = []string{"*.log.*", "link/*", "mounted/*", "inner/*"}
+	d.fill()
+	before := d.names()
+	d.Refused(d.request(), "nothing in "+d.logs+" may go", false)
+
+	d.must(os.Symlink("logs", filepath.Join(d.root, "way")))
+	d.args.Path = filepath.Join(d.root, "way")
+	d.Runner.SetAllow(acttest.Paths(d.args.Path))
+	d.Refused(d.request(), "is a symbolic link", false)
+	d.lost(before)
+}
+
+// What was written to, or became something else, between the list and the removal stays.
+func TestListedFilesOnly(t *testing.T) {
+	d := newDisk(t)
+	for i := range 4 {
+		d.put(fmt.Sprintf("logs/a.log.%d", i), 10, i)
+	}
+	d.fill()
+	k := freespace.New(&kind.Host{Systemd: d.Watcher, Clock: acttest.Clock(t)}, unit.Units{})
+	s, _ := acttest.Stage(t, k, d.request())
+	now := time.Now()
+	d.must(os.Chtimes(filepath.Join(d.logs, "a.log.0"), now, now))
+	d.must(os.Rename(filepath.Join(d.logs, "a.log.1"), filepath.Join(d.logs, "kept")))
+	d.must(os.Symlink("../data/base", filepath.Join(d.logs, "a.log.1")))
+	before := d.names()
+	d.must(k.Act(t.Context(), s))
+	d.lost(before, "logs/a.log.2")
+}
+
+// Many tiny files fill a disk, too.
+func TestInodes(t *testing.T) {
+	d := newDisk(t)
+	d.args.Files = []string{"old/*"}
+	for i := range 150 {
+		d.put(fmt.Sprintf("logs/old/%03d", i), 0, i%100)
+	}
+	var err error
+	for i := 0; err == nil; i++ {
+		var f *os.File
+		if f, err = os.Create(filepath.Join(d.root, "data", fmt.Sprint(i))); err == nil {
+			f.Close()
+		}
+	}
+	a := d.makeRoom()
+	if left, _ := os.ReadDir(filepath.Join(d.logs, "old")); len(left) > 60 || len(left) < 10 {
+		t.Errorf("%d tiny files are left: %s", len(left), a.After)
+	}
+}
+
+const cleaner = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'rm -f %s/data/cache'\n"
+
+// Cleaners are run to their end before a file goes, and none goes if they make room enough.
+func TestCleanersFirst(t *testing.T) {
+	d := newDisk(t)
+	d.must(d.WriteUnit("clean.service", fmt.Sprintf(cleaner, d.root)))
+	d.must(d.WriteUnit("slow.service", acttest.Sleeper))
+	d.Do("daemon-reload")
+	d.put("data/cache", 9<<10, 0)
+	d.put("logs/a.log.1", 10, 0)
+	d.put("logs/a.log.2", 10, 1)
+	d.fill()
+	d.args.Cleaners = []string{"slow.service"}
+	d.Refused(d.request(), "is no oneshot service", false)
+	d.args.Cleaners = []string{"clean.service"}
+	d.Runner.SetAllow(acttest.Paths(d.logs))
+	d.Refused(d.request(), "permits start on clean.service", false)
+	d.Runner.SetAllow(append(acttest.Paths(d.logs), acttest.Everything("clean.service")...))
+	before := d.names()
+	a := d.makeRoom()
+	d.lost(before, "data/cache")
+	if !strings.Contains(string(a.After), `"did":"ran clean.service"`) {
+		t.Errorf("evidence %s", a.After)
+	}
+}
+
+// A file that was removed and is held open takes room until its service opens its files anew.
+func TestHeldOpen(t *testing.T) {
+	d := newDisk(t, "shop.service", acttest.Sleeper)
+	log := filepath.Join(d.logs, "shop.log")
+	d.must(os.WriteFile(log, make([]byte, 9<<20), 0o644))
+	script := "exec 9>>" + log + "; trap \"exec 9>&-\" HUP; systemd-notify --ready; while :; do sleep 0.02; done"
+	d.must(d.WriteUnit("shop.service", acttest.ServiceOf(script, "", "Type=notify\nNotifyAccess=all\nExecReload=/bin/kill -HUP $MAINPID")))
+	d.Do("daemon-reload")
+	d.Up("shop.service")
+	d.args.Files, d.args.Reopen = nil, []string{"shop.service"}
+	d.fill()
+	before := d.names()
+	a := d.makeRoom()
+	if !strings.Contains(string(a.After), "nothing was done") {
+		t.Errorf("it was reloaded though it holds nothing that was removed: %s", a.After)
+	}
+	d.must(os.Remove(log))
+	before = d.names()
+	d.Becomes("shop.service", "idle", func(u systemd.Unit) bool { return u.Job == 0 })
+	a = d.makeRoom()
+	if !strings.Contains(string(a.After), `"did":"reloaded shop.service"`) {
+		t.Errorf("evidence %s", a.After)
+	}
+	d.lost(before)
+}
+
+// dies-in-the-middle: what is gone tells whether it ran; what a cleaner did, nobody can tell.
+func TestSettle(t *testing.T) {
+	d := newDisk(t)
+	for i := range 3 {
+		d.put(fmt.Sprintf("logs/a.log.%d", i), 10, i)
+	}
+	d.fill()
+	k := freespace.New(&kind.Host{Systemd: d.Watcher, Clock: acttest.Clock(t)}, unit.Units{})
+	_, a := acttest.Stage(t, k, d.request())
+	if phase, why := k.Settle(t.Context(), a); phase != incident.Unknown {
+		t.Errorf("before: %s, %s", phase, why)
+	}
+	d.must(os.Remove(filepath.Join(d.logs, "a.log.0")))
+	if phase, why := k.Settle(t.Context(), a); phase != incident.Acted || why != "1 of 2 files are gone" {
+		t.Errorf("in the middle: %s, %s", phase, why)
+	}
+	a.Before = nil
+	if phase, _ := k.Settle(t.Context(), a); phase != incident.Unknown {
+		t.Errorf("without evidence: %s", phase)
+	}
+}
+
+// empty-means-all: nothing named is nothing removed.
+func TestNothingNamed(t *testing.T) {
+	d := newDisk(t)
+	d.put("logs/a.log.1", 10, 0)
+	d.put("logs/a.log.2", 10, 1)
+	d.fill()
+	before := d.names()
+	for _, args := range []*remedy.FreeSpaceArgs{
+		{}, {Path: d.logs, Free: 0.5}, {Path: d.root, Free: 0.5, Files: []string{"*"}, Keep: 1},
+		{Path: d.logs, Free: 0.5, Files: []string{"nobody/*"}, Keep: 1},
+	} {
+		d.args = args
+		if a, err := d.Run(d.request()); err == nil {
+			t.Errorf("%+v ran: %+v", args, a)
+		}
+	}
+	d.lost(before)
+}
