@@ -178,13 +178,12 @@ func TestHeldOpen(t *testing.T) {
 	d.Up("shop.service")
 	d.args.Files, d.args.Reopen = nil, []string{"shop.service"}
 	d.fill()
-	before := d.names()
 	a := d.makeRoom()
 	if !strings.Contains(string(a.After), "nothing was done") {
 		t.Errorf("it was reloaded though it holds nothing that was removed: %s", a.After)
 	}
 	d.must(os.Remove(log))
-	before = d.names()
+	before := d.names()
 	d.Becomes("shop.service", "idle", func(u systemd.Unit) bool { return u.Job == 0 })
 	a = d.makeRoom()
 	if !strings.Contains(string(a.After), `"did":"reloaded shop.service"`) {
