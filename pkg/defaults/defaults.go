@@ -90,6 +90,7 @@ const (
 	Recurring        = 3 // verified runs of one remedy within RecurringWindow
 	RecurringWindow  = 24 * time.Hour
 	TransactionWait  = 10 * time.Minute // how long a remedy waits for a package transaction
+	UnknownWait      = time.Minute      // how long a remedy waits until what it must know can be known
 	ApprovalExpiry   = 15 * time.Minute
 	HostLife         = 24 * time.Hour // of a certificate
 	NodeLife         = 365 * 24 * time.Hour

@@ -153,6 +153,8 @@ func All() []Default {
 			Help: "window of recurring"},
 		{Group: budget, Const: "TransactionWait", Value: TransactionWait,
 			Help: "how long a remedy waits for a package transaction before it is escalated"},
+		{Group: budget, Const: "UnknownWait", Value: UnknownWait,
+			Help: "how long a remedy waits until what it must know can be known, before the next one has its turn"},
 
 		{Group: people, Const: "EscalateTo", Key: "escalate.to", Value: EscalateTo,
 			Help: "the escalation that is used; validate warns if there is none of that name"},

@@ -44,6 +44,20 @@ func refuseNow(later bool, format string, args ...any) error {
 	return &kind.Refusal{Reason: fmt.Sprintf(format, args...), Temporary: later}
 }
 
+func unknownNow(target string) error {
+	return &kind.Refusal{Reason: fmt.Sprintf("the state of %s cannot be known now", target), Temporary: true, Unknown: true}
+}
+
+// unsure refuses what hides.
+func (h *hands) unsure(target string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.hidden[target] {
+		return nil
+	}
+	return unknownNow(target)
+}
+
 // Prepare implements Actor.
 func (h *hands) Prepare(_ context.Context, q kind.Request) (act.Plan, error) {
 	target, err := h.check(q)
@@ -78,13 +92,16 @@ func (h *hands) check(q kind.Request) (string, error) {
 	if !act.Allowed(h.allow, q.Remedy.Kind, target) {
 		return "", refuseNow(false, "no allow block of this host permits %s on %s", q.Remedy.Kind, target)
 	}
+	if err := h.unsure(target); err != nil {
+		return "", err
+	}
 	if !q.Remedy.Kind.OnUnit() {
 		return target, nil
 	}
 	u, ok := h.Unit(target)
 	switch {
 	case !ok:
-		return "", refuseNow(true, "the state of %s cannot be known now", target)
+		return "", unknownNow(target)
 	case u.Load != "loaded":
 		return "", refuseNow(false, "%s is %s", target, u.Load)
 	case h.SystemState() == "stopping":

@@ -10,6 +10,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/care"
+	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/rule"
@@ -133,12 +134,57 @@ func (e *Engine) confirm(r *run) healing.Decision {
 	return healing.Confirm(e.stamp(), facts, r.remedy.Name, r.attempt.ID)
 }
 
-// refuse remembers that the precheck said no for good; it is asked again when the unit changes.
-func (p *patient) refuse(remedy string, why *kind.Refusal) {
-	if p.refused == nil {
-		p.refused = make(map[string]string)
+// refuse remembers what the precheck said. A no for good is asked for again when the unit changes. What could not be
+// known is waited for, and then passed over. It returns the reason in words, and whether it was said before.
+func (p *patient) refuse(remedy string, why *kind.Refusal, now time.Duration) (text string, said bool) {
+	if !why.Unknown {
+		delete(p.doubts, remedy)
 	}
-	p.refused[remedy] = why.Reason
+	switch {
+	case why.Unknown:
+		return p.doubt(remedy, why.Reason, now)
+	case !why.Temporary:
+		if p.refused == nil {
+			p.refused = make(map[string]string)
+		}
+		p.refused[remedy] = why.Reason
+	}
+	return why.Reason, false
+}
+
+// doubt is a remedy whose precheck could not find out what it must know.
+type doubt struct {
+	reason, text string
+	since        time.Duration
+	until        time.Duration // passed over until then, and asked for again; 0: it is waited for
+}
+
+// doubt waits for what could not be known, so that nothing harsher runs because of a moment's silence, and after
+// UnknownWait lets the next candidate have its turn. It is asked for again from time to time.
+func (p *patient) doubt(remedy, reason string, now time.Duration) (text string, said bool) {
+	d, known := p.doubts[remedy]
+	said = known && d.reason == reason
+	if d.reason, d.text = reason, reason; !known {
+		d.since = now
+	}
+	if waited := now - d.since; waited >= defaults.UnknownWait {
+		said = said && d.until > 0
+		d.until, p.wait = now+defaults.UnknownWait, 0
+		d.text = fmt.Sprintf("%s, for %s; it is passed over", reason, waited.Round(time.Second))
+	}
+	if p.doubts == nil {
+		p.doubts = make(map[string]doubt)
+	}
+	p.doubts[remedy] = d
+	return d.text, said
+}
+
+// refusal is why the precheck would not let the remedy run, "" if it may be asked.
+func (p *patient) refusal(remedy string, now time.Duration) string {
+	if d := p.doubts[remedy]; now < d.until {
+		return d.text
+	}
+	return p.refused[remedy]
 }
 
 // forgive lets what was refused be asked again: the facts changed.
@@ -163,12 +209,13 @@ func (p *patient) denial(remedy string, now time.Duration) (why string, left tim
 	return d.text, d.until - now
 }
 
-// still reports whether a decision says nothing new: the controller is asked again, and its answer was the same
-// the last time.
+// still reports whether a decision says nothing new: the controller or the precheck is asked again, and its answer
+// was the same the last time.
 func (p *patient) still(d healing.Decision) bool {
 	switch {
 	case d.Verdict == healing.Act:
-		return p.turned
+		_, asked := p.doubts[d.Remedy]
+		return p.turned || asked
 	case d.Guard == healing.NoPermit && d.Reason == p.noLeave:
 		return true
 	case d.Guard == healing.NoPermit:

@@ -44,7 +44,7 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 	}
 	for _, rem := range e.cfg.Candidates(a.Rule, a.Service) {
 		c := e.candidate(rem, unit, a.Rule.Name)
-		c.Refusal = p.refused[rem.Name]
+		c.Refusal = p.refusal(rem.Name, e.o.Clock.Now().Boot)
 		c.Denied, c.DeniedFor = p.denial(rem.Name, e.o.Clock.Now().Boot)
 		f.Candidates = append(f.Candidates, c)
 	}

@@ -52,7 +52,8 @@ type machine struct {
 	ran    map[string]int    // how often each attempt acted
 	props  map[string]string // unit properties that were set
 	used   map[permit.Token]string
-	flaws  []string // what no agent may ever do
+	hidden map[string]bool // targets whose state nobody can tell
+	flaws  []string        // what no agent may ever do
 	listen func(systemd.Event)
 }
 
@@ -67,7 +68,7 @@ type trait struct {
 
 func newMachine(units ...string) *machine {
 	m := &machine{clock: newTicking(), units: map[string]*systemd.Unit{}, system: "running", traits: map[string]trait{},
-		ran: map[string]int{}, props: map[string]string{}, used: map[permit.Token]string{}, listen: func(systemd.Event) {}}
+		ran: map[string]int{}, hidden: map[string]bool{}, props: map[string]string{}, used: map[permit.Token]string{}, listen: func(systemd.Event) {}}
 	for _, name := range units {
 		m.serial++
 		m.units[name] = &systemd.Unit{Name: name, Load: "loaded", Active: "active", Sub: "running", Result: "success",

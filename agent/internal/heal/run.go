@@ -213,17 +213,17 @@ func (e *Engine) refuse(r *run, err error) {
 		e.finish(r)
 		return
 	}
+	why, said := a.Reason, false
 	switch {
 	case errors.As(err, &changed), refusalOf(err) != nil, errors.Is(err, context.Canceled):
+	case errors.As(err, &refusal) && r.patient != nil:
+		why, said = r.patient.refuse(r.remedy.Name, refusal, e.o.Clock.Now().Boot)
 	case errors.As(err, &refusal):
-		if r.patient != nil && !refusal.Temporary {
-			r.patient.refuse(r.remedy.Name, refusal)
-		}
 	default: // no intent on disk, or systemd unreachable: nothing ran, and nothing says that it must not
 		e.log.Error("attempt could not begin", "attempt", a.ID, "error", err)
 	}
-	text := fmt.Sprintf("%s does not run: %s", r.remedy.Name, a.Reason)
-	if p := r.patient; p == nil || p.unable != text {
+	text := fmt.Sprintf("%s does not run: %s", r.remedy.Name, why)
+	if p := r.patient; p == nil || p.unable != text && !said {
 		e.note(r.story, incident.EvDecide, text, map[string]string{"remedy": r.remedy.Name, "attempt": a.ID})
 	}
 	if r.patient != nil {
@@ -248,6 +248,9 @@ func (e *Engine) putOff(r *run, why string) {
 func (e *Engine) acted(r *run, done *incident.Attempt) {
 	a := *done
 	r.cut = nil
+	if r.patient != nil {
+		delete(r.patient.doubts, r.remedy.Name)
+	}
 	e.past.Put(&a)
 	r.attempt = &a
 	text := fmt.Sprintf("%s on %s took %s", r.remedy.Name, a.Target, a.Intended.Age(a.Acted).Round(100*time.Microsecond))

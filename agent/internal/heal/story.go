@@ -37,6 +37,7 @@ type patient struct {
 	due     time.Duration     // when to decide again at the latest; 0: when a fact changes
 	said    string            // the last decision's reason, so that a standing one is recorded once
 	refused map[string]string // remedies that the precheck refused, with the reason
+	doubts  map[string]doubt  // remedies of which the precheck could not know whether they may run
 	denied  map[string]denial // remedies that the controller gave no leave for
 	noLeave string            // the last decision because of that, so that it is recorded once
 	turned  bool              // no leave was given since the last decision about something else

@@ -272,6 +272,8 @@ func (g *Rig) Refused(q kind.Request, text string, temporary bool) {
 	case !strings.Contains(refusal.Reason, text) || refusal.Temporary != temporary:
 		g.T.Errorf("%s on %q is refused because %q (temporary %v), want %q (temporary %v)", q.Remedy.Kind, q.Unit,
 			refusal.Reason, refusal.Temporary, text, temporary)
+	case refusal.Unknown != strings.Contains(refusal.Reason, "cannot be known"):
+		g.T.Errorf("refused because %q, and Unknown is %v", refusal.Reason, refusal.Unknown)
 	}
 	if _, err := g.Journal.Attempt(q.Attempt.ID); !errors.Is(err, journal.ErrNotFound) {
 		g.T.Errorf("a refused attempt left something in the journal: %v", err)

@@ -12,6 +12,9 @@ type Refusal struct {
 	Reason string
 	// Temporary is true when the same request may be right a moment later.
 	Temporary bool
+	// Unknown is true when nothing is known to stand in the way, and nothing to be out of it: what the remedy must
+	// know could not be found out. It is Temporary as well.
+	Unknown bool
 	// Needless is true when all that stands in the way is that the target is as the remedy would make it.
 	Needless bool
 
@@ -40,7 +43,8 @@ func Postpone(format string, args ...any) error {
 
 // Unknown turns a failure to find something out into a refusal: what is not known is not acted on.
 func Unknown(what string, err error) error {
-	return &Refusal{Reason: fmt.Sprintf("%s cannot be known now: %v", what, err), Temporary: true, cause: err}
+	return &Refusal{Reason: fmt.Sprintf("%s cannot be known now: %v", what, err), Temporary: true, Unknown: true,
+		cause: err}
 }
 
 // ErrLost says that only the state of the target can tell what became of an action.
