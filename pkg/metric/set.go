@@ -58,8 +58,10 @@ type part struct {
 type Figure struct {
 	Value float64
 	Known bool
-	// Fault is what the operator should know. Without one a figure is unknown because the window is not
-	// full yet, or too little happened in it.
+	// Idle: the figure is unknown only because too little happened in a window that is full.
+	Idle bool
+	// Fault is what the operator should know. A figure that is unknown without one, and not Idle, waits for its window
+	// to be full.
 	Fault error
 }
 

@@ -71,6 +71,8 @@ func (b *bench) round(round string) string {
 	switch {
 	case f.Fault != nil:
 		return f.Fault.Error()
+	case f.Idle:
+		return "idle"
 	case !f.Known:
 		return "unknown"
 	}
@@ -114,7 +116,7 @@ func TestRatio(t *testing.T) {
 		req{code=200} 1030; req{code=500} 120 => 0.5
 		req{code=200} 1030; req{code=500} 120 => 0.6667
 		req{code=200} 1030; req{code=500} 120 => 1
-		req{code=200} 1030; req{code=500} 120 => unknown`)
+		req{code=200} 1030; req{code=500} 120 => idle`)
 }
 
 // The first error ever comes as a series that was not there before: it has grown from zero.
@@ -232,7 +234,7 @@ func TestQuantile(t *testing.T) {
 	newBench(t, quantiles(t, 0.5, 1)).rounds(`
 		lat_bucket{le=0.1} 5; lat_bucket{le=1} 5; lat_bucket{le=10} 5; lat_bucket{le=+Inf} 5; lat_count 5 => unknown
 		lat_bucket{le=0.1} 5; lat_bucket{le=1} 5; lat_bucket{le=10} 5; lat_bucket{le=+Inf} 5 => unknown
-		lat_bucket{le=0.1} 5; lat_bucket{le=1} 5; lat_bucket{le=10} 5; lat_bucket{le=+Inf} 5 => unknown
+		lat_bucket{le=0.1} 5; lat_bucket{le=1} 5; lat_bucket{le=10} 5; lat_bucket{le=+Inf} 5 => idle
 		lat_bucket{le=0.1} 5; lat_bucket{le=1} 15; lat_bucket{le=10} 15; lat_bucket{le=+Inf} 15 => 0.55
 		lat_bucket{le=0.1} 35; lat_bucket{le=1} 45; lat_bucket{le=10} 45; lat_bucket{le=+Inf} 45 => 0.06667
 		lat_bucket{le=0.1} 35; lat_bucket{le=1} 45; lat_bucket{le=10} 45; lat_bucket{le=+Inf} 145 => 10`)
@@ -250,17 +252,32 @@ func TestQuantile(t *testing.T) {
 
 // Buckets are not read at one moment, so that one may seem to have fewer events than a smaller one.
 func TestBucketsArePutRight(t *testing.T) {
-	v, known := quantile(0.9, []float64{1, 2, 3, math.Inf(1)}, []float64{5, 3, 10, 10}, 1)
-	if !known || math.Abs(v-2.8) > 1e-9 {
-		t.Errorf("%v, %v", v, known)
+	counts := []float64{5, 3, 10, 10}
+	n := cumulate(counts)
+	if v := quantile(0.9, []float64{1, 2, 3, math.Inf(1)}, counts); n != 10 || math.Abs(v-2.8) > 1e-9 {
+		t.Errorf("%v of %v", v, n)
 	}
+}
+
+// A page that cannot be made a figure of is no idle service, and neither is a window that fills.
+func TestIdle(t *testing.T) {
+	newBench(t, errorRate(t, 1)).rounds(`
+		req{code=200} 7 => unknown
+		req{code=200} 7 => unknown
+		req{code=200} 7 => idle
+		other 1 => no series matches req{code=~"5.."}
+		req{code=200} 7 => idle
+		req{code=200} 8 => 0
+		req{code=200} 8 => 0
+		req{code=200} 8 => 0
+		req{code=200} 8 => idle`)
 }
 
 func TestFewEventsHaveNoRatio(t *testing.T) {
 	newBench(t, errorRate(t, 10)).rounds(`
 		req{code=200} 0; req{code=500} 0 => unknown
 		req{code=200} 0; req{code=500} 0 => unknown
-		req{code=200} 5; req{code=500} 4 => unknown
+		req{code=200} 5; req{code=500} 4 => idle
 		req{code=200} 5; req{code=500} 5 => 0.5`)
 }
 
@@ -268,7 +285,7 @@ func TestFewEventsHaveNoQuantile(t *testing.T) {
 	newBench(t, quantiles(t, 0.5, 20)).rounds(`
 		lat_bucket{le=1} 0; lat_bucket{le=+Inf} 0 => unknown
 		lat_bucket{le=1} 10; lat_bucket{le=+Inf} 10 => unknown
-		lat_bucket{le=1} 19; lat_bucket{le=+Inf} 19 => unknown
+		lat_bucket{le=1} 19; lat_bucket{le=+Inf} 19 => idle
 		lat_bucket{le=1} 30; lat_bucket{le=+Inf} 30 => 0.5`)
 }
 
@@ -287,9 +304,8 @@ func TestQuantileOfNegativeBounds(t *testing.T) {
 	for _, c := range []struct {
 		p, want float64
 	}{{0.1, -1}, {0.5, -1}, {0.75, 0}, {1, 1}} {
-		got, known := quantile(c.p, []float64{-1, 1, math.Inf(1)}, []float64{2, 4, 4}, 1)
-		if got != c.want || !known {
-			t.Errorf("%v: %v, %v; want %v", c.p, got, known, c.want)
+		if got := quantile(c.p, []float64{-1, 1, math.Inf(1)}, []float64{2, 4, 4}); got != c.want {
+			t.Errorf("%v: %v, want %v", c.p, got, c.want)
 		}
 	}
 }

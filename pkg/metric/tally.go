@@ -165,56 +165,68 @@ func (t *tally) conclude(at time.Duration, absent *Selector) {
 	}
 	t.figure = Figure{Fault: t.fault}
 	if t.fault == nil {
-		v, known := t.value(at)
-		t.figure.Value, t.figure.Known = v, known && !math.IsNaN(v) && !math.IsInf(v, 0)
+		t.figure = t.value(at)
 	}
 	t.reset()
 }
 
 func (t *tally) reset() { t.fault, t.count = nil, [2]int{} }
 
-func (t *tally) value(at time.Duration) (v float64, known bool) {
+// value is the figure of a round in which nothing was at fault.
+func (t *tally) value(at time.Duration) Figure {
 	if t.Kind == Gauge {
-		return t.folded, true
+		return known(t.folded)
 	}
 	t.past.push(at, t.grown)
 	over, full := t.past.grown(t.spare)
 	if !full {
-		return 0, false
+		return Figure{}
 	}
 	least := float64(max(1, t.MinEvents))
-	switch t.Kind {
-	case Rate:
-		return t.spare[0] / over.Seconds(), true
-	case Ratio:
-		return t.spare[0] / t.spare[1], t.spare[1] >= least
+	switch {
+	case t.Kind == Rate:
+		return known(t.spare[0] / over.Seconds())
+	case t.Kind == Ratio && t.spare[1] >= least:
+		return known(t.spare[0] / t.spare[1])
+	case t.Kind == Quantile && cumulate(t.spare) >= least:
+		return known(quantile(t.Share, t.bounds, t.spare))
 	}
-	return quantile(t.Share, t.bounds, t.spare, least)
+	return Figure{Idle: true}
 }
 
-// quantile is the value that the share p of the events does not exceed. counts say how many events lie
-// up to each bound, the last of which is infinite; events are taken to lie evenly within their bucket.
-// What lies above the last finite bound is at least that, and told as that.
-func quantile(p float64, bounds, counts []float64, least float64) (v float64, known bool) {
-	last := len(bounds) - 1
-	for i := 1; i <= last; i++ { // buckets are not read at one moment
+func known(v float64) Figure {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return Figure{}
+	}
+	return Figure{Value: v, Known: true}
+}
+
+// cumulate makes counts, which say how many events lie up to each bound, grow with the bounds, and returns how many
+// events there are. Buckets are not read at one moment.
+func cumulate(counts []float64) float64 {
+	for i := 1; i < len(counts); i++ {
 		counts[i] = max(counts[i], counts[i-1])
 	}
-	if counts[last] < least {
-		return 0, false
-	}
+	return counts[len(counts)-1]
+}
+
+// quantile is the value that the share p of the events does not exceed. counts say how many events, at least one, lie
+// up to each bound, the last of which is infinite; events are taken to lie evenly within their bucket.
+// What lies above the last finite bound is at least that, and told as that.
+func quantile(p float64, bounds, counts []float64) float64 {
+	last := len(bounds) - 1
 	rank, i := p*counts[last], 0
 	for counts[i] < rank || counts[i] == 0 {
 		i++
 	}
 	switch {
 	case i == last:
-		return bounds[last-1], true
+		return bounds[last-1]
 	case i > 0:
 		below, inside := bounds[i-1], counts[i]-counts[i-1]
-		return below + (bounds[i]-below)*(rank-counts[i-1])/inside, true
+		return below + (bounds[i]-below)*(rank-counts[i-1])/inside
 	case bounds[0] <= 0:
-		return bounds[0], true
+		return bounds[0]
 	}
-	return bounds[0] * rank / counts[0], true
+	return bounds[0] * rank / counts[0]
 }

@@ -85,7 +85,7 @@ func (b *Block) AddSeries(s *series.Series, now time.Duration) {
 	v, known := s.Value(now)
 	switch {
 	case !known:
-		v = math.NaN()
+		v = s.Gap(now)
 	case s.Dim() == signal.Text:
 		v = b.word(s.Format(v))
 	}

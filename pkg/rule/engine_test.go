@@ -90,6 +90,37 @@ func TestBlind(t *testing.T) {
 	r.want("5m3s blind_end busy")
 }
 
+// An idle service is not blind, neither by itself nor beside what is known. What fires is told, for nobody can say
+// that it has recovered; and a source that fails is, however idle another is.
+func TestIdleIsNotBlind(t *testing.T) {
+	const cpu, load = "host.cpu.busy", "host.load.per_cpu"
+	r := newRig(t, nil, about(t, "busy", "", "host.cpu.busy > 90 * percent && host.load.per_cpu > 4", ""))
+	r.rest(cpu)
+	r.set(load, 5)
+	r.run(time.Hour)
+	r.want()
+	r.set(cpu, 1.0)
+	r.run(11 * time.Second)
+	r.want("1h0m11s fired busy")
+	r.rest(cpu)
+	r.run(10 * time.Minute)
+	r.want("1h5m12s blind busy")
+	r.set(cpu, 0.1)
+	r.run(12 * time.Second)
+	r.want("1h10m12s blind_end busy", "1h10m22s resolved busy")
+	r.rest(cpu)
+	r.fail(load)
+	r.run(6 * time.Minute)
+	r.want("1h15m24s blind busy")
+	r.set(load, 5)
+	r.run(time.Second)
+	r.want("1h16m24s blind_end busy")
+	r.cfg.Store.Lookup(r.key(load)).Idle(r.now.Boot)
+	delete(r.held, r.key(load)) // and then it tells nothing any more
+	r.run(6 * time.Minute)
+	r.want("1h21m28s blind busy")
+}
+
 func TestNotBlindWhileWindowFills(t *testing.T) {
 	r := newRig(t, nil, about(t, "busy", "", `avg(host.cpu.busy, "30m") > 90 * percent`, ""))
 	r.set("host.cpu.busy", 0.1)

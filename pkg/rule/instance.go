@@ -120,7 +120,7 @@ func (in *instance) calm(now clock.Instant, emit func(Event)) {
 
 // watch tells when the condition that decides has been unknown for too long.
 func (in *instance) watch(now clock.Instant, decides expr.Truth, emit func(Event)) {
-	if decides != expr.Unknown {
+	if decides != expr.Unknown || in.idle(now.Boot) {
 		in.blind.reset()
 		if in.Blind {
 			in.Blind = false
@@ -136,6 +136,14 @@ func (in *instance) watch(now clock.Instant, decides expr.Truth, emit func(Event
 		in.Blind = true
 		emit(Event{Kind: Blind, Alert: &in.Alert, At: now, Readings: in.readings(now)})
 	}
+}
+
+// idle reports whether the condition is unknown only because too little happens on a host where every source answers:
+// a service at night is not blind. What fires is not excused, for its trouble may be that nobody reaches the service.
+func (in *instance) idle(now time.Duration) bool {
+	idles := func(s *series.Series) bool { return s.IsIdle(now) }
+	failed := func(s *series.Series) bool { _, known := s.Value(now); return !known && !idles(s) }
+	return !in.State.Active() && slices.ContainsFunc(in.reads, idles) && !slices.ContainsFunc(in.reads, failed)
 }
 
 // excused reports whether an unknown condition is no fault of a source: the unit does not run, or all

@@ -123,6 +123,13 @@ func (r *rig) fail(name string) {
 	}
 }
 
+// rest makes a source tell that too little happens from now on.
+func (r *rig) rest(name string) {
+	s := r.cfg.Store.Lookup(r.key(name))
+	s.Idle(r.now.Boot)
+	r.held[s.Key()] = s.Gap(r.now.Boot)
+}
+
 // state moves a unit as systemd tells it, and the engine hears of it at once.
 func (r *rig) state(unit, active string) {
 	r.set("unit.state{"+unit+"}", active)

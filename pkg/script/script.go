@@ -6,6 +6,7 @@
 //	true x5 false   a word or value, and how often; what is last goes on for ever
 //	_x10            the source says nothing
 //	unknown x10     the source says that it does not know
+//	idle x10        the source says that too little happens to tell a value
 //
 // Values have the units of conditions, written without a star: %, ms, s, m, h, KiB, MiB, GiB. It is pure.
 package script
@@ -35,6 +36,7 @@ type Kind uint8
 const (
 	Known   Kind = iota // it tells a value
 	Unknown             // it tells that it does not know
+	Idle                // it tells that too little happens for a value
 	Silent              // it tells nothing
 )
 
@@ -197,6 +199,8 @@ func reading(word string, info signal.Info) (Value, *Error) {
 		return Value{Kind: Silent}, nil
 	case word == "unknown":
 		return Value{Kind: Unknown}, nil
+	case word == "idle" && idles(info):
+		return Value{Kind: Idle}, nil
 	case info.Dim == signal.Bool && word == "true":
 		return Value{V: 1}, nil
 	case info.Dim == signal.Bool && word == "false":
@@ -206,6 +210,9 @@ func reading(word string, info signal.Info) (Value, *Error) {
 	}
 	return Value{}, misfit(word, info)
 }
+
+// idles reports whether the source of the signal can say that too little happens.
+func idles(info signal.Info) bool { return strings.HasPrefix(info.Name, signal.Metric+".") }
 
 func misfit(word string, info signal.Info) *Error {
 	e := &Error{Given: strings.TrimRight(word, "0123456789x")}
@@ -218,6 +225,9 @@ func misfit(word string, info signal.Info) *Error {
 		e.Text = fmt.Sprintf("%s is one of %s, not %q", info.Name, strings.Join(info.Words, ", "), word)
 	default:
 		e.Known = []string{"unknown", "_"}
+		if idles(info) {
+			e.Known = append(e.Known, "idle")
+		}
 		e.Text = fmt.Sprintf("%s is a number (%s), not %q", info.Name, info.Dim, word)
 	}
 	return e

@@ -29,6 +29,8 @@ func course(s Script, n int) string {
 		switch v := s.At(i); {
 		case v.Kind == Unknown:
 			out = append(out, "?")
+		case v.Kind == Idle:
+			out = append(out, "-")
 		case v.Kind == Silent:
 			out = append(out, "_")
 		case v.Word != "":
@@ -49,6 +51,7 @@ func TestParse(t *testing.T) {
 		{"host.load.per_cpu", "3-1x4", "3 2 1 0 0"},
 		{"host.load.per_cpu", "-3 x2 -1.5", "-3 -3 -1.5 -1.5 -1.5"},
 		{"host.load.per_cpu", "1 _x2\n unknown x1 2", "1 _ _ ? 2"},
+		{"metric.errors", "1 idlex2 unknown", "1 - - ? ?"},
 		{"host.cpu.busy", "85% 0.5 70%+10%x3", "0.85 0.5 0.7 0.8 0.9"},
 		{"host.cpu.busy", "70%+10x3", "0.7 0.8 0.9 0.9 0.9"},
 		{"host.clock.offset", "-500ms 2s 1m", "-0.5 2 60 60 60"},
@@ -79,6 +82,7 @@ func TestParseErrors(t *testing.T) {
 		{"unit.cpu", "1 yes", "yes", `is a number (ratio), not "yes"`},
 		{"unit.cpu", "1 1+x3", "1+x3", "is no value"},
 		{"unit.cpu", "1 1x99999999", "1x99999999", "1 to 1048576 values"},
+		{"unit.cpu", "1 idle", "idle", `is a number (ratio), not "idle"`},
 		{"unit.failed", "true flase", "flase", "is true or false"},
 		{"unit.failed", "1", "1", "is true or false"},
 		{"unit.state", "active faild", "faild", "is one of active"},
@@ -104,7 +108,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	infos := []signal.Info{
-		info(f, "unit.cpu"), info(f, "unit.failed"), info(f, "unit.state"), info(f, "host.clock.offset"),
+		info(f, "unit.cpu"), info(f, "metric.errors"), info(f, "unit.failed"), info(f, "unit.state"), info(f, "host.clock.offset"),
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, in := range infos {

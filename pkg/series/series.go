@@ -58,7 +58,7 @@ func (s *Series) Event() bool { return s.opt.Event }
 // Window is how far back the ring reaches once it is full.
 func (s *Series) Window() time.Duration { return s.opt.Window }
 
-// Set adds the sample of a moment of the monotonic clock. A value that is not finite counts as
+// Set adds the sample of a moment of the monotonic clock. A value that is not finite, or a Gap, counts as
 // unknown. A sample that is older than the newest one is dropped; one of the same moment replaces it.
 func (s *Series) Set(at time.Duration, v float64) {
 	if s.seen && at < s.last.at {
@@ -75,6 +75,26 @@ func (s *Series) Set(at time.Duration, v float64) {
 // Unknown says that the source failed or had no answer. Nothing is known from now on, until the
 // next Set; the window functions skip the gap.
 func (s *Series) Unknown(at time.Duration) { s.Set(at, math.NaN()) }
+
+// Idle says that the source answers, and that too little happens to tell a value. Nothing is known, as after Unknown,
+// but no source has failed.
+func (s *Series) Idle(at time.Duration) { s.Set(at, idle) }
+
+// idle is NaN as any other, but tells itself from those that stand for a source that failed, also in recordings.
+var idle = math.Float64frombits(math.Float64bits(math.NaN()) + 1)
+
+// IsIdle reports whether that is what the newest sample says, and it still counts.
+func (s *Series) IsIdle(now time.Duration) bool {
+	return s.seen && math.Float64bits(s.last.v) == math.Float64bits(idle) && s.fresh(s.last.at, now)
+}
+
+// Gap is NaN as recordings have it: what Set makes the series unknown or idle with, as it is now.
+func (s *Series) Gap(now time.Duration) float64 {
+	if s.IsIdle(now) {
+		return idle
+	}
+	return math.NaN()
+}
 
 // Last is the newest sample, however old; known is false when it says "unknown" or there is none.
 func (s *Series) Last() (v float64, at time.Duration, known bool) {

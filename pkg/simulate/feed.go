@@ -114,6 +114,8 @@ func (h *host) feed() {
 			f.unit.take(h.now.Boot, f.Key.Signal, v)
 		case v.Kind == script.Unknown:
 			f.series.Unknown(h.now.Boot)
+		case v.Kind == script.Idle:
+			f.series.Idle(h.now.Boot)
 		case v.Kind == script.Known:
 			f.series.Set(h.now.Boot, v.V)
 		}

@@ -50,7 +50,7 @@ func alertsOf(all []*incident.Incident) (out []string) {
 // rules they are of.
 func TestReplayTellsTheSame(t *testing.T) {
 	alerts := 0
-	for _, path := range []string{"testdata/host.hcl", "testdata/unit.hcl", "../../configs"} {
+	for _, path := range []string{"testdata/host.hcl", "testdata/unit.hcl", "testdata/idle.hcl", "../../configs"} {
 		cfg := load(t, path)
 		for _, test := range cfg.Tests {
 			watched := *test

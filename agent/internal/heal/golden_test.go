@@ -1,9 +1,12 @@
 package heal
 
 import (
+	"math"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/pkg/incident"
 )
 
@@ -139,6 +142,27 @@ func TestNoTrafficIsNoRecovery(t *testing.T) {
 		h.Advance(5 * time.Minute)
 		h.WantOutcomes("checkout", "drain-db-pool inconclusive")
 		h.WantState("checkout", incident.Escalated)
+	})
+}
+
+// Nobody uses the service at night: no alert, and nobody is told that something cannot be known.
+func TestIdleServiceIsNoIncident(t *testing.T) {
+	heals(t, golden, func(h *rig) {
+		h.goldenHost()
+		h.Tells("metric.error_rate{checkout}", math.NaN())
+		h.Tells("metric.p99_latency{checkout}", math.NaN())
+		h.Advance(10 * time.Minute)
+		h.WantState("checkout", "")
+		all, err := h.p.Signals(h.ctx())
+		if !slices.ContainsFunc(all, func(s local.Signal) bool { return s.Name == "metric.error_rate" && s.Text == "idle" }) {
+			t.Errorf("the error rate is not shown as idle: %+v, %v", all, err)
+		}
+		h.Silent("metric.error_rate{checkout}")
+		h.Advance(6 * time.Minute)
+		h.WantState("checkout", incident.Escalated)
+		h.Tells("metric.error_rate{checkout}", math.NaN())
+		h.Advance(5 * time.Second)
+		h.WantState("checkout", incident.Resolved)
 	})
 }
 

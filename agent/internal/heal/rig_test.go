@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,7 @@ import (
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/metric"
 	"github.com/salveops/salve/pkg/series"
 )
 
@@ -46,7 +48,7 @@ type rig struct {
 	at      map[string]func() // what happens at a point, once
 	pointMu sync.Mutex
 
-	sampled  map[string]*float64 // what sources tell each second: "probe.health.ok{checkout}"; nil is unknown
+	sampled  map[string]*float64 // what sources tell each second: "probe.health.ok{checkout}"; nil is unknown, NaN idle
 	locked   atomic.Pointer[string]
 	slow     atomic.Int64 // how long diagnosis takes
 	lost     clock.Stamp  // when the journal was lost
@@ -272,9 +274,12 @@ func (p *process) deliver(ctx context.Context) {
 	for name, v := range p.sampled {
 		signal, of, _ := strings.Cut(strings.TrimSuffix(name, "}"), "{")
 		h := p.book.Handle(signal, of)
-		if v == nil {
+		switch {
+		case v == nil:
 			b.Unknown(h, now)
-		} else {
+		case math.IsNaN(*v):
+			b.Figure(h, now, metric.Figure{Idle: true})
+		default:
 			b.Set(h, now, *v)
 		}
 	}

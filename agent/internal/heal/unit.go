@@ -130,9 +130,12 @@ func (e *Engine) onSamples(ctx context.Context, b *source.Batch) {
 		if s.Handle.Series == nil {
 			e.adopt(s.Handle)
 		}
-		if s.Known {
+		switch {
+		case s.Known:
 			s.Handle.Series.Set(s.At, s.Value)
-		} else {
+		case s.Idle:
+			s.Handle.Series.Idle(s.At)
+		default:
 			s.Handle.Series.Unknown(s.At)
 		}
 	}

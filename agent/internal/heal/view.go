@@ -93,6 +93,9 @@ func (e *Engine) Signals(ctx context.Context) ([]local.Signal, error) {
 		for k, s := range e.store.All() {
 			row := local.Signal{Name: k.Signal, Of: k.Of, Dimension: s.Dim().String(), Every: s.Every(),
 				Text: "unknown", Age: -1}
+			if s.IsIdle(now) {
+				row.Text = "idle"
+			}
 			if p, err := signal.ParsePath(k.Signal); err == nil {
 				info := e.cfg.Describe(p, k.Of)
 				row.Help, row.Source = info.Help, info.Source

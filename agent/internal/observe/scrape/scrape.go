@@ -85,8 +85,7 @@ func (s *scraper) once(ctx context.Context) {
 	}
 	b := s.opt.Book.Batch()
 	for i, h := range s.handles {
-		f := s.page.set.Figure(i)
-		b.Maybe(h, at.Boot, f.Value, f.Known)
+		b.Figure(h, at.Boot, s.page.set.Figure(i))
 	}
 	s.opt.Deliver(b)
 }

@@ -1,6 +1,7 @@
 package scrape
 
 import (
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -63,6 +64,14 @@ func TestWatcher(t *testing.T) {
 	if n := len(w.Stats()); n != 0 {
 		t.Errorf("%d pages after all went", n)
 	}
+}
+
+// That nobody asks is told as such: no page has failed.
+func TestIdle(t *testing.T) {
+	target := Target{Service: "shop", Name: "app", URL: texts(t, "http_requests_total{code=\"200\"} 5\n"),
+		Every: 50 * time.Millisecond, Timeout: 50 * time.Millisecond, Metrics: golden(t, 200*time.Millisecond)[:1]}
+	w := sourcetest.Watch(t, New, target)
+	w.Until("idle", func(r sourcetest.Round) bool { return len(r) == 1 && math.IsNaN(r["metric.error_rate{shop}"]) })
 }
 
 // A metric that cannot be made does not take the others of its page with it.

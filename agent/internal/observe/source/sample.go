@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/salveops/salve/pkg/metric"
 	"github.com/salveops/salve/pkg/series"
 )
 
@@ -25,6 +26,7 @@ type Sample struct {
 	At     time.Duration // clock.Instant.Boot
 	Value  float64
 	Known  bool // false: the source failed or answered nothing; Value means nothing then
+	Idle   bool // not Known, only because too little happened: the source answers
 }
 
 // Batch is a handful of samples of about the same moment. Its receiver owns it until Release.
@@ -46,6 +48,11 @@ func (b *Batch) Unknown(h *Handle, at time.Duration) {
 // Maybe adds v if known is true, and that it is unknown if not.
 func (b *Batch) Maybe(h *Handle, at time.Duration, v float64, known bool) {
 	b.Samples = append(b.Samples, Sample{Handle: h, At: at, Value: v, Known: known})
+}
+
+// Figure adds what a metric says.
+func (b *Batch) Figure(h *Handle, at time.Duration, f metric.Figure) {
+	b.Samples = append(b.Samples, Sample{Handle: h, At: at, Value: f.Value, Known: f.Known, Idle: f.Idle})
 }
 
 // Release gives the batch back. The samples must not be used afterwards.

@@ -224,7 +224,7 @@ func (l *listener) end(ctx context.Context) {
 	b := l.opt.Book.Batch()
 	for i, h := range l.handles {
 		f := l.table.figures[i].figure()
-		b.Maybe(h, now, f.Value, f.Known)
+		b.Figure(h, now, f)
 		if err == nil && f.Fault != nil && now-l.since > patience {
 			err = fmt.Errorf("metric %s: %w", l.target.Metrics[i].Name, f.Fault)
 		}

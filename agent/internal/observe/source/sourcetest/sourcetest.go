@@ -3,6 +3,7 @@ package sourcetest
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/salveops/salve/pkg/clock"
 )
 
-// Round is one delivered batch, by series; unknown values are absent.
+// Round is one delivered batch, by series; unknown values are absent, and NaN stands for one that is idle.
 type Round map[string]float64
 
 // Watched is a group that runs until the end of its test.
@@ -38,8 +39,11 @@ func Watch[T any](t testing.TB, open func(source.Options) *source.Group[T], targ
 func (w *Watched[T]) deliver(b *source.Batch) {
 	r := Round{}
 	for _, s := range b.Samples {
-		if s.Known {
+		switch {
+		case s.Known:
 			r[s.Handle.Key.String()] = s.Value
+		case s.Idle:
+			r[s.Handle.Key.String()] = math.NaN()
 		}
 	}
 	b.Release()
