@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"maps"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,9 +15,9 @@ import (
 
 // poolVariants are the keys that say where a pool's figures come from, of which it has exactly one.
 var poolVariants = []variant{
-	{"pgbouncer", []string{"database", "user", "password_file"}},
+	{"pgbouncer", []string{"database", "user", "password_file", "secure", "ca_file"}},
 	{"haproxy", []string{"backend"}},
-	{"postgres", []string{"database", "user", "password_file"}},
+	{"postgres", []string{"database", "user", "password_file", "secure", "ca_file"}},
 	{"http", []string{"fields"}},
 }
 
@@ -29,7 +31,7 @@ func poolKind() *kind {
 			{name: "pgbouncer", typ: text}, {name: "haproxy", typ: text}, {name: "postgres", typ: text},
 			{name: "http", typ: text},
 			{name: "database", typ: text}, {name: "user", typ: text, def: defaults.PoolUser},
-			{name: "password_file", typ: text},
+			{name: "password_file", typ: text}, {name: "secure", typ: boolean}, {name: "ca_file", typ: text},
 			{name: "backend", typ: text}, {name: "fields", typ: dict},
 			{name: "every", typ: duration, def: defaults.PoolEvery, least: int64(fastest), most: int64(time.Hour)},
 		},
@@ -46,11 +48,14 @@ func (l *loader) decodePool(b *block) *Pool {
 	}
 	b.variants(poolVariants)
 	if p.PgBouncer != "" || p.Postgres != "" {
-		p.User = b.text("user")
+		p.User, p.Secure, p.CAFile = b.text("user"), b.boolean("secure"), b.checked("ca_file", checkAbsolute)
 	}
 	if b.has("password_file") {
 		p.PasswordFile, _ = b.secretFile("password_file")
 	}
+	address := cmp.Or(p.PgBouncer, p.Postgres)
+	b.postgresTLS(address)
+	b.unread(address)
 	for _, need := range []struct{ key, its string }{{"haproxy", "backend"}, {"postgres", "database"}, {"http", "fields"}} {
 		if b.has(need.key) && !b.has(need.its) {
 			b.l.fail(b.header, "Missing key", "%s needs %q.", upper(b.what), need.its)
@@ -102,6 +107,27 @@ func (p *Pool) Signals() []string {
 		given = append(given, name)
 	}
 	return given
+}
+
+// postgresTLS sees to it that what is said of TLS has an effect, if the block is about a server at the address.
+func (b *block) postgresTLS(address string) {
+	switch {
+	case address == "":
+	case b.boolean("secure") && strings.HasPrefix(address, "/"):
+		b.fail("secure", "No effect", "secure is for a server at host:port; %s is a socket of this host.", address)
+	case b.has("ca_file") && !b.boolean("secure"):
+		b.fail("ca_file", "No effect", "ca_file says who is trusted when secure = true.")
+	}
+}
+
+// unread refuses to send a password to an address, which may be "", on a way where others could read it.
+func (b *block) unread(address string) {
+	host, _, err := net.SplitHostPort(address) // one that is wrong is told as such
+	local := err != nil || strings.HasPrefix(address, "/") || strings.HasPrefix(address, "unix:") || onLoopback(host)
+	if b.has("password_file") && !b.boolean("secure") && !local {
+		b.fail("password_file", "Plain text",
+			"The password could be read on its way to %s, which is not a loopback address: write secure = true.", host)
+	}
 }
 
 // checkPostgres is for PostgreSQL, and PgBouncer's console: the path of a socket, or host:port.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -18,7 +19,7 @@ var probeVariants = []variant{
 	{"grpc", []string{"health", "secure"}},
 	{"dns", []string{"server", "type", "answers"}},
 	{"tls", []string{"min_left", "server_name", "ca_file"}},
-	{"postgres", []string{"database", "user", "password_file"}},
+	{"postgres", []string{"database", "user", "password_file", "secure", "ca_file"}},
 	{"redis", []string{"user", "password_file", "secure"}},
 }
 
@@ -56,14 +57,13 @@ func (l *loader) decodeProbe(b *block) *Probe {
 		GRPC: b.checked("grpc", checkDial), Health: b.checked("health", checkHealth),
 		TLS: b.checked("tls", checkAddress), TLSName: b.checked("server_name", checkHost),
 		Postgres: b.checked("postgres", checkPostgres), Redis: b.checked("redis", checkDial),
-		User: b.text("user"), Secure: b.boolean("secure"),
+		User: b.text("user"), Secure: b.boolean("secure"), CAFile: b.checked("ca_file", checkAbsolute),
 		Every: b.duration("every"), Misses: b.integer("misses"),
 	}
 	b.variants(probeVariants)
 	b.dns(p)
 	if b.has("tls") {
 		p.MinLeft = b.duration("min_left")
-		p.CAFile = b.checked("ca_file", checkAbsolute)
 		if !b.has("every") {
 			p.Every = defaults.ProbeTLSEvery
 		}
@@ -78,6 +78,8 @@ func (l *loader) decodeProbe(b *block) *Probe {
 	if b.has("password_file") {
 		p.PasswordFile, _ = b.secretFile("password_file")
 	}
+	b.postgresTLS(p.Postgres)
+	b.unread(cmp.Or(p.Postgres, p.Redis))
 	if len(p.Body) > maxBody {
 		b.fail("body", "Too long", "body has at most %d bytes.", maxBody)
 	}

@@ -136,14 +136,14 @@ type Probe struct {
 	TLS     string        // address of a server with a certificate
 	MinLeft time.Duration // how long that must still be valid; 0 without TLS
 	TLSName string        // what it must be for; "": the host of the address
-	CAFile  string        // authorities that may vouch for it; "": those of the system
 
 	Postgres     string // address or socket path of PostgreSQL or PgBouncer
 	Database     string
 	Redis        string // address or unix:/path
 	User         string // of PostgreSQL or Redis; "" is Redis's default user
 	PasswordFile string // was readable when loaded; "" means none
-	Secure       bool   // GRPC and Redis: over TLS
+	Secure       bool   // GRPC, Postgres and Redis: over TLS
+	CAFile       string // TLS and Postgres: authorities that may vouch for the server; "": those of the system
 
 	Every   time.Duration
 	Timeout time.Duration // never longer than Every
@@ -174,6 +174,8 @@ type Pool struct {
 	Database     string // of both
 	User         string // of both; default "salve"; "" without them
 	PasswordFile string // was readable when loaded; "" means none
+	Secure       bool   // of both, at host:port: over TLS
+	CAFile       string // authorities that may vouch for the server then; "": those of the system
 
 	HAProxy string // path or host:port of the stats socket
 	Backend string

@@ -3,6 +3,7 @@ package heal
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,6 +164,25 @@ func TestIdleServiceIsNoIncident(t *testing.T) {
 		h.Tells("metric.error_rate{checkout}", math.NaN())
 		h.Advance(5 * time.Second)
 		h.WantState("checkout", incident.Resolved)
+	})
+}
+
+// What the file says of a database's certificate reaches the observer.
+func TestSecureTargets(t *testing.T) {
+	const secure = `secure = true
+    ca_file   = "/etc/salve/ca.pem"
+    `
+	conf := strings.Replace(golden, `pgbouncer = "/run/postgresql/.s.PGSQL.6432"`, `pgbouncer = "db:6432"
+    `+secure, 1)
+	conf = strings.Replace(conf, `http    = "http://127.0.0.1:8080/healthz"`, `postgres = "db:5432"
+    `+secure, 1)
+	heals(t, conf, func(h *rig) {
+		h.Advance(time.Second)
+		targets := h.p.targets.Load()
+		pool, probe := targets.Pools[0], targets.Probes[0]
+		if !pool.Secure || pool.CAFile != "/etc/salve/ca.pem" || !probe.Secure || probe.CAFile != pool.CAFile {
+			t.Errorf("pool %+v, probe %+v", pool, probe)
+		}
 	})
 }
 

@@ -40,7 +40,7 @@ func (e *Engine) aim(units []string) {
 			t.Pools = append(t.Pools, observe.PoolTarget{
 				Service: s.Name, Name: p.Name, Signals: p.Signals(), Every: p.Every,
 				PgBouncer: p.PgBouncer, Postgres: p.Postgres, Database: p.Database, User: p.User, PasswordFile: p.PasswordFile,
-				HAProxy: p.HAProxy, Backend: p.Backend, HTTP: p.HTTP, Fields: p.Fields,
+				Secure: p.Secure, CAFile: p.CAFile, HAProxy: p.HAProxy, Backend: p.Backend, HTTP: p.HTTP, Fields: p.Fields,
 			})
 		}
 		for _, g := range s.Logs {

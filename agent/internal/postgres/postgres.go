@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/salveops/salve/agent/internal/secret"
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/transport"
 )
 
@@ -24,6 +25,11 @@ type Target struct {
 	Database     string // "pgbouncer" is PgBouncer's console
 	User         string
 	PasswordFile string // "": no password
+	// Secure is for host:port: the server must show a certificate for that host, from an authority in CAFile or, without
+	// one, of the system's. Otherwise a TCP connection is encrypted if the server can do that, and who answers is not
+	// known.
+	Secure bool
+	CAFile string // read at each connect
 	// Most is how many bytes one answer may have, and all that is said while connecting. 0 means 4 MiB: the console's
 	// answer about as many pools as there may be.
 	Most int64
@@ -42,8 +48,7 @@ type Conn struct {
 	most int64
 }
 
-// Connect connects and logs in until ctx ends. Over TCP it is encrypted if the server can do that; the server's
-// certificate is not verified.
+// Connect connects and logs in until ctx ends.
 func Connect(ctx context.Context, t Target) (*Conn, error) {
 	cfg, err := t.config()
 	if err != nil {
@@ -77,17 +82,25 @@ func (t Target) config() (*pgconn.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := pgconn.ParseConfig("sslmode=prefer passfile=/dev/null servicefile=/dev/null")
+	cfg, err := pgconn.ParseConfig("sslmode=disable passfile=/dev/null servicefile=/dev/null")
 	if err != nil {
 		return nil, fmt.Errorf("configure connection: %w", err)
 	}
 	cfg.Host, cfg.Port, cfg.Database, cfg.User = host, port, t.Database, t.User
 	cfg.RuntimeParams = map[string]string{"application_name": "salve"}
-	if filepath.IsAbs(host) {
-		cfg.TLSConfig, cfg.Fallbacks = nil, nil
-	}
-	for _, f := range cfg.Fallbacks {
-		f.Host, f.Port = host, port
+	cfg.Fallbacks = nil
+	if !filepath.IsAbs(host) {
+		// Not by sslmode: what that means depends on the host that ParseConfig finds, which may be a socket.
+		cfg.TLSConfig = &tls.Config{ServerName: host, Time: clock.Wall, MinVersion: tls.VersionTLS12}
+		switch {
+		case !t.Secure:
+			cfg.TLSConfig.InsecureSkipVerify = true
+			cfg.Fallbacks = []*pgconn.FallbackConfig{{Host: host, Port: port}}
+		case t.CAFile != "":
+			if cfg.TLSConfig.RootCAs, err = transport.Roots(t.CAFile); err != nil {
+				return nil, err
+			}
+		}
 	}
 	cfg.Password, err = secret.Read(t.PasswordFile)
 	return cfg, err

@@ -3,10 +3,12 @@ package postgres
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -71,6 +73,7 @@ func TestEnvironmentHasNoSay(t *testing.T) {
 
 func TestRealServer(t *testing.T) {
 	p := agenttest.PgBouncer(t)
+	t.Run("over TLS", func(t *testing.T) { overTLS(t, p) })
 	c, err := Connect(t.Context(), Target{Address: p.Postgres, Database: p.Database, User: p.User})
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +96,39 @@ func TestRealServer(t *testing.T) {
 	if _, err := Connect(t.Context(), Target{Address: p.Postgres, Database: p.Database, User: "stranger"}); err == nil ||
 		!strings.Contains(err.Error(), "stranger") {
 		t.Errorf("a user that is not there: %v", err)
+	}
+}
+
+// overTLS: with Secure a server must show a certificate that is trusted, for that host.
+func overTLS(t *testing.T, p *agenttest.Pool) {
+	pair := agenttest.Certificate(t, time.Hour)
+	ca := agenttest.CAFile(t, pair)
+	address := agenttest.Front(t, p.Postgres, &pair)
+	_, port, _ := net.SplitHostPort(address)
+	for _, tt := range []struct {
+		name   string
+		target Target
+		err    string
+	}{
+		{"trusted", Target{Address: address, Secure: true, CAFile: ca}, ""},
+		{"of another authority", Target{Address: address, Secure: true,
+			CAFile: agenttest.CAFile(t, agenttest.Certificate(t, time.Hour))}, "unknown authority"},
+		{"not of the system's", Target{Address: address, Secure: true}, "unknown authority"},
+		{"for another host", Target{Address: "localhost:" + port, Secure: true, CAFile: ca}, "not localhost"},
+		{"no TLS", Target{Address: agenttest.Front(t, p.Postgres, nil), Secure: true, CAFile: ca}, "refused TLS"},
+		{"no authorities", Target{Address: address, Secure: true, CAFile: "/does/not/exist"}, "read authorities"},
+		{"anybody", Target{Address: address}, ""},
+		{"anybody in plain text", Target{Address: agenttest.Front(t, p.Postgres, nil)}, ""},
+	} {
+		tt.target.Database, tt.target.User = p.Database, p.User
+		c, err := Connect(t.Context(), tt.target)
+		if err == nil {
+			_, err = c.Ask(t.Context(), "SELECT 1")
+			_ = c.Close()
+		}
+		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.err)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ func openConsole(ctx context.Context, at address) (*console, error) {
 	defer cancel()
 	c, err := postgres.Connect(ctx, postgres.Target{
 		Address: at.Address, Database: "pgbouncer", User: at.User, PasswordFile: at.PasswordFile,
+		Secure: at.Secure, CAFile: at.CAFile,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the pool's console: %w", err)

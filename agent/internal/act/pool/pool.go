@@ -37,6 +37,8 @@ type address struct {
 	Address      string `json:"address"`
 	User         string `json:"user"`
 	PasswordFile string `json:"password_file,omitempty"`
+	Secure       bool   `json:"secure,omitempty"`
+	CAFile       string `json:"ca_file,omitempty"`
 }
 
 func (Kind) Target(_ context.Context, q kind.Request) (string, error) {
@@ -73,7 +75,7 @@ func (Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	if err != nil {
 		return err
 	}
-	at := address{Address: p.PgBouncer, User: p.User, PasswordFile: p.PasswordFile}
+	at := address{Address: p.PgBouncer, User: p.User, PasswordFile: p.PasswordFile, Secure: p.Secure, CAFile: p.CAFile}
 	c, err := openConsole(ctx, at)
 	if err != nil {
 		return kind.Unknown("the state of pool "+s.Target, err)

@@ -122,6 +122,8 @@ func TestResetPool(t *testing.T) {
 
 func TestPoolIsSettledByItsConnections(t *testing.T) {
 	g := newRig(t)
+	front, pair := g.service.Pools[0], agenttest.Certificate(t, time.Hour)
+	front.PgBouncer, front.Secure, front.CAFile = agenttest.Front(t, front.PgBouncer, &pair), true, agenttest.CAFile(t, pair)
 	g.query("SELECT 1")
 	k := pool.New(nil)
 	s, a := acttest.Stage(t, k, g.request())
@@ -163,7 +165,10 @@ func TestPoolThatMustNotBeReset(t *testing.T) {
 	}
 	p.User, p.PasswordFile = g.Admin, "/nonexistent"
 	expect("read password")
-	p.PasswordFile, p.PgBouncer = "", "/nonexistent/.s.PGSQL.6432"
+	pair := agenttest.Certificate(t, time.Hour)
+	p.PasswordFile, p.PgBouncer, p.Secure = "", agenttest.Front(t, p.PgBouncer, &pair), true
+	expect("unknown authority")
+	p.PgBouncer, p.Secure = "/nonexistent/.s.PGSQL.6432", false
 	expect("cannot be known now")
 	p.PgBouncer = "/nonexistent/socket"
 	expect("not named .s.PGSQL.PORT")

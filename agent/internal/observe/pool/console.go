@@ -52,9 +52,7 @@ func (c *console) ask(ctx context.Context) (r reading, err error) {
 }
 
 func (c *console) connect(ctx context.Context) (err error) {
-	c.conn, err = postgres.Connect(ctx, postgres.Target{
-		Address: c.target.PgBouncer, Database: "pgbouncer", User: c.target.User, PasswordFile: c.target.PasswordFile,
-	})
+	c.conn, err = postgres.Connect(ctx, c.target.login(c.target.PgBouncer, "pgbouncer"))
 	return err
 }
 

@@ -26,6 +26,8 @@ type Target struct {
 	Database     string // of both
 	User         string // of both; "" means "salve"
 	PasswordFile string // of both; "" means no password; read at each connect
+	Secure       bool   // of both, over TCP: TLS with a trusted certificate for the host
+	CAFile       string // who is trusted then; "" means the system's authorities; read at each connect
 
 	HAProxy string // path of its stats socket, or host:port
 	Backend string // of HAProxy
@@ -44,6 +46,12 @@ func (t Target) normal() Target {
 	return t
 }
 
+// login is a connection to a database at an address.
+func (t Target) login(address, database string) postgres.Target {
+	return postgres.Target{Address: address, Database: database, User: t.User, PasswordFile: t.PasswordFile,
+		Secure: t.Secure, CAFile: t.CAFile}
+}
+
 // reading is what a pool tells, by signal. What is not in it is not known.
 type reading map[string]float64
 
@@ -58,9 +66,7 @@ func newOrigin(t Target) origin {
 	case t.HAProxy != "":
 		return haproxy{t.HAProxy, t.Backend}
 	case t.Postgres != "":
-		return &server{target: postgres.Target{
-			Address: t.Postgres, Database: t.Database, User: t.User, PasswordFile: t.PasswordFile,
-		}}
+		return &server{target: t.login(t.Postgres, t.Database)}
 	case t.HTTP != "":
 		d, err := newTold(t.HTTP, t.Fields)
 		if err != nil { // which configuration refuses before

@@ -32,8 +32,10 @@ func TestRealDatabase(t *testing.T) {
 	run(root, "CREATE ROLE watcher LOGIN")
 	run(root, "CREATE TABLE things ()")
 	run(root, "GRANT ALL ON things TO app")
+	pair := agenttest.Certificate(t, time.Hour)
 	w := watch(t, Target{
-		Service: "shop", Name: "db", Postgres: p.Postgres, Database: p.Database, User: "watcher", Every: 50 * time.Millisecond,
+		Service: "shop", Name: "db", Postgres: agenttest.Front(t, p.Postgres, &pair), Database: p.Database, User: "watcher",
+		Secure: true, CAFile: agenttest.CAFile(t, pair), Every: 50 * time.Millisecond,
 	})
 	agenttest.Eventually(t, 10*time.Second, func() bool {
 		return strings.Contains(w.Stats()[0].Err, "GRANT pg_read_all_stats")

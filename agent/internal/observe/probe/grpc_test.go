@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/salveops/salve/agent/agenttest"
 )
 
 // grpcServer serves on the listener until the test ends.
@@ -115,7 +117,7 @@ func TestGRPCRestarts(t *testing.T) {
 }
 
 func TestGRPCSecure(t *testing.T) {
-	pair := certificate(t, time.Hour)
+	pair := agenttest.Certificate(t, time.Hour)
 	l := listen(t, "tcp", "127.0.0.1:0")
 	grpcServer(t, l, grpc.Creds(credentials.NewServerTLSFromCert(&pair)))
 	got := askedGRPC(t, Target{GRPC: l.Addr().String(), Secure: true}).ask(false)

@@ -16,7 +16,8 @@ const postgresMost = 64 << 10
 
 func newPostgres(t Target) postgresProtocol {
 	return postgresProtocol{postgres.Target{
-		Address: t.Postgres, Database: t.Database, User: t.User, PasswordFile: t.PasswordFile, Most: postgresMost,
+		Address: t.Postgres, Database: t.Database, User: t.User, PasswordFile: t.PasswordFile,
+		Secure: t.Secure, CAFile: t.CAFile, Most: postgresMost,
 	}}
 }
 

@@ -28,10 +28,16 @@ func TestRealPostgres(t *testing.T) {
 	if got := ask(func(o *Target) { o.Postgres = p.Socket }); got.err != nil {
 		t.Errorf("through PgBouncer: %+v", got)
 	}
+	pair := agenttest.Certificate(t, time.Hour)
+	front, ca := agenttest.Front(t, p.Postgres, &pair), agenttest.CAFile(t, pair)
+	if got := ask(func(o *Target) { o.Postgres, o.Secure, o.CAFile = front, true, ca }); got.err != nil {
+		t.Errorf("over TLS: %+v", got)
+	}
 	for want, change := range map[string]func(*Target){
-		"stranger":     func(o *Target) { o.User = "stranger" },
-		"no-such":      func(o *Target) { o.Database = "no-such" },
-		"no such file": func(o *Target) { o.PasswordFile = "/does/not/exist" },
+		"unknown authority": func(o *Target) { o.Postgres, o.Secure = front, true },
+		"stranger":          func(o *Target) { o.User = "stranger" },
+		"no-such":           func(o *Target) { o.Database = "no-such" },
+		"no such file":      func(o *Target) { o.PasswordFile = "/does/not/exist" },
 	} {
 		if got := ask(change); got.err == nil || got.answered || !strings.Contains(got.err.Error(), want) {
 			t.Errorf("%s: %+v", want, got)

@@ -37,7 +37,6 @@ type Target struct {
 	TLS     string        // address of a server with a certificate
 	MinLeft time.Duration // how long the certificate must still be valid
 	TLSName string        // what the certificate must be for; "" means the host of the address
-	CAFile  string        // the authorities that may vouch for it; "" means those of the system. Read at each attempt.
 
 	Postgres string // address, or path of a socket named .s.PGSQL.PORT; also of PgBouncer
 	Database string
@@ -45,7 +44,8 @@ type Target struct {
 
 	User         string // of Postgres; of Redis, where "" means the default user
 	PasswordFile string // of both; "" means no password. Read at each connect.
-	Secure       bool   // GRPC and Redis: over TLS, with a certificate for the host that the system trusts
+	Secure       bool   // GRPC, Postgres and Redis: over TLS, with a trusted certificate for the host
+	CAFile       string // TLS and Postgres: who is trusted; "" means the system's authorities. Read at each attempt.
 }
 
 // Defaults of a Target.

@@ -6,10 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/transport"
 )
 
 // tlsProtocol looks at a server's certificate. Each attempt is a whole handshake: a server that was told to take a
@@ -60,7 +60,7 @@ func (p tlsProtocol) verify(certs []*x509.Certificate, now time.Time) (ends time
 		o.Intermediates.AddCert(c)
 	}
 	if p.caFile != "" {
-		if o.Roots, err = readRoots(p.caFile); err != nil {
+		if o.Roots, err = transport.Roots(p.caFile); err != nil {
 			return leaf.NotAfter, err
 		}
 	}
@@ -80,16 +80,4 @@ func (p tlsProtocol) verify(certs []*x509.Certificate, now time.Time) (ends time
 		}
 	}
 	return ends, nil
-}
-
-func readRoots(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read authorities: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read authorities: %s has no certificate", file)
-	}
-	return pool, nil
 }

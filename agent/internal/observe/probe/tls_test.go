@@ -15,32 +15,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/salveops/salve/agent/agenttest"
 )
-
-// certificate is one for 127.0.0.1 and shop.test that signs itself and is valid for so long.
-func certificate(t testing.TB, left time.Duration) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(left),
-		DNSNames: []string{"shop.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}
-}
-
-func authority(t testing.TB, pair tls.Certificate) string {
-	t.Helper()
-	return file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})))
-}
 
 // tlsServer shows a certificate to everybody.
 func tlsServer(t testing.TB, pair tls.Certificate) string {
@@ -63,7 +40,7 @@ func tlsServer(t testing.TB, pair tls.Certificate) string {
 
 func TestTLS(t *testing.T) {
 	const day = 24 * time.Hour
-	fresh, ending, ended := certificate(t, 30*day), certificate(t, 10*day), certificate(t, -time.Hour)
+	fresh, ending, ended := agenttest.Certificate(t, 30*day), agenttest.Certificate(t, 10*day), agenttest.Certificate(t, -time.Hour)
 	for _, tt := range []struct {
 		name   string
 		pair   tls.Certificate
@@ -71,13 +48,13 @@ func TestTLS(t *testing.T) {
 		left   time.Duration
 		err    string // "": good
 	}{
-		{"good", fresh, Target{CAFile: authority(t, fresh), MinLeft: 14 * day}, 30 * day, ""},
-		{"good for a name", fresh, Target{CAFile: authority(t, fresh), TLSName: "shop.test"}, 30 * day, ""},
-		{"for another name", fresh, Target{CAFile: authority(t, fresh), TLSName: "other.test"}, 30 * day,
+		{"good", fresh, Target{CAFile: agenttest.CAFile(t, fresh), MinLeft: 14 * day}, 30 * day, ""},
+		{"good for a name", fresh, Target{CAFile: agenttest.CAFile(t, fresh), TLSName: "shop.test"}, 30 * day, ""},
+		{"for another name", fresh, Target{CAFile: agenttest.CAFile(t, fresh), TLSName: "other.test"}, 30 * day,
 			"shop.test, not other.test"},
 		{"trusted by nobody", fresh, Target{}, 30 * day, "unknown authority"},
-		{"ends soon", ending, Target{CAFile: authority(t, ending), MinLeft: 14 * day}, 10 * day, "the certificate ends in"},
-		{"ended", ended, Target{CAFile: authority(t, ended)}, -time.Hour, "expired"},
+		{"ends soon", ending, Target{CAFile: agenttest.CAFile(t, ending), MinLeft: 14 * day}, 10 * day, "the certificate ends in"},
+		{"ended", ended, Target{CAFile: agenttest.CAFile(t, ended)}, -time.Hour, "expired"},
 		{"no authorities", fresh, Target{CAFile: "/does/not/exist"}, 30 * day, "no such file"},
 		{"empty authorities", fresh, Target{CAFile: file(t, "nothing")}, 30 * day, "has no certificate"},
 	} {
