@@ -11,7 +11,7 @@ import (
 )
 
 // contextVariants are the keys that say where a context's document is, of which it has exactly one.
-var contextVariants = []variant{{"http", []string{"timeout"}}, {"file", nil}}
+var contextVariants = []variant{{"http", []string{"timeout"}}, {"file", []string{"max_age"}}}
 
 // fieldDims are the dimensions of fields, by unit.
 var fieldDims = map[string]signal.Dimension{
@@ -27,6 +27,7 @@ func contextKinds(ks kinds) {
 			{name: "every", typ: duration, def: defaults.ContextEvery, least: int64(time.Second), most: int64(time.Hour)},
 			{name: "timeout", typ: duration, def: defaults.ContextWait,
 				least: int64(10 * time.Millisecond), most: int64(time.Minute)},
+			{name: "max_age", typ: duration, def: defaults.ContextAge, most: int64(365 * day)},
 		},
 	}
 	ks["field"] = &kind{
@@ -46,6 +47,12 @@ func (l *loader) decodeContext(b *block) *Context {
 	b.variants(contextVariants)
 	if b.has("http") {
 		c.Timeout = b.patience(c.Every)
+	}
+	if b.has("file") {
+		c.MaxAge = b.duration("max_age")
+		if c.MaxAge > 0 && c.MaxAge < c.Every {
+			b.fail("max_age", "Out of bounds", "max_age (%s) must not be shorter than every (%s).", c.MaxAge, c.Every)
+		}
 	}
 	for _, nested := range b.blocks("field") {
 		c.Fields = append(c.Fields, l.decodeField(nested))

@@ -229,6 +229,7 @@ type Context struct {
 	File    string // absolute path of a regular file
 	Every   time.Duration
 	Timeout time.Duration // of HTTP, never longer than Every; 0 with File
+	MaxAge  time.Duration // of File, since it was last written; never shorter than Every; 0: no limit, and with HTTP
 	Fields  []*Field      // at least one
 	Range   hcl.Range
 }

@@ -49,6 +49,7 @@ const (
 	LogWindow        = 10 * time.Second    // over what the rate of a log is taken
 	ContextEvery     = 10 * time.Second    // period of a context's document
 	ContextWait      = 2 * time.Second     // time-out of one document over HTTP
+	ContextAge       = time.Hour           // since a context's file was last written
 	ContextUnit      = "count"             // of a context's field
 	SLOWindow        = 30 * 24 * time.Hour // over what an objective must be met
 )

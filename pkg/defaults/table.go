@@ -90,6 +90,8 @@ func All() []Default {
 			Help: "period of a context's document"},
 		{Group: service, Const: "ContextWait", Key: "context.timeout", Value: ContextWait,
 			Help: "time-out of one document over HTTP, never longer than its period"},
+		{Group: service, Const: "ContextAge", Key: "context.max_age", Value: ContextAge,
+			Help: "since a context's file was last written; an older one is unknown"},
 		{Group: service, Const: "ContextUnit", Key: "field.unit", Value: ContextUnit,
 			Help: "what a context's field counts"},
 		{Group: service, Const: "SLOWindow", Key: "slo.window", Value: SLOWindow,

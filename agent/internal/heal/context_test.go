@@ -65,11 +65,11 @@ func TestContextsAreTargets(t *testing.T) {
 		h.Advance(time.Second)
 		var got []string
 		for _, c := range h.p.targets.Load().Contexts {
-			got = append(got, c.Name+" "+c.HTTP+c.File+" "+c.Every.String()+" "+c.Timeout.String()+" "+
+			got = append(got, c.Name+" "+c.HTTP+c.File+" "+c.Every.String()+" "+c.Timeout.String()+" "+c.MaxAge.String()+" "+
 				c.Fields[0].Signal.String()+" "+c.Fields[0].Path.String())
 		}
-		want := []string{"market http://desk.example/state.json 10s 2s context.market.volatility indices.0.vol",
-			"batch /run/batch.json 20s 0s context.batch.backlog backlog"}
+		want := []string{"market http://desk.example/state.json 10s 2s 0s context.market.volatility indices.0.vol",
+			"batch /run/batch.json 20s 0s 1h0m0s context.batch.backlog backlog"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}

@@ -93,7 +93,8 @@ func (e *Engine) metrics(s *config.Service, metrics []*config.Metric) []observe.
 func (e *Engine) contexts() []observe.ContextTarget {
 	out := make([]observe.ContextTarget, len(e.cfg.Contexts))
 	for i, c := range e.cfg.Contexts {
-		out[i] = observe.ContextTarget{Name: c.Name, HTTP: c.HTTP, File: c.File, Every: c.Every, Timeout: c.Timeout}
+		out[i] = observe.ContextTarget{Name: c.Name, HTTP: c.HTTP, File: c.File, Every: c.Every, Timeout: c.Timeout,
+			MaxAge: c.MaxAge}
 		for _, f := range c.Fields {
 			path := f.Signal(c)
 			care.Open(e.store, path, "", e.cfg.Describe(path, ""))

@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/salveops/salve/agent/internal/observe/source"
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/jsonpath"
 )
 
@@ -19,8 +21,9 @@ const most = 256 << 10
 
 // Source is where a document is. Its methods are called one after another.
 type Source struct {
-	url, file string       // one of them
-	client    *http.Client // of url
+	url, file string        // one of them
+	client    *http.Client  // of url
+	maxAge    time.Duration // of file
 }
 
 // HTTP is the document at a URL. A connection is kept; redirects are not followed, for the other place may be anywhere.
@@ -34,8 +37,9 @@ func HTTP(url string) *Source {
 	}}
 }
 
-// File is the document in a regular file, or behind a link to one.
-func File(path string) *Source { return &Source{file: path} }
+// File is the document in a regular file, or behind a link to one. One that was last written longer ago than maxAge,
+// by the wall clock, cannot be read; 0 is no limit.
+func File(path string, maxAge time.Duration) *Source { return &Source{file: path, maxAge: maxAge} }
 
 // Read reads the document as it is now, for jsonpath.Path.Number. The context bounds the time over HTTP.
 func (s *Source) Read(ctx context.Context) (any, error) {
@@ -81,6 +85,11 @@ func (s *Source) open(context.Context) ([]byte, error) {
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("read file: it is not a regular file")
+	}
+	written := info.ModTime()
+	if age := clock.Wall().Sub(written).Abs(); s.maxAge > 0 && age > s.maxAge {
+		return nil, fmt.Errorf("read file: it was last written at %s, and max_age is %s",
+			written.UTC().Format(time.RFC3339), s.maxAge)
 	}
 	return bounded(f)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/salveops/salve/pkg/jsonpath"
 )
@@ -92,16 +93,40 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"state", "link"} {
-		if v, err := number(t, File(at(name))); v != 1 || err != nil {
+		if v, err := number(t, File(at(name), 0)); v != 1 || err != nil {
 			t.Errorf("%s: %v, %v", name, v, err)
 		}
 	}
-	fails(t, File(at("none")), "no such file")
-	fails(t, File(at("empty")), "read JSON")
-	fails(t, File(at("long")), "more than 262144 bytes")
-	fails(t, File(at("pipe")), "not a regular file")
-	fails(t, File(dir), "not a regular file")
-	fails(t, File("/dev/zero"), "not a regular file")
+	fails(t, File(at("none"), 0), "no such file")
+	fails(t, File(at("empty"), 0), "read JSON")
+	fails(t, File(at("long"), 0), "more than 262144 bytes")
+	fails(t, File(at("pipe"), 0), "not a regular file")
+	fails(t, File(dir, 0), "not a regular file")
+	fails(t, File("/dev/zero", 0), "not a regular file")
+}
+
+// A file that nobody writes any more is no document. One of the future was written by another clock: nobody knows when.
+func TestFileOfAnotherTime(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(name, []byte(`{"a": 1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for age, want := range map[time.Duration]string{
+		0: "", 50 * time.Second: "", 70 * time.Second: "max_age is 1m0s", -70 * time.Second: "max_age is 1m0s",
+		-50 * time.Second: "",
+	} {
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(name, at, at); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := number(t, File(name, time.Minute)); (v == 1) != (want == "") ||
+			err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%v old: %v, %v; want %q", age, v, err, want)
+		}
+		if v, err := number(t, File(name, 0)); v != 1 || err != nil {
+			t.Errorf("%v old, at any age: %v, %v", age, v, err)
+		}
+	}
 }
 
 // TestTokenInTheQuery: what stands in an address is not told to whoever reads errors.

@@ -17,8 +17,9 @@ import (
 // Target is one context. Exactly one of HTTP and File is set; nothing else may be missing.
 type Target struct {
 	Name    string
-	HTTP    string // URL of the document
-	File    string // path of it
+	HTTP    string        // URL of the document
+	File    string        // path of it
+	MaxAge  time.Duration // since File was last written; 0: no limit
 	Every   time.Duration
 	Timeout time.Duration // of HTTP; not longer than Every
 	Fields  []Field
@@ -48,7 +49,7 @@ type reader struct {
 }
 
 func newReader(o source.Options, t Target) *reader {
-	r := &reader{opt: o, target: t, document: document.File(t.File)}
+	r := &reader{opt: o, target: t, document: document.File(t.File, t.MaxAge)}
 	if t.HTTP != "" {
 		r.document = document.HTTP(t.HTTP)
 	}

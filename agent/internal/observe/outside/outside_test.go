@@ -106,14 +106,19 @@ func TestFile(t *testing.T) {
 	}
 	write(`{"volatility": 0.5}`)
 	target := market(t, "volatility")
-	target.File, target.Timeout = path, 0
+	target.File, target.Timeout, target.MaxAge = path, 0, time.Minute
 	w := watch(t, target)
 	w.Until("the figure", func(r sourcetest.Round) bool { return r[volatility] == 0.5 })
 	write(`{"volatility": 0.7}`)
 	w.Until("the new figure", func(r sourcetest.Round) bool { return r[volatility] == 0.7 })
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	w.Until("unknown once nobody writes it", func(r sourcetest.Round) bool { return len(r) == 0 })
+	w.fails("max_age")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	w.Until("unknown without the file", func(r sourcetest.Round) bool { return len(r) == 0 })
 	w.fails("no such file")
 }
