@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/script"
 	"github.com/salveops/salve/pkg/series"
 	"github.com/salveops/salve/pkg/signal"
@@ -146,6 +148,8 @@ func (l *loader) linkSignal(w word) (Course, signal.Info, bool) {
 		return fail("Wrong signal", "%s follows from %s{%s}: write that.", p, source, cmp.Or(of, "NAME.service"))
 	case p.Family == signal.Context && !slices.Contains(l.agent.contextSignals(), p.String()):
 		return fail("Missing source", "No context gives %s.%s", p, meant(p.String(), l.agent.contextSignals()))
+	case p.Family == "host.log" && !slices.Contains(logNames(l.agent.Logs), p.Key):
+		return fail("Missing source", "The host has no %s.%s", p, l.nearSource(p, nil))
 	case info.Scope == signal.Host && owned:
 		return fail("Wrong signal", "%s belongs to the host: leave {%s} out.", p, of)
 	case info.Scope == signal.Unit && !owned:
@@ -154,9 +158,21 @@ func (l *loader) linkSignal(w word) (Course, signal.Info, bool) {
 		return fail("Wrong signal", "%s belongs to a service: write %s{SERVICE}; there is no service %q.%s", p, p, of,
 			meant(of, l.serviceNames()))
 	case info.Scope == signal.Service && lacksSource(l.agent.Service(of), p):
-		return fail("Missing source", "The service %q has no %s %q.", of, p.Family, cmp.Or(p.Key, p.Field))
+		return fail("Missing source", "The service %q has no %s.%s", of, p, l.nearSource(p, l.agent.Service(of)))
 	case p.Family == signal.SLO:
 		return fail("Wrong signal", "%s follows from %s{%s}: write that.", p, l.agent.Service(of).SLO(p.Key).Sources()[0], of)
 	}
 	return Course{Key: series.Key{Signal: p.String(), Of: of}, Signal: p, Range: w.at}, l.agent.Describe(p, of), true
+}
+
+// nearSource is the end of a message about a signal whose source the service, or the host (nil), does not have.
+func (l *loader) nearSource(p signal.Path, of *Service) string {
+	s, services := &expr.Scope{}, []*Service{}
+	if of != nil {
+		services = append(services, of)
+	}
+	l.fill(s, services)
+	known := map[string][]string{"probe": s.Probes, "pool": s.Pools, "log": s.Logs, signal.SLO: s.SLOs,
+		"host.log": s.HostLogs, signal.Metric: slices.Sorted(maps.Keys(s.Metrics))}
+	return meant(cmp.Or(p.Key, p.Field), known[p.Family])
 }
