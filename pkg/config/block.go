@@ -60,6 +60,7 @@ func (b *block) nested(raw *hcl.Block) *block {
 		}
 	}
 	n.kind = b.l.kinds[name]
+	b.l.count(raw.Type, raw.DefRange)
 	n.read(raw.Body)
 	return n
 }

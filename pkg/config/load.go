@@ -39,8 +39,7 @@ type loader struct {
 	file    *ControllerFile
 	fleet   fleetDraft
 	people  people
-	logs    int // how many log blocks there are
-	slos    int // and slo blocks
+	counts  map[string]int // how many blocks of each type there are
 	diags   hcl.Diagnostics
 	first   map[string]hcl.Range // where a name was declared first; see unique
 
@@ -64,7 +63,7 @@ func newLoader(o LoadOptions) *loader {
 	}
 	return &loader{
 		opts: o, sources: newSources(), kinds: newKinds(), program: "agent", agent: &Agent{},
-		first: map[string]hcl.Range{}, compiled: map[string]*expr.Threshold{},
+		counts: map[string]int{}, first: map[string]hcl.Range{}, compiled: map[string]*expr.Threshold{},
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 // Bounds of what is looked for in the journal. The time that an expression takes for one byte of a line grows with
 // the steps that it is compiled to.
 const (
-	maxLogs  = 64 // of one host
 	maxMatch = 512
 	maxSteps = 1000
 )
@@ -19,10 +18,6 @@ func (l *loader) decodeLog(b *block) *Log {
 	g := &Log{Name: b.name("log", checkWord), Range: b.header, Window: b.duration("window"), Match: b.pattern("match")}
 	if g.Window%time.Second != 0 {
 		b.fail("window", "Out of bounds", "window is a number of whole seconds, not %s.", g.Window)
-	}
-	if l.logs++; l.logs == maxLogs+1 {
-		l.fail(b.header, "Too many logs", "A host has at most %d log blocks; one expression can look for several "+
-			"words: \"this|that\".", maxLogs)
 	}
 	return g
 }

@@ -11,7 +11,6 @@ import (
 
 // Bounds of objectives. Each of them takes some 26 KB of the agent.
 const (
-	maxSLOs       = 64 // of one host
 	lowest        = 0.5
 	highest       = 0.99999
 	longestBudget = 90 * day
@@ -48,9 +47,6 @@ func (l *loader) decodeSLO(b *block, s *Service) *SLO {
 	}
 	b.metric(s, "errors", signal.Ratio)
 	b.metric(s, "traffic", signal.PerSecond)
-	if l.slos++; l.slos == maxSLOs+1 {
-		l.fail(b.header, "Too many objectives", "A host has at most %d slo blocks.", maxSLOs)
-	}
 	return o
 }
 
