@@ -4,6 +4,8 @@
 package care
 
 import (
+	"fmt"
+
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/expr"
@@ -26,6 +28,19 @@ func Alert(a *rule.Alert, fired clock.Stamp) healing.Alert {
 // and people must hear of it.
 func recovering(a *rule.Alert) bool {
 	return a.State == rule.Clearing && !a.Blind && a.Holds != expr.Unknown
+}
+
+// Observes is why nothing is done alone for the service: autonomy as configured is observe, or an objective asks for it.
+// "" if something may be done.
+func Observes(observe bool, rules *rule.Engine, s *config.Service) string {
+	const why = "autonomy is observe"
+	if observe {
+		return why
+	}
+	if slo := rules.Restrains(s); slo != "" {
+		return fmt.Sprintf("%s while %s", why, overspent(slo))
+	}
+	return ""
 }
 
 // Story is an incident as a decision looks at it.

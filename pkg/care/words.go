@@ -32,8 +32,9 @@ func Subject(a *rule.Alert) string {
 // Record is an alert as the journal keeps it. Key and the moments are left to the caller.
 func Record(ev rule.Event) incident.Alert {
 	a := ev.Alert
+	severity, _ := a.Severity()
 	return incident.Alert{
-		Rule: a.Rule.Name, Service: Service(a), Instance: a.Instance, Severity: string(a.Rule.Severity),
+		Rule: a.Rule.Name, Service: Service(a), Instance: a.Instance, Severity: string(severity),
 		Condition: a.Rule.When.Text(), Values: Values(ev.Readings), Blind: a.Blind,
 	}
 }
@@ -53,7 +54,25 @@ func Fires(a *rule.Alert, record incident.Alert) string {
 	if a.Blind {
 		verb = "cannot be known"
 	}
-	return fmt.Sprintf("%s %s for %s: %s", a.Rule.Name, verb, Subject(a), reads(record.Values, record.Condition))
+	text := fmt.Sprintf("%s %s for %s: %s", a.Rule.Name, verb, Subject(a), reads(record.Values, record.Condition))
+	if severity, slo := a.Severity(); slo != "" {
+		text += fmt.Sprintf("; %s, because %s", severity, overspent(slo))
+	}
+	return text
+}
+
+func overspent(slo string) string { return fmt.Sprintf("the error budget of %s is spent", slo) }
+
+// Raise makes an incident as grave as an objective has made one of its alerts since that fired, and says so; "" if
+// nothing changes.
+func Raise(i *incident.Incident, firing []*rule.Alert) (text string) {
+	for _, a := range firing {
+		if severity, slo := a.Severity(); slo != "" && incident.Graver(string(severity), i.Severity) {
+			i.Severity = string(severity)
+			text = fmt.Sprintf("it is %s from now on, because %s", severity, overspent(slo))
+		}
+	}
+	return text
 }
 
 // Ceases is the sentence about an alert that has resolved.

@@ -82,6 +82,8 @@ func autonomiesLater() map[string]string {
 	return map[string]string{"approve": why, "low_risk": why}
 }
 
+func severities() []string { return []string{string(Info), string(Warning), string(Critical)} }
+
 func serviceKinds(ks kinds) {
 	ks["service"] = &kind{
 		labels: []string{"name"},
@@ -102,7 +104,7 @@ func serviceKinds(ks kinds) {
 	}
 	ks["probe"] = probeKind()
 	ks["pool"] = poolKind()
-	ks["slo"] = sloKind()
+	ks["slo"], ks["spent"] = sloKind(), spentKind()
 	ks["log"] = &kind{
 		labels: []string{"name"},
 		attrs: []attr{
@@ -136,8 +138,7 @@ func ruleKinds(ks kinds) {
 		blocks: []string{"escalate"},
 		attrs: []attr{
 			{name: "services", typ: texts}, {name: "unit", typ: text},
-			{name: "severity", typ: text, def: defaults.Severity,
-				words: []string{string(Info), string(Warning), string(Critical)}},
+			{name: "severity", typ: text, def: defaults.Severity, words: severities()},
 			{name: "when", typ: condition, required: true},
 			{name: "clear", typ: condition},
 			{name: "for", typ: duration, most: int64(day)},

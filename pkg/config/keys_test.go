@@ -34,6 +34,7 @@ func grammars() []grammar {
 			"pool":       "service \"x\" {\n  pool \"x\" {\n%s\n  }\n}",
 			"log":        "service \"x\" {\n  log \"x\" {\n%s\n  }\n}",
 			"slo":        "service \"x\" {\n  slo \"x\" {\n%s\n  }\n}",
+			"spent":      "service \"x\" {\n  slo \"x\" {\n  spent {\n%s\n  }\n  }\n}",
 			"verify":     "remedy \"start\" \"x\" {\n  verify {\n%s\n  }\n}",
 			"rule":       "rule \"x\" {\n%s\n}",
 			"escalate":   "rule \"x\" {\n  escalate {\n%s\n  }\n}",

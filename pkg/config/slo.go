@@ -19,12 +19,21 @@ const (
 func sloKind() *kind {
 	return &kind{
 		labels: []string{"name"},
+		blocks: []string{"spent"},
 		attrs: []attr{
 			{name: "objective", typ: share, required: true},
 			{name: "window", typ: duration, def: defaults.SLOWindow, least: int64(day), most: int64(longestBudget)},
 			{name: "probe", typ: text}, {name: "errors", typ: text}, {name: "traffic", typ: text},
 		},
 	}
+}
+
+// spentKind has no autonomy that could let more be done than without it.
+func spentKind() *kind {
+	return &kind{attrs: []attr{
+		{name: "autonomy", typ: text, words: []string{string(Observe)}},
+		{name: "severity", typ: text, words: severities()},
+	}}
 }
 
 // decodeSLO reads an objective of the service, whose probes and metrics have been read.
@@ -47,6 +56,12 @@ func (l *loader) decodeSLO(b *block, s *Service) *SLO {
 	}
 	b.metric(s, "errors", signal.Ratio)
 	b.metric(s, "traffic", signal.PerSecond)
+	if g := b.single("spent"); g != nil {
+		o.Spent = Gate{Autonomy: Autonomy(g.text("autonomy")), Severity: Severity(g.text("severity"))}
+		if o.Spent == (Gate{}) && len(l.diags) == faults {
+			l.fail(g.header, "Missing key", "A spent block without autonomy and severity changes nothing.")
+		}
+	}
 	return o
 }
 
@@ -92,11 +107,11 @@ func (o *SLO) Sources() []signal.Path {
 	return from
 }
 
-// Signals are those that the objective gives: burn, slow_burn and budget.
-func (o *SLO) Signals() [3]signal.Path {
+// Signals are those that the objective gives: burn, slow_burn, budget and spent.
+func (o *SLO) Signals() [4]signal.Path {
 	p := signal.Path{Family: signal.SLO, Key: o.Name}
-	var all [3]signal.Path
-	for i, field := range []string{"burn", "slow_burn", "budget"} {
+	var all [4]signal.Path
+	for i, field := range []string{"burn", "slow_burn", "budget", "spent"} {
 		p.Field = field
 		all[i] = p
 	}

@@ -251,7 +251,15 @@ type SLO struct {
 	Probe     string        // the time in which it is not ok is bad
 	Errors    string        // metric: the share of requests that is bad
 	Traffic   string        // metric: requests a second, by which Errors is weighed; "": by time
+	Spent     Gate
 	Range     hcl.Range
+}
+
+// Gate is what holds for a service while an error budget of it is spent, where that is stricter or graver than what
+// holds anyway. The zero value changes nothing.
+type Gate struct {
+	Autonomy Autonomy // Observe, or "" for what holds anyway
+	Severity Severity // that its alerts have at least; "" for that of their rules
 }
 
 // Remedy is a configured fix: an action with its arguments, plus precondition, verification, undo.

@@ -88,9 +88,9 @@ func run(now clock.Stamp, f *Facts, c *Candidate, d Decision) Decision {
 	if d.ResetFailed {
 		d.Reason += fmt.Sprintf("; %s hit systemd's start limit, which is reset first", f.target(c).Name)
 	}
-	if f.Observe {
+	if f.Observe != "" {
 		d.Verdict = Observe
-		d.Reason = "autonomy is observe, nothing is done; otherwise " + d.Reason
+		d.Reason = f.Observe + ", nothing is done; otherwise " + d.Reason
 	}
 	return d
 }

@@ -93,7 +93,7 @@ func climb(now clock.Stamp, f *Facts, d Decision) Decision {
 	}
 	why := d.Reason
 	if d.Verdict == Observe {
-		why = fmt.Sprintf("autonomy is observe, %s would run", d.Remedy)
+		why = fmt.Sprintf("%s, %s would run", f.Observe, d.Remedy)
 	}
 	d.Verdict, d.Guard = Escalate, Overdue
 	d.Reason = fmt.Sprintf("%s still fires after %s: %s", f.Alert.Rule, span(f.Alert.Fired.Age(now)), why)

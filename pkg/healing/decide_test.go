@@ -176,7 +176,7 @@ func TestConfirm(t *testing.T) {
 
 func TestRequest(t *testing.T) {
 	forgiven := with(func(f *Facts) {
-		f.Alert.Firing, f.Observe, f.Incident.AckBy = false, true, "kim"
+		f.Alert.Firing, f.Observe, f.Incident.AckBy = false, "autonomy is observe", "kim"
 		f.Unit.Active, f.Unit.Stopped = "inactive", "person"
 		for i := range 5 {
 			f.History = append(f.History, attempt(restart(), time.Duration(i)*time.Minute, incident.Ineffective))

@@ -21,8 +21,8 @@ type Facts struct {
 	Host     Host
 	Unit     Unit // the alert's own unit; without Name it has none
 
-	Observe bool // autonomy of the host or the service is observe, the stricter of the two
-	Broken  bool // the breaker of the alert's rule is open, and does not let this host through
+	Observe string // why nothing is done alone, such as "autonomy is observe"; "" if something may be
+	Broken  bool   // the breaker of the alert's rule is open, and does not let this host through
 	Pauses  []incident.Pause
 	Windows []config.Window
 	Depends []Dependency // the services that this one depends on

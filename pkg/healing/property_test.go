@@ -27,7 +27,7 @@ func someFacts(t *rapid.T, now time.Duration) Facts {
 	f.Alert.Firing, f.Alert.Clearing = !rarely("resolved"), rarely("clearing")
 	f.Alert.Blind, f.Alert.Flapping = rarely("blind"), rarely("flapping")
 	f.Incident.AckBy, f.Incident.Told = seldom("ack", "", "kim"), rarely("told")
-	f.Observe, f.Broken = rarely("observe"), rarely("broken")
+	f.Observe, f.Broken = seldom("observe", "", "autonomy is observe"), rarely("broken")
 	f.Host.State = seldom("system", "running", "starting", "stopping", "")
 	f.Host.PerHour = rapid.IntRange(0, 12).Draw(t, "per hour")
 	f.Unit.Active = seldom("active", "failed", "activating", "active", "")
@@ -77,7 +77,7 @@ func TestDecideProperty(t *testing.T) {
 		acts++
 		c := f.Candidates[slices.IndexFunc(f.Candidates, func(c Candidate) bool { return c.Name == d.Remedy })]
 		switch {
-		case !f.Alert.Firing, f.Alert.Clearing, f.Alert.Blind, f.Alert.Flapping, f.Observe, f.Incident.AckBy != "":
+		case !f.Alert.Firing, f.Alert.Clearing, f.Alert.Blind, f.Alert.Flapping, f.Observe != "", f.Incident.AckBy != "":
 			rt.Fatalf("acts on %+v %+v", f.Alert, f.Incident)
 		case f.Host.State != "running", f.Unit.Active == "activating", f.Unit.Active == "", f.Unit.Load == "masked":
 			rt.Fatalf("acts on %+v %+v", f.Host, f.Unit)

@@ -67,6 +67,7 @@ type Alert struct {
 	Holds    expr.Truth    // what the condition said at the last look
 	When     *expr.Bound
 	Clear    *expr.Bound // nil: not When
+	gates    []*goal     // of the service
 }
 
 // Kind of an event.

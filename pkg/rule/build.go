@@ -83,6 +83,7 @@ func (e *Engine) bind(in *instance, p plan) {
 // enlist makes the instance part of the engine: its series stay open, its events reach it.
 func (e *Engine) enlist(in *instance) {
 	e.list = append(e.list, in)
+	in.gates = e.gates(in.Service)
 	b := binder{e, in.Subject}
 	keys := append(b.open(in.Rule.When), b.open(in.Rule.Clear)...)
 	slices.SortFunc(keys, series.Key.Compare)

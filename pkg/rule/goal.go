@@ -16,11 +16,11 @@ import (
 // goal is an objective of a service with what was counted for it.
 type goal struct {
 	service string
-	slo     config.SLO // without its place in the file
+	slo     config.SLO
 	tracker *slo.Tracker
 
 	from []*series.Series  // as config.SLO.Sources lists them
-	told [3]*series.Series // as config.SLO.Signals does
+	told [4]*series.Series // as config.SLO.Signals does
 }
 
 // openGoals makes the objectives that the configuration asks for. One that is as it was keeps its count.
@@ -30,9 +30,7 @@ func (e *Engine) openGoals() {
 	for _, s := range e.cfg.Services {
 		for _, o := range s.SLOs {
 			g := &goal{service: s.Name, slo: *o}
-			g.slo.Range = hcl.Range{}
-			same := func(was *goal) bool { return was.service == g.service && was.slo == g.slo }
-			if i := slices.IndexFunc(old, same); i >= 0 {
+			if i := slices.IndexFunc(old, g.same); i >= 0 {
 				g.tracker = old[i].tracker
 			} else {
 				g.tracker = slo.New(o.Objective, o.Window)
@@ -41,6 +39,13 @@ func (e *Engine) openGoals() {
 			e.goals = append(e.goals, g)
 		}
 	}
+}
+
+// same reports whether both count the same, wherever they stand and whatever follows from it.
+func (g *goal) same(o *goal) bool {
+	a, b := g.slo, o.slo
+	a.Spent, b.Spent, a.Range, b.Range = config.Gate{}, config.Gate{}, hcl.Range{}, hcl.Range{}
+	return g.service == o.service && a == b
 }
 
 // open makes the series that the objective is told by, and those that it tells.
@@ -70,7 +75,13 @@ func (g *goal) step(now time.Duration) {
 	}
 	g.tracker.Observe(now, bad, weight)
 	t := g.tracker
-	for i, figure := range []func() (float64, bool){t.Burn, t.SlowBurn, t.Budget} {
+	spent := func() (float64, bool) {
+		if t.Spent() {
+			return 1, true
+		}
+		return 0, true
+	}
+	for i, figure := range [...]func() (float64, bool){t.Burn, t.SlowBurn, t.Budget, spent} {
 		if v, known := figure(); known {
 			g.told[i].Set(now, v)
 		} else {

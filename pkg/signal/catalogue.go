@@ -163,6 +163,7 @@ var serviceFamilies = []family{
 		{"burn", Count, 0, "how fast the error budget is used up, by the last hour or 5 minutes, whichever says less; at 1 all of it in the window"},
 		{"slow_burn", Count, 0, "the same by the last 6 hours or 30 minutes"},
 		{"budget", Ratio, 0, "share of the window's error budget that is left; below 0 when more was bad than may be"},
+		{"spent", Bool, 0, "whether the error budget is used up; always known, and true until a budget above 0 is"},
 	}},
 }
 

@@ -49,7 +49,8 @@ func TestCatalogueIsComplete(t *testing.T) {
 		unit.memory_bytes unit.memory_ratio unit.tasks unit.fds unit.psi.cpu.some unit.psi.memory.full unit.psi.io.full
 		unit.oom_kills unit.throttled probe.health.ok probe.health.latency probe.health.status pool.db.active
 		pool.db.idle pool.db.waiting pool.db.used_ratio pool.db.max_wait log.errors.rate log.errors.count host.log["disk"].rate
-		slo.checkout.burn slo.checkout.slow_burn slo.checkout.budget`) {
+		slo.checkout.burn slo.checkout.slow_burn slo.checkout.budget
+		slo.checkout.spent`) {
 		p, err := ParsePath(name)
 		if err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/defaults"
@@ -167,6 +168,11 @@ func (h *host) tick() {
 	h.now = h.now.Add(step)
 	h.feed()
 	h.rules.Tick(h.now, h.onAlert)
+	for _, s := range h.open() {
+		if text := care.Raise(s.Incident, s.firing()); text != "" {
+			h.note(s, incident.EvAlert, text)
+		}
+	}
 	h.work()
 	h.judgeDue()
 }

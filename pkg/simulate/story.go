@@ -192,8 +192,8 @@ func (h *host) facts(s *story, p *patient) healing.Facts {
 	a := p.live
 	f := healing.Facts{
 		Alert: care.Alert(a, p.fired), Incident: care.Story(s.Incident),
-		Host: healing.Host{State: "running", PerHour: h.cfg.PerHour}, Observe: h.test.Autonomy == config.Observe,
-		History: h.past.List(),
+		Host: healing.Host{State: "running", PerHour: h.cfg.PerHour}, History: h.past.List(),
+		Observe: care.Observes(h.test.Autonomy == config.Observe, h.rules, a.Service),
 	}
 	for _, w := range h.cfg.Windows {
 		f.Windows = append(f.Windows, *w)

@@ -27,6 +27,7 @@ type Tracker struct {
 	whole   ring // the whole window
 	last    time.Duration
 	seen    bool // last is set
+	spent   bool
 }
 
 // New is a tracker for the share that must be good, above 0 and below 1, over a window of some hours to months.
@@ -55,6 +56,12 @@ func (t *Tracker) Observe(now time.Duration, bad, weight float64) {
 	t.last, t.seen = now, true
 	t.recent.add(now, b)
 	t.whole.add(now, b)
+	switch left, known := t.Budget(); {
+	case known:
+		t.spent = left <= 0
+	case t.certain() <= 0:
+		t.spent = true
+	}
 }
 
 // Burn is how fast the budget is being used up, by the last hour or the last 5 minutes, whichever says less: 1 uses up
@@ -70,6 +77,20 @@ func (t *Tracker) Budget() (left float64, known bool) {
 	used, known := t.rate(&t.whole, t.window)
 	return 1 - used, known
 }
+
+// certain is the share of the error budget that would be left if all was good of which nothing is known, and as much was
+// asked then.
+func (t *Tracker) certain() float64 {
+	b := t.whole.sum(t.window)
+	if b.all == 0 {
+		return 1
+	}
+	return 1 - b.bad/b.all/t.allowed*b.known.Seconds()/t.window.Seconds()
+}
+
+// Spent reports whether the error budget is used up: none of it is left, or none would be even if all was good of which
+// nothing is known. It stays so until a budget above 0 is known: not to know is no recovery.
+func (t *Tracker) Spent() bool { return t.spent }
 
 func (t *Tracker) burn(long time.Duration) (float64, bool) {
 	a, known := t.rate(&t.recent, long)

@@ -104,6 +104,47 @@ func TestBudget(t *testing.T) {
 	near(t, "what is older than the window is forgiven", 1, got, known)
 }
 
+// TestSpent: nothing is called spent of which that is not certain, and nothing recovers by not being known.
+func TestSpent(t *testing.T) {
+	want := func(x *Tracker, what string, spent bool) {
+		t.Helper()
+		if x.Spent() != spent {
+			t.Errorf("%s: spent %t", what, x.Spent())
+		}
+	}
+	x := fresh(0.9, 24*time.Hour) // 144 minutes may be bad
+	want(x, "nothing is known", false)
+	now := course(x, boot, 143*time.Minute, 1, 1)
+	want(x, "all is bad, and the rest may be good", false)
+	now = course(x, now, time.Minute, 1, 1)
+	want(x, "whatever the rest is", true)
+	now = course(x, now, 10*time.Hour, 0, 1)
+	if left, known := x.Budget(); !known || left > 0 {
+		t.Fatalf("budget %v, known %t", left, known)
+	}
+	want(x, "of what is known too much was bad", true)
+	now = course(x, now, 13*time.Hour, math.NaN(), 1)
+	if _, known := x.Budget(); known {
+		t.Fatal("the budget is known")
+	}
+	want(x, "nobody knows any more", true)
+	course(x, now, 13*time.Hour, 0, 1)
+	want(x, "enough is known and was good", false)
+}
+
+// TestNotSpentByAFewRequests: what is asked while nothing is known may be as much as what was asked before.
+func TestNotSpentByAFewRequests(t *testing.T) {
+	x := fresh(0.9, 24*time.Hour)
+	now := course(x, boot, 2*time.Hour, 1, 0.01)
+	if x.Spent() {
+		t.Error("spent by two hours of the 2.4 that may be bad")
+	}
+	course(x, now, time.Hour, 0, 100)
+	if x.Spent() {
+		t.Error("spent by a fraction of what was asked")
+	}
+}
+
 func TestWeight(t *testing.T) {
 	x := fresh(0.99, 24*time.Hour)
 	now := course(x, boot, 45*time.Minute, 0.5, 1)

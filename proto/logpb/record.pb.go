@@ -2941,8 +2941,10 @@ type Story struct {
 	Local string         `protobuf:"bytes,1,opt,name=local,proto3" json:"local,omitempty"`
 	Event *TimelineEvent `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
 	// Of an attempt that ended: for the statistics.
-	Outcome       *Statistic     `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	Evidence      []*EvidenceRef `protobuf:"bytes,4,rep,name=evidence,proto3" json:"evidence,omitempty"`
+	Outcome  *Statistic     `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Evidence []*EvidenceRef `protobuf:"bytes,4,rep,name=evidence,proto3" json:"evidence,omitempty"`
+	// That the incident has from now on at least; "": as before.
+	Severity      string `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3003,6 +3005,13 @@ func (x *Story) GetEvidence() []*EvidenceRef {
 		return x.Evidence
 	}
 	return nil
+}
+
+func (x *Story) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
 }
 
 // HandOver asks for people.
@@ -4441,12 +4450,13 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x04what\"P\n" +
 	"\bAlertEnd\x12(\n" +
 	"\x03key\x18\x01 \x01(\v2\x16.salve.log.v1.AlertKeyR\x03key\x12\x1a\n" +
-	"\bverified\x18\x02 \x01(\bR\bverified\"\xba\x01\n" +
+	"\bverified\x18\x02 \x01(\bR\bverified\"\xd6\x01\n" +
 	"\x05Story\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x121\n" +
 	"\x05event\x18\x02 \x01(\v2\x1b.salve.log.v1.TimelineEventR\x05event\x121\n" +
 	"\aoutcome\x18\x03 \x01(\v2\x17.salve.log.v1.StatisticR\aoutcome\x125\n" +
-	"\bevidence\x18\x04 \x03(\v2\x19.salve.log.v1.EvidenceRefR\bevidence\"8\n" +
+	"\bevidence\x18\x04 \x03(\v2\x19.salve.log.v1.EvidenceRefR\bevidence\x12\x1a\n" +
+	"\bseverity\x18\x05 \x01(\tR\bseverity\"8\n" +
 	"\bHandOver\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"Q\n" +

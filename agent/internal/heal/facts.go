@@ -31,7 +31,7 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 		Alert:    care.Alert(a, p.fired),
 		Incident: care.Story(s.Incident),
 		Host:     e.hostFacts(),
-		Observe:  e.autonomy(a.Service) == config.Observe,
+		Observe:  e.observes(a.Service),
 		Broken:   e.fleet.broken(care.Service(a), a.Rule.Name),
 		Pauses:   e.allPauses(),
 		Windows:  e.allWindows(),

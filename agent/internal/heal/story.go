@@ -219,10 +219,26 @@ func (e *Engine) flaps(s *story) bool {
 	})
 }
 
-// autonomy is the strictest of the host's, the service's and the controller's.
+// observes is why nothing is done alone for the service, by the strictest of the host's word, its own, the controller's
+// and its objectives'; "" if something may be.
+func (e *Engine) observes(s *config.Service) string {
+	return care.Observes(e.cfg.Observes(s) || s != nil && e.fleet.observes(s.Name), e.rules, s)
+}
+
+// autonomy is the level that follows.
 func (e *Engine) autonomy(s *config.Service) config.Autonomy {
-	if e.cfg.Observes(s) || s != nil && e.fleet.observes(s.Name) {
+	if e.observes(s) != "" {
 		return config.Observe
 	}
 	return config.Full
+}
+
+// raise makes incidents graver whose services have spent an error budget since their alerts fired.
+func (e *Engine) raise() {
+	for _, s := range e.openStories() {
+		if text := care.Raise(s.Incident, s.firing()); text != "" {
+			e.noteWith(s, incident.EvAlert, text, map[string]string{"severity": s.Severity},
+				func(line *logpb.Story) { line.Severity = s.Severity })
+		}
+	}
 }

@@ -182,6 +182,7 @@ func (e *Engine) tick(ctx context.Context) {
 	}
 	e.report()
 	e.rules.Tick(now, func(a rule.Event) { e.onAlert(ctx, a) })
+	e.raise()
 	e.step(now)
 	e.overruns()
 	e.clearDoubts()

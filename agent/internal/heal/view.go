@@ -122,8 +122,9 @@ func (e *Engine) Alerts(ctx context.Context, service string) ([]local.Alert, err
 				continue
 			}
 			row := local.Alert{State: a.State.String(), Since: e.stampAt(a.Since), Flapping: a.Flapping}
+			severity, _ := a.Severity()
 			row.Alert = incident.Alert{Rule: a.Rule.Name, Service: care.Service(a), Instance: a.Instance,
-				Severity: string(a.Rule.Severity), Condition: a.Rule.When.Text(), Values: care.Values(a.When.Readings(now)),
+				Severity: string(severity), Condition: a.Rule.When.Text(), Values: care.Values(a.When.Readings(now)),
 				Blind: a.Blind}
 			if a.State.Active() {
 				row.Fired = e.stampAt(a.Fired)

@@ -1,6 +1,9 @@
 package state
 
-import "github.com/salveops/salve/proto/logpb"
+import (
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/proto/logpb"
+)
 
 // story adds a line that a host told of its own incident. Outcomes count in any case.
 func (s *State) story(h *logpb.Host, c *logpb.Story) {
@@ -8,6 +11,9 @@ func (s *State) story(h *logpb.Host, c *logpb.Story) {
 	i := s.byLocal(h.GetId(), c.GetLocal())
 	if i == nil {
 		return // its incident is no longer kept
+	}
+	if !ended(i) && incident.Graver(c.GetSeverity(), i.GetSeverity()) {
+		i.Severity = c.GetSeverity()
 	}
 	if e := c.GetEvent(); e != nil {
 		switch e.GetType() {

@@ -80,6 +80,22 @@ func TestEvidenceIsBounded(t *testing.T) {
 	}
 }
 
+// An incident becomes graver when a host says so, and never milder.
+func TestIncidentBecomesGraver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.joins("checkout", nil, "web-1")
+	r.fires("web-1", "checkout", "down")
+	was := r.incident("checkout").GetSeverity()
+	for _, c := range []struct{ says, want string }{{"", was}, {"absurd", was}, {"critical", "critical"}, {"info", "critical"}} {
+		r.says("web-1", &logpb.Event{What: &logpb.Event_Story{Story: &logpb.Story{
+			Local: "local checkout of web-1", Severity: c.says}}})
+		if got := r.incident("checkout").GetSeverity(); got != c.want {
+			t.Errorf("from %s, told %q: %s, want %s", was, c.says, got, c.want)
+		}
+	}
+}
+
 // Of a long timeline the beginning and the newest are kept.
 func TestTimelineIsBounded(t *testing.T) {
 	t.Parallel()
