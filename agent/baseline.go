@@ -8,25 +8,24 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/internal/baseline"
-	"github.com/salveops/salve/pkg/anomaly"
-	"github.com/salveops/salve/pkg/series"
 )
 
-// keepEvery is how much of what detectors have learned a crash may cost.
+// keepEvery is how much of what was learned and counted a crash may cost.
 const keepEvery = time.Hour
 
 func (a *agent) baselineFile() string { return filepath.Join(a.config().Data, baseline.FileName) }
 
-// learned is what an earlier process kept. Where it cannot be read, conditions with anomaly() are unknown for a day.
-func (a *agent) learned() map[series.Key]*anomaly.Detector {
-	learned, err := baseline.Read(a.baselineFile())
+// baseline is what an earlier process kept. Where it cannot be read, conditions with anomaly() are unknown for a day, and
+// objectives count anew.
+func (a *agent) baseline() baseline.Contents {
+	kept, err := baseline.Read(a.baselineFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		a.log.Warn("what is usual could not be read; anomaly() learns anew", "error", err)
+		a.log.Warn("what is usual could not be read; anomaly() learns anew, and objectives count anew", "error", err)
 	}
-	return learned
+	return kept
 }
 
-// keep writes down what detectors have learned, now and then and at the end.
+// keep writes down what was learned and counted, now and then and at the end.
 func (a *agent) keep(ctx context.Context) error {
 	ticker := time.NewTicker(keepEvery)
 	defer ticker.Stop()
@@ -37,12 +36,12 @@ func (a *agent) keep(ctx context.Context) error {
 		case <-ctx.Done():
 			over = true
 		}
-		learned, err := a.engine.Learned(context.WithoutCancel(ctx))
-		if err == nil && len(learned) > 0 {
-			err = baseline.Write(a.baselineFile(), learned)
+		kept, err := a.engine.Baseline(context.WithoutCancel(ctx))
+		if err == nil && len(kept.Learned)+len(kept.Counts) > 0 {
+			err = baseline.Write(a.baselineFile(), a.o.Clock.Now().Wall, kept)
 		}
 		if err != nil {
-			a.log.Warn("what is usual could not be written down; a restart would learn it anew", "error", err)
+			a.log.Warn("what is usual could not be written down; a restart would learn and count it anew", "error", err)
 		}
 		if over {
 			return nil

@@ -35,13 +35,13 @@ func TestBaseline(t *testing.T) {
 		r := h.start(logTo(log))
 		r.reads("unit.active", "web.service", 1)
 		r.stop()
-		learned, err := baseline.Read(path)
-		if err != nil || learned[cpu] == nil {
-			t.Fatalf("%d detectors: %v", len(learned), err)
+		kept, err := baseline.Read(path)
+		if err != nil || kept.Learned[cpu].Detector == nil {
+			t.Fatalf("%d detectors: %v", len(kept.Learned), err)
 		}
-		return learned[cpu].Observe(time.Now().Add(time.Minute), 0).Known
+		return kept.Learned[cpu].Detector.Observe(time.Now().Add(time.Minute), 0).Known
 	}
-	const anew = "what is usual could not be read; anomaly() learns anew"
+	const anew = "what is usual could not be read; anomaly() learns anew, and objectives count anew"
 	log := newLog(t)
 	if life(log) {
 		t.Error("it has learned in a moment")
@@ -50,7 +50,8 @@ func TestBaseline(t *testing.T) {
 	for i := range 500 {
 		d.Observe(time.Now().Add(time.Duration(i-600)*5*time.Minute), 0)
 	}
-	if err := baseline.Write(path, map[series.Key]*anomaly.Detector{cpu: d}); err != nil {
+	kept := baseline.Contents{Learned: map[series.Key]series.Learned{cpu: {Detector: d}}}
+	if err := baseline.Write(path, time.Now(), kept); err != nil {
 		t.Fatal(err)
 	}
 	if !life(log) {

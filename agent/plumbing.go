@@ -320,7 +320,7 @@ func (a *agent) buildEngine(context.Context) (err error) {
 			User: a.user()}),
 		Controller:    a.controller(),
 		Settled:       a.settled,
-		Learned:       a.learned(),
+		Baseline:      a.baseline(),
 		BudgetUnknown: a.journal.Lost(),
 		Leave:         a.leave(),
 		Step:          a.o.step,

@@ -53,7 +53,8 @@ func OpenVitals(st *series.Store, unit string) *Vitals {
 // Open opens the series of a signal as it is described: see config.Agent.Describe.
 func Open(st *series.Store, p signal.Path, of string, in signal.Info) *series.Series {
 	return st.Open(series.Key{Signal: p.String(), Of: of},
-		series.Options{Dim: in.Dim, Every: in.Every, Event: in.Event, Span: in.Span, Counter: in.Counter})
+		series.Options{Dim: in.Dim, Every: in.Every, Event: in.Event, Span: in.Span, Definition: in.Definition,
+			Counter: in.Counter})
 }
 
 // Set gives every signal of the unit a sample. systemd's state holds until it says something else, so

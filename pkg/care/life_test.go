@@ -18,7 +18,7 @@ func TestOpenedCounter(t *testing.T) {
 		now := time.Duration(i+1) * time.Second
 		s.Set(now, 100)
 		s.Anomaly(now, 0, time.Unix(int64(i), 0))
-		if got := !st.Learned()[s.Key()].Last().IsZero(); got != fed {
+		if got := !st.Learned()[s.Key()].Detector.Last().IsZero(); got != fed {
 			t.Errorf("after sample %d the detector was shown something: %v", i+1, got)
 		}
 	}

@@ -43,6 +43,7 @@ func (s *Service) Describe(p signal.Path) signal.Info {
 		for _, o := range s.SLOs {
 			if p.Key == o.Name || p.Key == signal.AnyKey {
 				in.Span = max(in.Span, o.span(p.Field))
+				in.Definition = o.definition(s)
 			}
 		}
 	}

@@ -174,6 +174,7 @@ func (s *Service) metrics() (all []*Metric) {
 func (m *Metric) Info() signal.Info {
 	in, _ := signal.Lookup(signal.Path{Family: signal.Metric, Field: m.Name})
 	in.Dim, in.Every, in.Span, in.Help = m.Dim, m.Every, m.Window, m.Definition.String()
+	in.Definition = m.Digest()
 	return in
 }
 

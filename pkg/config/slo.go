@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -127,6 +129,16 @@ func (o *SLO) span(field string) time.Duration {
 		return slo.Slow
 	}
 	return o.Window
+}
+
+// definition is another number for each way to count. Where the block stands, and what follows from it, does not matter.
+func (o *SLO) definition(s *Service) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%g %d %q %q %q", o.Objective, o.Window, o.Probe, o.Errors, o.Traffic)
+	for _, p := range o.Sources() {
+		fmt.Fprintf(h, " %d", s.Describe(p).Definition)
+	}
+	return h.Sum64()
 }
 
 // SLO finds an objective of the service by name; nil if there is none.

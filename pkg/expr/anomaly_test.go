@@ -76,8 +76,8 @@ func TestAnomalyIsShared(t *testing.T) {
 	if len(left) != 1 || len(right) != 1 {
 		t.Fatalf("%d and %d detectors, want one each", len(left), len(right))
 	}
-	want, _ := left[key("unit.cpu")].AppendBinary(nil)
-	got, _ := right[key("unit.cpu")].AppendBinary(nil)
+	want, _ := left[key("unit.cpu")].Detector.AppendBinary(nil)
+	got, _ := right[key("unit.cpu")].Detector.AppendBinary(nil)
 	if !bytes.Equal(got, want) {
 		t.Error("it has learned something else")
 	}

@@ -11,6 +11,7 @@ package metric
 
 import (
 	"fmt"
+	"hash/fnv"
 	"time"
 
 	"github.com/salveops/salve/pkg/signal"
@@ -57,9 +58,18 @@ type Definition struct {
 }
 
 // Equal reports whether both make the same figure.
-func (d Definition) Equal(o Definition) bool {
-	return d.Kind == o.Kind && d.Of.String() == o.Of.String() && d.All.String() == o.All.String() &&
-		d.Share == o.Share && d.Window == o.Window && d.MinEvents == o.MinEvents && d.Fold == o.Fold && d.Dim == o.Dim
+func (d Definition) Equal(o Definition) bool { return d.key() == o.key() }
+
+// key is all that makes the figure what it is.
+func (d Definition) key() string {
+	return fmt.Sprintf("%d %q %q %g %d %d %s %d", d.Kind, d.Of, d.All, d.Share, d.Window, d.MinEvents, d.Fold, d.Dim)
+}
+
+// Digest is another number for each figure.
+func (d Definition) Digest() uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(d.key()))
+	return h.Sum64()
 }
 
 // String says in words what the figure is, without its unit.

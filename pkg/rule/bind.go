@@ -61,14 +61,14 @@ func (b binder) every(r expr.Ref) time.Duration {
 	return cmp.Or(s.Describe(p).Every, r.Every)
 }
 
-// span is how far the samples of the subject's signal look back.
-func (b binder) span(r expr.Ref) time.Duration {
+// describe is what the configuration says of the subject's signal.
+func (b binder) describe(r expr.Ref) signal.Info {
 	p := r.Path
 	if p.Key == signal.AnyKey {
 		p.Key = b.Key
 	}
 	all := config.Agent{Services: b.e.cfg.Services, Logs: b.e.cfg.Logs}
-	return all.Describe(p, b.key(r.Path).Of).Span
+	return all.Describe(p, b.key(r.Path).Of)
 }
 
 // open makes the series that a program reads of the subject, and returns their keys.
@@ -84,9 +84,10 @@ func (b binder) open(p *expr.Program) []series.Key {
 		if r.Path.Key == signal.AnyKey && b.Key == "" {
 			continue
 		}
+		in := b.describe(r)
 		keys = append(keys, b.e.need(b.key(r.Path), series.Options{
-			Dim: r.Info.Dim, Every: b.every(r), Window: r.Window, Event: r.Info.Event, Span: b.span(r),
-			Anomaly: r.Anomaly, Counter: r.Info.Counter,
+			Dim: r.Info.Dim, Every: b.every(r), Window: r.Window, Event: r.Info.Event, Span: in.Span,
+			Definition: in.Definition, Anomaly: r.Anomaly, Counter: r.Info.Counter,
 		}))
 	}
 	return keys

@@ -17,7 +17,8 @@ type Config struct {
 	Remedies []*config.Remedy // of the host
 	Logs     []*config.Log    // of the host
 	Store    *series.Store
-	Labels   map[string]string // of the host
+	Labels   map[string]string    // of the host
+	Counts   map[series.Key]Count // of objectives, that an earlier process has kept; only New looks at them
 }
 
 // Engine judges all rules. It belongs to one goroutine.
@@ -76,12 +77,12 @@ func (e *Engine) SetKeys(family string, keys []string) {
 	e.rebuild(false)
 }
 
-// Tick counts for every objective and judges every rule. emit is called for each change, in the order of the rules; it must not
-// change the engine.
+// Tick counts for every objective and judges every rule. emit is called for each change, in the order of the rules; it
+// must not change the engine.
 func (e *Engine) Tick(now clock.Instant, emit func(Event)) {
 	e.bury(now, emit)
 	for _, g := range e.goals {
-		g.step(now.Boot)
+		g.step(now)
 	}
 	for _, in := range e.list {
 		in.step(now, emit)

@@ -20,7 +20,7 @@ func (e *Engine) gates(s *config.Service) []*goal {
 // spent; "" if there is none.
 func (e *Engine) Restrains(s *config.Service) (objective string) {
 	for _, g := range e.gates(s) {
-		if g.slo.Spent.Autonomy == config.Observe && g.tracker.Spent() {
+		if g.slo.Spent.Autonomy == config.Observe && g.count.Tracker.Spent() {
 			return g.slo.Name
 		}
 	}
@@ -32,7 +32,7 @@ func (e *Engine) Restrains(s *config.Service) (objective string) {
 func (a *Alert) Severity() (s config.Severity, because string) {
 	s = a.Rule.Severity
 	for _, g := range a.gates {
-		if incident.Graver(string(g.slo.Spent.Severity), string(s)) && g.tracker.Spent() {
+		if incident.Graver(string(g.slo.Spent.Severity), string(s)) && g.count.Tracker.Spent() {
 			s, because = g.slo.Spent.Severity, g.slo.Name
 		}
 	}

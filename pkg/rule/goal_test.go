@@ -83,6 +83,40 @@ func TestNoTrafficIsNotBad(t *testing.T) {
 	r.wantBurn("no traffic", 0)
 }
 
+// TestCountOutlivesTheProcess: an objective goes on where an earlier process stopped, unless it is another one by now.
+func TestCountOutlivesTheProcess(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		away   time.Duration
+		change func(*config.Service)
+		known  bool
+	}{
+		{"as it was", 10 * time.Second, func(*config.Service) {}, true},
+		{"two hours later", 2 * time.Hour, func(*config.Service) {}, false},
+		{"another objective", 0, func(s *config.Service) { s.SLOs[0].Objective = 0.9 }, false},
+		{"another metric of that name", 0, func(s *config.Service) { s.Scrapes[0].Metrics[0].MinEvents = 7 }, false},
+		{"another gate", 0, func(s *config.Service) { s.SLOs[0].Spent.Severity = config.Info }, true},
+	} {
+		r, _ := burning(t, config.SLO{Errors: "errors"})
+		r.set("metric.errors{checkout}", 0.5)
+		r.run(time.Hour)
+		next, s := burning(t, config.SLO{Errors: "errors"})
+		next.cfg.Counts = r.e.Counts()
+		r.set("metric.errors{checkout}", 0.0)
+		r.run(time.Hour) // which does not change what was copied
+		c.change(s)
+		next.now.Wall = next.now.Wall.Add(time.Hour + c.away) // and was booted
+		next.e = New(next.cfg)
+		next.set("metric.errors{checkout}", 0.5)
+		next.run(time.Minute)
+		if v, known := next.burn(); known != c.known {
+			t.Errorf("%s: burn %v, known %t", c.what, v, known)
+		} else if known {
+			next.wantBurn(c.what, 50)
+		}
+	}
+}
+
 func TestCountOutlivesAReload(t *testing.T) {
 	r, s := burning(t, config.SLO{Probe: "health"})
 	r.set("probe.health.ok{checkout}", true)

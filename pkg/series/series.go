@@ -28,6 +28,8 @@ type Options struct {
 	Window time.Duration // how far back the window functions look; 0: only the last value is read
 	Event  bool          // the value holds until the next sample, however long ago it was set
 	Span   time.Duration // how long before its moment a sample speaks about; 0: about its moment
+	// Definition is another number for each figure that the name stood for: see signal.Info.
+	Definition uint64
 	// Anomaly asks for a detector, which learns what is usual, and Counter that it is shown how fast the value grows.
 	Anomaly, Counter bool
 }

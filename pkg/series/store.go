@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"iter"
 	"slices"
-
-	"github.com/salveops/salve/pkg/anomaly"
 )
 
 // Key names one series: a signal of one thing.
@@ -33,22 +31,22 @@ type Store struct {
 	sorted []*Series // by key, for All
 	words  []string
 	ids    map[string]float64
-	kept   map[Key]*anomaly.Detector // of series that are not open
-	spare  []float64                 // room for the samples of one window, shared by the quantiles
+	kept   map[Key]Learned // of series that are not open
+	spare  []float64       // room for the samples of one window, shared by the quantiles
 }
 
 // New is an empty store.
 func New() *Store {
-	return &Store{series: map[Key]*Series{}, ids: map[string]float64{}, kept: map[Key]*anomaly.Detector{}}
+	return &Store{series: map[Key]*Series{}, ids: map[string]float64{}, kept: map[Key]Learned{}}
 }
 
 // Open returns the series of a key and makes it if there is none. Opening again widens the window
 // to the largest asked for, takes over a period that is not 0, and adds a detector; the kind stays. With another
-// dimension or span it is another figure: what was known is forgotten.
+// dimension, span or definition it is another figure: what was known is forgotten.
 func (st *Store) Open(k Key, o Options) *Series {
 	if s := st.series[k]; s != nil {
-		if s.opt.Dim != o.Dim || s.opt.Span != o.Span {
-			s.opt.Dim, s.opt.Span = o.Dim, o.Span
+		if s.opt.Dim != o.Dim || s.opt.Span != o.Span || s.opt.Definition != o.Definition {
+			s.opt.Dim, s.opt.Span, s.opt.Definition = o.Dim, o.Span, o.Definition
 			s.ring.n, s.last, s.seen, s.watch = 0, sample{}, false, nil
 			delete(st.kept, k)
 		}
@@ -79,8 +77,8 @@ func (st *Store) Lookup(k Key) *Series { return st.series[k] }
 // Remove forgets a series, but not what its detector has learned. Who still holds it reads what it was.
 func (st *Store) Remove(k Key) {
 	if i, ok := st.find(k); ok {
-		if w := st.sorted[i].watch; w != nil {
-			st.kept[k] = w.detector
+		if s := st.sorted[i]; s.watch != nil {
+			st.kept[k] = Learned{s.watch.detector, s.opt.Definition}
 		}
 		st.sorted = slices.Delete(st.sorted, i, i+1)
 		delete(st.series, k)

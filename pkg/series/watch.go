@@ -7,6 +7,12 @@ import (
 	"github.com/salveops/salve/pkg/anomaly"
 )
 
+// Learned is what has been learned of a series.
+type Learned struct {
+	Detector   *anomaly.Detector
+	Definition uint64 // of the figure: see Options
+}
+
 // watch is the detector of a series, and what it has seen.
 type watch struct {
 	detector *anomaly.Detector
@@ -59,35 +65,35 @@ func (s *Series) Why() (why anomaly.Reason, ok bool) {
 }
 
 // Teach hands over detectors that an earlier process kept, for series that are opened from now on.
-func (st *Store) Teach(kept map[Key]*anomaly.Detector) { maps.Copy(st.kept, kept) }
+func (st *Store) Teach(kept map[Key]Learned) { maps.Copy(st.kept, kept) }
 
 // Learned are copies of all detectors, also of those whose series has not been opened yet.
-func (st *Store) Learned() map[Key]*anomaly.Detector {
-	all := make(map[Key]*anomaly.Detector, len(st.kept))
-	add := func(k Key, d *anomaly.Detector) {
-		c := *d
-		all[k] = &c
+func (st *Store) Learned() map[Key]Learned {
+	all := make(map[Key]Learned, len(st.kept))
+	add := func(k Key, l Learned) {
+		c := *l.Detector
+		all[k] = Learned{&c, l.Definition}
 	}
-	for k, d := range st.kept {
-		add(k, d)
+	for k, l := range st.kept {
+		add(k, l)
 	}
 	for _, s := range st.sorted {
 		if s.watch != nil {
-			add(s.key, s.watch.detector)
+			add(s.key, Learned{s.watch.detector, s.opt.Definition})
 		}
 	}
 	return all
 }
 
-// observe gives the series a detector: the one that was kept, or a new one.
+// observe gives the series a detector: the one that was kept of the same figure, or a new one.
 func (st *Store) observe(s *Series) {
 	if s.watch != nil {
 		return
 	}
-	d := st.kept[s.key]
-	if d == nil {
-		d = anomaly.New()
+	l := st.kept[s.key]
+	if l.Detector == nil || l.Definition != s.opt.Definition {
+		l.Detector = anomaly.New()
 	}
 	delete(st.kept, s.key)
-	s.watch = &watch{detector: d}
+	s.watch = &watch{detector: l.Detector}
 }

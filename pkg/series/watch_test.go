@@ -93,12 +93,40 @@ func TestLearnedSurvives(t *testing.T) {
 	}
 }
 
+// TestRedefined: another figure of the same name, dimension and window is learned anew, by this process and by the next.
+func TestRedefined(t *testing.T) {
+	k := Key{Signal: "metric.x", Of: "web"}
+	opt := Options{Every: often, Anomaly: true, Definition: 1}
+	st := New()
+	teach(st.Open(k, opt), 0, 600, wave)
+	if _, known := teach(st.Open(k, opt), 600, 1, wave); !known {
+		t.Fatal("it has not learned")
+	}
+	kept := st.Learned()
+	opt.Definition = 2
+	s := st.Open(k, opt)
+	if _, _, known := s.Last(); known || s.Since(0) > 0 {
+		t.Error("the samples of the other figure count")
+	}
+	if _, known := teach(s, 601, 1, wave); known {
+		t.Error("what was learned of the other figure counts")
+	}
+	for definition, want := range map[uint64]bool{1: true, 2: false} {
+		next := New()
+		next.Teach(kept)
+		opt.Definition = definition
+		if _, known := teach(next.Open(k, opt), 601, 1, wave); known != want {
+			t.Errorf("definition %d after a restart: known %t", definition, known)
+		}
+	}
+}
+
 // TestLearnedIsACopy: who writes it down does not see it change.
 func TestLearnedIsACopy(t *testing.T) {
 	st := New()
 	s := st.Open(Key{Signal: "x"}, Options{Every: often, Anomaly: true})
 	teach(s, 0, 100, wave)
-	copied := st.Learned()[Key{Signal: "x"}]
+	copied := st.Learned()[Key{Signal: "x"}].Detector
 	was, _ := copied.AppendBinary(nil)
 	teach(s, 100, 100, wave)
 	if is, _ := copied.AppendBinary(nil); !slices.Equal(is, was) {

@@ -80,6 +80,9 @@ type Info struct {
 	Every time.Duration
 	// Span is how long before its moment a sample speaks about: the window of a rate. 0: about its moment.
 	Span time.Duration
+	// Definition is another number for each figure that can have the name: what a block of the configuration makes it of.
+	// 0 where the name alone says it.
+	Definition uint64
 	// Words are all values that a Text signal can take; empty for the other dimensions.
 	Words  []string
 	Help   string

@@ -1,6 +1,6 @@
 // Package slo keeps count of the good and the bad of a service, and says how fast its error budget is being used up: by
 // the burn rates over a long and a short window of the SRE workbook. It is pure: time comes from the caller. A Tracker
-// has 26 KB, whatever its window, and an observation allocates nothing.
+// has 26 KB, whatever its window, an observation allocates nothing, and the count survives a restart as bytes.
 package slo
 
 import "time"
@@ -17,6 +17,7 @@ const (
 	enough = 2
 	// heaviest weight that counts, so that sums stay finite.
 	heaviest = 1e12
+	parts    = 720 // of the window; of 30 days an hour each
 )
 
 // Tracker counts for one objective. A new one knows nothing.
@@ -26,13 +27,15 @@ type Tracker struct {
 	recent  ring // the last six hours, minute by minute
 	whole   ring // the whole window
 	last    time.Duration
-	seen    bool // last is set
+	seen    bool          // last is set
+	shift   time.Duration // from the caller's time to the tracker's
+	left    float64 // of the budget
+	known   bool    // left is
 	spent   bool
 }
 
 // New is a tracker for the share that must be good, above 0 and below 1, over a window of some hours to months.
 func New(objective float64, window time.Duration) *Tracker {
-	const parts = 720 // of 30 days: an hour each
 	return &Tracker{
 		allowed: 1 - objective, window: window,
 		recent: ring{step: time.Minute, buckets: make([]bucket, Slow/time.Minute)},
@@ -44,6 +47,7 @@ func New(objective float64, window time.Duration) *Tracker {
 // time is what counts. A share that is not from 0 to 1 and a weight below 0 or without bound are unknown: the time
 // since then counts as neither good nor bad. An observation that is older than the one before is dropped.
 func (t *Tracker) Observe(now time.Duration, bad, weight float64) {
+	now += t.shift
 	if t.seen && now < t.last {
 		return
 	}
@@ -56,9 +60,11 @@ func (t *Tracker) Observe(now time.Duration, bad, weight float64) {
 	t.last, t.seen = now, true
 	t.recent.add(now, b)
 	t.whole.add(now, b)
-	switch left, known := t.Budget(); {
+	used, known := t.rate(&t.whole, t.window)
+	t.left, t.known = 1-used, known
+	switch {
 	case known:
-		t.spent = left <= 0
+		t.spent = t.left <= 0
 	case t.certain() <= 0:
 		t.spent = true
 	}
@@ -73,10 +79,7 @@ func (t *Tracker) SlowBurn() (rate float64, known bool) { return t.burn(Slow) }
 
 // Budget is the share of the error budget that is left of the window: 1 is all of it, below 0 more was bad than may be.
 // It is unknown unless at least half of the window is known.
-func (t *Tracker) Budget() (left float64, known bool) {
-	used, known := t.rate(&t.whole, t.window)
-	return 1 - used, known
-}
+func (t *Tracker) Budget() (left float64, known bool) { return t.left, t.known }
 
 // certain is the share of the error budget that would be left if all was good of which nothing is known, and as much was
 // asked then.

@@ -1,12 +1,14 @@
-// Package baseline keeps what the detectors of anomaly() have learned in one file of the state folder, so that a restart
-// does not cost a day of learning. It is no part of the journal: nothing is lost with it but that day.
+// Package baseline keeps in one file of the state folder what the agent learns by watching for long: the detectors of
+// anomaly(), and the counts of objectives. So a restart does not cost a day of learning, or weeks of counting. It is no
+// part of the journal: nothing else is lost with it.
 //
-// The file is a line with name and version, then for each series its key and its detector, in order of the keys, and a
-// checksum. It is written whole.
+// The file is a line with name and version, then an entry for each series, in order of the keys, and a checksum. It is
+// written whole.
 package baseline
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,26 +21,41 @@ import (
 
 	"github.com/salveops/salve/pkg/anomaly"
 	"github.com/salveops/salve/pkg/durable"
+	"github.com/salveops/salve/pkg/rule"
 	"github.com/salveops/salve/pkg/series"
+	"github.com/salveops/salve/pkg/slo"
 )
 
 const (
 	// FileName is the file's name in the state folder.
 	FileName = "baseline"
 
-	heading = "salve baseline 1\n"
-	// most bounds the file to some 40 MiB: what is more is not written, and a larger file is not read.
-	most    = 20_000 // series
-	mostKey = 1 << 10
+	heading = "salve baseline 2\n"
+	// These bound the file to some 45 MiB: what is more is not written, and a larger file is not read.
+	mostLearned = 20_000 // series
+	mostCounts  = 100    // objectives
+	mostKey     = 1 << 10
 	// stale detectors, whose series has had no sample for so long, are not kept.
 	stale = 30 * 24 * time.Hour
 )
 
+// Kinds of entries.
+const (
+	learned = 1 + iota
+	count
+)
+
 var order = binary.LittleEndian
 
-// Write replaces the file at path. Which series have had no sample for a month is told by the samples of the others.
-func Write(path string, learned map[series.Key]*anomaly.Detector) error {
-	b, err := encode(learned)
+// Contents are what is kept, by series; of an objective by the first signal that it gives.
+type Contents struct {
+	Learned map[series.Key]series.Learned
+	Counts  map[series.Key]rule.Count
+}
+
+// Write replaces the file at path. A detector whose series has had no sample in the month before now is left out.
+func Write(path string, now time.Time, c Contents) error {
+	b, err := encode(now, c)
 	if err != nil {
 		return err
 	}
@@ -47,43 +64,48 @@ func Write(path string, learned map[series.Key]*anomaly.Detector) error {
 
 // Read is what Write wrote. The error is fs.ErrNotExist where there is no file; after any other one, all has to be
 // learned anew.
-func Read(path string) (map[series.Key]*anomaly.Detector, error) {
+func Read(path string) (Contents, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return Contents{}, err
 	}
 	defer f.Close()
-	limit := len(heading) + most*(4+2*mostKey+anomaly.Size) + crc32.Size
+	const head = 1 + 2*(2+mostKey) + 8 + 8 // of an entry
+	limit := len(heading) + mostLearned*(head+anomaly.Size) + mostCounts*(head+slo.Size) + crc32.Size
 	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
 	if err != nil {
-		return nil, err
+		return Contents{}, err
 	}
-	learned, err := decode(b)
+	c, err := decode(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return Contents{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return learned, nil
+	return c, nil
 }
 
-func encode(learned map[series.Key]*anomaly.Detector) ([]byte, error) {
-	var newest time.Time
-	for _, d := range learned {
-		if d.Last().After(newest) {
-			newest = d.Last()
-		}
-	}
+func encode(now time.Time, c Contents) ([]byte, error) {
 	b := []byte(heading)
 	n := 0
-	for _, k := range slices.SortedFunc(maps.Keys(learned), series.Key.Compare) {
-		d := learned[k]
-		if newest.Sub(d.Last()) > stale || len(k.Signal) > mostKey || len(k.Of) > mostKey || n == most {
+	for _, k := range slices.SortedFunc(maps.Keys(c.Learned), series.Key.Compare) {
+		l := c.Learned[k]
+		last := l.Detector.Last()
+		if now.Sub(last).Abs() > stale || tooLong(k) || n == mostLearned {
 			continue
 		}
-		for _, text := range []string{k.Signal, k.Of} {
-			b = append(order.AppendUint16(b, uint16(len(text))), text...)
+		var err error
+		if b, err = appendEntry(b, learned, k, l.Definition, last, l.Detector); err != nil {
+			return nil, err
+		}
+		n++
+	}
+	n = 0
+	for _, k := range slices.SortedFunc(maps.Keys(c.Counts), series.Key.Compare) {
+		o := c.Counts[k]
+		if tooLong(k) || n == mostCounts {
+			continue
 		}
 		var err error
-		if b, err = d.AppendBinary(b); err != nil {
+		if b, err = appendEntry(b, count, k, o.Definition, o.At, o.Tracker); err != nil {
 			return nil, err
 		}
 		n++
@@ -91,30 +113,62 @@ func encode(learned map[series.Key]*anomaly.Detector) ([]byte, error) {
 	return order.AppendUint32(b, crc32.ChecksumIEEE(b)), nil
 }
 
+func tooLong(k series.Key) bool { return len(k.Signal) > mostKey || len(k.Of) > mostKey }
+
+func appendEntry(
+	b []byte, kind byte, k series.Key, definition uint64, at time.Time, state encoding.BinaryAppender,
+) ([]byte, error) {
+	b = append(b, kind)
+	for _, text := range []string{k.Signal, k.Of} {
+		b = append(order.AppendUint16(b, uint16(len(text))), text...)
+	}
+	b = order.AppendUint64(b, definition)
+	b = order.AppendUint64(b, uint64(at.UnixNano()))
+	return state.AppendBinary(b)
+}
+
 var errDamaged = errors.New("the file is damaged")
 
-func decode(b []byte) (map[series.Key]*anomaly.Detector, error) {
+func decode(b []byte) (Contents, error) {
 	if !bytes.HasPrefix(b, []byte(heading)) {
-		return nil, errors.New("the file is not one of this version")
+		return Contents{}, errors.New("the file is not one of this version")
 	}
 	end := len(b) - crc32.Size
 	if end < len(heading) || order.Uint32(b[end:]) != crc32.ChecksumIEEE(b[:end]) {
-		return nil, errDamaged
+		return Contents{}, errDamaged
 	}
-	learned := map[series.Key]*anomaly.Detector{}
+	c := Contents{Learned: map[series.Key]series.Learned{}, Counts: map[series.Key]rule.Count{}}
 	r := reader{b[len(heading):end]}
 	for len(r.left) > 0 {
-		k := series.Key{Signal: string(r.text()), Of: string(r.text())}
+		if err := c.take(&r); err != nil {
+			return Contents{}, err
+		}
+	}
+	return c, nil
+}
+
+// take reads one entry.
+func (c *Contents) take(r *reader) error {
+	kind := r.take(1)
+	k := series.Key{Signal: string(r.text()), Of: string(r.text())}
+	definition, at := r.number(), time.Unix(0, int64(r.number())).UTC()
+	switch {
+	case kind[0] == learned && len(c.Learned) < mostLearned && c.Learned[k].Detector == nil:
 		d := new(anomaly.Detector)
 		if err := d.UnmarshalBinary(r.take(anomaly.Size)); err != nil {
-			return nil, fmt.Errorf("%s: %w", k, err)
+			return fmt.Errorf("%s: %w", k, err)
 		}
-		if len(learned) == most || learned[k] != nil {
-			return nil, errDamaged
+		c.Learned[k] = series.Learned{Detector: d, Definition: definition}
+	case kind[0] == count && len(c.Counts) < mostCounts && c.Counts[k].Tracker == nil:
+		t := new(slo.Tracker)
+		if err := t.UnmarshalBinary(r.take(slo.Size)); err != nil {
+			return fmt.Errorf("%s: %w", k, err)
 		}
-		learned[k] = d
+		c.Counts[k] = rule.Count{Tracker: t, Definition: definition, At: at}
+	default:
+		return errDamaged
 	}
-	return learned, nil
+	return nil
 }
 
 // reader takes bytes off its front; when there are too few it gives none, and the rest is lost.
@@ -135,4 +189,11 @@ func (r *reader) text() []byte {
 		return r.take(int(order.Uint16(b)))
 	}
 	return nil
+}
+
+func (r *reader) number() uint64 {
+	if b := r.take(8); b != nil {
+		return order.Uint64(b)
+	}
+	return 0
 }

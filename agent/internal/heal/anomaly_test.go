@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/baseline"
 	"github.com/salveops/salve/pkg/anomaly"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/series"
@@ -37,12 +38,14 @@ rule "slow" {
 const latency = "probe.health.latency{checkout}"
 
 // usualDay is what a detector has learned in the day up to now: about 10 ms.
-func usualDay(now time.Time) map[series.Key]*anomaly.Detector {
+func usualDay(now time.Time) baseline.Contents {
 	d := anomaly.New()
 	for i := range 1500 {
 		d.Observe(now.Add(time.Duration(i-1500)*time.Minute), 0.010+0.001*float64(i*7919%1000)/1000)
 	}
-	return map[series.Key]*anomaly.Detector{{Signal: "probe.health.latency", Of: "checkout"}: d}
+	return baseline.Contents{Learned: map[series.Key]series.Learned{
+		{Signal: "probe.health.latency", Of: "checkout"}: {Detector: d},
+	}}
 }
 
 // TestAnomalyFires: with what an earlier process has learned, the unusual is noticed at once, and the story says why.
@@ -79,11 +82,11 @@ func TestLearnedIsHandedOver(t *testing.T) {
 		h.Tells(latency, 0.0105)
 		h.Advance(time.Minute)
 		look := func() time.Time {
-			learned, err := h.p.Learned(h.ctx())
-			if err != nil || len(learned) != 1 {
-				t.Fatalf("%d detectors: %v", len(learned), err)
+			kept, err := h.p.Baseline(h.ctx())
+			if err != nil || len(kept.Learned) != 1 {
+				t.Fatalf("%d detectors: %v", len(kept.Learned), err)
 			}
-			return learned[series.Key{Signal: "probe.health.latency", Of: "checkout"}].Last()
+			return kept.Learned[series.Key{Signal: "probe.health.latency", Of: "checkout"}].Detector.Last()
 		}
 		running := look()
 		if age := h.clock.Now().Wall.Sub(running); age > 2*time.Second {

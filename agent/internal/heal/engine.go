@@ -9,9 +9,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/salveops/salve/agent/internal/baseline"
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/systemd"
-	"github.com/salveops/salve/pkg/anomaly"
 	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -50,8 +50,8 @@ type Options struct {
 	Controller *Controller
 	// Settled are the attempts that were open when the agent died, settled by evidence.
 	Settled []incident.Attempt
-	// Learned is what the detectors of an earlier process had learned; nil: nothing.
-	Learned map[series.Key]*anomaly.Detector
+	// Baseline is what an earlier process had learned and counted; empty: nothing.
+	Baseline baseline.Contents
 	// BudgetUnknown says since when attempts were lost with a corrupt journal; zero: none were.
 	BudgetUnknown clock.Stamp
 	// Leave says whether root lets the agent do the verbs to a unit; nil: it needs no leave.
@@ -116,7 +116,7 @@ func New(o Options) (*Engine, error) {
 		store: series.New(), units: make(map[string]*care.Vitals), stories: make(map[string]*story),
 		services: make(map[string]*story), watchers: newWatchers(), stats: newStats(), started: o.Clock.Now(),
 	}
-	e.store.Teach(o.Learned)
+	e.store.Teach(o.Baseline.Learned)
 	e.fleet = newCommand(o.Controller)
 	e.use(o.Config)
 	if err := e.recover(); err != nil {
@@ -131,7 +131,9 @@ func (e *Engine) use(cfg *config.Agent) {
 	spec := rule.Config{Rules: cfg.Rules, Services: cfg.Services, Remedies: cfg.Remedies, Logs: cfg.Logs,
 		Store: e.store, Labels: cfg.Labels}
 	if e.rules == nil {
+		spec.Counts = e.o.Baseline.Counts
 		e.rules = rule.New(spec)
+		e.o.Baseline = baseline.Contents{} // the store and the rules have it now
 	} else {
 		e.rules.Reload(spec)
 	}
@@ -253,13 +255,15 @@ func (e *Engine) Needs(ctx context.Context) ([]rule.Need, error) {
 	return needs, err
 }
 
-// Learned is a copy of what the detectors have learned, also after the end.
-func (e *Engine) Learned(ctx context.Context) (learned map[series.Key]*anomaly.Detector, err error) {
-	err = e.call(ctx, func() { learned = e.store.Learned() })
-	if errors.Is(err, ErrStopped) { // its goroutine has ended: nobody else touches the store
-		return e.store.Learned(), nil
+// Baseline is a copy of what has been learned and counted, also after the end.
+func (e *Engine) Baseline(ctx context.Context) (c baseline.Contents, err error) {
+	copied := func() { c = baseline.Contents{Learned: e.store.Learned(), Counts: e.rules.Counts()} }
+	err = e.call(ctx, copied)
+	if errors.Is(err, ErrStopped) { // its goroutine has ended: nobody else touches them
+		copied()
+		return c, nil
 	}
-	return learned, err
+	return c, err
 }
 
 // arm sets the timer to the next moment at which a waiting decision is due.

@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/baseline"
 	"github.com/salveops/salve/agent/internal/escalate"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/local"
@@ -26,12 +27,10 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/session/linetest"
 	"github.com/salveops/salve/agent/internal/systemd"
-	"github.com/salveops/salve/pkg/anomaly"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/metric"
-	"github.com/salveops/salve/pkg/series"
 )
 
 // rig is a fake host that reads like the requirement: units fail and recover, probes answer or not, the
@@ -52,7 +51,7 @@ type rig struct {
 	locked   atomic.Pointer[string]
 	slow     atomic.Int64 // how long diagnosis takes
 	lost     clock.Stamp  // when the journal was lost
-	learned  map[series.Key]*anomaly.Detector
+	learned  baseline.Contents
 	backup   func(generation string) // of the node; nil: none was made
 	restored int
 	record   Recorder // nil: nobody records
@@ -154,7 +153,7 @@ func (r *rig) Start() {
 	line, controller := p.newLine()
 	e, err := New(Options{Config: r.cfg, Clock: r.clock, Log: p.log, Units: r.machine, UnitEvents: p.events,
 		Samples: p.batches, Act: acts, Journal: p.disk, Page: p, Diagnose: p, Packages: p, Observe: p,
-		Controller: controller, Settled: settled, Learned: r.learned, BudgetUnknown: r.lost, Record: r.record,
+		Controller: controller, Settled: settled, Baseline: r.learned, BudgetUnknown: r.lost, Record: r.record,
 		Step: func(step string) { p.point("step " + step) }})
 	if err != nil {
 		r.t.Fatal(err)

@@ -74,6 +74,25 @@ func TestBudgetHoldsBack(t *testing.T) {
 	})
 }
 
+// TestBudgetSurvives: what was counted holds after a restart of the agent.
+func TestBudgetSurvives(t *testing.T) {
+	heals(t, budgeted, func(h *rig) {
+		h.Tells("probe.health.ok{checkout}", 1)
+		h.spends()
+		h.Stop()
+		var err error
+		if h.learned, err = h.p.Baseline(h.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		h.Start()
+		h.Tells("probe.front.ok{checkout}", 1)
+		h.Tells("probe.health.ok{checkout}", 0)
+		h.Advance(time.Minute)
+		h.WantActs()
+		h.WantSaid("checkout", "while the error budget of answers is spent")
+	})
+}
+
 // TestBudgetMakesGraver: an incident that is open when the budget is spent becomes graver, also where the controller has it.
 func TestBudgetMakesGraver(t *testing.T) {
 	heals(t, controlled(budgeted), func(h *rig) {
