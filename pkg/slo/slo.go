@@ -29,8 +29,8 @@ type Tracker struct {
 	last    time.Duration
 	seen    bool          // last is set
 	shift   time.Duration // from the caller's time to the tracker's
-	left    float64 // of the budget
-	known   bool    // left is
+	left    float64       // of the budget
+	known   bool          // left is
 	spent   bool
 }
 
