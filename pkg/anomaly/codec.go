@@ -8,7 +8,7 @@ import (
 )
 
 // version is the first byte of a detector's bytes. Those of another one are learned anew.
-const version = 1
+const version = 2
 
 // Size is how many bytes a detector has.
 var Size = 1 + binary.Size(state{})
@@ -40,7 +40,7 @@ func (d *Detector) UnmarshalBinary(b []byte) error {
 
 // possible reports whether samples can have led to the state. What it lets through may be wrong, but does no harm.
 func (s *state) possible() bool {
-	ok := -far < s.Last && s.Last < far && s.N < far
+	ok := -far < s.Last && s.Last < far && s.N < far && s.Episode.possible()
 	for _, f := range s.Means {
 		ok = ok && sound(f)
 	}

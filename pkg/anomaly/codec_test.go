@@ -79,7 +79,7 @@ func TestDamaged(t *testing.T) {
 	}
 	later := bytes.Clone(good)
 	later[0]++
-	if err := new(Detector).UnmarshalBinary(later); err == nil || !strings.Contains(err.Error(), "version 2") {
+	if err := new(Detector).UnmarshalBinary(later); err == nil || !strings.Contains(err.Error(), "version 3") {
 		t.Errorf("a later version: %v", err)
 	}
 }

@@ -29,7 +29,6 @@ const (
 
 	warmUp    = 24        // samples until the means mean something
 	rest      = 8         // samples in which a novelty ceases to make the next one less of an onset
-	hold      = 30        // samples in which a score fades, so that a condition may ask for it to last
 	agreement = 0.7       // below 1: several components a little broken count for more than one that is quite broken
 	gapAfter  = 8         // periods without a sample, after which it is not compared with the one before
 	turned    = time.Hour // a clock that goes back by more has been set; by less, the sample is late
@@ -43,8 +42,8 @@ var spans = [...]float64{8, 16, 128, 512}
 
 // Verdict is what a detector says of a sample. The zero value says that nothing is known.
 type Verdict struct {
-	// Score is how unusual the series is now, from 0 to 1. It stands for a few samples after something novel, so that a
-	// condition may ask for it to last.
+	// Score is how unusual the series is now, from 0 to 1. It stands while the series stays away from where it was before,
+	// so that a condition may ask for it to last, and is gone soon after it has come back: see phase.
 	Score float64
 	// Onset is how far this sample is more novel than the ones just before, on the same scale: one anomaly has one.
 	Onset float64
@@ -70,8 +69,10 @@ type state struct {
 	EraAge float64 // seconds of the era
 	EraN   uint32
 	Peak   float64 // strength of the last novelty, fading within rest
-	Held   float64 // the same, fading within hold
+	Held   float64 // the same, as long as the anomaly goes on
 	Why    reason  // of Held
+
+	Episode episode
 }
 
 // New is a detector that has seen nothing.
@@ -94,17 +95,18 @@ func (d *Detector) Observe(at time.Time, x float64) Verdict {
 	strength := s.observe(now, x)
 	onset := max(0, strength-s.Peak)
 	s.Peak = max(s.Peak*(1-1.0/rest), strength)
-	s.Held = max(s.Held*(1-1.0/hold), strength)
 	return d.verdict(onset)
 }
 
 func (d *Detector) verdict(onset float64) Verdict {
 	s := &d.s
-	if s.N < learnSamples || s.Age < learnTime.Seconds() {
+	if !s.learned() {
 		return Verdict{}
 	}
 	return Verdict{Score: score(s.Held), Onset: score(onset), Known: true}
 }
+
+func (s *state) learned() bool { return s.N >= learnSamples && s.Age >= learnTime.Seconds() }
 
 // score maps the strength of a novelty to 0–1; Usual is where NAB's best threshold lies.
 func score(strength float64) float64 { return strength / (strength + 0.01) }
@@ -138,11 +140,10 @@ func (s *state) observe(now int64, x float64) float64 {
 		s.Spread += max(1.0/16, 1/n) * (math.Abs(change) - s.Spread)
 	}
 	looks := [views]float64{x, s.Means[0], s.Means[1] - s.Means[2], change, x - why.Season, s.logSpread()}
-	why.bound(&s.Views)
+	before := expected{s.Views[Value].span(), s.Views[Season].span()}
+	why.bound(&before, s.Views[Change].span())
 	strength := s.strength(&looks, &why, gap)
-	if strength > s.Held {
-		s.Why = why
-	}
+	s.follow(strength, &why, &before)
 	s.age(since)
 	return strength
 }

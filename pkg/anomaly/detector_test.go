@@ -154,21 +154,6 @@ func TestWhy(t *testing.T) {
 	}
 }
 
-// TestScoreStands: an onset is one sample, a score lasts so that a condition may ask for it to hold.
-func TestScoreStands(t *testing.T) {
-	d := New()
-	run(d, 0, twoWeeks, noise)
-	first := d.Observe(start.Add(twoWeeks*step), 25)
-	strength := d.s.Held
-	_, _, last := run(d, twoWeeks+1, twoWeeks+10, noise)
-	if first.Onset < Usual || last.Score < Usual || last.Onset > first.Onset {
-		t.Errorf("first %+v, nine samples later %+v", first, last)
-	}
-	if left := d.s.Held / strength; left < 0.7 || left > 0.8 {
-		t.Errorf("after nine samples %.2f of its strength is left", left)
-	}
-}
-
 // TestExperience: the same novelty is twice as strong after sixteen times as many samples.
 func TestExperience(t *testing.T) {
 	strength := func(samples uint64) float64 {

@@ -153,12 +153,12 @@ func (m *memory) fit(lo, hi float64) {
 	}
 }
 
-// span is the range of what is remembered; ok is false while nothing is.
-func (m *memory) span() (lo, hi float64, ok bool) {
+// span is the range of what is remembered.
+func (m *memory) span() band {
 	if m.Live == 0 {
-		return 0, 0, false
+		return band{}
 	}
 	unit := (m.Hi - m.Lo) / places
 	first, last := bits.TrailingZeros64(m.Live), places-bits.LeadingZeros64(m.Live)
-	return m.Lo + unit*float64(first), m.Lo + unit*float64(last), true
+	return band{m.Lo + unit*float64(first), m.Lo + unit*float64(last), true}
 }

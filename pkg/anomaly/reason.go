@@ -49,19 +49,10 @@ type reason struct {
 
 // bound sets the expected band: where the sample would have been novel neither by itself nor as a change nor for the
 // season. Where they contradict each other the first of them counts.
-func (r *reason) bound(views *[views]memory) {
-	r.Low, r.High = r.Value, r.Value
-	if lo, hi, ok := views[Value].span(); ok {
-		r.Low, r.High = lo, hi
-	}
-	for _, v := range [...]struct {
-		view Component
-		from float64
-	}{{Season, r.Season}, {Change, r.Prev}} {
-		lo, hi, ok := views[v.view].span()
-		if lo, hi = max(r.Low, v.from+lo), min(r.High, v.from+hi); ok && lo <= hi {
-			r.Low, r.High = lo, hi
-		}
+func (r *reason) bound(u *expected, change band) {
+	b := u.at(r.Season).within(change, r.Prev)
+	if r.Low, r.High = b.Lo, b.Hi; !b.Known {
+		r.Low, r.High = r.Value, r.Value
 	}
 }
 

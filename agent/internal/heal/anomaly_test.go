@@ -1,6 +1,7 @@
 package heal
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -37,11 +38,13 @@ rule "slow" {
 
 const latency = "probe.health.latency{checkout}"
 
+func usualLatency(i int) float64 { return 0.010 + 0.001*float64(i*7919%1000)/1000 }
+
 // usualDay is what a detector has learned in the day up to now: about 10 ms.
 func usualDay(now time.Time) baseline.Contents {
 	d := anomaly.New()
 	for i := range 1500 {
-		d.Observe(now.Add(time.Duration(i-1500)*time.Minute), 0.010+0.001*float64(i*7919%1000)/1000)
+		d.Observe(now.Add(time.Duration(i-1500)*time.Minute), usualLatency(i))
 	}
 	return baseline.Contents{Learned: map[series.Key]series.Learned{
 		{Signal: "probe.health.latency", Of: "checkout"}: {Detector: d},
@@ -63,6 +66,48 @@ func TestAnomalyFires(t *testing.T) {
 		h.WantState("checkout", incident.Healing)
 		h.WantSaid("checkout", "anomaly(probe.health.latency)", "400 ms where 10.4 ms to 11 ms ", "was expected")
 	})
+}
+
+// varies tells usual values for so long, times a factor.
+func (r *rig) varies(d time.Duration, factor float64) {
+	for range int(d / time.Second) {
+		r.Tells(latency, factor*usualLatency(int(r.clock.Now().Boot/time.Second)))
+		r.Advance(time.Second)
+	}
+}
+
+// TestAnomalyProvesRecovery: a rule that knows no bound but the anomaly sees within the default time that it is over, and
+// that it is not, however long it may look.
+func TestAnomalyProvesRecovery(t *testing.T) {
+	const alone = "anomaly(probe.health.latency) < 0.5\n  escalate { after = \"1h\" }"
+	conf := strings.NewReplacer("&& probe.health.latency > 50 * ms", "", "probe.health.latency < 20 * ms", alone).Replace(unusual)
+	for name, c := range map[string]struct {
+		conf    string
+		factor  float64 // what the restart leaves
+		outcome string
+		state   incident.State
+	}{
+		"it helped":   {conf, 1, "restart verified", incident.Resolved},
+		"it did not":  {conf, 40, "restart ineffective", incident.Healing},
+		"not so soon": {strings.Replace(conf, "\"restart\" {}", "\"restart\" {\n    verify { within = \"4m\" }\n  }", 1), 40, "restart ineffective", incident.Healing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			heals(t, c.conf, func(h *rig) {
+				h.Stop()
+				h.learned = usualDay(h.clock.Now().Wall)
+				h.Start()
+				h.varies(time.Minute, 1)
+				h.WantActs()
+				h.varies(15*time.Second, 40)
+				h.WantActs("restart checkout.service")
+				within := h.cfg.Services[0].Remedies[0].Verification(h.cfg.Rules[0]).Within
+				h.varies(within+2*time.Second, c.factor)
+				h.WantOutcomes("checkout", c.outcome)
+				h.WantState("checkout", c.state)
+				h.WantActs()
+			})
+		})
+	}
 }
 
 // TestAnomalyLearns: without that, nobody knows what is usual yet, and nothing is done.
