@@ -3,6 +3,7 @@ package metric
 import (
 	"cmp"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"slices"
 	"strings"
@@ -12,8 +13,10 @@ import (
 const (
 	// maxSeries bounds the series of one Set: labels that explode must not take the agent with them.
 	maxSeries = 10_000
-	// forget is how long a series may be away until coming back means beginning from zero.
+	// forget is how long a series may be away until all that is kept of it is that there was one.
 	forget = 10 * time.Minute
+	// maxGone bounds those of which that is kept.
+	maxGone = 10_000
 )
 
 // Set makes the figures of some definitions from one source of samples, such as one page.
@@ -22,6 +25,7 @@ type Set struct {
 	families map[string]*family
 	series   map[string]*Series // by key
 	all      []*Series          // the same, in the order in which they came
+	gone     map[uint64]bool    // hashes of the keys of series that were there once
 	round    uint64
 	last     time.Duration // end of the last round
 	primed   bool          // there was one: a series that is new now has grown from zero
@@ -45,6 +49,7 @@ type Series struct {
 	base   float64       // of the round before
 	known  bool          // base is set
 	at     time.Duration // end of the round in which it was last put
+	again  bool          // it was forgotten, so that nobody knows from where it has grown
 }
 
 // part is what a series contributes to.
@@ -67,7 +72,7 @@ type Figure struct {
 
 // New is a Set for a source that is read with the given period.
 func New(definitions []Definition, every time.Duration) *Set {
-	s := &Set{families: map[string]*family{}, series: map[string]*Series{}, round: 1}
+	s := &Set{families: map[string]*family{}, series: map[string]*Series{}, gone: map[uint64]bool{}, round: 1}
 	for _, d := range definitions {
 		t := newTally(d, every)
 		s.tallies = append(s.tallies, t)
@@ -119,6 +124,9 @@ func (s *Set) Open(name string, labels []Label) (*Series, error) {
 	if len(s.series) == maxSeries {
 		return nil, fmt.Errorf("%s: more than %d series match; match fewer", name, maxSeries)
 	}
+	h := hash(found.key)
+	found.again = s.gone[h]
+	delete(s.gone, h)
 	s.series[found.key] = found
 	s.all = append(s.all, found)
 	return found, nil
@@ -149,11 +157,11 @@ func (s *Set) End(at time.Duration) {
 			continue
 		}
 		for _, p := range sr.parts {
-			p.tally.take(p, sr, s.primed)
+			p.tally.take(p, sr, s.primed && !sr.again)
 		}
 		sr.at = at
 		if sr.value >= 0 && !math.IsInf(sr.value, 1) {
-			sr.base, sr.known = sr.value, true
+			sr.base, sr.known, sr.again = sr.value, true, false
 		}
 	}
 	if old {
@@ -166,15 +174,26 @@ func (s *Set) End(at time.Duration) {
 	s.round++
 }
 
-// forget drops the series that have been away for long.
+// forget drops the series that have been away for long. That they were there is kept, so that one that comes back is not
+// taken for one that has grown from zero; once that is too much, for all of them.
 func (s *Set) forget(at time.Duration) {
 	s.all = slices.DeleteFunc(s.all, func(sr *Series) bool {
 		old := at-sr.at > forget
 		if old {
+			if len(s.gone) == maxGone {
+				clear(s.gone)
+			}
+			s.gone[hash(sr.key)] = true
 			delete(s.series, sr.key)
 		}
 		return old
 	})
+}
+
+func hash(key string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(key))
+	return h.Sum64()
 }
 
 // Undo forgets what was put in this round, because its source failed in the middle. There are no

@@ -148,6 +148,36 @@ func TestSeriesIsForgotten(t *testing.T) {
 	}
 }
 
+// TestForgottenSeriesComesBack: what it has counted in all its life has not happened now, and what is new still has.
+func TestForgottenSeriesComesBack(t *testing.T) {
+	b := newBench(t, rate(t, "req"))
+	b.rounds("req{code=200} 1000; req{code=404} 500 => unknown")
+	for range forget/time.Second + 2 {
+		b.round("req{code=200} 1000")
+	}
+	b.rounds(`
+		req{code=200} 1000; req{code=404} 506 => 0
+		req{code=200} 1000; req{code=404} 509 => 1
+		req{code=200} 1000; req{code=404} 509; req{code=503} 3 => 2`)
+	if len(b.gone) != 0 {
+		t.Errorf("%d are gone", len(b.gone))
+	}
+}
+
+// TestGoneIsBounded: what is kept of series that are gone for good is not much.
+func TestGoneIsBounded(t *testing.T) {
+	b := newBench(t, rate(t, "req"))
+	for i := range 4 {
+		for j := range 4000 {
+			b.put(fmt.Sprintf("req{code=%d} 1", i*4000+j))
+		}
+		b.End(time.Duration(i+1) * 2 * forget)
+	}
+	if n := len(b.gone); n == 0 || n > maxGone {
+		t.Errorf("%d are gone", n)
+	}
+}
+
 // After a restart counters begin from zero: what they say then is what happened since.
 func TestCounterReset(t *testing.T) {
 	newBench(t, rate(t, "req")).rounds(`

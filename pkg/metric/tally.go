@@ -98,8 +98,8 @@ func (t *tally) fail(format string, args ...any) {
 	}
 }
 
-// take adds a series of this round. New ones count from zero if the source was read before.
-func (t *tally) take(p part, sr *Series, primed bool) {
+// take adds a series of this round. fromZero says that one that is new has grown from zero.
+func (t *tally) take(p part, sr *Series, fromZero bool) {
 	if math.IsNaN(sr.value) || math.IsInf(sr.value, 0) {
 		t.fail("%s is %v", sr, sr.value)
 		return
@@ -118,7 +118,7 @@ func (t *tally) take(p part, sr *Series, primed bool) {
 		i, _ = slices.BinarySearch(t.bounds, p.bound)
 	}
 	switch {
-	case !sr.known && !primed:
+	case !sr.known && !fromZero:
 	case !sr.known, sr.value < sr.base: // new, or it began again
 		t.grown[i] += sr.value
 	default:
