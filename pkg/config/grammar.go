@@ -94,6 +94,7 @@ func serviceKinds(ks kinds) {
 			{name: "tier", typ: text, def: defaults.Tier, words: []string{"critical", defaults.Tier, "best_effort"}},
 			{name: "autonomy", typ: text, words: autonomies(), later: autonomiesLater()},
 			{name: "depends_on", typ: texts},
+			{name: "release", typ: text},
 			{name: "every", typ: duration, def: defaults.UnitEvery, least: int64(fastest), most: int64(time.Hour)},
 			permitKey(), aloneKey(), {name: "unsafe_alone", typ: boolean},
 		},

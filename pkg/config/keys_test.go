@@ -41,6 +41,7 @@ func grammars() []grammar {
 			"threshold":  "threshold \"x\" {\n%s\n}",
 			"case":       "threshold \"x\" {\n  case {\n%s\n  }\n}",
 			"test":       "test \"x\" {\n%s\n}",
+			"change":     "test \"x\" {\n  change \"1s\" {\n%s\n  }\n}",
 			"after":      "test \"x\" {\n  after \"x\" {\n%s\n  }\n}",
 			"at":         "test \"x\" {\n  at \"1s\" {\n%s\n  }\n}",
 		})},

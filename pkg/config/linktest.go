@@ -19,6 +19,11 @@ func (l *loader) linkTests() {
 	for _, d := range l.tests {
 		l.agent.Tests = append(l.agent.Tests, d.Test)
 		d.Courses = l.linkCourses(d.series)
+		for _, w := range d.changes {
+			if w.text != "" && l.agent.Service(w.text) == nil {
+				l.fail(w.at, "Unknown service", "There is no service %q.%s", w.text, meant(w.text, l.serviceNames()))
+			}
+		}
 		for _, a := range d.after {
 			l.testRemedy(a.remedy)
 			a.Courses = l.linkCourses(a.series)
@@ -144,6 +149,8 @@ func (l *loader) linkSignal(w word) (Course, signal.Info, bool) {
 	switch {
 	case p.Key == signal.AnyKey:
 		return fail("Wrong signal", "%s: a test gives the course of one instance, not of all.", p)
+	case p.Family == signal.Change || p.Family == signal.HostChange:
+		return fail("Wrong signal", "%s follows from change blocks: write one with its time.", p)
 	case p.Family == "unit" && follows:
 		return fail("Wrong signal", "%s follows from %s{%s}: write that.", p, source, cmp.Or(of, "NAME.service"))
 	case p.Family == signal.Context && !slices.Contains(l.agent.contextSignals(), p.String()):

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -36,6 +37,9 @@ func (l *loader) decodeService(b *block) {
 		l.fail(b.labelAt, "Wrong value", "The unit of a service is NAME.service unless it says otherwise: %s.", wrong)
 	}
 	d.unitAt = word{s.Unit, b.at("unit")}
+	if b.has("release") {
+		s.Release = b.checked("release", checkRelease)
+	}
 	if b.has("autonomy") {
 		d.autonomy = word{b.text("autonomy"), b.at("autonomy")}
 	}
@@ -67,6 +71,14 @@ func (l *loader) decodeService(b *block) {
 		d.remedies = append(d.remedies, r)
 	}
 	l.services = append(l.services, d)
+}
+
+// checkRelease says what is wrong with the path of a release link; "" nothing.
+func checkRelease(path string) string {
+	if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" {
+		return "it must be the absolute path of a link, such as \"/srv/shop/current\""
+	}
+	return ""
 }
 
 // name checks the last label, and that no other block of the type within the same block has it.

@@ -91,6 +91,7 @@ type Service struct {
 	Tier      string        // "critical", "standard" (default) or "best_effort"
 	Autonomy  Autonomy      // what really holds: the stricter of the service's and the host's
 	DependsOn []string      // names of services of this host, or of others (no effect here yet)
+	Release   string        // absolute path of the link to the release that runs; "": none is told of
 	Every     time.Duration // period of unit samples (cgroup figures); default 1 s, least 100 ms
 	Probes    []*Probe
 	Scrapes   []*Scrape

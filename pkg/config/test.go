@@ -3,9 +3,11 @@ package config
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/signal"
 )
 
 // maxTest bounds the time of a test: what a decision looks back on at most, and a day more.
@@ -13,13 +15,19 @@ const maxTest = 2 * day
 
 func testKinds(ks kinds) {
 	ks["test"] = &kind{
-		labels: []string{"name"}, blocks: []string{"after", "at"},
+		labels: []string{"name"}, blocks: []string{"change", "after", "at"},
 		attrs: []attr{
 			{name: "series", typ: dict, required: true},
 			{name: "every", typ: duration, def: time.Second, least: int64(time.Second), most: int64(time.Hour)},
 			{name: "start", typ: text},
 			{name: "labels", typ: dict},
 			{name: "autonomy", typ: text, def: string(Full), words: autonomies(), later: autonomiesLater()},
+		},
+	}
+	ks["change"] = &kind{
+		labels: []string{"time"},
+		attrs: []attr{
+			{name: "kind", typ: text, def: "deployment", words: signal.ChangeKinds()}, {name: "service", typ: text},
 		},
 	}
 	ks["after"] = &kind{
@@ -41,9 +49,10 @@ func testKinds(ks kinds) {
 // testDraft is a test whose names are not resolved yet.
 type testDraft struct {
 	*Test
-	series []courseDraft
-	after  []afterDraft
-	at     []atDraft
+	series  []courseDraft
+	changes []word // the services of Changes, "" is the host
+	after   []afterDraft
+	at      []atDraft
 }
 
 type courseDraft struct {
@@ -75,6 +84,11 @@ func (l *loader) decodeTest(b *block) {
 		t.Start = start
 	}
 	d := &testDraft{Test: t, series: b.courses(b.duration("every"))}
+	for _, n := range b.blocks("change") {
+		c := TestChange{At: n.moment(0), Kind: n.text("kind"), Service: n.text("service")}
+		t.Changes = append(t.Changes, c)
+		d.changes = append(d.changes, word{c.Service, n.at("service")})
+	}
 	for _, n := range b.blocks("after") {
 		a := &TestAfter{Remedy: n.labels[0], Takes: n.duration("takes"), Fails: n.text("fails"), Range: n.header}
 		d.after = append(d.after, afterDraft{a, word{n.labels[0], n.labelAt}, n.courses(b.duration("every"))})
@@ -102,14 +116,19 @@ func (b *block) courses(every time.Duration) []courseDraft {
 	return out
 }
 
-func (l *loader) decodeAt(b *block) atDraft {
-	at := &TestAt{Range: b.header, Said: plain(b.texts("said"))}
+// moment reads the label of a block as the time since the beginning of its test.
+func (b *block) moment(least time.Duration) time.Duration {
 	d, err := time.ParseDuration(b.labels[0])
-	if err != nil || d <= 0 || d > maxTest || d%time.Second != 0 {
-		l.fail(b.labelAt, "Not a moment", "at is followed by the time since the beginning of the test in whole seconds, "+
-			"such as \"45s\" or \"10m\", at most %s.", defaults.Duration(maxTest))
+	if err != nil || d < least || d > maxTest || d%time.Second != 0 {
+		what, _, _ := strings.Cut(b.what, " ")
+		b.l.fail(b.labelAt, "Not a moment", "%s is followed by the time since the beginning of the test in whole seconds, "+
+			"such as \"45s\" or \"10m\", at most %s.", what, defaults.Duration(maxTest))
 	}
-	at.At = d
+	return d
+}
+
+func (l *loader) decodeAt(b *block) atDraft {
+	at := &TestAt{At: b.moment(time.Second), Range: b.header, Said: plain(b.texts("said"))}
 	if len(b.content.Attributes) == 0 {
 		l.fail(b.header, "Nothing expected", "%s says nothing.", upper(b.what))
 	}

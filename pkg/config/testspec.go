@@ -17,6 +17,7 @@ type Test struct {
 	Labels   map[string]string
 	Autonomy Autonomy // default full, whatever that of the host is
 	Courses  []Course
+	Changes  []TestChange
 	After    []*TestAfter
 	At       []*TestAt // by time
 	Range    hcl.Range
@@ -32,6 +33,13 @@ type Course struct {
 	Every  time.Duration
 	Script script.Script
 	Range  hcl.Range
+}
+
+// TestChange is something that changes in the course of a test.
+type TestChange struct {
+	At      time.Duration
+	Kind    string // one of signal.ChangeKinds; default deployment
+	Service string // "" is the host
 }
 
 // TestAfter is what becomes of the signals once a remedy ran. The first block of a remedy is for its first run, the

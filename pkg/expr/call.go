@@ -43,22 +43,12 @@ func functions() []function {
 		{"held", `held(condition, "30s")`, 2, 2, (*compiler).held},
 		{"hits", `hits(condition, 3, 5)`, 3, 3, (*compiler).hits},
 		{"between", `between("09:00", "18:00", "Europe/Berlin")`, 2, 3, (*compiler).between},
+		{"recent_change", `recent_change("30m") or recent_change("30m", "package")`, 1, 2, (*compiler).recentChange},
 		{"weekday", `weekday() or weekday("Europe/Berlin")`, 0, 1, (*compiler).weekday},
 	}
 }
 
-// later are the functions that the language reserves.
-var later = []struct{ name, reason string }{
-	{"recent_change", "recorded changes come in a later version"},
-}
-
 func (c *compiler) call(e *hclsyntax.FunctionCallExpr) *node {
-	for _, l := range later {
-		if l.name == e.Name {
-			c.fail(e.NameRange, "Not available yet", "%s() cannot be used: %s.", e.Name, l.reason)
-			return nil
-		}
-	}
 	var names []string
 	for _, fn := range functions() {
 		if fn.name != e.Name {

@@ -41,6 +41,8 @@ type host struct {
 	sorted []*unit // by name
 	past   healing.Past
 
+	changes care.Changes
+
 	stories map[string]*story // the open incident of each service; "" is the host
 	newest  map[string]*incident.Incident
 	told    []*incident.Incident // all that there were, in the order in which they began
@@ -73,6 +75,7 @@ func newHost(all *config.Agent, t *config.Test, known []string) *host {
 	h.rules = rule.New(rule.Config{Rules: h.cfg.Rules, Services: h.cfg.Services, Remedies: h.cfg.Remedies,
 		Logs: h.cfg.Logs, Store: h.store, Labels: labels})
 	h.populate()
+	h.changes.Follow(h.store, h.rules.Needs())
 	return h
 }
 
@@ -163,10 +166,21 @@ func (h *host) note(s *story, typ incident.EventType, text string) {
 	h.lines = append(h.lines, Line{At: h.since(), Type: typ, Service: s.Service, Text: text})
 }
 
+// change lets happen what the test changes in this second.
+func (h *host) change() {
+	for _, c := range h.test.Changes {
+		if c.At == h.since() {
+			h.changes.Note(c.Service, c.Kind, h.now.Boot)
+		}
+	}
+	h.changes.Tell(h.now.Boot)
+}
+
 // tick lets a second pass.
 func (h *host) tick() {
 	h.now = h.now.Add(step)
 	h.feed()
+	h.change()
 	h.rules.Tick(h.now, h.onAlert)
 	for _, s := range h.open() {
 		if text := care.Raise(s.Incident, s.firing()); text != "" {

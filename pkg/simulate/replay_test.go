@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/recording"
@@ -16,7 +15,7 @@ import (
 
 // recorded runs a test with a recorder beside it, as an agent has one, and returns the bytes and what happened.
 func recorded(cfg *config.Agent, t *config.Test) ([]byte, []string) {
-	h := newHost(cfg, t, care.VitalSignals[:])
+	h := newHost(cfg, t, known())
 	var data []byte
 	b := recording.NewBlock()
 	for h.since() < t.At[len(t.At)-1].At {
@@ -50,7 +49,9 @@ func alertsOf(all []*incident.Incident) (out []string) {
 // rules they are of.
 func TestReplayTellsTheSame(t *testing.T) {
 	alerts := 0
-	for _, path := range []string{"testdata/host.hcl", "testdata/unit.hcl", "testdata/idle.hcl", "../../configs"} {
+	for _, path := range []string{
+		"testdata/host.hcl", "testdata/unit.hcl", "testdata/idle.hcl", "testdata/change.hcl", "../../configs",
+	} {
 		cfg := load(t, path)
 		for _, test := range cfg.Tests {
 			watched := *test

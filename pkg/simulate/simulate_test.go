@@ -39,7 +39,9 @@ func report(r Result) string {
 
 // TestHost: the invented host does what its own tests say.
 func TestHost(t *testing.T) {
-	for _, path := range []string{"testdata/host.hcl", "testdata/unit.hcl", "testdata/slo.hcl", "testdata/idle.hcl"} {
+	for _, path := range []string{
+		"testdata/host.hcl", "testdata/unit.hcl", "testdata/slo.hcl", "testdata/idle.hcl", "testdata/change.hcl",
+	} {
 		cfg := load(t, path)
 		for _, test := range cfg.Tests {
 			if r := Run(cfg, test); len(r.Failures) > 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/rule"
+	"github.com/salveops/salve/pkg/signal"
 )
 
 // Result is what came of a test. Without failures it passed.
@@ -33,7 +34,7 @@ type Failure struct {
 
 // Run runs a test of the configuration that it was loaded with.
 func Run(all *config.Agent, t *config.Test) Result {
-	h := newHost(all, t, care.VitalSignals[:]) // units are active unless the test says otherwise
+	h := newHost(all, t, known())
 	r := Result{Test: t}
 	for _, at := range t.At {
 		for h.since() < at.At {
@@ -43,6 +44,17 @@ func Run(all *config.Agent, t *config.Test) Result {
 	}
 	r.Story = h.lines
 	return r
+}
+
+// known are the signals of which every test says something: units are active and nothing changes unless it says otherwise.
+func known() []string {
+	out := slices.Clone(care.VitalSignals[:])
+	for _, in := range signal.All() {
+		if strings.HasPrefix(in.Name, signal.Change+".") || strings.HasPrefix(in.Name, signal.HostChange+".") {
+			out = append(out, in.Name)
+		}
+	}
+	return out
 }
 
 // check compares what is so with what must be so.
@@ -94,7 +106,7 @@ func (h *host) absence(alerts []string) string {
 		if r == nil || slices.Contains(h.cfg.Rules, r) {
 			continue
 		}
-		if lacks := missing(h.given, r, care.VitalSignals[:]); len(lacks) > 0 {
+		if lacks := missing(h.given, r, known()); len(lacks) > 0 {
 			return fmt.Sprintf("%s takes no part: series does not give %s", name, strings.Join(lacks, ", "))
 		}
 		return fmt.Sprintf("%s takes no part: series gives no signal of its services", name)
