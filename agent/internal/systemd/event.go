@@ -12,6 +12,7 @@ const (
 	Connected                    // after the Changed of every watched unit: what is known is current again
 	Disconnected                 // every unit is unknown until Connected
 	System                       // the system state changed: see SystemState
+	Reloaded                     // unit files were read again, and so was every watched unit
 )
 
 func (k Kind) String() string {
@@ -26,6 +27,8 @@ func (k Kind) String() string {
 		return "disconnected"
 	case System:
 		return "system"
+	case Reloaded:
+		return "reloaded"
 	}
 	return "none"
 }

@@ -37,6 +37,7 @@ const (
 	askUnit question = iota
 	askList
 	askSystem
+	askNothing
 )
 
 // begin reads everything afresh. Signals that arrive meanwhile wait in the connection's queue.
@@ -154,8 +155,9 @@ func (s *session) loop(ctx context.Context) error {
 
 // Marks in the queue of names to read; no unit has such a name.
 const (
-	markList   = "/list"
-	markSystem = "/system"
+	markList     = "/list"
+	markSystem   = "/system"
+	markReloaded = "/reloaded" // comes after the units that a reload makes be read
 )
 
 func (s *session) follow(do todo) {
@@ -204,6 +206,8 @@ func (s *session) query(ctx context.Context, name string) (a answer) {
 	case markList:
 		a.kind = askList
 		a.list, a.err = s.c.list(ctx)
+	case markReloaded:
+		a.kind = askNothing
 	case markSystem:
 		a.kind = askSystem
 		a.text, a.err = s.c.property(ctx, "SystemState")
@@ -229,7 +233,10 @@ func (s *session) take(a answer) []Event {
 	case askList:
 		w.t.list(a.list)
 		s.ask(w.t.wanted()...)
+		s.ask(markReloaded)
 		return nil
+	case askNothing:
+		return []Event{{Kind: Reloaded, At: now}}
 	}
 	return w.t.install(a.name, a.unit, now)
 }

@@ -28,6 +28,8 @@ type Unit struct {
 	InvocationID string // 32 hex digits, new at each start; "" when never started
 	ControlGroup string // "" when nothing of it ever ran
 	FragmentPath string
+	DropInPaths  []string
+	ExecStart    string // path of the first program that a start runs; services only
 	Restart      string // "no", "always", "on-failure", …
 	Type         string // "simple", "notify", "oneshot", …
 	CanReload    bool
@@ -84,6 +86,8 @@ var fixed = map[string]func(*Unit, any){
 	"LoadState":          func(u *Unit, v any) { set(&u.Load, v) },
 	"ControlGroup":       func(u *Unit, v any) { set(&u.ControlGroup, v) },
 	"FragmentPath":       func(u *Unit, v any) { set(&u.FragmentPath, v) },
+	"DropInPaths":        func(u *Unit, v any) { setNames(&u.DropInPaths, v) },
+	"ExecStart":          func(u *Unit, v any) { setProgram(&u.ExecStart, v) },
 	"Restart":            func(u *Unit, v any) { set(&u.Restart, v) },
 	"Type":               func(u *Unit, v any) { set(&u.Type, v) },
 	"CanReload":          func(u *Unit, v any) { set(&u.CanReload, v) },
@@ -111,6 +115,13 @@ func set[T any](field *T, v any) {
 func setNames(field *[]string, v any) {
 	if names, ok := v.([]string); ok {
 		*field = slices.Clip(names)
+	}
+}
+
+// setProgram takes the path out of the first of a list of commands.
+func setProgram(field *string, v any) {
+	if commands, ok := v.([][]any); ok && len(commands) > 0 && len(commands[0]) > 0 {
+		set(field, commands[0][0])
 	}
 }
 

@@ -101,12 +101,23 @@ func (p *Poller) remove(fd int) {
 // Modified calls fn whenever the kernel announces a change of the file's content, as it does for the
 // events files of control groups version 2.
 func (p *Poller) Modified(path string, fn func()) (stop func(), err error) {
+	return p.watch(path, unix.IN_MODIFY, fn)
+}
+
+// Entries calls fn whenever something is made in a folder, moved into it or out of it, or removed from it, and when the
+// folder itself goes away. A folder has one fn, the last.
+func (p *Poller) Entries(dir string, fn func()) (stop func(), err error) {
+	const names = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE
+	return p.watch(dir, names|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR, fn)
+}
+
+func (p *Poller) watch(path string, mask uint32, fn func()) (stop func(), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, os.ErrClosed
 	}
-	wd, err := unix.InotifyAddWatch(p.inotify, path, unix.IN_MODIFY)
+	wd, err := unix.InotifyAddWatch(p.inotify, path, mask)
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", path, err)
 	}
