@@ -14,6 +14,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/act/program"
+	"github.com/salveops/salve/agent/internal/change"
 	"github.com/salveops/salve/agent/internal/diagnose"
 	"github.com/salveops/salve/agent/internal/escalate"
 	"github.com/salveops/salve/agent/internal/heal"
@@ -55,6 +56,8 @@ type plumbing struct {
 	systemd  *systemd.Watcher
 	runner   *act.Runner
 	observer *observe.Observer
+	changes  *change.Log
+	changed  *change.Watcher
 	courier  *escalate.Courier
 	settled  []incident.Attempt // that an earlier process left open
 	session  *session.Session   // nil: the agent works alone
@@ -76,7 +79,7 @@ func (a *agent) build(ctx context.Context) error {
 	a.cfg, a.loaded = cfg, a.o.Clock.Now().Wall
 	for _, step := range []func(context.Context) error{
 		a.openJournal, a.connect, a.buildRunner, a.buildObserver, a.buildCourier, a.buildSession,
-		a.buildRecorder, a.buildEngine, a.buildServer,
+		a.buildChanges, a.buildRecorder, a.buildEngine, a.buildServer,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -267,6 +270,7 @@ func (a *agent) swap(ctx context.Context, cfg *config.Agent) error {
 	a.runner.SetAllow(cfg.Allow)
 	a.systemd.Watch(patterns(cfg))
 	a.courier.SetSenders(senders)
+	a.changed.Aim(cfg.Services)
 	return a.engine.Swap(ctx, cfg)
 }
 
@@ -324,6 +328,8 @@ func (a *agent) buildEngine(context.Context) (err error) {
 		BudgetUnknown: a.journal.Lost(),
 		Leave:         a.leave(),
 		Step:          a.o.step,
+		Changes:       a.changes,
+		Hear:          a.changed.Hear,
 	}
 	if a.recorder != nil {
 		o.Record = a.recorder
@@ -347,6 +353,7 @@ func (a *agent) parts() map[string]func(context.Context) error {
 			return a.engine.Run(ctx)
 		},
 		"observer":  a.observer.Run,
+		"changes":   a.changed.Run,
 		"limits":    a.runner.Serve,
 		"courier":   a.courier.Run,
 		"baseline":  until(idle, a.keep),

@@ -733,8 +733,10 @@ type Standing struct {
 	// Tokens of this host that were asked to stop.
 	Revoked []*logpb.Token `protobuf:"bytes,6,rep,name=revoked,proto3" json:"revoked,omitempty"`
 	// This host's incidents, by the agent's own names.
-	Incidents     []*IncidentOrder `protobuf:"bytes,7,rep,name=incidents,proto3" json:"incidents,omitempty"`
-	Services      []*ServiceOrder  `protobuf:"bytes,8,rep,name=services,proto3" json:"services,omitempty"`
+	Incidents []*IncidentOrder `protobuf:"bytes,7,rep,name=incidents,proto3" json:"incidents,omitempty"`
+	Services  []*ServiceOrder  `protobuf:"bytes,8,rep,name=services,proto3" json:"services,omitempty"`
+	// What was recorded of this host and its services, the newest first; what the host told itself is left out.
+	Changes       []*logpb.Change `protobuf:"bytes,9,rep,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -821,6 +823,13 @@ func (x *Standing) GetIncidents() []*IncidentOrder {
 func (x *Standing) GetServices() []*ServiceOrder {
 	if x != nil {
 		return x.Services
+	}
+	return nil
+}
+
+func (x *Standing) GetChanges() []*logpb.Change {
+	if x != nil {
+		return x.Changes
 	}
 	return nil
 }
@@ -1362,7 +1371,7 @@ const file_agentpb_line_proto_rawDesc = "" +
 	"\arefusal\x18\x04 \x01(\v2\x15.salve.log.v1.RefusalH\x00R\arefusal\x123\n" +
 	"\asettled\x18\x05 \x01(\v2\x17.salve.agent.v1.SettledH\x00R\asettledB\x06\n" +
 	"\x04what\"\t\n" +
-	"\aSettled\"\xf6\x02\n" +
+	"\aSettled\"\xa6\x03\n" +
 	"\bStanding\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\tR\n" +
@@ -1373,7 +1382,8 @@ const file_agentpb_line_proto_rawDesc = "" +
 	"\bbreakers\x18\x05 \x03(\v2\x15.salve.log.v1.BreakerR\bbreakers\x12-\n" +
 	"\arevoked\x18\x06 \x03(\v2\x13.salve.log.v1.TokenR\arevoked\x12;\n" +
 	"\tincidents\x18\a \x03(\v2\x1d.salve.agent.v1.IncidentOrderR\tincidents\x128\n" +
-	"\bservices\x18\b \x03(\v2\x1c.salve.agent.v1.ServiceOrderR\bservices\"\xd1\x01\n" +
+	"\bservices\x18\b \x03(\v2\x1c.salve.agent.v1.ServiceOrderR\bservices\x12.\n" +
+	"\achanges\x18\t \x03(\v2\x14.salve.log.v1.ChangeR\achanges\"\xd1\x01\n" +
 	"\rIncidentOrder\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x1a\n" +
 	"\bincident\x18\x02 \x01(\tR\bincident\x12\x15\n" +
@@ -1454,6 +1464,7 @@ var file_agentpb_line_proto_goTypes = []any{
 	(*logpb.Pause)(nil),           // 26: salve.log.v1.Pause
 	(*logpb.Window)(nil),          // 27: salve.log.v1.Window
 	(*logpb.Breaker)(nil),         // 28: salve.log.v1.Breaker
+	(*logpb.Change)(nil),          // 29: salve.log.v1.Change
 }
 var file_agentpb_line_proto_depIdxs = []int32{
 	16, // 0: salve.agent.v1.ConnectRequest.hello:type_name -> salve.log.v1.Hello
@@ -1482,15 +1493,16 @@ var file_agentpb_line_proto_depIdxs = []int32{
 	23, // 23: salve.agent.v1.Standing.revoked:type_name -> salve.log.v1.Token
 	8,  // 24: salve.agent.v1.Standing.incidents:type_name -> salve.agent.v1.IncidentOrder
 	9,  // 25: salve.agent.v1.Standing.services:type_name -> salve.agent.v1.ServiceOrder
-	0,  // 26: salve.agent.v1.Line.Connect:input_type -> salve.agent.v1.ConnectRequest
-	14, // 27: salve.agent.v1.Line.Evidence:input_type -> salve.agent.v1.EvidenceRequest
-	1,  // 28: salve.agent.v1.Line.Connect:output_type -> salve.agent.v1.ConnectResponse
-	15, // 29: salve.agent.v1.Line.Evidence:output_type -> salve.agent.v1.EvidenceResponse
-	28, // [28:30] is the sub-list for method output_type
-	26, // [26:28] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	29, // 26: salve.agent.v1.Standing.changes:type_name -> salve.log.v1.Change
+	0,  // 27: salve.agent.v1.Line.Connect:input_type -> salve.agent.v1.ConnectRequest
+	14, // 28: salve.agent.v1.Line.Evidence:input_type -> salve.agent.v1.EvidenceRequest
+	1,  // 29: salve.agent.v1.Line.Connect:output_type -> salve.agent.v1.ConnectResponse
+	15, // 30: salve.agent.v1.Line.Evidence:output_type -> salve.agent.v1.EvidenceResponse
+	29, // [29:31] is the sub-list for method output_type
+	27, // [27:29] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_agentpb_line_proto_init() }

@@ -1435,7 +1435,7 @@ var File_localpb_agent_proto protoreflect.FileDescriptor
 
 const file_localpb_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x13localpb/agent.proto\x12\x0esalve.local.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14localpb/record.proto\"\x0f\n" +
+	"\x13localpb/agent.proto\x12\x0esalve.local.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14localpb/change.proto\x1a\x14localpb/record.proto\"\x0f\n" +
 	"\rStatusRequest\"@\n" +
 	"\x0eStatusResponse\x12.\n" +
 	"\x06status\x18\x01 \x01(\v2\x16.salve.local.v1.StatusR\x06status\"&\n" +
@@ -1507,7 +1507,7 @@ const file_localpb_agent_proto_rawDesc = "" +
 	"\x06replay\x18\x01 \x01(\rR\x06replay\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\"D\n" +
 	"\rWatchResponse\x123\n" +
-	"\x05event\x18\x01 \x01(\v2\x1d.salve.local.v1.TimelineEventR\x05event2\xaa\b\n" +
+	"\x05event\x18\x01 \x01(\v2\x1d.salve.local.v1.TimelineEventR\x05event2\xd1\t\n" +
 	"\x05Agent\x12G\n" +
 	"\x06Status\x12\x1d.salve.local.v1.StatusRequest\x1a\x1e.salve.local.v1.StatusResponse\x12J\n" +
 	"\aSignals\x12\x1e.salve.local.v1.SignalsRequest\x1a\x1f.salve.local.v1.SignalsResponse\x12G\n" +
@@ -1522,7 +1522,9 @@ const file_localpb_agent_proto_rawDesc = "" +
 	"\aRelease\x12\x1e.salve.local.v1.ReleaseRequest\x1a\x1f.salve.local.v1.ReleaseResponse\x12@\n" +
 	"\x03Run\x12\x1a.salve.local.v1.RunRequest\x1a\x1b.salve.local.v1.RunResponse0\x01\x12G\n" +
 	"\x06Doctor\x12\x1d.salve.local.v1.DoctorRequest\x1a\x1e.salve.local.v1.DoctorResponse\x12G\n" +
-	"\x06Reload\x12\x1d.salve.local.v1.ReloadRequest\x1a\x1e.salve.local.v1.ReloadResponse\x12F\n" +
+	"\x06Reload\x12\x1d.salve.local.v1.ReloadRequest\x1a\x1e.salve.local.v1.ReloadResponse\x12J\n" +
+	"\aChanges\x12\x1e.salve.local.v1.ChangesRequest\x1a\x1f.salve.local.v1.ChangesResponse\x12Y\n" +
+	"\fRecordChange\x12#.salve.local.v1.RecordChangeRequest\x1a$.salve.local.v1.RecordChangeResponse\x12F\n" +
 	"\x05Watch\x12\x1c.salve.local.v1.WatchRequest\x1a\x1d.salve.local.v1.WatchResponse0\x01B)Z'github.com/salveops/salve/proto/localpbb\x06proto3"
 
 var (
@@ -1539,44 +1541,48 @@ func file_localpb_agent_proto_rawDescGZIP() []byte {
 
 var file_localpb_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_localpb_agent_proto_goTypes = []any{
-	(*StatusRequest)(nil),       // 0: salve.local.v1.StatusRequest
-	(*StatusResponse)(nil),      // 1: salve.local.v1.StatusResponse
-	(*SignalsRequest)(nil),      // 2: salve.local.v1.SignalsRequest
-	(*SignalsResponse)(nil),     // 3: salve.local.v1.SignalsResponse
-	(*AlertsRequest)(nil),       // 4: salve.local.v1.AlertsRequest
-	(*AlertsResponse)(nil),      // 5: salve.local.v1.AlertsResponse
-	(*IncidentsRequest)(nil),    // 6: salve.local.v1.IncidentsRequest
-	(*IncidentsResponse)(nil),   // 7: salve.local.v1.IncidentsResponse
-	(*IncidentRequest)(nil),     // 8: salve.local.v1.IncidentRequest
-	(*IncidentResponse)(nil),    // 9: salve.local.v1.IncidentResponse
-	(*PauseRequest)(nil),        // 10: salve.local.v1.PauseRequest
-	(*PauseResponse)(nil),       // 11: salve.local.v1.PauseResponse
-	(*ResumeRequest)(nil),       // 12: salve.local.v1.ResumeRequest
-	(*ResumeResponse)(nil),      // 13: salve.local.v1.ResumeResponse
-	(*ListPausesRequest)(nil),   // 14: salve.local.v1.ListPausesRequest
-	(*ListPausesResponse)(nil),  // 15: salve.local.v1.ListPausesResponse
-	(*AcknowledgeRequest)(nil),  // 16: salve.local.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil), // 17: salve.local.v1.AcknowledgeResponse
-	(*ReleaseRequest)(nil),      // 18: salve.local.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),     // 19: salve.local.v1.ReleaseResponse
-	(*RunRequest)(nil),          // 20: salve.local.v1.RunRequest
-	(*RunResponse)(nil),         // 21: salve.local.v1.RunResponse
-	(*DoctorRequest)(nil),       // 22: salve.local.v1.DoctorRequest
-	(*DoctorResponse)(nil),      // 23: salve.local.v1.DoctorResponse
-	(*ReloadRequest)(nil),       // 24: salve.local.v1.ReloadRequest
-	(*ReloadResponse)(nil),      // 25: salve.local.v1.ReloadResponse
-	(*WatchRequest)(nil),        // 26: salve.local.v1.WatchRequest
-	(*WatchResponse)(nil),       // 27: salve.local.v1.WatchResponse
-	(*Status)(nil),              // 28: salve.local.v1.Status
-	(*Signal)(nil),              // 29: salve.local.v1.Signal
-	(*Alert)(nil),               // 30: salve.local.v1.Alert
-	(*IncidentSummary)(nil),     // 31: salve.local.v1.IncidentSummary
-	(*Incident)(nil),            // 32: salve.local.v1.Incident
-	(*durationpb.Duration)(nil), // 33: google.protobuf.Duration
-	(*Pause)(nil),               // 34: salve.local.v1.Pause
-	(*TimelineEvent)(nil),       // 35: salve.local.v1.TimelineEvent
-	(*RunResult)(nil),           // 36: salve.local.v1.RunResult
-	(*Finding)(nil),             // 37: salve.local.v1.Finding
+	(*StatusRequest)(nil),        // 0: salve.local.v1.StatusRequest
+	(*StatusResponse)(nil),       // 1: salve.local.v1.StatusResponse
+	(*SignalsRequest)(nil),       // 2: salve.local.v1.SignalsRequest
+	(*SignalsResponse)(nil),      // 3: salve.local.v1.SignalsResponse
+	(*AlertsRequest)(nil),        // 4: salve.local.v1.AlertsRequest
+	(*AlertsResponse)(nil),       // 5: salve.local.v1.AlertsResponse
+	(*IncidentsRequest)(nil),     // 6: salve.local.v1.IncidentsRequest
+	(*IncidentsResponse)(nil),    // 7: salve.local.v1.IncidentsResponse
+	(*IncidentRequest)(nil),      // 8: salve.local.v1.IncidentRequest
+	(*IncidentResponse)(nil),     // 9: salve.local.v1.IncidentResponse
+	(*PauseRequest)(nil),         // 10: salve.local.v1.PauseRequest
+	(*PauseResponse)(nil),        // 11: salve.local.v1.PauseResponse
+	(*ResumeRequest)(nil),        // 12: salve.local.v1.ResumeRequest
+	(*ResumeResponse)(nil),       // 13: salve.local.v1.ResumeResponse
+	(*ListPausesRequest)(nil),    // 14: salve.local.v1.ListPausesRequest
+	(*ListPausesResponse)(nil),   // 15: salve.local.v1.ListPausesResponse
+	(*AcknowledgeRequest)(nil),   // 16: salve.local.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),  // 17: salve.local.v1.AcknowledgeResponse
+	(*ReleaseRequest)(nil),       // 18: salve.local.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),      // 19: salve.local.v1.ReleaseResponse
+	(*RunRequest)(nil),           // 20: salve.local.v1.RunRequest
+	(*RunResponse)(nil),          // 21: salve.local.v1.RunResponse
+	(*DoctorRequest)(nil),        // 22: salve.local.v1.DoctorRequest
+	(*DoctorResponse)(nil),       // 23: salve.local.v1.DoctorResponse
+	(*ReloadRequest)(nil),        // 24: salve.local.v1.ReloadRequest
+	(*ReloadResponse)(nil),       // 25: salve.local.v1.ReloadResponse
+	(*WatchRequest)(nil),         // 26: salve.local.v1.WatchRequest
+	(*WatchResponse)(nil),        // 27: salve.local.v1.WatchResponse
+	(*Status)(nil),               // 28: salve.local.v1.Status
+	(*Signal)(nil),               // 29: salve.local.v1.Signal
+	(*Alert)(nil),                // 30: salve.local.v1.Alert
+	(*IncidentSummary)(nil),      // 31: salve.local.v1.IncidentSummary
+	(*Incident)(nil),             // 32: salve.local.v1.Incident
+	(*durationpb.Duration)(nil),  // 33: google.protobuf.Duration
+	(*Pause)(nil),                // 34: salve.local.v1.Pause
+	(*TimelineEvent)(nil),        // 35: salve.local.v1.TimelineEvent
+	(*RunResult)(nil),            // 36: salve.local.v1.RunResult
+	(*Finding)(nil),              // 37: salve.local.v1.Finding
+	(*ChangesRequest)(nil),       // 38: salve.local.v1.ChangesRequest
+	(*RecordChangeRequest)(nil),  // 39: salve.local.v1.RecordChangeRequest
+	(*ChangesResponse)(nil),      // 40: salve.local.v1.ChangesResponse
+	(*RecordChangeResponse)(nil), // 41: salve.local.v1.RecordChangeResponse
 }
 var file_localpb_agent_proto_depIdxs = []int32{
 	28, // 0: salve.local.v1.StatusResponse.status:type_name -> salve.local.v1.Status
@@ -1607,23 +1613,27 @@ var file_localpb_agent_proto_depIdxs = []int32{
 	20, // 25: salve.local.v1.Agent.Run:input_type -> salve.local.v1.RunRequest
 	22, // 26: salve.local.v1.Agent.Doctor:input_type -> salve.local.v1.DoctorRequest
 	24, // 27: salve.local.v1.Agent.Reload:input_type -> salve.local.v1.ReloadRequest
-	26, // 28: salve.local.v1.Agent.Watch:input_type -> salve.local.v1.WatchRequest
-	1,  // 29: salve.local.v1.Agent.Status:output_type -> salve.local.v1.StatusResponse
-	3,  // 30: salve.local.v1.Agent.Signals:output_type -> salve.local.v1.SignalsResponse
-	5,  // 31: salve.local.v1.Agent.Alerts:output_type -> salve.local.v1.AlertsResponse
-	7,  // 32: salve.local.v1.Agent.Incidents:output_type -> salve.local.v1.IncidentsResponse
-	9,  // 33: salve.local.v1.Agent.Incident:output_type -> salve.local.v1.IncidentResponse
-	11, // 34: salve.local.v1.Agent.Pause:output_type -> salve.local.v1.PauseResponse
-	13, // 35: salve.local.v1.Agent.Resume:output_type -> salve.local.v1.ResumeResponse
-	15, // 36: salve.local.v1.Agent.ListPauses:output_type -> salve.local.v1.ListPausesResponse
-	17, // 37: salve.local.v1.Agent.Acknowledge:output_type -> salve.local.v1.AcknowledgeResponse
-	19, // 38: salve.local.v1.Agent.Release:output_type -> salve.local.v1.ReleaseResponse
-	21, // 39: salve.local.v1.Agent.Run:output_type -> salve.local.v1.RunResponse
-	23, // 40: salve.local.v1.Agent.Doctor:output_type -> salve.local.v1.DoctorResponse
-	25, // 41: salve.local.v1.Agent.Reload:output_type -> salve.local.v1.ReloadResponse
-	27, // 42: salve.local.v1.Agent.Watch:output_type -> salve.local.v1.WatchResponse
-	29, // [29:43] is the sub-list for method output_type
-	15, // [15:29] is the sub-list for method input_type
+	38, // 28: salve.local.v1.Agent.Changes:input_type -> salve.local.v1.ChangesRequest
+	39, // 29: salve.local.v1.Agent.RecordChange:input_type -> salve.local.v1.RecordChangeRequest
+	26, // 30: salve.local.v1.Agent.Watch:input_type -> salve.local.v1.WatchRequest
+	1,  // 31: salve.local.v1.Agent.Status:output_type -> salve.local.v1.StatusResponse
+	3,  // 32: salve.local.v1.Agent.Signals:output_type -> salve.local.v1.SignalsResponse
+	5,  // 33: salve.local.v1.Agent.Alerts:output_type -> salve.local.v1.AlertsResponse
+	7,  // 34: salve.local.v1.Agent.Incidents:output_type -> salve.local.v1.IncidentsResponse
+	9,  // 35: salve.local.v1.Agent.Incident:output_type -> salve.local.v1.IncidentResponse
+	11, // 36: salve.local.v1.Agent.Pause:output_type -> salve.local.v1.PauseResponse
+	13, // 37: salve.local.v1.Agent.Resume:output_type -> salve.local.v1.ResumeResponse
+	15, // 38: salve.local.v1.Agent.ListPauses:output_type -> salve.local.v1.ListPausesResponse
+	17, // 39: salve.local.v1.Agent.Acknowledge:output_type -> salve.local.v1.AcknowledgeResponse
+	19, // 40: salve.local.v1.Agent.Release:output_type -> salve.local.v1.ReleaseResponse
+	21, // 41: salve.local.v1.Agent.Run:output_type -> salve.local.v1.RunResponse
+	23, // 42: salve.local.v1.Agent.Doctor:output_type -> salve.local.v1.DoctorResponse
+	25, // 43: salve.local.v1.Agent.Reload:output_type -> salve.local.v1.ReloadResponse
+	40, // 44: salve.local.v1.Agent.Changes:output_type -> salve.local.v1.ChangesResponse
+	41, // 45: salve.local.v1.Agent.RecordChange:output_type -> salve.local.v1.RecordChangeResponse
+	27, // 46: salve.local.v1.Agent.Watch:output_type -> salve.local.v1.WatchResponse
+	31, // [31:47] is the sub-list for method output_type
+	15, // [15:31] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name
 	15, // [15:15] is the sub-list for extension extendee
 	0,  // [0:15] is the sub-list for field type_name
@@ -1634,6 +1644,7 @@ func file_localpb_agent_proto_init() {
 	if File_localpb_agent_proto != nil {
 		return
 	}
+	file_localpb_change_proto_init()
 	file_localpb_record_proto_init()
 	file_localpb_agent_proto_msgTypes[21].OneofWrappers = []any{
 		(*RunResponse_Event)(nil),

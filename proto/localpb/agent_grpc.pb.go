@@ -25,20 +25,22 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Agent_Status_FullMethodName      = "/salve.local.v1.Agent/Status"
-	Agent_Signals_FullMethodName     = "/salve.local.v1.Agent/Signals"
-	Agent_Alerts_FullMethodName      = "/salve.local.v1.Agent/Alerts"
-	Agent_Incidents_FullMethodName   = "/salve.local.v1.Agent/Incidents"
-	Agent_Incident_FullMethodName    = "/salve.local.v1.Agent/Incident"
-	Agent_Pause_FullMethodName       = "/salve.local.v1.Agent/Pause"
-	Agent_Resume_FullMethodName      = "/salve.local.v1.Agent/Resume"
-	Agent_ListPauses_FullMethodName  = "/salve.local.v1.Agent/ListPauses"
-	Agent_Acknowledge_FullMethodName = "/salve.local.v1.Agent/Acknowledge"
-	Agent_Release_FullMethodName     = "/salve.local.v1.Agent/Release"
-	Agent_Run_FullMethodName         = "/salve.local.v1.Agent/Run"
-	Agent_Doctor_FullMethodName      = "/salve.local.v1.Agent/Doctor"
-	Agent_Reload_FullMethodName      = "/salve.local.v1.Agent/Reload"
-	Agent_Watch_FullMethodName       = "/salve.local.v1.Agent/Watch"
+	Agent_Status_FullMethodName       = "/salve.local.v1.Agent/Status"
+	Agent_Signals_FullMethodName      = "/salve.local.v1.Agent/Signals"
+	Agent_Alerts_FullMethodName       = "/salve.local.v1.Agent/Alerts"
+	Agent_Incidents_FullMethodName    = "/salve.local.v1.Agent/Incidents"
+	Agent_Incident_FullMethodName     = "/salve.local.v1.Agent/Incident"
+	Agent_Pause_FullMethodName        = "/salve.local.v1.Agent/Pause"
+	Agent_Resume_FullMethodName       = "/salve.local.v1.Agent/Resume"
+	Agent_ListPauses_FullMethodName   = "/salve.local.v1.Agent/ListPauses"
+	Agent_Acknowledge_FullMethodName  = "/salve.local.v1.Agent/Acknowledge"
+	Agent_Release_FullMethodName      = "/salve.local.v1.Agent/Release"
+	Agent_Run_FullMethodName          = "/salve.local.v1.Agent/Run"
+	Agent_Doctor_FullMethodName       = "/salve.local.v1.Agent/Doctor"
+	Agent_Reload_FullMethodName       = "/salve.local.v1.Agent/Reload"
+	Agent_Changes_FullMethodName      = "/salve.local.v1.Agent/Changes"
+	Agent_RecordChange_FullMethodName = "/salve.local.v1.Agent/RecordChange"
+	Agent_Watch_FullMethodName        = "/salve.local.v1.Agent/Watch"
 )
 
 // AgentClient is the client API for Agent service.
@@ -75,6 +77,10 @@ type AgentClient interface {
 	// Reload reads the configuration again. If any part refuses it, the old one stays and the call
 	// fails with the reason.
 	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
+	// Changes lists what was changed on this host, as far as it is known.
+	Changes(ctx context.Context, in *ChangesRequest, opts ...grpc.CallOption) (*ChangesResponse, error)
+	// RecordChange notes what somebody or something changed, which may explain an incident.
+	RecordChange(ctx context.Context, in *RecordChangeRequest, opts ...grpc.CallOption) (*RecordChangeResponse, error)
 	// Watch streams the timeline events of all incidents as they happen.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
@@ -226,6 +232,26 @@ func (c *agentClient) Reload(ctx context.Context, in *ReloadRequest, opts ...grp
 	return out, nil
 }
 
+func (c *agentClient) Changes(ctx context.Context, in *ChangesRequest, opts ...grpc.CallOption) (*ChangesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangesResponse)
+	err := c.cc.Invoke(ctx, Agent_Changes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *agentClient) RecordChange(ctx context.Context, in *RecordChangeRequest, opts ...grpc.CallOption) (*RecordChangeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecordChangeResponse)
+	err := c.cc.Invoke(ctx, Agent_RecordChange_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *agentClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Agent_ServiceDesc.Streams[1], Agent_Watch_FullMethodName, cOpts...)
@@ -279,6 +305,10 @@ type AgentServer interface {
 	// Reload reads the configuration again. If any part refuses it, the old one stays and the call
 	// fails with the reason.
 	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
+	// Changes lists what was changed on this host, as far as it is known.
+	Changes(context.Context, *ChangesRequest) (*ChangesResponse, error)
+	// RecordChange notes what somebody or something changed, which may explain an incident.
+	RecordChange(context.Context, *RecordChangeRequest) (*RecordChangeResponse, error)
 	// Watch streams the timeline events of all incidents as they happen.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedAgentServer()
@@ -329,6 +359,12 @@ func (UnimplementedAgentServer) Doctor(context.Context, *DoctorRequest) (*Doctor
 }
 func (UnimplementedAgentServer) Reload(context.Context, *ReloadRequest) (*ReloadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Reload not implemented")
+}
+func (UnimplementedAgentServer) Changes(context.Context, *ChangesRequest) (*ChangesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Changes not implemented")
+}
+func (UnimplementedAgentServer) RecordChange(context.Context, *RecordChangeRequest) (*RecordChangeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RecordChange not implemented")
 }
 func (UnimplementedAgentServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
@@ -581,6 +617,42 @@ func _Agent_Reload_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Agent_Changes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChangesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServer).Changes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Agent_Changes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServer).Changes(ctx, req.(*ChangesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Agent_RecordChange_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecordChangeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServer).RecordChange(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Agent_RecordChange_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServer).RecordChange(ctx, req.(*RecordChangeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Agent_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -646,6 +718,14 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Reload",
 			Handler:    _Agent_Reload_Handler,
+		},
+		{
+			MethodName: "Changes",
+			Handler:    _Agent_Changes_Handler,
+		},
+		{
+			MethodName: "RecordChange",
+			Handler:    _Agent_RecordChange_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

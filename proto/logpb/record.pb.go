@@ -2753,6 +2753,7 @@ type Event struct {
 	//	*Event_Story
 	//	*Event_HandOver
 	//	*Event_Page
+	//	*Event_Change
 	What          isEvent_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2847,6 +2848,15 @@ func (x *Event) GetPage() *LocalPage {
 	return nil
 }
 
+func (x *Event) GetChange() *LocalChange {
+	if x != nil {
+		if x, ok := x.What.(*Event_Change); ok {
+			return x.Change
+		}
+	}
+	return nil
+}
+
 type isEvent_What interface {
 	isEvent_What()
 }
@@ -2871,6 +2881,10 @@ type Event_Page struct {
 	Page *LocalPage `protobuf:"bytes,6,opt,name=page,proto3,oneof"`
 }
 
+type Event_Change struct {
+	Change *LocalChange `protobuf:"bytes,7,opt,name=change,proto3,oneof"`
+}
+
 func (*Event_Fired) isEvent_What() {}
 
 func (*Event_Resolved) isEvent_What() {}
@@ -2880,6 +2894,8 @@ func (*Event_Story) isEvent_What() {}
 func (*Event_HandOver) isEvent_What() {}
 
 func (*Event_Page) isEvent_What() {}
+
+func (*Event_Change) isEvent_What() {}
 
 // AlertEnd says that an alert resolved.
 type AlertEnd struct {
@@ -3344,24 +3360,90 @@ func (x *Silence) GetUntil() int64 {
 	return 0
 }
 
+// LocalChange is a change that a host noticed, or that was recorded there. What is new of one replaces what was said.
+type LocalChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The host's name for it, the same for ever.
+	Local string `protobuf:"bytes,1,opt,name=local,proto3" json:"local,omitempty"`
+	// When it was done, by the host's clock.
+	HostAt int64 `protobuf:"varint,2,opt,name=host_at,json=hostAt,proto3" json:"host_at,omitempty"`
+	// Its kind, service, text and by.
+	Change        *Change `protobuf:"bytes,3,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocalChange) Reset() {
+	*x = LocalChange{}
+	mi := &file_logpb_record_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocalChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocalChange) ProtoMessage() {}
+
+func (x *LocalChange) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocalChange.ProtoReflect.Descriptor instead.
+func (*LocalChange) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *LocalChange) GetLocal() string {
+	if x != nil {
+		return x.Local
+	}
+	return ""
+}
+
+func (x *LocalChange) GetHostAt() int64 {
+	if x != nil {
+		return x.HostAt
+	}
+	return 0
+}
+
+func (x *LocalChange) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 // Change may explain an incident.
 type Change struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Id      string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Service string                 `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
 	Host    string                 `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
-	// "deployment", "package", "configuration".
-	Kind          string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
-	Text          string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
-	By            string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
-	At            int64  `protobuf:"varint,7,opt,name=at,proto3" json:"at,omitempty"`
+	// "deployment", "package", "configuration"; of hosts also "unit", "release", "binary".
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	By   string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	At   int64  `protobuf:"varint,7,opt,name=at,proto3" json:"at,omitempty"`
+	// The name that its host gave it; "": it was recorded at the controller.
+	Local         string `protobuf:"bytes,8,opt,name=local,proto3" json:"local,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_logpb_record_proto_msgTypes[28]
+	mi := &file_logpb_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3373,7 +3455,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_record_proto_msgTypes[28]
+	mi := &file_logpb_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3386,7 +3468,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_logpb_record_proto_rawDescGZIP(), []int{28}
+	return file_logpb_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Change) GetId() string {
@@ -3438,6 +3520,13 @@ func (x *Change) GetAt() int64 {
 	return 0
 }
 
+func (x *Change) GetLocal() string {
+	if x != nil {
+		return x.Local
+	}
+	return ""
+}
+
 // Delivery is one message to one place.
 type Delivery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3467,7 +3556,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_logpb_record_proto_msgTypes[29]
+	mi := &file_logpb_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3479,7 +3568,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_record_proto_msgTypes[29]
+	mi := &file_logpb_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3492,7 +3581,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_logpb_record_proto_rawDescGZIP(), []int{29}
+	return file_logpb_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Delivery) GetKey() string {
@@ -3610,7 +3699,7 @@ type Statistic struct {
 
 func (x *Statistic) Reset() {
 	*x = Statistic{}
-	mi := &file_logpb_record_proto_msgTypes[30]
+	mi := &file_logpb_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3622,7 +3711,7 @@ func (x *Statistic) String() string {
 func (*Statistic) ProtoMessage() {}
 
 func (x *Statistic) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_record_proto_msgTypes[30]
+	mi := &file_logpb_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3635,7 +3724,7 @@ func (x *Statistic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Statistic.ProtoReflect.Descriptor instead.
 func (*Statistic) Descriptor() ([]byte, []int) {
-	return file_logpb_record_proto_rawDescGZIP(), []int{30}
+	return file_logpb_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Statistic) GetService() string {
@@ -3719,7 +3808,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_logpb_record_proto_msgTypes[31]
+	mi := &file_logpb_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3731,7 +3820,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_record_proto_msgTypes[31]
+	mi := &file_logpb_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3744,7 +3833,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_logpb_record_proto_rawDescGZIP(), []int{31}
+	return file_logpb_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AuditRecord) GetN() uint64 {
@@ -3853,7 +3942,7 @@ type AccessToken struct {
 
 func (x *AccessToken) Reset() {
 	*x = AccessToken{}
-	mi := &file_logpb_record_proto_msgTypes[32]
+	mi := &file_logpb_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3865,7 +3954,7 @@ func (x *AccessToken) String() string {
 func (*AccessToken) ProtoMessage() {}
 
 func (x *AccessToken) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_record_proto_msgTypes[32]
+	mi := &file_logpb_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3878,7 +3967,7 @@ func (x *AccessToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessToken.ProtoReflect.Descriptor instead.
 func (*AccessToken) Descriptor() ([]byte, []int) {
-	return file_logpb_record_proto_rawDescGZIP(), []int{32}
+	return file_logpb_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AccessToken) GetId() string {
@@ -3985,7 +4074,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_logpb_record_proto_msgTypes[33]
+	mi := &file_logpb_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3997,7 +4086,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_record_proto_msgTypes[33]
+	mi := &file_logpb_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4010,7 +4099,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_logpb_record_proto_rawDescGZIP(), []int{33}
+	return file_logpb_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Certificate) GetSerial() string {
@@ -4045,7 +4134,7 @@ type Enrollment struct {
 
 func (x *Enrollment) Reset() {
 	*x = Enrollment{}
-	mi := &file_logpb_record_proto_msgTypes[34]
+	mi := &file_logpb_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4057,7 +4146,7 @@ func (x *Enrollment) String() string {
 func (*Enrollment) ProtoMessage() {}
 
 func (x *Enrollment) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_record_proto_msgTypes[34]
+	mi := &file_logpb_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4070,7 +4159,7 @@ func (x *Enrollment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enrollment.ProtoReflect.Descriptor instead.
 func (*Enrollment) Descriptor() ([]byte, []int) {
-	return file_logpb_record_proto_rawDescGZIP(), []int{34}
+	return file_logpb_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Enrollment) GetHost() string {
@@ -4131,7 +4220,7 @@ type Revocation struct {
 
 func (x *Revocation) Reset() {
 	*x = Revocation{}
-	mi := &file_logpb_record_proto_msgTypes[35]
+	mi := &file_logpb_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4143,7 +4232,7 @@ func (x *Revocation) String() string {
 func (*Revocation) ProtoMessage() {}
 
 func (x *Revocation) ProtoReflect() protoreflect.Message {
-	mi := &file_logpb_record_proto_msgTypes[35]
+	mi := &file_logpb_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4156,7 +4245,7 @@ func (x *Revocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
 func (*Revocation) Descriptor() ([]byte, []int) {
-	return file_logpb_record_proto_rawDescGZIP(), []int{35}
+	return file_logpb_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Revocation) GetWhat() string {
@@ -4439,14 +4528,15 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x05Alias\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bincident\x18\x02 \x01(\tR\bincident\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\x03R\x02at\"\x93\x02\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\"\xc8\x02\n" +
 	"\x05Event\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x04R\x01n\x12+\n" +
 	"\x05fired\x18\x02 \x01(\v2\x13.salve.log.v1.AlertH\x00R\x05fired\x124\n" +
 	"\bresolved\x18\x03 \x01(\v2\x16.salve.log.v1.AlertEndH\x00R\bresolved\x12+\n" +
 	"\x05story\x18\x04 \x01(\v2\x13.salve.log.v1.StoryH\x00R\x05story\x125\n" +
 	"\thand_over\x18\x05 \x01(\v2\x16.salve.log.v1.HandOverH\x00R\bhandOver\x12-\n" +
-	"\x04page\x18\x06 \x01(\v2\x17.salve.log.v1.LocalPageH\x00R\x04pageB\x06\n" +
+	"\x04page\x18\x06 \x01(\v2\x17.salve.log.v1.LocalPageH\x00R\x04page\x123\n" +
+	"\x06change\x18\a \x01(\v2\x19.salve.log.v1.LocalChangeH\x00R\x06changeB\x06\n" +
 	"\x04what\"P\n" +
 	"\bAlertEnd\x12(\n" +
 	"\x03key\x18\x01 \x01(\v2\x16.salve.log.v1.AlertKeyR\x03key\x12\x1a\n" +
@@ -4485,7 +4575,11 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04from\x18\x05 \x01(\x03R\x04from\x12\x14\n" +
-	"\x05until\x18\x06 \x01(\x03R\x05until\"\x8e\x01\n" +
+	"\x05until\x18\x06 \x01(\x03R\x05until\"j\n" +
+	"\vLocalChange\x12\x14\n" +
+	"\x05local\x18\x01 \x01(\tR\x05local\x12\x17\n" +
+	"\ahost_at\x18\x02 \x01(\x03R\x06hostAt\x12,\n" +
+	"\x06change\x18\x03 \x01(\v2\x14.salve.log.v1.ChangeR\x06change\"\xa4\x01\n" +
 	"\x06Change\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x12\n" +
@@ -4493,7 +4587,8 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x0e\n" +
 	"\x02by\x18\x06 \x01(\tR\x02by\x12\x0e\n" +
-	"\x02at\x18\a \x01(\x03R\x02at\"\xdb\x02\n" +
+	"\x02at\x18\a \x01(\x03R\x02at\x12\x14\n" +
+	"\x05local\x18\b \x01(\tR\x05local\"\xdb\x02\n" +
 	"\bDelivery\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1a\n" +
 	"\bnotifier\x18\x02 \x01(\tR\bnotifier\x12\x1a\n" +
@@ -4617,7 +4712,7 @@ func file_logpb_record_proto_rawDescGZIP() []byte {
 }
 
 var file_logpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_logpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_logpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_logpb_record_proto_goTypes = []any{
 	(Serving)(0),          // 0: salve.log.v1.Serving
 	(Sole)(0),             // 1: salve.log.v1.Sole
@@ -4653,14 +4748,15 @@ var file_logpb_record_proto_goTypes = []any{
 	(*LocalPage)(nil),     // 31: salve.log.v1.LocalPage
 	(*Pause)(nil),         // 32: salve.log.v1.Pause
 	(*Silence)(nil),       // 33: salve.log.v1.Silence
-	(*Change)(nil),        // 34: salve.log.v1.Change
-	(*Delivery)(nil),      // 35: salve.log.v1.Delivery
-	(*Statistic)(nil),     // 36: salve.log.v1.Statistic
-	(*AuditRecord)(nil),   // 37: salve.log.v1.AuditRecord
-	(*AccessToken)(nil),   // 38: salve.log.v1.AccessToken
-	(*Certificate)(nil),   // 39: salve.log.v1.Certificate
-	(*Enrollment)(nil),    // 40: salve.log.v1.Enrollment
-	(*Revocation)(nil),    // 41: salve.log.v1.Revocation
+	(*LocalChange)(nil),   // 34: salve.log.v1.LocalChange
+	(*Change)(nil),        // 35: salve.log.v1.Change
+	(*Delivery)(nil),      // 36: salve.log.v1.Delivery
+	(*Statistic)(nil),     // 37: salve.log.v1.Statistic
+	(*AuditRecord)(nil),   // 38: salve.log.v1.AuditRecord
+	(*AccessToken)(nil),   // 39: salve.log.v1.AccessToken
+	(*Certificate)(nil),   // 40: salve.log.v1.Certificate
+	(*Enrollment)(nil),    // 41: salve.log.v1.Enrollment
+	(*Revocation)(nil),    // 42: salve.log.v1.Revocation
 }
 var file_logpb_record_proto_depIdxs = []int32{
 	9,  // 0: salve.log.v1.Snapshot.config:type_name -> salve.log.v1.Config
@@ -4673,14 +4769,14 @@ var file_logpb_record_proto_depIdxs = []int32{
 	26, // 7: salve.log.v1.Snapshot.aliases:type_name -> salve.log.v1.Alias
 	32, // 8: salve.log.v1.Snapshot.pauses:type_name -> salve.log.v1.Pause
 	33, // 9: salve.log.v1.Snapshot.silences:type_name -> salve.log.v1.Silence
-	34, // 10: salve.log.v1.Snapshot.changes:type_name -> salve.log.v1.Change
-	35, // 11: salve.log.v1.Snapshot.deliveries:type_name -> salve.log.v1.Delivery
-	36, // 12: salve.log.v1.Snapshot.statistics:type_name -> salve.log.v1.Statistic
-	37, // 13: salve.log.v1.Snapshot.audit:type_name -> salve.log.v1.AuditRecord
+	35, // 10: salve.log.v1.Snapshot.changes:type_name -> salve.log.v1.Change
+	36, // 11: salve.log.v1.Snapshot.deliveries:type_name -> salve.log.v1.Delivery
+	37, // 12: salve.log.v1.Snapshot.statistics:type_name -> salve.log.v1.Statistic
+	38, // 13: salve.log.v1.Snapshot.audit:type_name -> salve.log.v1.AuditRecord
 	22, // 14: salve.log.v1.Snapshot.alerts:type_name -> salve.log.v1.Alert
-	38, // 15: salve.log.v1.Snapshot.tokens:type_name -> salve.log.v1.AccessToken
-	40, // 16: salve.log.v1.Snapshot.enrollments:type_name -> salve.log.v1.Enrollment
-	41, // 17: salve.log.v1.Snapshot.revocations:type_name -> salve.log.v1.Revocation
+	39, // 15: salve.log.v1.Snapshot.tokens:type_name -> salve.log.v1.AccessToken
+	41, // 16: salve.log.v1.Snapshot.enrollments:type_name -> salve.log.v1.Enrollment
+	42, // 17: salve.log.v1.Snapshot.revocations:type_name -> salve.log.v1.Revocation
 	10, // 18: salve.log.v1.Config.services:type_name -> salve.log.v1.Service
 	11, // 19: salve.log.v1.Config.escalations:type_name -> salve.log.v1.Escalation
 	13, // 20: salve.log.v1.Config.windows:type_name -> salve.log.v1.Window
@@ -4702,21 +4798,23 @@ var file_logpb_record_proto_depIdxs = []int32{
 	29, // 36: salve.log.v1.Event.story:type_name -> salve.log.v1.Story
 	30, // 37: salve.log.v1.Event.hand_over:type_name -> salve.log.v1.HandOver
 	31, // 38: salve.log.v1.Event.page:type_name -> salve.log.v1.LocalPage
-	21, // 39: salve.log.v1.AlertEnd.key:type_name -> salve.log.v1.AlertKey
-	24, // 40: salve.log.v1.Story.event:type_name -> salve.log.v1.TimelineEvent
-	36, // 41: salve.log.v1.Story.outcome:type_name -> salve.log.v1.Statistic
-	25, // 42: salve.log.v1.Story.evidence:type_name -> salve.log.v1.EvidenceRef
-	8,  // 43: salve.log.v1.Silence.match:type_name -> salve.log.v1.Label
-	4,  // 44: salve.log.v1.Delivery.state:type_name -> salve.log.v1.DeliveryState
-	5,  // 45: salve.log.v1.AccessToken.use:type_name -> salve.log.v1.TokenUse
-	8,  // 46: salve.log.v1.AccessToken.labels:type_name -> salve.log.v1.Label
-	8,  // 47: salve.log.v1.Enrollment.labels:type_name -> salve.log.v1.Label
-	39, // 48: salve.log.v1.Enrollment.certificates:type_name -> salve.log.v1.Certificate
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	34, // 39: salve.log.v1.Event.change:type_name -> salve.log.v1.LocalChange
+	21, // 40: salve.log.v1.AlertEnd.key:type_name -> salve.log.v1.AlertKey
+	24, // 41: salve.log.v1.Story.event:type_name -> salve.log.v1.TimelineEvent
+	37, // 42: salve.log.v1.Story.outcome:type_name -> salve.log.v1.Statistic
+	25, // 43: salve.log.v1.Story.evidence:type_name -> salve.log.v1.EvidenceRef
+	8,  // 44: salve.log.v1.Silence.match:type_name -> salve.log.v1.Label
+	35, // 45: salve.log.v1.LocalChange.change:type_name -> salve.log.v1.Change
+	4,  // 46: salve.log.v1.Delivery.state:type_name -> salve.log.v1.DeliveryState
+	5,  // 47: salve.log.v1.AccessToken.use:type_name -> salve.log.v1.TokenUse
+	8,  // 48: salve.log.v1.AccessToken.labels:type_name -> salve.log.v1.Label
+	8,  // 49: salve.log.v1.Enrollment.labels:type_name -> salve.log.v1.Label
+	40, // 50: salve.log.v1.Enrollment.certificates:type_name -> salve.log.v1.Certificate
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_logpb_record_proto_init() }
@@ -4731,6 +4829,7 @@ func file_logpb_record_proto_init() {
 		(*Event_Story)(nil),
 		(*Event_HandOver)(nil),
 		(*Event_Page)(nil),
+		(*Event_Change)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4738,7 +4837,7 @@ func file_logpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logpb_record_proto_rawDesc), len(file_logpb_record_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

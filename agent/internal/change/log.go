@@ -15,7 +15,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/salveops/salve/pkg/clock"
-	"github.com/salveops/salve/pkg/signal"
 )
 
 // most is how many changes are kept.
@@ -103,15 +102,9 @@ func (l *Log) All() []Change {
 	return slices.Clone(l.list)
 }
 
-// Record enters what somebody says was changed: now, if At is zero. The error says what is wrong with it.
-func (l *Log) Record(x Change) (Change, error) {
-	switch kinds := signal.ChangeKinds(); {
-	case strings.TrimSpace(x.Text) == "":
-		return x, errors.New("the text is missing: what has changed")
-	case !slices.Contains(kinds, x.Kind):
-		return x, fmt.Errorf("kind %q: it must be one of %s", x.Kind, strings.Join(kinds, ", "))
-	}
-	return l.put(x), nil
+// Record enters what somebody says was changed now.
+func (l *Log) Record(kind, service, text, by string) Change {
+	return l.put(Change{Kind: kind, Service: service, Text: text, By: by})
 }
 
 // Learn enters a change that the controller tells, and is false if it is known. It tells news of nothing.

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/change/changetest"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -24,7 +25,7 @@ type rig struct {
 	*Watcher
 	t    *testing.T
 	dir  string
-	disk *disk
+	disk *changetest.Disk
 	log  *Log
 	news chan Change
 
@@ -39,7 +40,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rig{t: t, dir: dir, disk: newDisk(), news: make(chan Change, 100)}
+	return &rig{t: t, dir: dir, disk: changetest.NewDisk(), news: make(chan Change, 100)}
 }
 
 // run lets a watcher of the services work until stop, or the end of the test.

@@ -44,6 +44,10 @@ type Options struct {
 	Diagnose   Diagnoser
 	Packages   Packages
 	Observe    Observer
+	// Changes remembers what was changed; nil: nobody does.
+	Changes Changes
+	// Hear, if set, is told of every event of systemd, and returns at once.
+	Hear func(systemd.Event)
 	// Record keeps what signals were; nil: nobody does.
 	Record Recorder
 	// Controller is the way to the controller; nil: this host is alone.
@@ -92,6 +96,7 @@ type Engine struct {
 	stories  map[string]*story // open incidents by ID
 	services map[string]*story // the open incident of each service; "" is the host
 	past     healing.Past
+	changes  care.Changes
 	pauses   []incident.Pause
 	watchers *watchers
 	open     map[string]bool // services, and "" for the host: whether an incident is open; for the recorder
@@ -110,6 +115,9 @@ func New(o Options) (*Engine, error) {
 	}
 	if o.Step == nil {
 		o.Step = func(string) {}
+	}
+	if o.Hear == nil {
+		o.Hear = func(systemd.Event) {}
 	}
 	e := &Engine{
 		o: o, log: o.Log.Named("heal"), inbox: make(chan func(), inboxSize), done: make(chan struct{}),

@@ -43,6 +43,9 @@ func (e *Engine) collect(ctx context.Context, s *story, unit string) {
 	c := &collection{volatile: make(chan struct{})}
 	s.evidence = c
 	s.Evidence = append(s.Evidence, e.figures(s, unit))
+	if before, any := e.changesBefore(s); any {
+		s.Evidence = append(s.Evidence, before)
+	}
 	u, _ := e.o.Units.Unit(unit)
 	u.Name = unit
 	go func() {

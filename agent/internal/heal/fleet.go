@@ -73,6 +73,7 @@ func windowOf(w *logpb.Window) config.Window {
 func (e *Engine) Follow(ctx context.Context, o session.Orders) error {
 	return e.call(ctx, func() {
 		e.fleet.take(o)
+		e.learnChanges()
 		e.obey()
 		e.rethink()
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/change"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/observe"
 	"github.com/salveops/salve/agent/internal/session"
@@ -130,6 +131,15 @@ type Observer interface {
 	UnitGone(name string)
 	// Kick makes the probes of a service ask at once: its unit has just come up.
 	Kick(service string)
+}
+
+// Changes remembers what was changed; *change.Log is one. Its methods return at once.
+type Changes interface {
+	All() []change.Change
+	// Learn enters a change that the controller tells; false: it is known.
+	Learn(x change.Change) (change.Change, bool)
+	// Told notes that the controller has been told of a change.
+	Told(x change.Change)
 }
 
 // Recorder keeps what signals were.

@@ -33,6 +33,7 @@ func (e *Engine) recover() error {
 	for _, p := range pauses {
 		e.pauses = append(e.pauses, *p)
 	}
+	e.recoverChanges()
 	return nil
 }
 

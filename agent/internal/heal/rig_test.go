@@ -20,6 +20,8 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/baseline"
+	"github.com/salveops/salve/agent/internal/change"
+	"github.com/salveops/salve/agent/internal/change/changetest"
 	"github.com/salveops/salve/agent/internal/escalate"
 	"github.com/salveops/salve/agent/internal/journal"
 	"github.com/salveops/salve/agent/internal/local"
@@ -55,6 +57,7 @@ type rig struct {
 	backup   func(generation string) // of the node; nil: none was made
 	restored int
 	record   Recorder // nil: nobody records
+	noted    *changetest.Disk
 	forced   bool     // a person settled permits there without knowing
 	pages    []string // "trigger web" or "resolve web", with step
 	deaf     map[string]bool
@@ -63,6 +66,7 @@ type rig struct {
 
 // process is one life of the agent.
 type process struct {
+	ledger *change.Log
 	*rig
 	*Engine
 	dead      atomic.Bool
@@ -91,7 +95,8 @@ func heals(t *testing.T, conf string, test func(*rig)) {
 func newRig(t testing.TB, conf string) *rig {
 	t.Helper()
 	r := &rig{t: t, machine: newMachine("checkout.service", "postgres.service", "worker@1.service", "worker@2.service"),
-		sampled: map[string]*float64{}, deaf: map[string]bool{}, at: map[string]func(){}}
+		sampled: map[string]*float64{}, deaf: map[string]bool{}, at: map[string]func(){},
+		noted: changetest.NewDisk()}
 	none := ""
 	r.locked.Store(&none)
 	r.disk = newDisk(r.clock)
@@ -151,9 +156,14 @@ func (r *rig) Start() {
 	r.mu.Unlock()
 	settled := acts.Settle()
 	line, controller := p.newLine()
+	changes, err := change.NewLog(r.noted, r.clock, p.log, func(x change.Change) { p.Changed(x) })
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	p.ledger = changes
 	e, err := New(Options{Config: r.cfg, Clock: r.clock, Log: p.log, Units: r.machine, UnitEvents: p.events,
 		Samples: p.batches, Act: acts, Journal: p.disk, Page: p, Diagnose: p, Packages: p, Observe: p,
-		Controller: controller, Settled: settled, Baseline: r.learned, BudgetUnknown: r.lost, Record: r.record,
+		Controller: controller, Settled: settled, Baseline: r.learned, BudgetUnknown: r.lost, Record: r.record, Changes: changes,
 		Step: func(step string) { p.point("step " + step) }})
 	if err != nil {
 		r.t.Fatal(err)

@@ -52,9 +52,11 @@ func (e *Engine) aim(units []string) {
 	for _, g := range e.cfg.Logs {
 		t.Logs = append(t.Logs, observe.LogTarget{Name: g.Name, Match: g.Match, Window: g.Window})
 	}
-	for _, n := range e.rules.Needs() {
+	needs := e.rules.Needs()
+	for _, n := range needs {
 		t.Needs = append(t.Needs, n.Key)
 	}
+	e.changes.Follow(e.store, needs)
 	e.o.Observe.SetTargets(t)
 	for _, name := range units {
 		if u, ok := e.o.Units.Unit(name); known(u, ok) {

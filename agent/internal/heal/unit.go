@@ -43,6 +43,7 @@ func (e *Engine) life(unit string) *care.Life {
 
 // onUnit takes an event of systemd.
 func (e *Engine) onUnit(ctx context.Context, ev systemd.Event) {
+	e.o.Hear(ev)
 	switch ev.Kind {
 	case systemd.Changed:
 		e.unitChanged(ctx, ev)
@@ -176,6 +177,7 @@ func (e *Engine) tick(ctx context.Context) {
 			u.Unknown(now.Boot)
 		}
 	}
+	e.changes.Tell(now.Boot)
 	if !e.revived {
 		e.revive(ctx)
 		return

@@ -40,6 +40,8 @@ type Viewer interface {
 	Incident(ctx context.Context, id string) (Story, error)
 	// Pauses lists what holds now.
 	Pauses(ctx context.Context) ([]incident.Pause, error)
+	// Changes lists what is known to have changed, the newest first.
+	Changes(ctx context.Context) ([]Change, error)
 	// Doctor examines every configured remedy and the host, and changes nothing.
 	Doctor(ctx context.Context) ([]Finding, error)
 	// Watch sends the last replay events and then every new one, until ctx ends or send fails. A
@@ -60,10 +62,24 @@ type Operator interface {
 	Acknowledge(ctx context.Context, id string, keepHealing bool, comment, by string) (Story, error)
 	// Release hands an acknowledged incident back.
 	Release(ctx context.Context, id, by string) (Story, error)
+	// RecordChange enters a change of a service or, "", of the host. It must be ErrNotFound if there is no such service.
+	RecordChange(ctx context.Context, kind, service, text, by string) (Change, error)
 	// Run runs a remedy through all guards and sends what happens.
 	Run(ctx context.Context, r RunRequest, send func(Event) error) (RunResult, error)
 	// Reload reads the configuration again; it wraps ErrRefused with the reason if it was refused.
 	Reload(ctx context.Context, by string) (Reloaded, error)
+}
+
+// Change is something that was changed on this host.
+type Change struct {
+	ID      string
+	At      clock.Stamp
+	Age     time.Duration
+	Kind    string
+	Service string // "" is the host
+	Text    string
+	By      string
+	Pending bool // the unit still runs what was before
 }
 
 // Status is the agent at one moment.

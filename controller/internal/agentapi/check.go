@@ -189,6 +189,10 @@ func checkEvent(e *logpb.Event) error {
 	case *logpb.Event_Page:
 		return of("page", firstOf(names("local", what.Page.GetLocal(), "key", what.Page.GetKey()),
 			eachName("notifiers", what.Page.GetNotifiers(), maxItems)))
+	case *logpb.Event_Change:
+		x := what.Change.GetChange()
+		return of("change", names("local", what.Change.GetLocal(), "change.service", x.GetService(), "change.kind", x.GetKind(),
+			"change.by", x.GetBy()))
 	}
 	return nil
 }

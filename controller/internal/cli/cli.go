@@ -119,6 +119,7 @@ func (a *app) agent() *cobra.Command {
 		a.incidents(),
 		a.explain(),
 		a.watch(),
+		a.change(),
 		a.pause(),
 		a.resume(),
 		a.ack(),

@@ -66,5 +66,7 @@ func (s *State) event(h *logpb.Host, e *logpb.Event) {
 		s.handedOver(h, what.HandOver)
 	case *logpb.Event_Page:
 		s.paged(h, what.Page)
+	case *logpb.Event_Change:
+		s.noticed(h, what.Change)
 	}
 }

@@ -5,6 +5,7 @@ package localtest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ type Fake struct {
 	mu     sync.Mutex
 	pauses []incident.Pause
 	made   int // pauses so far, for their IDs
+
+	changes []local.Change // the newest first
 }
 
 var _ local.Backend = (*Fake)(nil)
@@ -125,6 +128,25 @@ func (f *Fake) Pauses(context.Context) ([]incident.Pause, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]incident.Pause(nil), f.pauses...), nil
+}
+
+// Changes implements local.Viewer.
+func (f *Fake) Changes(context.Context) ([]local.Change, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.changes), nil
+}
+
+// RecordChange implements local.Operator.
+func (f *Fake) RecordChange(_ context.Context, kind, service, text, by string) (local.Change, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if service != "" && !f.knows("service:"+service) {
+		return local.Change{}, fmt.Errorf("service %s %w", service, local.ErrNotFound)
+	}
+	x := local.Change{ID: fmt.Sprintf("change-%d", len(f.changes)+1), At: at(time.Hour), Kind: kind, Service: service, Text: text, By: by}
+	f.changes = slices.Insert(f.changes, 0, x)
+	return x, nil
 }
 
 // Doctor implements local.Viewer.

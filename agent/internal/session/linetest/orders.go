@@ -33,6 +33,9 @@ func (s *Server) standingOf(h *host) *agentpb.Standing {
 	for _, p := range s.pauses {
 		out.Pauses = append(out.Pauses, proto.CloneOf(p))
 	}
+	for _, c := range s.changes {
+		out.Changes = append(out.Changes, proto.CloneOf(c))
+	}
 	for _, b := range s.breakers {
 		out.Breakers = append(out.Breakers, proto.CloneOf(b))
 	}
@@ -62,6 +65,16 @@ func (s *Server) Pause(scope, by string, until int64) string {
 	s.pauses = append(s.pauses, &logpb.Pause{Id: id, Scope: scope, By: by, Reason: "maintenance", Until: until})
 	s.bind()
 	return id
+}
+
+// Change tells hosts of a change that was recorded at a moment of log time.
+func (s *Server) Change(service, kind, text string, at int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ids++
+	s.changes = append(s.changes, &logpb.Change{Id: fmt.Sprintf("change-%d", s.ids), Service: service, Kind: kind,
+		Text: text, By: "ci", At: at})
+	s.bind()
 }
 
 // SetFrom says since when, by log time, the pauses hold.

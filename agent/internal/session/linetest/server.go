@@ -53,6 +53,7 @@ type tables struct {
 	hosts                 map[string]*host
 	permits               map[permit.Token]*logpb.Permit
 	pauses                []*logpb.Pause
+	changes               []*logpb.Change
 	breakers              []*logpb.Breaker
 	windows               []*logpb.Window
 	services              map[string]*agentpb.ServiceOrder
@@ -225,6 +226,7 @@ func (t *tables) copied() tables {
 	}
 	c.services, c.incidents = maps.Clone(t.services), maps.Clone(t.incidents)
 	c.pauses, c.breakers, c.windows = slices.Clone(t.pauses), slices.Clone(t.breakers), slices.Clone(t.windows)
+	c.changes = slices.Clone(t.changes)
 	return c
 }
 
