@@ -98,7 +98,7 @@ var hostFamilies = []family{
 		{"used_ratio", Ratio, 0, "share of the host's process identifiers in use"},
 	}},
 	{name: "host.log", keyed: true, every: time.Second, source: "the kernel's lines in the journal", fields: logFields},
-	{name: HostChange, every: time.Second, source: "recorded changes", fields: changeFields},
+	{name: HostChange, source: "recorded changes", fields: changeFields},
 	{name: "host.clock", every: 10 * time.Second, source: "adjtimex", fields: []field{
 		{"offset", Seconds, 0, "how far the clock is from its time source; unknown while not synchronised"},
 		{"synchronised", Bool, 0, "a time source steers the clock"},
@@ -160,7 +160,7 @@ var serviceFamilies = []family{
 	}},
 	{name: "log", keyed: true, scope: Service, every: time.Second, source: "the service's lines in the journal",
 		fields: logFields},
-	{name: Change, scope: Service, every: time.Second, source: "recorded changes", fields: changeFields},
+	{name: Change, scope: Service, source: "recorded changes", fields: changeFields},
 	{name: SLO, keyed: true, scope: Service, every: time.Second, source: "the service's objectives", fields: []field{
 		{"burn", Count, 0, "how fast the error budget is used up, by the last hour or 5 minutes, whichever says less; at 1 all of it in the window"},
 		{"slow_burn", Count, 0, "the same by the last 6 hours or 30 minutes"},

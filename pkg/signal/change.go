@@ -16,13 +16,13 @@ const AnyChange = "any"
 const NoChange = 7 * 24 * time.Hour
 
 var changeFields = []field{
-	{AnyChange, Seconds, 0, "time since anything changed; 7 days where nothing has for so long"},
-	{"deployment", Seconds, 0, "time since somebody recorded a deployment"},
-	{"configuration", Seconds, 0, "time since somebody recorded a change of configuration"},
-	{"package", Seconds, 0, "time since packages were installed, upgraded or removed"},
-	{"unit", Seconds, 0, "time since systemd loaded another unit file or drop-in"},
-	{"release", Seconds, 0, "time since the link to the release led elsewhere"},
-	{"binary", Seconds, 0, "time since the program of a running unit was replaced, or since the unit runs the new one"},
+	{AnyChange, Seconds, event, "time since anything changed; 7 days where nothing has for so long"},
+	{"deployment", Seconds, event, "time since somebody recorded a deployment"},
+	{"configuration", Seconds, event, "time since somebody recorded a change of configuration"},
+	{"package", Seconds, event, "time since packages were installed, upgraded or removed"},
+	{"unit", Seconds, event, "time since systemd loaded another unit file or drop-in"},
+	{"release", Seconds, event, "time since the link to the release led elsewhere"},
+	{"binary", Seconds, event, "time since the program of a running unit was replaced, or since the unit runs the new one"},
 }
 
 // ChangeKinds are the kinds of changes.

@@ -16,6 +16,7 @@ const (
 	changesWithin = time.Hour        // in its evidence
 	blameWithin   = 10 * time.Minute // in its timeline, as the controller does in its own
 	maxChanges    = 10
+	maxBlamed     = 3
 )
 
 // Changed takes a change that has become known, or of which something new is said. It may be called from any goroutine.
@@ -79,8 +80,8 @@ func (e *Engine) tellChange(x change.Change) {
 	e.o.Changes.Told(x)
 }
 
-// changesBefore is what was changed before an incident of a service or, without one, of the host. The newest is said in
-// the timeline as well.
+// changesBefore is what was changed before an incident of a service or, without one, of the host. The newest are said
+// in the timeline as well.
 func (e *Engine) changesBefore(s *story) (before incident.Evidence, any bool) {
 	if e.o.Changes == nil {
 		return before, false
@@ -94,7 +95,7 @@ func (e *Engine) changesBefore(s *story) (before incident.Evidence, any bool) {
 	for i, x := range near[:min(len(near), maxChanges)] {
 		line := changeLine(x, now)
 		fmt.Fprintln(&b, line)
-		if i == 0 && x.At.Age(now) <= blameWithin {
+		if i < maxBlamed && x.At.Age(now) <= blameWithin {
 			e.noteHere(s, incident.EvDiagnose, line, nil)
 		}
 	}

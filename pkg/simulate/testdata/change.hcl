@@ -7,14 +7,12 @@ rule "any" {
   services  = ["web", "db"]
   when      = recent_change("1m")
   clear     = !recent_change("1m")
-  for       = "0s"
   clear_for = "0s"
 }
 
 rule "packages" {
   when      = recent_change("1m", "package")
   clear     = !recent_change("1m", "package")
-  for       = "0s"
   clear_for = "0s"
 }
 
