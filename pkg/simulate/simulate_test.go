@@ -2,6 +2,8 @@ package simulate
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -48,6 +50,35 @@ func TestHost(t *testing.T) {
 				t.Errorf("%s\n%s", test.Name, report(r))
 			}
 		}
+	}
+}
+
+// TestDocumentedChanges runs the tests that the page about changes shows.
+func TestDocumentedChanges(t *testing.T) {
+	page, err := os.ReadFile("../../docs/changes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for _, block := range strings.Split(string(page), "```hcl\n")[1:] {
+		example, _, _ := strings.Cut(block, "```")
+		if !strings.Contains(example, "\ntest ") {
+			continue
+		}
+		path := filepath.Join(t.TempDir(), "page.hcl")
+		if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg := load(t, path)
+		for _, test := range cfg.Tests {
+			if r := Run(cfg, test); len(r.Failures) > 0 {
+				t.Errorf("%s\n%s", test.Name, report(r))
+			}
+			ran++
+		}
+	}
+	if ran == 0 {
+		t.Error("the page shows no test")
 	}
 }
 

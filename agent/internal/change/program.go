@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/config"
@@ -48,7 +47,7 @@ func (w *Watcher) trace(path string, dirs map[string]bool) (final string, ok boo
 
 // program looks whether the program of a unit is still the one that its life began with.
 func (w *Watcher) program(u systemd.Unit, s *config.Service, dirs map[string]bool) {
-	if u.ExecStart == "" || u.InvocationID == "" || s.Release != "" && strings.HasPrefix(u.ExecStart, s.Release+"/") {
+	if u.ExecStart == "" || u.InvocationID == "" {
 		return
 	}
 	final, ok := w.trace(u.ExecStart, dirs)
