@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -149,10 +150,19 @@ func (b *Block) Append(buf []byte) []byte {
 // Suffix ends the name of a file of a recording.
 const Suffix = ".slr"
 
-// Name is that of the file that begins with a block of that second: the order of names is that of time.
-func Name(start int64) string { return fmt.Sprintf("%012d%s", start, Suffix) }
+// Next is the name of the next file of a recording that has these, as Files gives them. Files are numbered, so that
+// their order is the one in which they were written, also when the clock was set back meanwhile.
+func Next(files []string) string {
+	var last uint64
+	for _, name := range files {
+		if n, err := strconv.ParseUint(strings.TrimSuffix(name, Suffix), 10, 40); err == nil {
+			last = max(last, n)
+		}
+	}
+	return fmt.Sprintf("%012d%s", last+1, Suffix)
+}
 
-// Files are the names of the files of a recording in its folder, oldest first.
+// Files are the names of the files of a recording in its folder, in the order in which they were written.
 func Files(folder fs.FS) ([]string, error) {
 	entries, err := fs.ReadDir(folder, ".") // by name
 	var names []string
@@ -162,12 +172,6 @@ func Files(folder fs.FS) ([]string, error) {
 		}
 	}
 	return names, err
-}
-
-// Start is the first second of a block that Append made.
-func Start(block []byte) int64 {
-	at, _ := binary.Varint(block[frame:])
-	return at
 }
 
 func appendText(buf []byte, s string) []byte {

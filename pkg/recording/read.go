@@ -3,6 +3,7 @@ package recording
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"math"
 
@@ -16,6 +17,9 @@ type Span struct {
 	Words []string // of text signals: a value is an index into it
 	Raw   []byte   // the block as it was, for who copies it
 }
+
+// ID tells blocks apart, by their length, checksum and first second.
+func (s *Span) ID() string { return fmt.Sprintf("%x-%d", s.Raw[:frame], s.At[0]) }
 
 // Lane is what one series was. Its values are unpacked when one is asked for, so that days of them fit into memory.
 type Lane struct {
@@ -44,9 +48,20 @@ func (l *Lane) Value(i int) (v float64, told bool) {
 	return math.Float64frombits(l.values[i]), true
 }
 
+// vain is how often all bytes may be looked at for nothing. Damage costs each block's bytes once; only what somebody
+// made, frames within frames that claim each other's bytes, would cost more.
+const vain = 16
+
 // Read reads all blocks in the bytes of a recording, in order, and counts the bytes that belong to none: damage, or a
-// block that was being written. It stops when yield is false.
+// block that was being written. It stops when yield is false. Its time grows with the bytes, whatever they are: see vain.
 func Read(data []byte, yield func(Span) bool) (damaged int) {
+	damaged, _ = scan(data, yield)
+	return damaged
+}
+
+// scan is Read, and counts the bytes that it looked at for nothing.
+func scan(data []byte, yield func(Span) bool) (damaged, wasted int) {
+	most := vain * len(data)
 	for len(data) > 0 {
 		payload, ok := framed(data)
 		var s Span
@@ -54,9 +69,10 @@ func Read(data []byte, yield func(Span) bool) (damaged int) {
 			s, ok = parse(payload)
 		}
 		if !ok {
+			wasted += len(payload)
 			next := bytes.Index(data[1:], magic[:])
-			if next < 0 {
-				return damaged + len(data)
+			if next < 0 || wasted > most {
+				return damaged + len(data), wasted
 			}
 			damaged += next + 1
 			data = data[next+1:]
@@ -64,14 +80,14 @@ func Read(data []byte, yield func(Span) bool) (damaged int) {
 		}
 		s.Raw = data[:frame+len(payload)]
 		if !yield(s) {
-			return damaged
+			return damaged, wasted
 		}
 		data = data[frame+len(payload):]
 	}
-	return damaged
+	return damaged, wasted
 }
 
-// framed is the payload of the block at the beginning of data, if it is whole.
+// framed is the payload that data says to begin with; it is a block's if its checksum holds.
 func framed(data []byte) ([]byte, bool) {
 	if len(data) < frame || !bytes.Equal(data[:4], magic[:]) {
 		return nil, false

@@ -1,7 +1,9 @@
 package recording
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -162,6 +164,42 @@ func TestDamage(t *testing.T) {
 		cut, _ := read(whole[:at])
 		if diff := cmp.Diff(append([]string(nil), without(2)[:5*min(hit, 2)]...), cut); diff != "" {
 			t.Fatalf("cut at byte %d (-want +got)\n%s", at, diff)
+		}
+	}
+}
+
+// TestHostile: frames that each claim all the rest, as no damage does, cost no more time than their number of bytes.
+func TestHostile(t *testing.T) {
+	for name, sum := range map[string]bool{"wrong checksums": false, "checksums that hold over no block": true} {
+		data := make([]byte, 40_000)
+		for at := len(data) - 2*frame; at >= 0; at -= frame {
+			payload := data[at+frame:]
+			copy(data[at:], magic[:])
+			binary.LittleEndian.PutUint32(data[at+4:], uint32(len(payload)))
+			if sum {
+				binary.LittleEndian.PutUint32(data[at+8:], crc32.Checksum(payload, castagnoli))
+			}
+		}
+		damaged, wasted := scan(data, func(Span) bool { return true })
+		if damaged != len(data) || wasted > (vain+1)*len(data) {
+			t.Errorf("%s: %d of %d bytes are damaged, %d looked at for nothing", name, damaged, len(data), wasted)
+		}
+	}
+}
+
+// TestNext: the order of names is that of their making, also beside files that others put there.
+func TestNext(t *testing.T) {
+	for _, c := range []struct {
+		files []string
+		want  string
+	}{
+		{nil, "000000000001.slr"},
+		{[]string{"000000000001.slr", "000000000009.slr"}, "000000000010.slr"},
+		{[]string{"000000000003.slr", "web-1.slr"}, "000000000004.slr"},
+		{[]string{"99999999999999999999.slr"}, "000000000001.slr"},
+	} {
+		if got := Next(c.files); got != c.want {
+			t.Errorf("after %q comes %s, want %s", c.files, got, c.want)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -35,14 +34,13 @@ type Idle struct {
 }
 
 // Replay tries the rules on a recording. Nothing is acted on, because nobody knows what a remedy would have changed:
-// incidents say which one would have run.
+// incidents say which one would have run. Spans are replayed in their order, whatever the clock said: where it was set
+// back, time goes on. Nothing is known of a hole between them.
 func Replay(all *config.Agent, spans []recording.Span) *Replayed {
 	out := &Replayed{Real: make(map[string][]Period)}
 	if len(spans) == 0 {
 		return out
 	}
-	spans = slices.Clone(spans)
-	slices.SortStableFunc(spans, func(a, b recording.Span) int { return cmp.Compare(a.At[0], b.At[0]) })
 	first := time.Unix(spans[0].At[0], 0).UTC()
 	t := &config.Test{Start: first, Autonomy: config.Observe, Courses: lanes(spans)}
 	h := newHost(all, t, nil)
@@ -61,16 +59,39 @@ func Replay(all *config.Agent, spans []recording.Span) *Replayed {
 	}
 	for i := range spans {
 		for n, at := range spans[i].At {
-			if now := time.Unix(at, 0).UTC(); now.After(h.now.Wall) { // blocks of a clock that was set back overlap
-				h.now = clock.Instant{Boot: uptime + now.Sub(first), Wall: now}
-				h.second(&spans[i], n, out.Real)
-				out.Seconds++
+			h.pass(time.Unix(at, 0).UTC())
+			h.second(&spans[i], n, out.Real)
+			out.Seconds++
+			if h.now.Wall.After(out.Over.To) {
+				out.Over.To = h.now.Wall
 			}
 		}
 		spans[i].Drop()
 	}
-	out.Over.To, out.Incidents = h.now.Wall, h.told
+	out.Incidents = h.told
 	return out
+}
+
+// hole is the longest time between two seconds of a recording in which things are taken to have stayed as they were.
+const hole = 3 * time.Second
+
+// pass lets time go on to the next second that was recorded. What was not recorded is unknown, so that a rule's "for"
+// does not run through it.
+func (h *host) pass(wall time.Time) {
+	by := max(wall.Sub(h.now.Wall), step)
+	if by > hole {
+		h.now = h.now.Add(step)
+		by -= step
+		for _, s := range h.store.All() {
+			s.Unknown(h.now.Boot)
+		}
+		for _, u := range h.sorted {
+			u.move(h.now.Boot, "", "")
+		}
+		h.tell()
+		h.rules.Tick(h.now, h.onAlert)
+	}
+	h.now = clock.Instant{Boot: h.now.Boot + by, Wall: wall}
 }
 
 // lanes are the signals of which something was known once, as a test would give them.
@@ -121,7 +142,7 @@ func (h *host) second(s *recording.Span, n int, real map[string][]Period) {
 		}
 		if u := h.units[l.Key.Of]; u != nil && vital(l.Key.Signal) {
 			u.replay(h.now.Boot, l.Key.Signal, v, s.Words)
-		} else if x := h.store.Lookup(l.Key); x != nil {
+		} else if x := h.store.Lookup(l.Key); x != nil && fresh(x, h.now.Boot, v) {
 			x.Set(h.now.Boot, v) // NaN is unknown
 		}
 	}
@@ -130,15 +151,25 @@ func (h *host) second(s *recording.Span, n int, real map[string][]Period) {
 	h.judgeDue()
 }
 
+// fresh reports whether the value of a second is a sample of its own. A recording repeats what is known each second, also
+// of what is asked every minute: such a signal has a sample when its value changes, or when its period is over.
+func fresh(x *series.Series, now time.Duration, v float64) bool {
+	last, at, known := x.Last()
+	changed := known == math.IsNaN(v) || known && last != v
+	return changed || x.Event() || x.Every() <= step || now-at > x.Every()
+}
+
 // vital reports whether systemd tells the signal by itself.
 func vital(name string) bool { return slices.Contains(care.VitalSignals[:], name) }
 
 // extend lets the service's newest period last until now, or begins one.
 func extend(real map[string][]Period, service string, now time.Time) {
 	all := real[service]
-	if n := len(all); n > 0 && now.Sub(all[n-1].To) <= time.Minute {
-		all[n-1].To = now
-		return
+	if n := len(all); n > 0 {
+		if gap := now.Sub(all[n-1].To); gap >= 0 && gap <= time.Minute {
+			all[n-1].To = now
+			return
+		}
 	}
 	real[service] = append(all, Period{now, now})
 }

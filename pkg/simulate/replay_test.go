@@ -2,6 +2,8 @@ package simulate
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/recording"
 	"github.com/salveops/salve/pkg/series"
+	"github.com/salveops/salve/pkg/signal"
 )
 
 // recorded runs a test with a recorder beside it, as an agent has one, and returns the bytes and what happened.
@@ -82,15 +85,107 @@ func TestReplayTellsTheSame(t *testing.T) {
 	}
 }
 
-// TestReplayOfAClockSetBack: what was told twice counts once.
-func TestReplayOfAClockSetBack(t *testing.T) {
-	cfg := load(t, "testdata/host.hcl")
-	data, want := recorded(cfg, cfg.Tests[0])
+// drawn replays one signal of the host, a value for each time that is given in seconds after noon, by a rule of its own.
+// A new block begins where the clock was set back.
+func drawn(t *testing.T, rules, signal string, at []int64, values []float64) *Replayed {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rules.hcl")
+	if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, diags := config.LoadTests(path, config.LoadOptions{Host: "h"})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var data []byte
+	b := recording.NewBlock()
+	for i, sec := range at {
+		now := noon.Add(time.Duration(sec) * time.Second)
+		if !b.Tick(now) {
+			data, b = b.Append(data), recording.NewBlock()
+			b.Tick(now)
+		}
+		b.Add(series.Key{Signal: signal}, values[i])
+	}
 	var spans []recording.Span
-	recording.Read(append(data, data...), func(s recording.Span) bool { spans = append(spans, s); return true })
-	r := Replay(cfg, spans)
-	if r.Seconds != 61 || len(r.Incidents) != len(want) {
-		t.Errorf("%d seconds, incidents %q, want %q", r.Seconds, alertsOf(r.Incidents), want)
+	recording.Read(b.Append(data), func(s recording.Span) bool { spans = append(spans, s); return true })
+	return Replay(cfg, spans)
+}
+
+// runs are so many seconds from a moment on, in which the signal has that value.
+func runs(at []int64, values []float64, from, n int64, v float64) ([]int64, []float64) {
+	for i := range n {
+		at, values = append(at, from+i), append(values, v)
+	}
+	return at, values
+}
+
+const busy = `rule "busy" {
+  when = host.cpu.busy > 50 * percent
+  for  = "30s"
+}`
+
+// TestReplayOfAClockSetBack: time goes on, in the order in which it was recorded, and nothing is left out.
+func TestReplayOfAClockSetBack(t *testing.T) {
+	at, values := runs(nil, nil, 0, 100, 0.1)
+	at, values = runs(at, values, 100, 20, 0.9)
+	at, values = runs(at, values, -3600, 20, 0.9) // ten seconds later the rule fires
+	at, values = runs(at, values, -3580, 100, 0.1)
+	r := drawn(t, busy, "host.cpu.busy", at, values)
+	want := []string{" busy  11:00:10 to 11:00:30 would "}
+	if diff := cmp.Diff(want, alertsOf(r.Incidents)); diff != "" || r.Seconds != 240 {
+		t.Errorf("%d seconds (-want +got)\n%s", r.Seconds, diff)
+	}
+}
+
+// TestRealOfAClockSetBack: an incident that was open then is two periods, and none runs backwards.
+func TestRealOfAClockSetBack(t *testing.T) {
+	at, values := runs(nil, nil, 0, 20, 1)
+	at, values = runs(at, values, -3600, 20, 1)
+	real := drawn(t, busy, recording.IncidentOpen, at, values).Real[""]
+	if len(real) != 2 || real[0].To.Before(real[0].From) {
+		t.Errorf("%v", real)
+	}
+}
+
+// TestReplayOfAHole: what was not recorded is unknown. It neither lets "for" pass nor ends an alert.
+func TestReplayOfAHole(t *testing.T) {
+	at, values := runs(nil, nil, 0, 20, 0.9)
+	at, values = runs(at, values, 3600, 9, 0.9)
+	if r := drawn(t, busy, "host.cpu.busy", at, values); len(r.Incidents) > 0 {
+		t.Errorf("%q, although it was seen for no more than 29 seconds", alertsOf(r.Incidents))
+	}
+	at, values = runs(at, values, 3609, 9, 0.9)
+	at, values = runs(at, values, 7200, 60, 0.1)
+	want := []string{" busy  13:00:11 to 14:00:10 would "}
+	if diff := cmp.Diff(want, alertsOf(drawn(t, busy, "host.cpu.busy", at, values).Incidents)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestReplayOfASlowSignal: what is asked each half minute has a sample each half minute, though it is recorded each
+// second.
+func TestReplayOfASlowSignal(t *testing.T) {
+	const rules = `
+rule "full" {
+  when = hits(host.disk["/"].used_ratio > 90 * percent, 3, 4)
+  for  = "0s"
+}`
+	info, _ := signal.Lookup(signal.Path{Family: "host.disk", Key: "/", Field: "used_ratio"})
+	every := int64(info.Every / time.Second)
+	if every < 5 {
+		t.Fatalf("a disk is looked at every %d seconds: take a slower signal", every)
+	}
+	at, values := runs(nil, nil, 0, 4*every, 0.5)
+	short, low := runs(at, values, 4*every, 2*every, 0.95)
+	short, low = runs(short, low, 6*every, 6*every, 0.5)
+	if r := drawn(t, rules, `host.disk["/"].used_ratio`, short, low); len(r.Incidents) > 0 {
+		t.Errorf("%q after two samples", alertsOf(r.Incidents))
+	}
+	at, values = runs(at, values, 4*every, 5*every, 0.95)
+	if r := drawn(t, rules, `host.disk["/"].used_ratio`, at, values); len(r.Incidents) != 1 {
+		t.Errorf("%q after four samples, want one", alertsOf(r.Incidents))
 	}
 }
 

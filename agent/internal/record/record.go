@@ -121,8 +121,11 @@ func (r *Recorder) append(block []byte) error {
 		return err
 	}
 	if r.file == nil {
-		name := filepath.Join(r.o.Dir, recording.Name(recording.Start(block)))
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		names, err := recording.Files(os.DirFS(r.o.Dir))
+		if err != nil {
+			return err
+		}
+		f, err := os.OpenFile(filepath.Join(r.o.Dir, recording.Next(names)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return err
 		}

@@ -107,7 +107,8 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-// TestClockSetBack: what follows is a block of its own.
+// TestClockSetBack: what follows is a block of its own, and the ring goes on in its order: the oldest goes, not what has
+// the earliest time.
 func TestClockSetBack(t *testing.T) {
 	dir := t.TempDir()
 	r := newRecorder(t, dir, 1<<20)
@@ -118,6 +119,21 @@ func TestClockSetBack(t *testing.T) {
 	}
 	if _, at, _ := recorded(t, dir); !slices.Equal(at, []int64{3600, 3601, 3602, 3603, 3604, 0, 1, 2, 3, 4}) {
 		t.Errorf("seconds %v", at)
+	}
+	r = newRecorder(t, dir, 1<<20)
+	seconds(r, -48*time.Hour, 5)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names, at, size := recorded(t, dir)
+	if len(names) != 2 || at[0] != 3600 || at[len(at)-1] != 4-48*3600 {
+		t.Errorf("%d files, seconds %v", len(names), at)
+	}
+	if r.o.Limit = size - 1; r.makeRoom(0) != nil {
+		t.Error("there is no room")
+	}
+	if names, at, _ = recorded(t, dir); len(names) != 1 || at[0] != -48*3600 {
+		t.Errorf("%d files, seconds %v: want the newest", len(names), at)
 	}
 }
 

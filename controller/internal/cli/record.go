@@ -62,8 +62,9 @@ func (a *app) recordImport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Put an exported recording into a folder of recordings",
-		Long: `Put an exported recording into a folder of recordings. Where an agent records, its ring counts the file as its
-own and in time removes it: take another folder for what is to be kept.`,
+		Long: `Put an exported recording into a folder of recordings, after what is there: import several in the order of
+their time. Where an agent records, its ring counts the file as its own and in time removes it: take another folder
+for what is to be kept.`,
 		Example: "  salve record import --recording ./web-1 web-1.slr",
 		Args:    exactly("FILE"),
 	}
@@ -91,7 +92,11 @@ func (a *app) copyRecording(from string, since time.Duration, to string) error {
 		seconds += len(s.At)
 	}
 	if info, err := os.Stat(to); err == nil && info.IsDir() {
-		to = filepath.Join(to, recording.Name(spans[0].At[0]))
+		names, err := recording.Files(os.DirFS(to))
+		if err != nil {
+			return fmt.Errorf("list %s: %w", to, err)
+		}
+		to = filepath.Join(to, recording.Next(names))
 	}
 	if err := durable.Write(to, data, 0o600); err != nil {
 		return err
@@ -119,7 +124,8 @@ func (a *app) recorded(path string, since time.Duration) ([]recording.Span, erro
 	return spans, nil
 }
 
-// readRecording reads a file, or all files of a folder, as far back from the newest second as since; 0 is all.
+// readRecording reads a file, or all files of a folder, in the order in which they were written and as far back from
+// the newest second as since; 0 is all. A block that is there twice, because exports overlap, counts once.
 func readRecording(path string, since time.Duration) (spans []recording.Span, damaged int, err error) {
 	names := []string{path}
 	info, err := os.Stat(path)
@@ -135,6 +141,7 @@ func readRecording(path string, since time.Duration) (spans []recording.Span, da
 		}
 	}
 	var newest, size int64
+	seen := map[string]bool{}
 	for _, name := range names {
 		info, err := os.Stat(name)
 		if errors.Is(err, os.ErrNotExist) {
@@ -151,7 +158,10 @@ func readRecording(path string, since time.Duration) (spans []recording.Span, da
 			return nil, 0, err
 		}
 		damaged += recording.Read(data, func(s recording.Span) bool {
-			spans, newest = append(spans, s), max(newest, s.At[len(s.At)-1])
+			if id := s.ID(); !seen[id] {
+				seen[id] = true
+				spans, newest = append(spans, s), max(newest, s.At[len(s.At)-1])
+			}
 			return true
 		})
 	}
@@ -159,6 +169,5 @@ func readRecording(path string, since time.Duration) (spans []recording.Span, da
 		oldest := newest - int64(since/time.Second)
 		spans = slices.DeleteFunc(spans, func(s recording.Span) bool { return s.At[len(s.At)-1] < oldest })
 	}
-	slices.SortStableFunc(spans, func(a, b recording.Span) int { return int(a.At[0] - b.At[0]) })
 	return spans, damaged, nil
 }
