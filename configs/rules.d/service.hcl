@@ -1,7 +1,7 @@
-# A web server: what is watched, what counts as ill, and what is tried. Copy it, and change the names.
+# A web service of any kind: what is watched, what counts as ill, and what is tried. Copy it, and change the names.
 
-service "nginx" {
-  # unit     = "nginx.service"      # default: NAME.service; a glob such as "worker@*.service" is
+service "web" {
+  # unit     = "web.service"        # default: NAME.service; a glob such as "worker@*.service" is
   #                                 # a service with one alert per instance
   startup = "15s" # nobody judges it for so long after any start
   tier    = "critical"
@@ -38,16 +38,16 @@ service "nginx" {
 }
 
 # The unit failed: systemd says so itself, and the rule fires at once.
-rule "nginx-failed" {
-  services = ["nginx"]
+rule "web-failed" {
+  services = ["web"]
   severity = "critical"
   when     = unit.failed
   try      = ["start"]
 }
 
 # It runs and does not answer: remedies are tried in this order, each verified by itself.
-rule "nginx-hangs" {
-  services = ["nginx"]
+rule "web-hangs" {
+  services = ["web"]
   severity = "critical"
   when     = unit.active && !probe.health.ok
   clear    = probe.health.ok
@@ -68,15 +68,15 @@ threshold "slow" {
   }
 }
 
-rule "nginx-slow" {
-  services = ["nginx"]
+rule "web-slow" {
+  services = ["web"]
   when     = quantile(0.9, probe.health.latency, "1m") > threshold.slow
   clear    = quantile(0.9, probe.health.latency, "1m") < 200 * ms
 }
 
 # It leaks: memory over the limit, measured where systemd accounts for it.
-rule "nginx-leaks" {
-  services = ["nginx"]
+rule "web-leaks" {
+  services = ["web"]
   when     = unit.memory_bytes > 1 * GiB
   clear    = unit.memory_bytes < 512 * MiB
   for      = "30s"
@@ -84,15 +84,15 @@ rule "nginx-leaks" {
 }
 
 # It complains: told to people, who see the last lines.
-rule "nginx-complains" {
-  services = ["nginx"]
+rule "web-complains" {
+  services = ["web"]
   when     = log.errors.rate > 0.2 / s
   for      = "30s"
 }
 
 # systemd starts it again and again by itself: it is up at each look, and its users see that it is not.
-rule "nginx-crash-loop" {
-  services = ["nginx"]
+rule "web-crash-loop" {
+  services = ["web"]
   severity = "critical"
   when     = change(unit.restarts, "5m") > 3
   clear    = change(unit.restarts, "10m") == 0
@@ -100,79 +100,79 @@ rule "nginx-crash-loop" {
 }
 
 # The kernel killed a process of it: the others go on, so the unit did not fail, and a request was lost.
-rule "nginx-oom" {
-  services = ["nginx"]
+rule "web-oom" {
+  services = ["web"]
   when     = change(unit.oom_kills, "10m") > 0
   clear    = change(unit.oom_kills, "30m") == 0
 }
 
 # Its own CPU quota holds it back, not the host: more machines would not help. Pressure says that it hurts, and
 # throttling says why.
-rule "nginx-quota-too-small" {
-  services = ["nginx"]
+rule "web-quota-too-small" {
+  services = ["web"]
   when     = avg(unit.psi.cpu.some, "2m") > 30 * percent && avg(unit.throttled, "2m") > 25 * percent
   clear    = avg(unit.throttled, "2m") < 5 * percent
 }
 
 test "a crash is answered by a start" {
-  series = { "unit.state{nginx.service}" = "active x30 failed" }
+  series = { "unit.state{web.service}" = "active x30 failed" }
   at "29s" { firing = [] }
   at "1m" {
     attempts  = ["start verified"]
-    incidents = { nginx = "resolved" }
+    incidents = { web = "resolved" }
   }
 }
 
 test "a unit that does not stay up goes to people after three starts" {
-  series = { "unit.state{nginx.service}" = "active x30 failed" }
+  series = { "unit.state{web.service}" = "active x30 failed" }
   after "start" {
-    series = { "unit.state{nginx.service}" = "active x2 failed" }
+    series = { "unit.state{web.service}" = "active x2 failed" }
   }
   at "5m" {
     attempts  = ["start ineffective", "start ineffective", "start ineffective"]
-    incidents = { nginx = "escalated" }
+    incidents = { web = "escalated" }
   }
 }
 
 test "what a person stopped stays stopped" {
   series = {
-    "unit.state{nginx.service}" = "active x30 inactive"
-    "probe.health.ok{nginx}"    = "true x30 false"
+    "unit.state{web.service}" = "active x30 inactive"
+    "probe.health.ok{web}"    = "true x30 false"
   }
-  at "10m" { incidents = { nginx = "none" } }
+  at "10m" { incidents = { web = "none" } }
 }
 
 test "a hang: a reload does not help, a restart does" {
   series = {
-    "probe.health.ok{nginx}"      = "true x60 false"
+    "probe.health.ok{web}"        = "true x60 false"
     "host.memory.available_ratio" = "50%"
   }
   after "restart" {
-    series = { "probe.health.ok{nginx}" = "false x3 true" }
+    series = { "probe.health.ok{web}" = "false x3 true" }
   }
   at "62s" { attempts = ["reload verifying"] }
   at "3m" {
     attempts  = ["reload ineffective", "restart verified"]
-    incidents = { nginx = "resolved" }
+    incidents = { web = "resolved" }
   }
 }
 
 test "no restart while there is no memory to start with" {
   series = {
-    "probe.health.ok{nginx}"      = "true x60 false"
+    "probe.health.ok{web}"        = "true x60 false"
     "host.memory.available_ratio" = "2%"
   }
   at "10m" {
     attempts  = ["reload ineffective", "reload ineffective", "reload ineffective"]
-    incidents = { nginx = "escalated" }
+    incidents = { web = "escalated" }
     said      = ["the precondition of restart does not hold"]
   }
 }
 
 test "nobody judges a unit that is starting" {
   series = {
-    "unit.state{nginx.service}" = "failed x5 activating x5 active"
-    "probe.health.ok{nginx}"    = "false x14 true"
+    "unit.state{web.service}" = "failed x5 activating x5 active"
+    "probe.health.ok{web}"    = "false x14 true"
   }
   at "40s" {
     firing   = []
@@ -182,80 +182,80 @@ test "nobody judges a unit that is starting" {
 
 test "half a second is slow at noon on a working day" {
   start  = "2026-03-04T12:00:00+01:00"
-  series = { "probe.health.latency{nginx}" = "500ms" }
-  at "3m" { firing = ["nginx-slow"] }
+  series = { "probe.health.latency{web}" = "500ms" }
+  at "3m" { firing = ["web-slow"] }
 }
 
 test "and good enough at night" {
   start  = "2026-03-04T02:00:00+01:00"
-  series = { "probe.health.latency{nginx}" = "500ms" }
-  at "3m" { incidents = { nginx = "none" } }
+  series = { "probe.health.latency{web}" = "500ms" }
+  at "3m" { incidents = { web = "none" } }
 }
 
 test "one slow answer in a minute is no slow server" {
   start  = "2026-03-04T12:00:00+01:00"
-  series = { "probe.health.latency{nginx}" = "50ms x100 3s x3 50ms" }
-  at "5m" { incidents = { nginx = "none" } }
+  series = { "probe.health.latency{web}" = "50ms x100 3s x3 50ms" }
+  at "5m" { incidents = { web = "none" } }
 }
 
 test "a leak is ended by a restart" {
   series = {
-    "unit.memory_bytes{nginx.service}" = "200MiB+10MiB x200"
-    "probe.health.ok{nginx}"           = "true"
-    "host.memory.available_ratio"      = "50%"
+    "unit.memory_bytes{web.service}" = "200MiB+10MiB x200"
+    "probe.health.ok{web}"           = "true"
+    "host.memory.available_ratio"    = "50%"
   }
   after "restart" {
-    series = { "unit.memory_bytes{nginx.service}" = "150MiB" }
+    series = { "unit.memory_bytes{web.service}" = "150MiB" }
   }
   at "80s" { firing = [] }
   at "4m" {
     attempts  = ["restart verified"]
-    incidents = { nginx = "resolved" }
+    incidents = { web = "resolved" }
   }
 }
 
 test "a crash loop of systemd's own restarts is told" {
   every  = "10s"
-  series = { "unit.restarts{nginx.service}" = "0x60 0+1x10 9" }
+  series = { "unit.restarts{web.service}" = "0x60 0+1x10 9" }
   at "10m" { firing = [] }
-  at "11m" { firing = ["nginx-crash-loop"] }
-  at "30m" { incidents = { nginx = "resolved" } }
+  at "11m" { firing = ["web-crash-loop"] }
+  at "30m" { incidents = { web = "resolved" } }
 }
 
 test "one automatic restart is systemd at work" {
   every  = "10s"
-  series = { "unit.restarts{nginx.service}" = "0x60 1" }
-  at "30m" { incidents = { nginx = "none" } }
+  series = { "unit.restarts{web.service}" = "0x60 1" }
+  at "30m" { incidents = { web = "none" } }
 }
 
 test "a worker that the kernel killed is told, though the unit goes on" {
   every  = "10s"
-  series = { "unit.oom_kills{nginx.service}" = "0x90 1" }
+  series = { "unit.oom_kills{web.service}" = "0x90 1" }
   at "14m50s" { firing = [] }
-  at "16m" { firing = ["nginx-oom"] }
-  at "1h" { incidents = { nginx = "resolved" } }
+  at "16m" { firing = ["web-oom"] }
+  at "1h" { incidents = { web = "resolved" } }
 }
 
 test "pressure without throttling is the host's, not the quota's" {
   series = {
-    "unit.psi.cpu.some{nginx.service}" = "60%"
-    "unit.throttled{nginx.service}"    = "0%"
+    "unit.psi.cpu.some{web.service}" = "60%"
+    "unit.throttled{web.service}"    = "0%"
   }
-  at "15m" { incidents = { nginx = "none" } }
+  at "15m" { incidents = { web = "none" } }
 }
 
 test "a quota that hurts" {
   series = {
-    "unit.psi.cpu.some{nginx.service}" = "0%x180 60%x600 0%"
-    "unit.throttled{nginx.service}"    = "0%x180 50%x600 0%"
+    "unit.psi.cpu.some{web.service}" = "0%x180 60%x600 0%"
+    "unit.throttled{web.service}"    = "0%x180 50%x600 0%"
   }
-  at "6m" { firing = ["nginx-quota-too-small"] }
-  at "20m" { incidents = { nginx = "resolved" } }
+  at "6m" { firing = ["web-quota-too-small"] }
+  at "20m" { incidents = { web = "resolved" } }
 }
 
 test "a few complaints are no trouble, a stream of them is" {
-  series = { "log.errors.rate{nginx}" = "0x60 0.1x120 2x120 0" }
+  series = { "log.errors.rate{web}" = "0x60 0.1x120 2x120 0" }
   at "3m" { firing = [] }
-  at "4m" { firing = ["nginx-complains"] }
-  at "10m" { incidents = { nginx = "resolved" } }
+  at "4m" { firing = ["web-complains"] }
+  at "10m" { incidents = { web = "resolved" } }
 }

@@ -18,7 +18,9 @@ import (
 // TestRecordedPages reads what real programs told, and compares it with what Prometheus' own library,
 // which keeps whole pages in memory, reads. The pages come from Debian 12: prometheus 2.42,
 // prometheus-alertmanager 0.25, prometheus-node-exporter 1.5 with --collector.disable-defaults and
-// --collector.{cpu,meminfo,netstat,loadavg,stat,vmstat,pressure,sockstat}.
+// --collector.{cpu,meminfo,netstat,loadavg,stat,vmstat,pressure,sockstat}. Those of the
+// rule pack are without what no rule is about; packaging/lab/badday writes them: haproxy 2.6, rabbitmq-server 3.10,
+// prometheus-redis-exporter 1.45, prometheus-postgres-exporter 0.11, prometheus-nginx-exporter 0.11.
 func TestRecordedPages(t *testing.T) {
 	files, err := filepath.Glob("testdata/pages/*.txt")
 	if err != nil || len(files) < 3 {
@@ -31,7 +33,7 @@ func TestRecordedPages(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, want := ours(t, text), theirs(t, text)
-			if len(got) < 100 {
+			if len(got) < 5 {
 				t.Errorf("%d samples", len(got))
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
