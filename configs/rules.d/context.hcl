@@ -20,7 +20,7 @@ threshold "busy" {
   }
 }
 
-# clear is without the threshold: that the market calms down or wakes up is no recovery.
+# Much work, by what is much today. clear is without the threshold: that the market calms down or wakes up is no recovery.
 rule "host-is-busy" {
   when  = avg(host.cpu.busy, "1m") > threshold.busy
   clear = avg(host.cpu.busy, "1m") < 60 * percent

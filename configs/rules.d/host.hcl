@@ -22,7 +22,6 @@ rule "disk-filling" {
 }
 
 # Small files run out of inodes long before they run out of space, and the error says "no space left".
-
 rule "inodes" {
   when  = host.disk["*"].inodes_ratio > 90 * percent
   clear = host.disk["*"].inodes_ratio < 85 * percent
@@ -55,17 +54,21 @@ rule "io-starved" {
   clear = avg(host.psi.io.full, "5m") < 15 * percent
 }
 
-# Tables of the kernel that, when full, refuse new work without a word in any service's log.
+# A full table of tracked connections drops new ones without a word in any service's log. It is a share of its own limit,
+# so much traffic on a host that is made for it is none.
 rule "connection-table" {
   when  = host.conntrack.used_ratio > 85 * percent
   clear = host.conntrack.used_ratio < 75 * percent
 }
 
+# Nobody on the host can open a file any more, which programs take in many ways. A service's own limit is met earlier, and
+# is its own trouble.
 rule "open-files" {
   when  = host.fds.used_ratio > 85 * percent
   clear = host.fds.used_ratio < 75 * percent
 }
 
+# Without free process identifiers nothing starts, not even what would look for the cause. Threads count as well.
 rule "process-table" {
   when  = host.pids.used_ratio > 85 * percent
   clear = host.pids.used_ratio < 75 * percent
@@ -83,6 +86,7 @@ log "disk_errors" {
   match = "I/O error, dev |medium error|EXT4-fs error|XFS .*(orruption|I/O error)|BTRFS (error|critical)"
 }
 
+# One is enough: a disk that could not read once has lost something. It stays for a while, since few errors come alone.
 rule "disk-errors" {
   severity  = "critical"
   when      = host.log["disk_errors"].rate > 0

@@ -14,6 +14,7 @@ service "backup" {
   }
 }
 
+# It takes more than its share while others wait. A backup that takes what nobody wants is well used.
 rule "backup-hogs-cpu" {
   services = ["backup"]
   when     = unit.cpu > 80 * percent && host.psi.cpu.some > 20 * percent

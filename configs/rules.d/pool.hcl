@@ -16,6 +16,7 @@ service "checkout" {
   }
 }
 
+# Clients queue, and the first one waits long. A short queue at a busy moment is what a pool is for.
 rule "checkout-waits-for-connections" {
   services = ["checkout"]
   when     = pool.db.waiting > 0 && pool.db.max_wait > 2 * s

@@ -10,6 +10,7 @@ service "redis" {
     url   = "http://127.0.0.1:9121/metrics"
     every = "5s"
 
+    metric "up" { value = "redis_up" }
     metric "clients" { value = "redis_connected_clients" }
     metric "most_clients" { value = "redis_config_maxclients" }
     metric "refused" {
@@ -44,13 +45,17 @@ rule "redis-silent" {
 }
 
 # New clients are turned away at maxclients. Many connections alone are a well used server, and one refusal was a burst
-# that is over: it is both, for a while.
+# that is over: it is both, for a while. When nobody gets in any more the exporter does not either, so that it knows
+# nothing, while the connection that the probe keeps is answered.
 rule "redis-refuses-clients" {
   services = ["redis"]
   severity = "critical"
-  when     = metric.refused > 0 && metric.clients > 0.9 * metric.most_clients
-  clear    = metric.refused == 0 && metric.clients < 0.8 * metric.most_clients
-  for      = "30s"
+  when = (
+    metric.up == 0 && probe.ping.ok ||
+    metric.refused > 0 && metric.clients > 0.9 * metric.most_clients
+  )
+  clear = metric.up == 1 && metric.refused == 0 && metric.clients < 0.8 * metric.most_clients
+  for   = "20s"
 }
 
 # At its limit of memory it refuses writes, unless it may evict. A cache that evicts is full all day and well; only
@@ -89,17 +94,21 @@ test "a Redis that loads its file after a restart is not silent" {
 
 test "clients are turned away" {
   series = {
+    "probe.ping.ok{redis}"       = "true"
+    "metric.up{redis}"           = "1"
     "metric.clients{redis}"      = "40x60 100x120 40"
     "metric.most_clients{redis}" = "100"
     "metric.refused{redis}"      = "0x60 5x120 0"
   }
-  at "80s" { firing = [] }
+  at "75s" { firing = [] }
   at "2m" { firing = ["redis-refuses-clients"] }
   at "5m" { incidents = { redis = "resolved" } }
 }
 
 test "many clients of whom none is refused are a well used server" {
   series = {
+    "probe.ping.ok{redis}"       = "true"
+    "metric.up{redis}"           = "1"
     "metric.clients{redis}"      = "98"
     "metric.most_clients{redis}" = "100"
     "metric.refused{redis}"      = "0"
@@ -109,9 +118,35 @@ test "many clients of whom none is refused are a well used server" {
 
 test "a deployment connects twice for a moment" {
   series = {
+    "probe.ping.ok{redis}"       = "true"
+    "metric.up{redis}"           = "1"
     "metric.clients{redis}"      = "60x60 100x15 60"
     "metric.most_clients{redis}" = "100"
     "metric.refused{redis}"      = "0x60 3x45 0"
+  }
+  at "10m" { incidents = { redis = "none" } }
+}
+
+test "nobody gets in any more, the exporter neither" {
+  series = {
+    "probe.ping.ok{redis}"       = "true"
+    "metric.up{redis}"           = "1x60 0x120 1"
+    "metric.clients{redis}"      = "40x60 unknown x120 40"
+    "metric.most_clients{redis}" = "100x60 unknown x120 100"
+    "metric.refused{redis}"      = "0x60 unknown x150 0"
+  }
+  at "70s" { firing = [] }
+  at "2m" { firing = ["redis-refuses-clients"] }
+  at "5m" { incidents = { redis = "resolved" } }
+}
+
+test "a Redis that is started again by a deployment lets nobody in for a moment" {
+  series = {
+    "probe.ping.ok{redis}"       = "true x60 false x4 true"
+    "metric.up{redis}"           = "1x60 0x10 1"
+    "metric.clients{redis}"      = "40x60 unknown x10 40"
+    "metric.most_clients{redis}" = "100x60 unknown x10 100"
+    "metric.refused{redis}"      = "0x60 unknown x40 0"
   }
   at "10m" { incidents = { redis = "none" } }
 }
@@ -173,6 +208,8 @@ test "an idle Redis whose last save failed loses nothing" {
 
 test "one page that does not come changes nothing" {
   series = {
+    "probe.ping.ok{redis}"       = "true"
+    "metric.up{redis}"           = "1x120 unknown x10 1"
     "metric.clients{redis}"      = "100x120 unknown x10 100"
     "metric.most_clients{redis}" = "100x120 unknown x10 100"
     "metric.refused{redis}"      = "5x120 unknown x10 5"

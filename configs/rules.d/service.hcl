@@ -59,7 +59,7 @@ rule "web-hangs" {
   }
 }
 
-# It answers, but slowly; the limit is stricter while people are at work.
+# What is slow is stricter while people are at work.
 threshold "slow" {
   default = 1 * s
   case {
@@ -68,6 +68,7 @@ threshold "slow" {
   }
 }
 
+# It answers, but slowly: one answer in ten of a minute, since a single slow one is no slow server.
 rule "web-slow" {
   services = ["web"]
   when     = quantile(0.9, probe.health.latency, "1m") > threshold.slow

@@ -1,6 +1,7 @@
 # systemd's own daemons: journald, logind, networkd, resolved, timesyncd, udevd, oomd. Without them the host still runs,
 # and loses logs, names, logins or the time. They are no services of yours, so people are told and nothing is tried.
 
+# One of them failed, by systemd's own word. What an administrator stopped is none of our business.
 rule "system-daemon-failed" {
   unit     = "systemd-*d.service"
   severity = "critical"

@@ -32,8 +32,8 @@ const endOfDay = 17 * time.Minute
 func (s *stage) day() []event {
 	sec := func(n int) time.Duration { return time.Duration(n) * time.Second }
 	return []event{
-		{sec(60), sec(110), nil, "Redis has 55 of 60 clients, and refuses none", func(ctx context.Context) error {
-			return s.crowd(ctx, 52)
+		{sec(60), sec(110), nil, "Redis has 56 of 60 clients, and refuses none", func(ctx context.Context) error {
+			return s.crowd(ctx, 54)
 		}},
 		{sec(130), sec(210), []string{"redis"}, "Redis refuses clients: all 60 places are taken", func(ctx context.Context) error {
 			return s.crowd(ctx, 200)
@@ -135,8 +135,10 @@ func (s *stage) holdLock(ctx context.Context) error {
 		}
 		open = append(open, c)
 	}
-	if err := open[0].Exec(ctx, "CREATE TABLE IF NOT EXISTS t (); BEGIN; LOCK TABLE t").Close(); err != nil {
-		return err
+	for _, sql := range []string{"CREATE TABLE IF NOT EXISTS t ()", "BEGIN", "LOCK TABLE t"} {
+		if err := open[0].Exec(ctx, sql).Close(); err != nil {
+			return err
+		}
 	}
 	var waiting sync.WaitGroup
 	for _, c := range open[1:] {
@@ -171,7 +173,7 @@ func (s *stage) starveRabbit(ctx context.Context) error {
 }
 
 func (s *stage) rabbitctl(args ...string) error {
-	cmd := exec.Command("/usr/sbin/rabbitmqctl", append([]string{"--node", "badday@localhost"}, args...)...)
+	cmd := exec.Command(filepath.Join(s.rabbit, "rabbitmqctl"), append([]string{"--node", "badday@localhost"}, args...)...)
 	cmd.Env = s.rabbitEnv()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("rabbitmqctl: %w: %s", err, out)

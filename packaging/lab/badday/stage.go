@@ -28,6 +28,7 @@ type stage struct {
 	manager  *agenttest.Systemd
 	database *agenttest.Pool
 	agent    *rig.Agent
+	rabbit   string // folder of RabbitMQ's programs, past Debian's wrappers, which want its user
 	undo     []func() error
 }
 
@@ -127,6 +128,7 @@ http {
 	if err != nil || len(sbin) == 0 {
 		return fmt.Errorf("rabbitmq-server: %w", agenttest.ErrMissing)
 	}
+	s.rabbit = filepath.Dir(sbin[0])
 	var env []string
 	for _, v := range s.rabbitEnv() {
 		env = append(env, "Environment="+v)
