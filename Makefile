@@ -129,7 +129,7 @@ soak: build ## let three controllers and four agents heal for half an hour, and 
 	$(BUILD) -o bin/salve-soak ./packaging/lab/soak
 	bin/salve-soak --minutes $(SOAK_MINUTES) $(SOAKFLAGS)
 
-# It takes seventeen minutes; see packaging/lab/badday for the packages that it wants.
+# It takes twelve minutes; see packaging/lab/badday for the packages that it wants.
 .PHONY: badday
 badday: build ## break what the rule pack is about, for real, and record it anew for the pack's tests
 	$(BUILD) -o bin/salve-badday ./packaging/lab/badday

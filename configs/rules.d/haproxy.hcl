@@ -148,10 +148,10 @@ test "half of the servers are gone" {
   at "6m" { incidents = { haproxy = "resolved" } }
 }
 
-test "one server after the other is in maintenance" {
+test "one server after the other is in maintenance, and then all" {
   series = {
     "metric.servers_down{haproxy}" = "0"
-    "metric.servers_up{haproxy}"   = "4x60 3x100 2x100 1x100 4"
+    "metric.servers_up{haproxy}"   = "4x60 3x100 1x100 0x100 4"
   }
   at "10m" { incidents = { haproxy = "none" } }
 }
@@ -178,6 +178,31 @@ test "nobody asks any more, and the mean of the past stays" {
   series = {
     "metric.queued{haproxy}"     = "0"
     "metric.queue_time{haproxy}" = "2s"
+  }
+  at "10m" { incidents = { haproxy = "none" } }
+}
+
+test "errors that servers make are no lack of servers" {
+  series = {
+    "metric.backends_down{haproxy}" = "0"
+    "metric.answers_5xx{haproxy}"   = "30"
+  }
+  at "10m" { incidents = { haproxy = "none" } }
+}
+
+test "a backend without servers makes errors, and they are not told twice" {
+  series = {
+    "metric.backends_down{haproxy}" = "0x60 1"
+    "metric.answers_5xx{haproxy}"   = "0x60 30"
+    "metric.error_rate{haproxy}"    = "0%x60 100%"
+  }
+  at "5m" { firing = ["haproxy-backend-down"] }
+}
+
+test "one server of four is down" {
+  series = {
+    "metric.servers_down{haproxy}" = "0x60 1"
+    "metric.servers_up{haproxy}"   = "4x60 3"
   }
   at "10m" { incidents = { haproxy = "none" } }
 }

@@ -304,3 +304,19 @@ test "a clock that nothing keeps right, for longer than a restart of its source"
   at "20m" { firing = [] }
   at "35m" { firing = ["clock-free"] }
 }
+
+test "a large copy onto a disk that is almost empty" {
+  every = "1m"
+  series = {
+    "host.disk[/var].used_ratio" = "10%x70 10%+0.5%x100 60%x300"
+  }
+  at "6h" { incidents = { host = "none" } }
+}
+
+test "tasks that wait for the memory of their own limit, while the host has enough" {
+  series = {
+    "host.memory.available_ratio" = "40%"
+    "host.psi.memory.full"        = "30%"
+  }
+  at "10m" { incidents = { host = "none" } }
+}

@@ -112,3 +112,11 @@ test "threads that the unit's limit refuses" {
   at "17m" { firing = ["jvm-threads-refused"] }
   at "1h" { incidents = { jvm = "resolved" } }
 }
+
+test "it does not answer, for another reason" {
+  series = {
+    "log.out_of_memory.rate{jvm}" = "0"
+    "probe.health.ok{jvm}"        = "true x430 false"
+  }
+  at "15m" { incidents = { jvm = "none" } }
+}

@@ -60,3 +60,11 @@ test "a limit without effect is taken back, and people are told" {
     said      = ["limit-cpu was taken back"]
   }
 }
+
+test "others make the host wait, while the backup rests" {
+  series = {
+    "unit.cpu{backup.service}" = "10%"
+    "host.psi.cpu.some"        = "40%"
+  }
+  at "10m" { incidents = { backup = "none" } }
+}

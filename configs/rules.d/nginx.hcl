@@ -43,12 +43,11 @@ rule "nginx-drops-connections" {
   for      = "30s"
 }
 
-# Requests pile up: by Little's law the number of those that wait, divided by how many come in a second, is how long one
-# takes. Many alone are much traffic, and a long time alone is somebody's large download.
+# Requests pile up: by Little's law as many are there as come in the time that one takes. Many alone are much traffic, and a long time alone is somebody's large download.
 rule "nginx-piles-up" {
   services = ["nginx"]
-  when     = metric.writing > 50 && metric.writing / metric.requests > 5 * s
-  clear    = metric.writing < 50 || metric.writing / metric.requests < 2 * s
+  when     = metric.writing > 50 && metric.writing > 5 * s * metric.requests
+  clear    = metric.writing < 50 || metric.writing < 2 * s * metric.requests
   for      = "1m"
 }
 
@@ -56,7 +55,7 @@ rule "nginx-piles-up" {
 # then the mean of five minutes has gone as well.
 rule "nginx-nobody-comes" {
   services = ["nginx"]
-  when     = unit.active && metric.requests < 0.1 / s && avg(metric.requests, "5m") > 5 / s
+  when     = metric.requests < 0.1 / s && avg(metric.requests, "5m") > 5 / s
   clear    = metric.requests > 1 / s
   for      = "2m"
 }

@@ -90,3 +90,12 @@ test "nobody knows whether the database answers" {
     attempts = []
   }
 }
+
+test "a person stopped PgBouncer" {
+  series = {
+    "unit.state{pgbouncer.service}" = "active x60 inactive"
+    "probe.through.ok{pgbouncer}"   = "true x60 false"
+    "probe.past.ok{pgbouncer}"      = "true"
+  }
+  at "10m" { incidents = { pgbouncer = "none" } }
+}

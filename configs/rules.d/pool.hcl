@@ -16,10 +16,10 @@ service "checkout" {
   }
 }
 
-# Clients queue, and the first one waits long. A short queue at a busy moment is what a pool is for.
+# The first client in the queue waits long. A short queue at a busy moment is what a pool is for.
 rule "checkout-waits-for-connections" {
   services = ["checkout"]
-  when     = pool.db.waiting > 0 && pool.db.max_wait > 2 * s
+  when     = pool.db.max_wait > 2 * s
   clear    = pool.db.waiting == 0
   for      = "10s"
   try      = ["drain-db-pool"]

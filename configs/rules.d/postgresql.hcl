@@ -203,3 +203,12 @@ test "a deadlock now and then among many transactions" {
   }
   at "30m" { incidents = { postgresql = "none" } }
 }
+
+test "one deadlock in a database that hardly works" {
+  every = "10s"
+  series = {
+    "metric.deadlocks{postgresql}" = "0.003"
+    "metric.commits{postgresql}"   = "0.01"
+  }
+  at "30m" { incidents = { postgresql = "none" } }
+}

@@ -50,7 +50,7 @@ rule "rabbitmq-no-consumers" {
 rule "rabbitmq-falls-behind" {
   services = ["rabbitmq"]
   when = (
-    metric.consumers > 0 && metric.ready > 1000 && metric.ready / metric.finished > 10 * minute &&
+    metric.ready > 1000 && metric.ready > 10 * minute * metric.finished &&
     change(metric.ready, "5m") > 0
   )
   clear = metric.ready < 1000 || change(metric.ready, "5m") < 0
@@ -118,9 +118,8 @@ test "an empty broker at night, and one that keeps what nobody wants any more" {
 test "more comes than is done" {
   every = "5s"
   series = {
-    "metric.consumers{rabbitmq}" = "2"
-    "metric.ready{rabbitmq}"     = "0x60 0+50x400 20000-200x60 8000-100x70 0"
-    "metric.finished{rabbitmq}"  = "5"
+    "metric.ready{rabbitmq}"    = "0x60 0+50x400 20000-200x60 8000-100x70 0"
+    "metric.finished{rabbitmq}" = "5"
   }
   at "10m" { firing = [] }
   at "20m" { firing = ["rabbitmq-falls-behind"] }
@@ -130,9 +129,8 @@ test "more comes than is done" {
 test "a batch puts in much, and it gets less" {
   every = "5s"
   series = {
-    "metric.consumers{rabbitmq}" = "2"
-    "metric.ready{rabbitmq}"     = "0x60 20000 20000-25x700"
-    "metric.finished{rabbitmq}"  = "5"
+    "metric.ready{rabbitmq}"    = "0x60 20000 20000-25x700"
+    "metric.finished{rabbitmq}" = "5"
   }
   at "40m" { incidents = { rabbitmq = "none" } }
 }
@@ -153,4 +151,48 @@ test "one long job" {
     "metric.finished{rabbitmq}" = "0"
   }
   at "30m" { incidents = { rabbitmq = "none" } }
+}
+
+test "consumers that have work waiting" {
+  series = {
+    "metric.consumers{rabbitmq}" = "3"
+    "metric.ready{rabbitmq}"     = "500"
+    "metric.published{rabbitmq}" = "10"
+  }
+  at "10m" { incidents = { rabbitmq = "none" } }
+}
+
+test "messages that are fetched one by one, without any consumer" {
+  series = {
+    "metric.consumers{rabbitmq}" = "0"
+    "metric.ready{rabbitmq}"     = "0"
+    "metric.published{rabbitmq}" = "10"
+  }
+  at "10m" { incidents = { rabbitmq = "none" } }
+}
+
+test "few slow jobs wait" {
+  every = "5s"
+  series = {
+    "metric.ready{rabbitmq}"    = "100+1x400"
+    "metric.finished{rabbitmq}" = "0.1"
+  }
+  at "40m" { incidents = { rabbitmq = "none" } }
+}
+
+test "much waits, and is done in a minute" {
+  every = "5s"
+  series = {
+    "metric.ready{rabbitmq}"    = "9000+10x400"
+    "metric.finished{rabbitmq}" = "500"
+  }
+  at "40m" { incidents = { rabbitmq = "none" } }
+}
+
+test "consumers that are busy and finish" {
+  series = {
+    "metric.unacked{rabbitmq}"  = "200"
+    "metric.finished{rabbitmq}" = "30"
+  }
+  at "10m" { incidents = { rabbitmq = "none" } }
 }

@@ -220,3 +220,12 @@ test "one page that does not come changes nothing" {
     blind  = []
   }
 }
+
+test "errors of a client that asks wrongly, with memory to spare" {
+  series = {
+    "metric.used{redis}"   = "10MiB"
+    "metric.limit{redis}"  = "100MiB"
+    "metric.errors{redis}" = "20"
+  }
+  at "10m" { incidents = { redis = "none" } }
+}

@@ -260,3 +260,11 @@ test "a few complaints are no trouble, a stream of them is" {
   at "4m" { firing = ["web-complains"] }
   at "10m" { incidents = { web = "resolved" } }
 }
+
+test "a quota that holds back what is in no hurry" {
+  series = {
+    "unit.psi.cpu.some{web.service}" = "5%"
+    "unit.throttled{web.service}"    = "50%"
+  }
+  at "15m" { incidents = { web = "none" } }
+}

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -24,7 +25,7 @@ type Replayed struct {
 	Rules     int                  // that took part
 	Idle      []Idle               // rules that did not
 	Incidents []*incident.Incident // that would have been, in the order in which they would have begun
-	Real      map[string][]Period  // when incidents were open, by service; "" is the host
+	Real      map[string][]Period  // when incidents were open of what rules are about, by service; "" is the host
 }
 
 // Idle is a rule that takes no part.
@@ -69,7 +70,16 @@ func Replay(all *config.Agent, spans []recording.Span) *Replayed {
 		spans[i].Drop()
 	}
 	out.Incidents = h.told
+	maps.DeleteFunc(out.Real, func(service string, _ []Period) bool { return !judged(all, service) })
 	return out
+}
+
+// judged reports whether some rule is about the service; "" is the host.
+func judged(all *config.Agent, service string) bool {
+	s := all.Service(service)
+	return slices.ContainsFunc(all.Rules, func(r *config.Rule) bool {
+		return service == "" && len(r.Services) == 0 || s != nil && r.About(s)
+	})
 }
 
 // hole is the longest time between two seconds of a recording in which things are taken to have stayed as they were.

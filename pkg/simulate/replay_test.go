@@ -149,6 +149,20 @@ func TestRealOfAClockSetBack(t *testing.T) {
 	}
 }
 
+// TestRealOfOthers: an incident of what no rule is about was not missed.
+func TestRealOfOthers(t *testing.T) {
+	const rules = `
+service "shop" {}
+rule "down" {
+  services = ["shop"]
+  when     = unit.failed
+}`
+	at, values := runs(nil, nil, 0, 20, 1)
+	if r := drawn(t, rules, recording.IncidentOpen, at, values); len(r.Real) > 0 {
+		t.Errorf("%v, although the rules are about the shop only", r.Real)
+	}
+}
+
 // TestReplayOfAHole: what was not recorded is unknown. It neither lets "for" pass nor ends an alert.
 func TestReplayOfAHole(t *testing.T) {
 	at, values := runs(nil, nil, 0, 20, 0.9)

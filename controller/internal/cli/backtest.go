@@ -56,7 +56,11 @@ func (a *app) backtest() *cobra.Command {
 done, and nobody knows what a remedy would have changed, so a recording is judged as with autonomy "observe".
 
 Precision is the share of these incidents beside which the agent had one of the same service then (within five
-minutes); those that it had and the rules would not have are missed. It had them by the rules of that time.
+minutes); those that it had of services that the rules are about, and the rules would not have, are missed. It had them
+by the rules of that time.
+
+Of a time that was not recorded nothing is known, so that no "for" passes in it. Where the clock was set back, time goes
+on. A signal that is asked each minute counts once a minute, though its value is recorded each second.
 
 An agent records with record_mib in agent.hcl.`,
 		Example: `  salve backtest --since 7d /etc/salve/rules.d

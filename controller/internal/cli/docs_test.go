@@ -28,6 +28,11 @@ func TestPages(t *testing.T) {
 	}
 	var script strings.Builder
 	fmt.Fprintln(&script, "recording web-1.slr 1767600000") // what an agent recorded
+	day, err := filepath.Abs(filepath.Join(dayFolder, "day.slr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&script, "cp %s badday.slr\n", day)
 	blocks, commands := fence.FindAllStringSubmatch(string(text), -1), 0
 	for i, b := range blocks {
 		switch words := strings.Fields(b[1]); {

@@ -1,8 +1,9 @@
 // Command badday makes what the rule pack is tested with: it starts the real services that the pack is about, with their
 // exporters, keeps a page of each, and lets an agent with the pack record a day on which they are broken one after
-// another. It takes about seventeen minutes, and Debian's packages redis-server, haproxy, nginx, postgresql, pgbouncer,
+// another. It takes twelve minutes, and Debian's packages redis-server, haproxy, nginx, postgresql, pgbouncer,
 // rabbitmq-server, prometheus-redis-exporter, prometheus-nginx-exporter and prometheus-postgres-exporter. With --pages-only it
-// writes the pages and ends. After it, UPDATE=1 go test ./controller/internal/cli -run BadDay says what the pack sees in it.
+// writes the pages and ends. After it, UPDATE=1 go test ./controller/internal/cli -run BadDay says what the pack sees in it, and
+// docs/writing-rules.md shows some lines of that.
 package main
 
 import (

@@ -28,7 +28,8 @@ type stage struct {
 	manager  *agenttest.Systemd
 	database *agenttest.Pool
 	agent    *rig.Agent
-	rabbit   string // folder of RabbitMQ's programs, past Debian's wrappers, which want its user
+	settled  time.Time // when the units have had their time to start, which rules give them
+	rabbit   string    // folder of RabbitMQ's programs, past Debian's wrappers, which want its user
 	undo     []func() error
 }
 
@@ -149,6 +150,7 @@ http {
 			return err
 		}
 	}
+	s.settled = time.Now().Add(2 * time.Minute)
 	return await(ctx, "http://"+p.rabbitPage+"/metrics", "http://"+p.nginx+"/stub_status", "http://"+p.haproxyPage+"/metrics")
 }
 
