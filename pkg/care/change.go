@@ -56,6 +56,6 @@ func (c *Changes) Tell(now time.Duration) {
 				age = min(age, max(0, now-at))
 			}
 		}
-		t.series.Set(now, age.Seconds())
+		t.series.Set(now, age.Truncate(time.Second).Seconds()) // whole numbers cost a recording a third
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -424,4 +425,24 @@ func TestSystemState(t *testing.T) {
 	f.do("start", "late.service")
 	f.do("--no-block", "exit")
 	f.await("stopping", func(e Event) bool { return e.Kind == System && f.SystemState() == "stopping" })
+}
+
+// TestReloaded: once unit files were read again, what they say is known.
+func TestReloaded(t *testing.T) {
+	m := agenttest.Manager(t)
+	if err := m.WriteUnit("app.service", "[Service]\nExecStart=/bin/sleep 1000\nExecStart=\nExecStart=/bin/sh -c 'sleep 1000'\n"); err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, m, m.Address, "app.service")
+	if u, _ := f.Unit("app.service"); u.ExecStart != "/bin/sh" || len(u.DropInPaths) != 0 {
+		t.Errorf("it runs %q, with %q", u.ExecStart, u.DropInPaths)
+	}
+	f.since = f.o.Clock.Now().Boot
+	if err := m.WriteUnit("app.service.d/nice.conf", "[Service]\nNice=5\n"); err != nil {
+		t.Fatal(err)
+	}
+	f.await("reloaded", func(e Event) bool { return e.Kind == Reloaded })
+	if u, _ := f.Unit("app.service"); len(u.DropInPaths) != 1 || !strings.HasSuffix(u.DropInPaths[0], "app.service.d/nice.conf") {
+		t.Errorf("drop-ins are %q", u.DropInPaths)
+	}
 }

@@ -79,6 +79,46 @@ func TestModifiedFile(t *testing.T) {
 	}
 }
 
+// TestEntries: what comes into a folder and goes is told, what is done to a file in it is not.
+func TestEntries(t *testing.T) {
+	p, dir, calls := running(t), t.TempDir(), make(chan string, 64)
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stop, err := p.Entries(dir, func() { calls <- "folder" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Entries(file, func() {}); err == nil {
+		t.Error("a file is watched as a folder")
+	}
+	mark, err := p.Modified(file, func() { calls <- "file" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mark()
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, calls, "file")
+	for len(calls) > 0 {
+		wait(t, calls, "file")
+	}
+	if err := os.Symlink("file", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, calls, "folder")
+	stop()
+	if err := os.Remove(filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("y"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, calls, "file") // and nothing of the folder before
+}
+
 func TestAddedDescriptor(t *testing.T) {
 	p, calls := running(t), make(chan string, 64)
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
