@@ -56,6 +56,18 @@ func (r *reason) bound(u *expected, change band) {
 	}
 }
 
+// Usual is where the series is expected at the time of day of its newest sample; while an anomaly goes on, where it was
+// before. ok is false while the detector learns.
+func (d *Detector) Usual() (low, high float64, ok bool) {
+	s := &d.s
+	u, season := expected{s.Views[Value].span(), s.Views[Season].span()}, s.Season.predict(s.Last, s.Means[3])
+	if s.Episode.Phase != none {
+		u, season = s.Episode.Before, s.Episode.Season
+	}
+	b := u.at(season)
+	return b.Lo, b.Hi, b.Known && s.learned()
+}
+
 // Why explains the score; ok is false while nothing novel has been seen since the detector has learned, and when it has
 // faded.
 func (d *Detector) Why() (why Reason, ok bool) {

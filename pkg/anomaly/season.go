@@ -51,18 +51,33 @@ func (s *season) residual(now int64, x, long, since, age, rate float64) float64 
 	day.begin(long)
 	week.begin(float64(*day.usual))
 	errs := [...]float64{x - long, x - float64(*day.usual), x - float64(*week.usual)}
-	best := 0
-	for i, e := range s.Error {
-		if e < s.Error[best] {
-			best = i
-		}
-	}
+	best := s.best()
 	for i, e := range errs {
 		s.Error[i] += rate * (math.Abs(e) - s.Error[i])
 	}
 	day.learn(x, since, age)
 	week.learn(x, since, age)
 	return errs[best]
+}
+
+// best is which of the predictions has been nearest of late.
+func (s *season) best() (best int) {
+	for i, e := range s.Error {
+		if e < s.Error[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+// predict is the prediction for a moment.
+func (s *season) predict(now int64, long float64) float64 {
+	day, week := s.slots(now)
+	guess := [...]float64{long, float64(*day.usual), float64(*week.usual)}[s.best()]
+	if guess != guess { // a slot that was never seen
+		return long
+	}
+	return guess
 }
 
 // begin is the guess for a slot that has never been seen.

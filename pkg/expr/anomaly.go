@@ -22,7 +22,7 @@ func (c *compiler) anomaly(e *hclsyntax.FunctionCallExpr) *node {
 	r := &c.refs[ref]
 	dim, ok := same(r.Info)
 	if r.Info.Counter {
-		dim, ok = perSecond(dim)
+		dim, ok = dim.PerSecond()
 	}
 	if !ok {
 		c.unfit(e, ref)
@@ -73,11 +73,7 @@ func explain(dim signal.Dimension) func(*series.Series, float64) string {
 		for _, b := range why.Broken[:min(3, len(why.Broken))] {
 			broken = append(broken, b.String())
 		}
-		usual := signal.Format(dim, why.Low)
-		if high := signal.Format(dim, why.High); high != usual {
-			usual += " to " + high
-		}
 		return fmt.Sprintf("%s (%s: %s where %s was expected)", text, strings.Join(broken, ", "),
-			signal.Format(dim, why.Value), usual)
+			signal.Format(dim, why.Value), signal.FormatRange(dim, why.Low, why.High))
 	}
 }

@@ -18,21 +18,13 @@ func (c *compiler) rate(e *hclsyntax.FunctionCallExpr) *node {
 		return nil
 	}
 	r := c.refs[ref]
-	dim, ok := perSecond(r.Info.Dim)
+	dim, ok := r.Info.Dim.PerSecond()
 	if !ok || !r.Info.Counter {
 		c.fail(e.Range(), "Wrong arguments", "rate() needs a counter, and %s goes up and down: use change().", r.Path)
 		return nil
 	}
 	c.needClear("rate")
 	return c.glance(e, glance{ref, window, dim, (*series.Series).Rate})
-}
-
-// perSecond is the dimension of the growth of a counter.
-func perSecond(of signal.Dimension) (signal.Dimension, bool) {
-	d, ok := map[signal.Dimension]signal.Dimension{
-		signal.Count: signal.PerSecond, signal.Bytes: signal.BytesPerSecond, signal.Seconds: signal.Ratio,
-	}[of]
-	return d, ok
 }
 
 // change of a counter is its increase, so that a counter that began again does not look like a fall.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/pkg/anomaly"
+	"github.com/salveops/salve/pkg/signal"
 )
 
 // Learned is what has been learned of a series.
@@ -62,6 +63,30 @@ func (s *Series) Why() (why anomaly.Reason, ok bool) {
 		return why, false
 	}
 	return s.watch.detector.Why()
+}
+
+// Usual is where a series is expected to be.
+type Usual struct {
+	Low, High float64 // of a counter, of its growth a second
+	Score     float64 // how unusual it is, as Anomaly
+	Known     bool    // false while the detector learns
+	Text      string  // the range as people read it, or "learning"
+}
+
+// Usual says where the series is expected; ok is false for one without a detector.
+func (s *Series) Usual() (u Usual, ok bool) {
+	if s.watch == nil {
+		return u, false
+	}
+	u = Usual{Score: s.watch.verdict.Score, Text: "learning"}
+	dim := s.opt.Dim
+	if s.opt.Counter {
+		dim, _ = dim.PerSecond()
+	}
+	if u.Low, u.High, u.Known = s.watch.detector.Usual(); u.Known {
+		u.Text = signal.FormatRange(dim, u.Low, u.High)
+	}
+	return u, true
 }
 
 // Teach hands over detectors that an earlier process kept, for series that are opened from now on.

@@ -36,20 +36,35 @@ func TestAnomaly(t *testing.T) {
 	if _, known := teach(s, 0, 400, wave); known {
 		t.Error("a series that was not opened for it has an answer")
 	}
+	if _, ok := s.Usual(); ok {
+		t.Error("what is usual of it is known")
+	}
 	if st.Open(k, Options{Anomaly: true}) != s {
 		t.Fatal("another series")
+	}
+	if _, ok := s.Usual(); !ok {
+		t.Error("the detector is not told of")
 	}
 	if _, known := teach(s, 400, 100, wave); known {
 		t.Error("it has learned after eight hours")
 	}
+	if u, _ := s.Usual(); u.Known || u.Text != "learning" {
+		t.Errorf("after eight hours %+v is usual", u)
+	}
 	if score, known := teach(s, 500, 400, wave); !known || score >= anomaly.Usual {
 		t.Errorf("what is usual scores %.2f, known %v", score, known)
+	}
+	if u, ok := s.Usual(); !ok || !u.Known || u.Low < -0.1 || u.Low > 0.1 || u.High < 0.9 || u.High > 1.1 || u.Score >= anomaly.Usual {
+		t.Errorf("between 0 and 1 is usual, told is %+v, %t", u, ok)
 	}
 	now := 901 * often
 	s.Set(now, 50)
 	wall := midnight.Add(now)
 	if score, known := s.Anomaly(now+time.Second, 0, wall.Add(time.Second)); !known || score < anomaly.Usual {
 		t.Errorf("fifty times the usual scores %.2f, known %v", score, known)
+	}
+	if u, _ := s.Usual(); u.High > 1.1 || u.Score < anomaly.Usual {
+		t.Errorf("while it is away, %+v is usual", u)
 	}
 	if why, ok := s.Why(); !ok || why.Value != 50 || !why.At.Equal(wall) {
 		t.Errorf("explained by %+v", why)
@@ -136,7 +151,7 @@ func TestLearnedIsACopy(t *testing.T) {
 
 // TestCounterIsFedAsRate: its own value is always new, its growth is not.
 func TestCounterIsFedAsRate(t *testing.T) {
-	s := New().Open(Key{Signal: "x"}, Options{Every: often, Anomaly: true, Counter: true})
+	s := New().Open(Key{Signal: "x"}, Options{Dim: signal.Bytes, Every: often, Anomaly: true, Counter: true})
 	total := 0.0
 	grow := func(i int) float64 {
 		if i%300 == 299 {
@@ -150,6 +165,9 @@ func TestCounterIsFedAsRate(t *testing.T) {
 	}
 	if score, _ := teach(s, 2000, 1, func(int) float64 { return total + 50_000 }); score < anomaly.Usual {
 		t.Errorf("fast growth scores %.2f", score)
+	}
+	if u, _ := s.Usual(); u.Low < 2 || u.High > 8 || u.Text != signal.FormatRange(signal.BytesPerSecond, u.Low, u.High) {
+		t.Errorf("usual is %+v", u) // 1,000 to 2,000 in 300 s
 	}
 	if why, _ := s.Why(); why.Value < 166 || why.Value > 167 { // 50,000 in 300 s
 		t.Errorf("the rate is %.1f/s", why.Value)

@@ -28,6 +28,15 @@ func Format(d Dimension, v float64) string {
 	return decimal(v)
 }
 
+// FormatRange writes two values with "to" between them, or one where they read the same.
+func FormatRange(d Dimension, low, high float64) string {
+	from, to := Format(d, low), Format(d, high)
+	if from == to {
+		return from
+	}
+	return from + " to " + to
+}
+
 type unit struct {
 	name string
 	size float64

@@ -44,6 +44,12 @@ func (d Dimension) String() string {
 	return "unknown dimension"
 }
 
+// PerSecond is the dimension of how fast a value grows; ok is false for what does not grow.
+func (d Dimension) PerSecond() (growth Dimension, ok bool) {
+	growth, ok = map[Dimension]Dimension{Count: PerSecond, Bytes: BytesPerSecond, Seconds: Ratio}[d]
+	return growth, ok
+}
+
 // Scope says to what an instance of a signal belongs.
 type Scope uint8
 

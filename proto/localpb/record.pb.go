@@ -669,9 +669,11 @@ type Signal struct {
 	// Since the last known sample; absent if there was none.
 	Age *durationpb.Duration `protobuf:"bytes,7,opt,name=age,proto3" json:"age,omitempty"`
 	// Time between samples; absent for signals that arrive by themselves.
-	Every         *durationpb.Duration `protobuf:"bytes,8,opt,name=every,proto3" json:"every,omitempty"`
-	Source        string               `protobuf:"bytes,9,opt,name=source,proto3" json:"source,omitempty"`
-	Help          string               `protobuf:"bytes,10,opt,name=help,proto3" json:"help,omitempty"`
+	Every  *durationpb.Duration `protobuf:"bytes,8,opt,name=every,proto3" json:"every,omitempty"`
+	Source string               `protobuf:"bytes,9,opt,name=source,proto3" json:"source,omitempty"`
+	Help   string               `protobuf:"bytes,10,opt,name=help,proto3" json:"help,omitempty"`
+	// Where the signal is expected; absent unless a rule asks for anomaly() of it.
+	Usual         *Usual `protobuf:"bytes,11,opt,name=usual,proto3" json:"usual,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -776,6 +778,94 @@ func (x *Signal) GetHelp() string {
 	return ""
 }
 
+func (x *Signal) GetUsual() *Usual {
+	if x != nil {
+		return x.Usual
+	}
+	return nil
+}
+
+// Usual is what a host has learned of a signal.
+type Usual struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In base units, of a counter a second; meaningless when not known.
+	Low  float64 `protobuf:"fixed64,1,opt,name=low,proto3" json:"low,omitempty"`
+	High float64 `protobuf:"fixed64,2,opt,name=high,proto3" json:"high,omitempty"`
+	// How unusual the signal is, from 0 to 1.
+	Score float64 `protobuf:"fixed64,3,opt,name=score,proto3" json:"score,omitempty"`
+	// False while it learns.
+	Known bool `protobuf:"varint,4,opt,name=known,proto3" json:"known,omitempty"`
+	// As people read it: "10.4 ms to 11 ms", or "learning".
+	Text          string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Usual) Reset() {
+	*x = Usual{}
+	mi := &file_localpb_record_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Usual) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Usual) ProtoMessage() {}
+
+func (x *Usual) ProtoReflect() protoreflect.Message {
+	mi := &file_localpb_record_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Usual.ProtoReflect.Descriptor instead.
+func (*Usual) Descriptor() ([]byte, []int) {
+	return file_localpb_record_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Usual) GetLow() float64 {
+	if x != nil {
+		return x.Low
+	}
+	return 0
+}
+
+func (x *Usual) GetHigh() float64 {
+	if x != nil {
+		return x.High
+	}
+	return 0
+}
+
+func (x *Usual) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Usual) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *Usual) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // Value is one signal as it was at one moment.
 type Value struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -789,7 +879,7 @@ type Value struct {
 
 func (x *Value) Reset() {
 	*x = Value{}
-	mi := &file_localpb_record_proto_msgTypes[7]
+	mi := &file_localpb_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +891,7 @@ func (x *Value) String() string {
 func (*Value) ProtoMessage() {}
 
 func (x *Value) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[7]
+	mi := &file_localpb_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +904,7 @@ func (x *Value) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Value.ProtoReflect.Descriptor instead.
 func (*Value) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{7}
+	return file_localpb_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Value) GetSignal() string {
@@ -879,7 +969,7 @@ type Alert struct {
 
 func (x *Alert) Reset() {
 	*x = Alert{}
-	mi := &file_localpb_record_proto_msgTypes[8]
+	mi := &file_localpb_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +981,7 @@ func (x *Alert) String() string {
 func (*Alert) ProtoMessage() {}
 
 func (x *Alert) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[8]
+	mi := &file_localpb_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +994,7 @@ func (x *Alert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alert.ProtoReflect.Descriptor instead.
 func (*Alert) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{8}
+	return file_localpb_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Alert) GetRule() string {
@@ -1038,7 +1128,7 @@ type IncidentSummary struct {
 
 func (x *IncidentSummary) Reset() {
 	*x = IncidentSummary{}
-	mi := &file_localpb_record_proto_msgTypes[9]
+	mi := &file_localpb_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1140,7 @@ func (x *IncidentSummary) String() string {
 func (*IncidentSummary) ProtoMessage() {}
 
 func (x *IncidentSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[9]
+	mi := &file_localpb_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1153,7 @@ func (x *IncidentSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncidentSummary.ProtoReflect.Descriptor instead.
 func (*IncidentSummary) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{9}
+	return file_localpb_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *IncidentSummary) GetId() string {
@@ -1198,7 +1288,7 @@ type Incident struct {
 
 func (x *Incident) Reset() {
 	*x = Incident{}
-	mi := &file_localpb_record_proto_msgTypes[10]
+	mi := &file_localpb_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1300,7 @@ func (x *Incident) String() string {
 func (*Incident) ProtoMessage() {}
 
 func (x *Incident) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[10]
+	mi := &file_localpb_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1313,7 @@ func (x *Incident) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Incident.ProtoReflect.Descriptor instead.
 func (*Incident) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{10}
+	return file_localpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Incident) GetSummary() *IncidentSummary {
@@ -1303,7 +1393,7 @@ type TimelineEvent struct {
 
 func (x *TimelineEvent) Reset() {
 	*x = TimelineEvent{}
-	mi := &file_localpb_record_proto_msgTypes[11]
+	mi := &file_localpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1405,7 @@ func (x *TimelineEvent) String() string {
 func (*TimelineEvent) ProtoMessage() {}
 
 func (x *TimelineEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[11]
+	mi := &file_localpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1418,7 @@ func (x *TimelineEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimelineEvent.ProtoReflect.Descriptor instead.
 func (*TimelineEvent) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{11}
+	return file_localpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TimelineEvent) GetAt() *timestamppb.Timestamp {
@@ -1416,7 +1506,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_localpb_record_proto_msgTypes[12]
+	mi := &file_localpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1518,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[12]
+	mi := &file_localpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1531,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{12}
+	return file_localpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Attempt) GetId() string {
@@ -1575,7 +1665,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_localpb_record_proto_msgTypes[13]
+	mi := &file_localpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +1677,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[13]
+	mi := &file_localpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +1690,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{13}
+	return file_localpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Evidence) GetTitle() string {
@@ -1642,7 +1732,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_localpb_record_proto_msgTypes[14]
+	mi := &file_localpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1744,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[14]
+	mi := &file_localpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1757,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{14}
+	return file_localpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Escalation) GetTo() string {
@@ -1729,7 +1819,7 @@ type Pause struct {
 
 func (x *Pause) Reset() {
 	*x = Pause{}
-	mi := &file_localpb_record_proto_msgTypes[15]
+	mi := &file_localpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1831,7 @@ func (x *Pause) String() string {
 func (*Pause) ProtoMessage() {}
 
 func (x *Pause) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[15]
+	mi := &file_localpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1844,7 @@ func (x *Pause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pause.ProtoReflect.Descriptor instead.
 func (*Pause) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{15}
+	return file_localpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Pause) GetId() string {
@@ -1814,7 +1904,7 @@ type RunResult struct {
 
 func (x *RunResult) Reset() {
 	*x = RunResult{}
-	mi := &file_localpb_record_proto_msgTypes[16]
+	mi := &file_localpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1916,7 @@ func (x *RunResult) String() string {
 func (*RunResult) ProtoMessage() {}
 
 func (x *RunResult) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[16]
+	mi := &file_localpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1929,7 @@ func (x *RunResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResult.ProtoReflect.Descriptor instead.
 func (*RunResult) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{16}
+	return file_localpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RunResult) GetAttempt() string {
@@ -1887,7 +1977,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_localpb_record_proto_msgTypes[17]
+	mi := &file_localpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1899,7 +1989,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[17]
+	mi := &file_localpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1912,7 +2002,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{17}
+	return file_localpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Finding) GetAbout() string {
@@ -2013,7 +2103,7 @@ const file_localpb_record_proto_rawDesc = "" +
 	"\x02ok\x18\x02 \x01(\bR\x02ok\x125\n" +
 	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12+\n" +
 	"\x03age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03age\x12\x14\n" +
-	"\x05error\x18\x05 \x01(\tR\x05error\"\x94\x02\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\"\xc1\x02\n" +
 	"\x06Signal\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02of\x18\x02 \x01(\tR\x02of\x12\x1c\n" +
@@ -2025,7 +2115,14 @@ const file_localpb_record_proto_rawDesc = "" +
 	"\x05every\x18\b \x01(\v2\x19.google.protobuf.DurationR\x05every\x12\x16\n" +
 	"\x06source\x18\t \x01(\tR\x06source\x12\x12\n" +
 	"\x04help\x18\n" +
-	" \x01(\tR\x04help\"_\n" +
+	" \x01(\tR\x04help\x12+\n" +
+	"\x05usual\x18\v \x01(\v2\x15.salve.local.v1.UsualR\x05usual\"m\n" +
+	"\x05Usual\x12\x10\n" +
+	"\x03low\x18\x01 \x01(\x01R\x03low\x12\x12\n" +
+	"\x04high\x18\x02 \x01(\x01R\x04high\x12\x14\n" +
+	"\x05score\x18\x03 \x01(\x01R\x05score\x12\x14\n" +
+	"\x05known\x18\x04 \x01(\bR\x05known\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\"_\n" +
 	"\x05Value\x12\x16\n" +
 	"\x06signal\x18\x01 \x01(\tR\x06signal\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value\x12\x14\n" +
@@ -2149,7 +2246,7 @@ func file_localpb_record_proto_rawDescGZIP() []byte {
 	return file_localpb_record_proto_rawDescData
 }
 
-var file_localpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_localpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_localpb_record_proto_goTypes = []any{
 	(*Status)(nil),                // 0: salve.local.v1.Status
 	(*ControllerLine)(nil),        // 1: salve.local.v1.ControllerLine
@@ -2158,76 +2255,78 @@ var file_localpb_record_proto_goTypes = []any{
 	(*UnitState)(nil),             // 4: salve.local.v1.UnitState
 	(*Source)(nil),                // 5: salve.local.v1.Source
 	(*Signal)(nil),                // 6: salve.local.v1.Signal
-	(*Value)(nil),                 // 7: salve.local.v1.Value
-	(*Alert)(nil),                 // 8: salve.local.v1.Alert
-	(*IncidentSummary)(nil),       // 9: salve.local.v1.IncidentSummary
-	(*Incident)(nil),              // 10: salve.local.v1.Incident
-	(*TimelineEvent)(nil),         // 11: salve.local.v1.TimelineEvent
-	(*Attempt)(nil),               // 12: salve.local.v1.Attempt
-	(*Evidence)(nil),              // 13: salve.local.v1.Evidence
-	(*Escalation)(nil),            // 14: salve.local.v1.Escalation
-	(*Pause)(nil),                 // 15: salve.local.v1.Pause
-	(*RunResult)(nil),             // 16: salve.local.v1.RunResult
-	(*Finding)(nil),               // 17: salve.local.v1.Finding
-	nil,                           // 18: salve.local.v1.Status.AlertsEntry
-	nil,                           // 19: salve.local.v1.Status.IncidentsEntry
-	nil,                           // 20: salve.local.v1.TimelineEvent.FieldsEntry
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*Usual)(nil),                 // 7: salve.local.v1.Usual
+	(*Value)(nil),                 // 8: salve.local.v1.Value
+	(*Alert)(nil),                 // 9: salve.local.v1.Alert
+	(*IncidentSummary)(nil),       // 10: salve.local.v1.IncidentSummary
+	(*Incident)(nil),              // 11: salve.local.v1.Incident
+	(*TimelineEvent)(nil),         // 12: salve.local.v1.TimelineEvent
+	(*Attempt)(nil),               // 13: salve.local.v1.Attempt
+	(*Evidence)(nil),              // 14: salve.local.v1.Evidence
+	(*Escalation)(nil),            // 15: salve.local.v1.Escalation
+	(*Pause)(nil),                 // 16: salve.local.v1.Pause
+	(*RunResult)(nil),             // 17: salve.local.v1.RunResult
+	(*Finding)(nil),               // 18: salve.local.v1.Finding
+	nil,                           // 19: salve.local.v1.Status.AlertsEntry
+	nil,                           // 20: salve.local.v1.Status.IncidentsEntry
+	nil,                           // 21: salve.local.v1.TimelineEvent.FieldsEntry
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
 }
 var file_localpb_record_proto_depIdxs = []int32{
-	21, // 0: salve.local.v1.Status.uptime:type_name -> google.protobuf.Duration
+	22, // 0: salve.local.v1.Status.uptime:type_name -> google.protobuf.Duration
 	2,  // 1: salve.local.v1.Status.configuration:type_name -> salve.local.v1.Configuration
 	3,  // 2: salve.local.v1.Status.services:type_name -> salve.local.v1.Service
-	15, // 3: salve.local.v1.Status.pauses:type_name -> salve.local.v1.Pause
+	16, // 3: salve.local.v1.Status.pauses:type_name -> salve.local.v1.Pause
 	5,  // 4: salve.local.v1.Status.sources:type_name -> salve.local.v1.Source
-	18, // 5: salve.local.v1.Status.alerts:type_name -> salve.local.v1.Status.AlertsEntry
-	19, // 6: salve.local.v1.Status.incidents:type_name -> salve.local.v1.Status.IncidentsEntry
-	21, // 7: salve.local.v1.Status.tick_last:type_name -> google.protobuf.Duration
-	21, // 8: salve.local.v1.Status.tick_max:type_name -> google.protobuf.Duration
+	19, // 5: salve.local.v1.Status.alerts:type_name -> salve.local.v1.Status.AlertsEntry
+	20, // 6: salve.local.v1.Status.incidents:type_name -> salve.local.v1.Status.IncidentsEntry
+	22, // 7: salve.local.v1.Status.tick_last:type_name -> google.protobuf.Duration
+	22, // 8: salve.local.v1.Status.tick_max:type_name -> google.protobuf.Duration
 	1,  // 9: salve.local.v1.Status.controller:type_name -> salve.local.v1.ControllerLine
-	21, // 10: salve.local.v1.ControllerLine.since:type_name -> google.protobuf.Duration
-	21, // 11: salve.local.v1.ControllerLine.silent:type_name -> google.protobuf.Duration
-	15, // 12: salve.local.v1.ControllerLine.pauses:type_name -> salve.local.v1.Pause
-	22, // 13: salve.local.v1.Configuration.loaded:type_name -> google.protobuf.Timestamp
+	22, // 10: salve.local.v1.ControllerLine.since:type_name -> google.protobuf.Duration
+	22, // 11: salve.local.v1.ControllerLine.silent:type_name -> google.protobuf.Duration
+	16, // 12: salve.local.v1.ControllerLine.pauses:type_name -> salve.local.v1.Pause
+	23, // 13: salve.local.v1.Configuration.loaded:type_name -> google.protobuf.Timestamp
 	4,  // 14: salve.local.v1.Service.units:type_name -> salve.local.v1.UnitState
-	21, // 15: salve.local.v1.Source.duration:type_name -> google.protobuf.Duration
-	21, // 16: salve.local.v1.Source.age:type_name -> google.protobuf.Duration
-	21, // 17: salve.local.v1.Signal.age:type_name -> google.protobuf.Duration
-	21, // 18: salve.local.v1.Signal.every:type_name -> google.protobuf.Duration
-	22, // 19: salve.local.v1.Alert.since:type_name -> google.protobuf.Timestamp
-	22, // 20: salve.local.v1.Alert.fired:type_name -> google.protobuf.Timestamp
-	22, // 21: salve.local.v1.Alert.resolved:type_name -> google.protobuf.Timestamp
-	7,  // 22: salve.local.v1.Alert.values:type_name -> salve.local.v1.Value
-	22, // 23: salve.local.v1.IncidentSummary.opened:type_name -> google.protobuf.Timestamp
-	22, // 24: salve.local.v1.IncidentSummary.ended:type_name -> google.protobuf.Timestamp
-	21, // 25: salve.local.v1.IncidentSummary.detect:type_name -> google.protobuf.Duration
-	21, // 26: salve.local.v1.IncidentSummary.act:type_name -> google.protobuf.Duration
-	21, // 27: salve.local.v1.IncidentSummary.verify:type_name -> google.protobuf.Duration
-	21, // 28: salve.local.v1.IncidentSummary.total:type_name -> google.protobuf.Duration
-	9,  // 29: salve.local.v1.Incident.summary:type_name -> salve.local.v1.IncidentSummary
-	8,  // 30: salve.local.v1.Incident.alerts:type_name -> salve.local.v1.Alert
-	11, // 31: salve.local.v1.Incident.timeline:type_name -> salve.local.v1.TimelineEvent
-	12, // 32: salve.local.v1.Incident.attempts:type_name -> salve.local.v1.Attempt
-	13, // 33: salve.local.v1.Incident.evidence:type_name -> salve.local.v1.Evidence
-	14, // 34: salve.local.v1.Incident.escalation:type_name -> salve.local.v1.Escalation
-	22, // 35: salve.local.v1.TimelineEvent.at:type_name -> google.protobuf.Timestamp
-	21, // 36: salve.local.v1.TimelineEvent.offset:type_name -> google.protobuf.Duration
-	20, // 37: salve.local.v1.TimelineEvent.fields:type_name -> salve.local.v1.TimelineEvent.FieldsEntry
-	22, // 38: salve.local.v1.Attempt.intended:type_name -> google.protobuf.Timestamp
-	21, // 39: salve.local.v1.Attempt.offset:type_name -> google.protobuf.Duration
-	21, // 40: salve.local.v1.Attempt.act:type_name -> google.protobuf.Duration
-	21, // 41: salve.local.v1.Attempt.verify:type_name -> google.protobuf.Duration
-	22, // 42: salve.local.v1.Evidence.at:type_name -> google.protobuf.Timestamp
-	22, // 43: salve.local.v1.Escalation.since:type_name -> google.protobuf.Timestamp
-	22, // 44: salve.local.v1.Escalation.due:type_name -> google.protobuf.Timestamp
-	22, // 45: salve.local.v1.Pause.from:type_name -> google.protobuf.Timestamp
-	22, // 46: salve.local.v1.Pause.until:type_name -> google.protobuf.Timestamp
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	22, // 15: salve.local.v1.Source.duration:type_name -> google.protobuf.Duration
+	22, // 16: salve.local.v1.Source.age:type_name -> google.protobuf.Duration
+	22, // 17: salve.local.v1.Signal.age:type_name -> google.protobuf.Duration
+	22, // 18: salve.local.v1.Signal.every:type_name -> google.protobuf.Duration
+	7,  // 19: salve.local.v1.Signal.usual:type_name -> salve.local.v1.Usual
+	23, // 20: salve.local.v1.Alert.since:type_name -> google.protobuf.Timestamp
+	23, // 21: salve.local.v1.Alert.fired:type_name -> google.protobuf.Timestamp
+	23, // 22: salve.local.v1.Alert.resolved:type_name -> google.protobuf.Timestamp
+	8,  // 23: salve.local.v1.Alert.values:type_name -> salve.local.v1.Value
+	23, // 24: salve.local.v1.IncidentSummary.opened:type_name -> google.protobuf.Timestamp
+	23, // 25: salve.local.v1.IncidentSummary.ended:type_name -> google.protobuf.Timestamp
+	22, // 26: salve.local.v1.IncidentSummary.detect:type_name -> google.protobuf.Duration
+	22, // 27: salve.local.v1.IncidentSummary.act:type_name -> google.protobuf.Duration
+	22, // 28: salve.local.v1.IncidentSummary.verify:type_name -> google.protobuf.Duration
+	22, // 29: salve.local.v1.IncidentSummary.total:type_name -> google.protobuf.Duration
+	10, // 30: salve.local.v1.Incident.summary:type_name -> salve.local.v1.IncidentSummary
+	9,  // 31: salve.local.v1.Incident.alerts:type_name -> salve.local.v1.Alert
+	12, // 32: salve.local.v1.Incident.timeline:type_name -> salve.local.v1.TimelineEvent
+	13, // 33: salve.local.v1.Incident.attempts:type_name -> salve.local.v1.Attempt
+	14, // 34: salve.local.v1.Incident.evidence:type_name -> salve.local.v1.Evidence
+	15, // 35: salve.local.v1.Incident.escalation:type_name -> salve.local.v1.Escalation
+	23, // 36: salve.local.v1.TimelineEvent.at:type_name -> google.protobuf.Timestamp
+	22, // 37: salve.local.v1.TimelineEvent.offset:type_name -> google.protobuf.Duration
+	21, // 38: salve.local.v1.TimelineEvent.fields:type_name -> salve.local.v1.TimelineEvent.FieldsEntry
+	23, // 39: salve.local.v1.Attempt.intended:type_name -> google.protobuf.Timestamp
+	22, // 40: salve.local.v1.Attempt.offset:type_name -> google.protobuf.Duration
+	22, // 41: salve.local.v1.Attempt.act:type_name -> google.protobuf.Duration
+	22, // 42: salve.local.v1.Attempt.verify:type_name -> google.protobuf.Duration
+	23, // 43: salve.local.v1.Evidence.at:type_name -> google.protobuf.Timestamp
+	23, // 44: salve.local.v1.Escalation.since:type_name -> google.protobuf.Timestamp
+	23, // 45: salve.local.v1.Escalation.due:type_name -> google.protobuf.Timestamp
+	23, // 46: salve.local.v1.Pause.from:type_name -> google.protobuf.Timestamp
+	23, // 47: salve.local.v1.Pause.until:type_name -> google.protobuf.Timestamp
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_localpb_record_proto_init() }
@@ -2241,7 +2340,7 @@ func file_localpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_localpb_record_proto_rawDesc), len(file_localpb_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

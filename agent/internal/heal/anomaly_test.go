@@ -65,6 +65,17 @@ func TestAnomalyFires(t *testing.T) {
 		h.WantActs("restart checkout.service")
 		h.WantState("checkout", incident.Healing)
 		h.WantSaid("checkout", "anomaly(probe.health.latency)", "400 ms where 10.4 ms to 11 ms ", "was expected")
+		all, err := h.p.Signals(h.ctx())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range all {
+			if asked := s.Name == "probe.health.latency"; asked != (s.Usual != nil) {
+				t.Errorf("%s: where it is expected is told: %t", s.Name, !asked)
+			} else if asked && (s.Usual.Text != "10 ms to 11 ms" || s.Usual.Score < anomaly.Usual) {
+				t.Errorf("%s: %+v", s.Name, s.Usual)
+			}
+		}
 	})
 }
 

@@ -106,6 +106,9 @@ func (e *Engine) Signals(ctx context.Context) ([]local.Signal, error) {
 					row.Value, row.Known, row.Text = v, true, s.Format(v)
 				}
 			}
+			if u, ok := s.Usual(); ok {
+				row.Usual = &u
+			}
 			out = append(out, row)
 		}
 	})

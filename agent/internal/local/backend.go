@@ -9,6 +9,7 @@ import (
 
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/series"
 )
 
 // What a Backend's error may wrap to tell the caller what kind of failure it is. Anything else
@@ -174,6 +175,7 @@ type Signal struct {
 	Every     time.Duration // 0: arrives by itself
 	Source    string
 	Help      string
+	Usual     *series.Usual // where it is expected; nil: no rule asks for that
 }
 
 // Alert is an alert that is not at rest.

@@ -126,6 +126,9 @@ func signalPB(s Signal) *localpb.Signal {
 	if s.Every > 0 {
 		out.Every = durationpb.New(s.Every)
 	}
+	if u := s.Usual; u != nil {
+		out.Usual = &localpb.Usual{Low: u.Low, High: u.High, Score: u.Score, Known: u.Known, Text: u.Text}
+	}
 	return out
 }
 

@@ -30,9 +30,11 @@ func (a *app) signals() *cobra.Command {
 			return out.show(c, r, func(w io.Writer) {
 				var lines [][]string
 				for _, s := range r.GetSignals() {
-					lines = append(lines, []string{s.GetName(), s.GetOf(), s.GetText(), age(s), s.GetDimension(), s.GetSource()})
+					lines = append(lines, []string{
+						s.GetName(), s.GetOf(), s.GetText(), s.GetUsual().GetText(), age(s), s.GetDimension(), s.GetSource(),
+					})
 				}
-				rows(w, "SIGNAL OF VALUE AGE DIMENSION SOURCE", lines...)
+				rows(w, "SIGNAL OF VALUE USUAL AGE DIMENSION SOURCE", lines...)
 			})
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/series"
 )
 
 // at is d after the moment when this world's troubles began.
@@ -65,6 +66,7 @@ func signals() []local.Signal {
 		{
 			Name: "host.memory.available_ratio", Dimension: "ratio", Value: 0.42, Known: true, Text: "42 %",
 			Age: 400 * time.Millisecond, Every: time.Second, Source: "host", Help: "memory that can be had without swapping",
+			Usual: &series.Usual{Low: 0.38, High: 0.51, Score: 0.02, Known: true, Text: "38 % to 51 %"},
 		},
 		{
 			Name: "probe.health.ok", Of: "checkout", Dimension: "bool", Value: 1, Known: true, Text: "true",
