@@ -35,9 +35,9 @@ func functions() []function {
 		{"change", `change(signal, "5m")`, 2, 2, (*compiler).change},
 		{"change_ratio", `change_ratio(signal, "5m")`, 2, 2, (*compiler).changeRatio},
 		{"quantile", `quantile(0.99, signal, "5m")`, 3, 3, (*compiler).quantile},
-		ahead("predict", (*series.Series).Predict),
-		ahead("predict_low", (*series.Series).PredictLow),
-		ahead("predict_high", (*series.Series).PredictHigh),
+		ahead("predict", series.Enough, (*series.Series).Predict),
+		ahead("predict_low", series.EnoughForEdge, (*series.Series).PredictLow),
+		ahead("predict_high", series.EnoughForEdge, (*series.Series).PredictHigh),
 		{"anomaly", `anomaly(signal)`, 1, 1, (*compiler).anomaly},
 		{"absent", `absent(signal)`, 1, 1, (*compiler).isAbsent},
 		{"held", `held(condition, "30s")`, 2, 2, (*compiler).held},
@@ -112,19 +112,25 @@ func average(in signal.Info) (signal.Dimension, bool) {
 
 // windowed compiles the two arguments that nearly all window functions have.
 func (c *compiler) windowed(sig, window hclsyntax.Expression) (ref int, d time.Duration, ok bool) {
+	return c.wide(sig, window, 2)
+}
+
+// wide is windowed for a function of which nothing is known with fewer samples.
+func (c *compiler) wide(sig, window hclsyntax.Expression, samples int) (ref int, d time.Duration, ok bool) {
 	ref, found := c.find(sig)
 	d, ok = c.duration(window)
 	if !found || !ok {
 		return 0, 0, false
 	}
 	every := c.refs[ref].Every
+	least := time.Duration(samples) * every
 	switch {
 	case d == 0:
 		c.fail(window.Range(), "Impossible window", "A window is longer than no time.")
 		return 0, 0, false
-	case d < 2*every:
+	case d < least:
 		c.fail(window.Range(), "Impossible window", "%s is sampled every %s; a window over it is at least %s long.",
-			c.refs[ref].Path, brief(every), brief(2*every))
+			c.refs[ref].Path, brief(every), brief(least))
 		return 0, 0, false
 	}
 	return ref, d, c.withinMost(window.Range(), d)

@@ -82,8 +82,10 @@ func (c *compiler) quantile(e *hclsyntax.FunctionCallExpr) *node {
 }
 
 // ahead is the table entry of a function that draws a line through the samples of the third argument, by default a quarter
-// of the time that it looks ahead, but no fewer than ten samples.
-func ahead(name string, look func(s *series.Series, ahead, now, window, since time.Duration) (float64, bool)) function {
+// of the time that it looks ahead, but no fewer than ten samples. samples is how many it needs.
+func ahead(
+	name string, samples int, look func(s *series.Series, ahead, now, window, since time.Duration) (float64, bool),
+) function {
 	usage := name + `(signal, "4h") or ` + name + `(signal, "4h", "1h")`
 	return function{name, usage, 2, 3, func(c *compiler, e *hclsyntax.FunctionCallExpr) *node {
 		ref, found := c.find(e.Args[0])
@@ -97,7 +99,7 @@ func ahead(name string, look func(s *series.Series, ahead, now, window, since ti
 		}
 		window := min(MaxWindow, max(ahead/4, 10*c.refs[ref].Every))
 		if len(e.Args) == 3 {
-			if ref, window, ok = c.windowed(e.Args[0], e.Args[2]); !ok {
+			if ref, window, ok = c.wide(e.Args[0], e.Args[2], samples); !ok {
 				return nil
 			}
 		}

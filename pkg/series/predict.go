@@ -76,7 +76,7 @@ func (s *Series) PredictHigh(ahead, now, window, since time.Duration) (float64, 
 
 func (s *Series) edge(side float64, ahead, now, window, since time.Duration) (float64, bool) {
 	l, ok := s.fit(now, window, since)
-	if !ok || l.n < Enough+2 {
+	if !ok || l.n < EnoughForEdge {
 		return 0, false
 	}
 	return finite(l.base + l.at(ahead.Seconds()) + side*l.margin(ahead.Seconds()))

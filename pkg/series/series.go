@@ -19,6 +19,8 @@ const (
 	staleLeast = 3 * time.Second
 	// Enough is how many samples the answer to "did it help?" needs of each polled signal.
 	Enough = 3
+	// EnoughForEdge is how many samples it takes to say how far they scatter around a line.
+	EnoughForEdge = Enough + 2
 )
 
 // Options say what a series holds.
