@@ -76,6 +76,15 @@ rule "shop-is-slow" {
   for      = "1m"
 }
 
+# Slower than this service is at this hour, by what the host has learned, and a little more fails than may: each alone is
+# no trouble, and together they come before users call. Unusual alone never fires, so a quiet Sunday wakes nobody.
+rule "shop-ails" {
+  services = ["shop"]
+  when     = anomaly(metric.p99_latency) > 0.9 && metric.error_rate > 1 * percent && metric.traffic > 1 / s
+  clear    = anomaly(metric.p99_latency) < 0.5 && metric.error_rate < 0.5 * percent
+  for      = "10s"
+}
+
 # A fiftieth of the budget of a month in an hour, and it still goes on. Each share may be too small for a rule of its own.
 rule "shop-burns" {
   services = ["shop"]
@@ -126,6 +135,21 @@ test "answers that come late, or work that piles up" {
   at "6m" { firing = [] }
   at "8m" { firing = ["shop-is-slow"] }
   at "10m" { incidents = { shop = "resolved" } }
+}
+
+test "unusual alone, some failures alone, and both" {
+  series = { # a day to learn what is usual, then each for two minutes
+    "metric.p99_latency{shop}" = "90msx40000 110msx50000 400msx120 100msx7080 700msx120 100ms"
+    "metric.error_rate{shop}"  = "0%x93600 2%x120 0%x3480 2%x120 0%"
+    "metric.traffic{shop}"     = "50"
+  }
+  at "25h2m" { firing = [] }
+  at "26h2m" { firing = [] }
+  at "27h1m" {
+    firing = ["shop-ails"]
+    said   = ["700 ms where 86 ms to 391.2 ms was expected"]
+  }
+  at "27h5m" { incidents = { shop = "resolved" } }
 }
 
 test "one request in twenty fails, for too long" {

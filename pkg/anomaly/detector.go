@@ -94,7 +94,7 @@ func (d *Detector) Observe(at time.Time, x float64) Verdict {
 	}
 	strength := s.observe(now, x)
 	onset := max(0, strength-s.Peak)
-	s.Peak = max(s.Peak*(1-1.0/rest), strength)
+	s.Peak = max(fade(s.Peak, rest), strength)
 	return d.verdict(onset)
 }
 

@@ -78,7 +78,7 @@ func (s *state) follow(strength float64, why *reason, before *expected) {
 		s.Held /= 2
 		return
 	case e.Phase != away || e.Away > patience:
-		s.Held *= 1 - 1.0/hold
+		s.Held = fade(s.Held, hold)
 	}
 	if strength > s.Held {
 		s.Held, s.Why = strength, *why
@@ -86,6 +86,14 @@ func (s *state) follow(strength float64, why *reason, before *expected) {
 	if s.Held < over {
 		e.Phase = none
 	}
+}
+
+// fade takes the n-th part away. What is next to nothing becomes nothing: the smallest numbers cost much time.
+func fade(strength, n float64) float64 {
+	if strength < 1e-100 {
+		return 0
+	}
+	return strength * (1 - 1/n)
 }
 
 // inside reports whether a value is as usual as before. The season is as it was then, or as it is now: either may have
