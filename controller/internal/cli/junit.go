@@ -55,11 +55,7 @@ func junitOf(found testRun) ([]byte, error) {
 		c := junitCase{Name: t.Name, Class: t.File, File: t.File, Line: t.Line, Time: seconds(t.took)}
 		if !t.Passed {
 			s.Failures++
-			f := t.Failures[0]
-			var text strings.Builder
-			writeTest(story.Printable(&text), t)
-			c.Failure = &junitFailure{Message: fmt.Sprintf("at %s, %s: want %s, got %s", f.At, f.Expected, listed(f.Want),
-				listed(f.Got)), Text: text.String()}
+			c.Failure = junitFailureOf(t)
 		}
 		s.Cases = append(s.Cases, c)
 	}
@@ -68,6 +64,18 @@ func junitOf(found testRun) ([]byte, error) {
 		return nil, fmt.Errorf("write report: %w", err)
 	}
 	return append([]byte(xml.Header), append(text, '\n')...), nil
+}
+
+// junitFailureOf has the first failure as its message, which systems show in one line, and all of them in its text.
+func junitFailureOf(t testCase) *junitFailure {
+	f := t.Failures[0]
+	message := fmt.Sprintf("at %s, %s: want %s, got %s", f.At, f.Expected, listed(f.Want), listed(f.Got))
+	if more := len(t.Failures) - 1; more > 0 {
+		message += fmt.Sprintf(" (and %d more)", more)
+	}
+	var text strings.Builder
+	writeTest(story.Printable(&text), t)
+	return &junitFailure{Message: message, Text: text.String()}
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }
