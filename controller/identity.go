@@ -30,7 +30,7 @@ func (c *controller) buildIdentity(context.Context) (err error) {
 		}
 		// A machine that enrols has no certificate yet, and an operator may have a token: the gate asks each call.
 		agents.Source, agents.Authorize, agents.Anonymous = c.own.Config, c.gate.Peer, true
-		peers.Source, peers.Authorize = c.own.Config, c.gate.PeerOf(identity.Controller)
+		peers.Source, peers.Authorize, peers.Dialled = c.own.Config, c.gate.PeerOf(identity.Controller), c.gate.Dialled
 	}
 	if c.lines, err = transport.New(agents); err != nil || c.own == nil {
 		c.peers = c.lines // in plain text nobody is told from anybody

@@ -50,7 +50,7 @@ func (t *Transport) Client(ctx context.Context, address string, o ...grpc.DialOp
 	}
 	creds := insecure.NewCredentials()
 	if !t.Plain() {
-		creds = heard{credentials.NewTLS(t.client("h2"))}
+		creds = heard{credentials.NewTLS(t.client("h2")), t.o.Dialled}
 	}
 	o = append([]grpc.DialOption{
 		grpc.WithTransportCredentials(creds), grpc.WithContextDialer(t.dial),

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"time"
@@ -14,6 +15,7 @@ import (
 // if the client writes before it reads: what is left is a broken pipe, which tells nobody what to do.
 type heard struct {
 	credentials.TransportCredentials
+	dialled func(peer *x509.Certificate, cut func()) (closed func()) // Options.Dialled
 }
 
 // ClientHandshake ends when the server's first byte is here.
@@ -33,16 +35,30 @@ func (h heard) ClientHandshake(
 	if err != nil {
 		return nil, nil, fmt.Errorf("wait for the server's first word: %w", err)
 	}
-	return &heardConn{Conn: conn, first: first}, info, nil
+	c := &heardConn{Conn: conn, first: first, closed: func() {}}
+	if h.dialled != nil {
+		peer := info.(credentials.TLSInfo).State.PeerCertificates[0] // a server always shows one
+		c.closed = h.dialled(peer, func() { _ = raw.Close() })
+	}
+	return c, info, nil
 }
 
 // Clone implements credentials.TransportCredentials.
-func (h heard) Clone() credentials.TransportCredentials { return heard{h.TransportCredentials.Clone()} }
+func (h heard) Clone() credentials.TransportCredentials {
+	return heard{h.TransportCredentials.Clone(), h.dialled}
+}
 
 // heardConn gives back what was read ahead.
 type heardConn struct {
 	net.Conn
-	first []byte
+	first  []byte
+	closed func()
+}
+
+// Close implements net.Conn.
+func (c *heardConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
 }
 
 func (c *heardConn) Read(b []byte) (int, error) {

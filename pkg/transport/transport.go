@@ -50,6 +50,9 @@ type Options struct {
 	// Anonymous lets clients in that show no certificate. Whoever serves them has to ask for something else,
 	// such as a token.
 	Anonymous bool
+	// Dialled is told of each secured connection of a Client: who is at the other end, and how to cut it. What it returns
+	// is called once the connection is closed. nil: nobody is told.
+	Dialled func(peer *x509.Certificate, cut func()) (closed func())
 	// Log is told that plain text is spoken. nil: nobody.
 	Log hclog.Logger
 	// Resolver resolves names before a plain line is made; nil: the system's.

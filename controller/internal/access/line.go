@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"sync"
 
@@ -40,6 +41,21 @@ func (w watchedLine) Dial(ctx context.Context, address string) (net.Conn, error)
 		return nil, err
 	}
 	return w.gate.watch(conn), nil
+}
+
+// Dialled notes a connection that this node made, which is cut as a Watched one is. It is for transport.Options.
+func (g *Gate) Dialled(peer *x509.Certificate, cut func()) (closed func()) {
+	name, err := identity.Of(peer)
+	if err != nil { // the handshake lets nobody in who has no name
+		cut()
+		return func() {}
+	}
+	x := &visitor{certified(name, peer), func(error) { cut() }}
+	g.open.add(x)
+	if !g.still(x.caller) { // shut out, or ended, between the handshake and here
+		cut()
+	}
+	return func() { g.open.remove(x) }
 }
 
 type watchedListener struct {

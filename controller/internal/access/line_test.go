@@ -1,15 +1,20 @@
 package access
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/salveops/salve/controller/internal/authority"
 	"github.com/salveops/salve/pkg/credential"
@@ -94,6 +99,87 @@ func TestConnectionsAreCut(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What this node calls on others over gRPC ends with them, too.
+func TestCallsAreCut(t *testing.T) {
+	dir := t.TempDir()
+	a, err := authority.Create(filepath.Join(dir, "ca"), filepath.Join(dir, "key"), time.Now(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := transport.New(transport.Options{TLS: nodeOf(t, a, "ctl-2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, l, err := theirs.GRPC(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(server.Stop)
+	for name, happen := range map[string]func(*replica, *atomic.Int64){
+		"revoked": func(r *replica, _ *atomic.Int64) { r.revoke(t, "controller/ctl-2") },
+		"ended":   func(_ *replica, by *atomic.Int64) { by.Store(int64(2 * time.Hour)) },
+		"closed":  nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, by := newReplica(), new(atomic.Int64)
+			g, err := New(Options{Replica: r, Now: func() time.Time { return time.Now().Add(time.Duration(by.Load())) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { _ = g.Run(t.Context()) }()
+			ours, err := transport.New(transport.Options{TLS: nodeOf(t, a, "ctl-1"), Dialled: g.Dialled})
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := ours.Client(t.Context(), l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			stream, err := grpc_health_v1.NewHealthClient(conn).Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stream.Recv(); err != nil || len(g.open.list()) != 1 {
+				t.Fatalf("%d connections are noted: %v", len(g.open.list()), err)
+			}
+			if happen == nil {
+				_ = conn.Close()
+			} else {
+				happen(r, by)
+			}
+			if _, err := stream.Recv(); err == nil || ctx.Err() != nil {
+				t.Errorf("the stream is open: %v", err)
+			}
+			for len(g.open.list()) > 0 && ctx.Err() == nil {
+				runtime.Gosched()
+			}
+			if n := len(g.open.list()); n != 0 {
+				t.Errorf("%d connections are still noted", n)
+			}
+		})
+	}
+}
+
+// Who is shut out between the handshake and the note is cut at once.
+func TestCallsAreCutEarly(t *testing.T) {
+	r := newReplica()
+	g := newGate(t, r, false)
+	r.revoke(t, "controller/ctl-1")
+	cuts := 0
+	for _, uri := range []string{"salve://controller/ctl-1", "http://nobody"} {
+		g.Dialled(certificate(t, 2, uri), func() { cuts++ })()
+	}
+	g.Dialled(certificate(t, 3, "salve://controller/ctl-2"), func() { t.Error("a good one is cut") })()
+	if cuts != 2 || len(g.open.list()) != 0 {
+		t.Errorf("%d of 2 were cut, %d are noted", cuts, len(g.open.list()))
 	}
 }
 
