@@ -74,7 +74,8 @@ allow {
 // cacheFile belongs to the release of the shop: a corrupt one makes it fail, and no restart helps.
 const cacheFile = "/var/lib/shop/cache"
 
-// shopUnit takes a moment to start, so that repairs would overlap if nobody kept them apart.
+// shopUnit takes a moment to start, so that repairs would overlap if nobody kept them apart. A reload prints what the
+// log block counts.
 const shopUnit = `[Unit]
 Description=The shop
 StartLimitIntervalSec=0
@@ -82,6 +83,7 @@ StartLimitIntervalSec=0
 Type=notify
 ExecStartPre=/bin/sleep 0.7
 ExecStart=/usr/local/bin/lab-service --listen 0.0.0.0:8080 --cache /var/lib/shop/cache
+ExecReload=/bin/sh -c 'for n in 1 2 3 4 5; do echo out of stock: lamps; done'
 StateDirectory=shop
 Environment=GOMAXPROCS=1
 TimeoutStartSec=10
@@ -90,7 +92,8 @@ TimeoutStopSec=5
 WantedBy=multi-user.target
 `
 
-// shopRules are three ways in which the shop can be ill, each with its remedy: it is dead, it hangs, it fails.
+// shopRules are three ways in which the shop can be ill, each with its remedy: it is dead, it hangs, it fails. That it
+// complains is for people.
 const shopRules = `
 service "shop" {
   unit    = "shop.service"
@@ -105,6 +108,11 @@ service "shop" {
     http    = "http://127.0.0.1:8080/work"
     every   = "500ms"
     timeout = "400ms"
+  }
+
+  log "complaints" {
+    match  = "out of stock: (?P<what>[a-z]+)"
+    window = "4s"
   }
 
   remedy "start" "start-it" {
@@ -166,5 +174,12 @@ rule "shop-fails" {
   escalate {
     after = "60s"
   }
+}
+
+rule "shop-complains" {
+  services  = ["shop"]
+  when      = log.complaints.rate > 1 / s
+  for       = "0s"
+  clear_for = "1s"
 }
 `
