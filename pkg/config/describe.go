@@ -22,6 +22,10 @@ func (a *Agent) Describe(p signal.Path, of string) signal.Info {
 		if declared, ok := a.contexts()[p.Key][p.Field]; ok {
 			return declared
 		}
+	case signal.Query:
+		if declared, ok := a.queries()[p.Field]; ok {
+			return declared
+		}
 	}
 	return in
 }

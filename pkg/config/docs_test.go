@@ -5,6 +5,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/promql"
 )
 
 // TestDocumentedAnomaly loads the rule that the page about anomaly() shows.
@@ -52,5 +56,32 @@ func TestDocumentedContexts(t *testing.T) {
 	a, diags := LoadAgent(path, LoadOptions{Host: "h"})
 	if a == nil || len(a.Contexts) != 2 {
 		t.Errorf("loaded: %+v, %v", a, diags)
+	}
+}
+
+// TestDocumentedQueries loads what the page about queries shows, and takes its word for how far expressions look back.
+func TestDocumentedQueries(t *testing.T) {
+	page, err := os.ReadFile("../../docs/queries.md")
+	check(t, err)
+	_, after, _ := strings.Cut(string(page), "```hcl\n")
+	example, rest, _ := strings.Cut(after, "```")
+	path := filepath.Join(t.TempDir(), "agent.hcl")
+	write(t, path, []byte(example))
+	a, diags := LoadAgent(path, LoadOptions{Host: "h", Offline: true})
+	if a == nil || len(a.Queries) != 2 || a.Queries[0].Window != time.Minute || a.Queries[1].Window != time.Minute {
+		t.Fatalf("loaded: %+v, %v", a, diags)
+	}
+	_, table, _ := strings.Cut(rest, "| expression | looks back |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := strings.Split(table, "\n")
+	if len(rows) != 4 {
+		t.Fatalf("the page has %d expressions", len(rows))
+	}
+	for _, row := range rows {
+		cells := strings.Split(strings.Trim(row, "| "), " | ")
+		far, err := promql.Reach(strings.Trim(cells[0], "`"))
+		if got := defaults.Duration(far); err != nil || got != cells[1] {
+			t.Errorf("%s: %s, %v", row, got, err)
+		}
 	}
 }

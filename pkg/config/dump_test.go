@@ -71,10 +71,18 @@ func dumpField(b *strings.Builder, indent, name string, v reflect.Value) {
 			return
 		}
 		for i := range v.Len() {
-			fmt.Fprintf(b, "%s%s:\n", indent, strings.TrimSuffix(strings.Replace(name, "Remedies", "Remedy", 1), "s"))
+			fmt.Fprintf(b, "%s%s:\n", indent, singular(name))
 			dumpStruct(b, indent+"  ", reflect.Indirect(v.Index(i)))
 		}
 	default:
 		fmt.Fprintf(b, "%s%s: %v\n", indent, name, v.Interface())
 	}
+}
+
+// singular is the name of one of them.
+func singular(name string) string {
+	if one, ok := strings.CutSuffix(name, "ies"); ok {
+		return one + "y"
+	}
+	return strings.TrimSuffix(name, "s")
 }

@@ -10,7 +10,7 @@ import (
 // topKinds is the grammar of whole files.
 func topKinds(ks kinds) {
 	refuse := ofController()
-	rules := []string{"context", "threshold", "service", "log", "remedy", "rule", "window", "test"}
+	rules := []string{"context", "query", "threshold", "service", "log", "remedy", "rule", "window", "test"}
 	ks["agent"] = &kind{
 		refuse: refuse,
 		blocks: append([]string{"allow", "notifier", "escalation", "heartbeat", "controller", "tls"}, rules...),

@@ -25,6 +25,7 @@ func grammars() []grammar {
 			"allow":      "allow {\n%s\n}",
 			"controller": "controller {\n%s\n}",
 			"context":    "context \"x\" {\n%s\n}",
+			"query":      "query \"x\" {\n%s\n}",
 			"field":      "context \"x\" {\n  field \"x\" {\n%s\n  }\n}",
 			"service":    "service \"x\" {\n%s\n}",
 			"probe":      "service \"x\" {\n  probe \"x\" {\n%s\n  }\n}",

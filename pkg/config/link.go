@@ -99,7 +99,7 @@ func (d *ruleDraft) scope(l *loader, use expr.Use) *expr.Scope {
 // fill names what the services declare and what the host has, and tells how often each signal is sampled.
 func (l *loader) fill(s *expr.Scope, services []*Service) {
 	s.Metrics = metrics(services)
-	s.HostLogs, s.Contexts = logNames(l.agent.Logs), l.agent.contexts()
+	s.HostLogs, s.Contexts, s.Queries = logNames(l.agent.Logs), l.agent.contexts(), l.agent.queries()
 	s.Span = func(p signal.Path) time.Duration {
 		farthest := l.agent.Describe(p, "").Span
 		for _, service := range services {

@@ -157,6 +157,8 @@ func (l *loader) linkSignal(w word) (Course, signal.Info, bool) {
 		return fail("Missing source", "No context gives %s.%s", p, meant(p.String(), l.agent.contextSignals()))
 	case p.Family == "host.log" && !slices.Contains(logNames(l.agent.Logs), p.Key):
 		return fail("Missing source", "The host has no %s.%s", p, l.nearSource(p, nil))
+	case p.Family == signal.Query && l.agent.query(p.Field) == nil:
+		return fail("Missing source", "There is no query %q.%s", p.Field, meant(p.Field, slices.Sorted(maps.Keys(l.agent.queries()))))
 	case info.Scope == signal.Host && owned:
 		return fail("Wrong signal", "%s belongs to the host: leave {%s} out.", p, of)
 	case info.Scope == signal.Unit && !owned:

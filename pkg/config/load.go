@@ -166,6 +166,9 @@ func (l *loader) decodeRules(b *block) {
 	for _, nested := range b.blocks("context") {
 		l.agent.Contexts = append(l.agent.Contexts, l.decodeContext(nested))
 	}
+	for _, nested := range b.blocks("query") {
+		l.agent.Queries = append(l.agent.Queries, l.decodeQuery(nested))
+	}
 	for _, nested := range b.blocks("threshold") {
 		l.decodeThreshold(nested)
 	}

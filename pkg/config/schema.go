@@ -107,6 +107,7 @@ func newKinds() kinds {
 	serviceKinds(ks)
 	scrapeKinds(ks)
 	contextKinds(ks)
+	ks["query"] = queryKind()
 	ks["statsd"] = statsdKind()
 	ruleKinds(ks)
 	testKinds(ks)

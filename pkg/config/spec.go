@@ -49,6 +49,7 @@ type Agent struct {
 
 	Allow       []Allow
 	Contexts    []*Context // in order of declaration
+	Queries     []*Query   // in order of declaration
 	Logs        []*Log     // of the kernel
 	Services    []*Service // in order of declaration; those made for bare allowed units come last
 	Rules       []*Rule    // in order of declaration; built-in ones come last
@@ -241,6 +242,22 @@ type Field struct {
 	Path  jsonpath.Path
 	Dim   signal.Dimension // Count, Ratio, Seconds or Bytes
 	Range hcl.Range
+}
+
+// Query asks a Prometheus server for a number, which conditions know as query.NAME.
+type Query struct {
+	Name      string
+	URL       string // of the server; /api/v1/query comes after it
+	Expr      string // in PromQL
+	Dim       signal.Dimension
+	Every     time.Duration
+	Timeout   time.Duration // never longer than Every
+	Window    time.Duration // how far an answer looks back; default: as the expression says
+	HostLabel string        // of several elements the one that has the host in this label; "": there is only one
+	User      string        // of basic authentication; "": none
+	// SecretFile holds User's password, or without a User a bearer token. It was readable when loaded; "" means none.
+	SecretFile string
+	Range      hcl.Range
 }
 
 // SLO is an objective of the service, whose standing conditions know as slo.NAME. What is bad is told by a probe or by

@@ -24,7 +24,7 @@ const (
 	RaftProfile    = "default"                   // timing of Raft
 )
 
-// Services, probes, pools, logs, contexts.
+// Services, probes, pools, logs, contexts, queries.
 const (
 	Startup      = 30 * time.Second       // nobody judges a unit for so long after any start
 	Tier         = "standard"             // importance of a service
@@ -51,6 +51,9 @@ const (
 	ContextWait      = 2 * time.Second     // time-out of one document over HTTP
 	ContextAge       = time.Hour           // since a context's file was last written
 	ContextUnit      = "count"             // of a context's field
+	QueryEvery       = 10 * time.Second    // period of a query
+	QueryWait        = 5 * time.Second     // time-out of one answer
+	QueryUnit        = "count"             // of a query's answer
 	SLOWindow        = 30 * 24 * time.Hour // over what an objective must be met
 )
 

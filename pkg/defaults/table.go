@@ -94,6 +94,12 @@ func All() []Default {
 			Help: "since a context's file was last written; an older one is unknown"},
 		{Group: service, Const: "ContextUnit", Key: "field.unit", Value: ContextUnit,
 			Help: "what a context's field counts"},
+		{Group: service, Const: "QueryEvery", Key: "query.every", Value: QueryEvery,
+			Help: "period of a query"},
+		{Group: service, Const: "QueryWait", Key: "query.timeout", Value: QueryWait,
+			Help: "time-out of one answer, never longer than its period"},
+		{Group: service, Const: "QueryUnit", Key: "query.unit", Value: QueryUnit,
+			Help: "what the answer to a query counts"},
 		{Group: service, Const: "SLOWindow", Key: "slo.window", Value: SLOWindow,
 			Help: "over what an objective must be met: 720h are 30 days"},
 
@@ -202,7 +208,7 @@ func All() []Default {
 const (
 	agent      = "Agent"
 	controller = "Controller"
-	service    = "Services, probes, metrics, pools, logs, contexts"
+	service    = "Services, probes, metrics, pools, logs, contexts, queries"
 	rule       = "Rules"
 	remedy     = "Remedies"
 	budget     = "Budgets"

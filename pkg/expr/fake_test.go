@@ -67,6 +67,7 @@ func scope() *Scope {
 			Every: time.Second, Span: 5 * time.Second}},
 		Contexts: map[string]map[string]signal.Info{"market": {"volatility": {Name: "context.*.*", Dim: signal.Ratio,
 			Every: 10 * time.Second}}},
+		Queries:    map[string]signal.Info{"orders": {Name: "query.*", Dim: signal.Count, Every: 10 * time.Second}},
 		Labels:     map[string]string{"stage": "production", "role": "web"},
 		Thresholds: map[string]*Threshold{},
 	}

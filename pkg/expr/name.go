@@ -53,7 +53,9 @@ func (c *compiler) unit(e *hclsyntax.ScopeTraversalExpr, name string) *node {
 }
 
 // families are the first words of all names with dots.
-var families = []string{"host", "unit", "probe", "pool", "label", "threshold", "metric", "log", "slo", "context", "change"}
+var families = []string{
+	"host", "unit", "probe", "pool", "label", "threshold", "metric", "log", "slo", "context", "change", "query",
+}
 
 // word is the only name after the first of a label or threshold.
 func (c *compiler) word(e *hclsyntax.ScopeTraversalExpr) (string, bool) {

@@ -18,6 +18,8 @@ func (c *compiler) lookup(at hcl.Range, p signal.Path) (signal.Info, bool) {
 			return c.metric(at, p.Field)
 		case p.Family == signal.Context:
 			return c.context(at, p)
+		case p.Family == signal.Query:
+			return c.query(at, p.Field)
 		}
 		return in, true
 	}
@@ -30,6 +32,8 @@ func (c *compiler) lookup(at hcl.Range, p signal.Path) (signal.Info, bool) {
 		c.fail(at, "Unknown signal", "A metric is written metric.NAME, not %s.", p)
 	case p.Family == signal.Context:
 		c.fail(at, "Unknown signal", "A figure of a context is written context.NAME.FIELD, not %s.", p)
+	case p.Family == signal.Query:
+		c.fail(at, "Unknown signal", "A query is written query.NAME, not %s.", p)
 	case p.Key == "" && needsKey:
 		c.fail(at, "Missing key", `%s exists once for each instance: %s["…"].%s, or ["*"] for every one.`,
 			p, p.Family, p.Field)
@@ -64,6 +68,15 @@ func (c *compiler) context(at hcl.Range, p signal.Path) (signal.Info, bool) {
 	in, ok := fields[p.Field]
 	if !ok {
 		c.fail(at, "Unknown field", "The context %q has no field %q%s", p.Key, p.Field, meant(p.Field, sortedKeys(fields)))
+	}
+	return in, ok
+}
+
+// query finds what the host declares of one of its queries.
+func (c *compiler) query(at hcl.Range, name string) (signal.Info, bool) {
+	in, ok := c.scope.Queries[name]
+	if !ok {
+		c.fail(at, "Unknown query", "The host has no query %q%s", name, meant(name, sortedKeys(c.scope.Queries)))
 	}
 	return in, ok
 }

@@ -34,6 +34,8 @@ type Scope struct {
 	HostLogs []string
 	// Contexts are the fields of the host's contexts, by context and field.
 	Contexts map[string]map[string]signal.Info
+	// Queries are those of the host, by name.
+	Queries map[string]signal.Info
 	// Labels of the host. A label that is not set is the empty text; nil asks for no warning about it.
 	Labels map[string]string
 	// Thresholds by name.

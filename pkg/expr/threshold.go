@@ -30,11 +30,11 @@ type thresholdCase struct {
 }
 
 // NewThreshold checks a threshold block. The threshold is nil if the diagnostics have errors. Of the
-// scope only the labels, periods, spans, contexts and the host's logs count: a threshold belongs to the host, not to a
-// service.
+// scope only the labels, periods, spans, contexts, queries and the host's logs count: a threshold belongs to the host, not
+// to a service.
 func NewThreshold(name string, def hcl.Expression, cases []Case, s *Scope) (*Threshold, hcl.Diagnostics) {
 	c := &compiler{scope: &Scope{Labels: s.Labels, Every: s.Every, Span: s.Span, HostLogs: s.HostLogs, Contexts: s.Contexts,
-		Use: ThresholdValue}}
+		Queries: s.Queries, Use: ThresholdValue}}
 	t := &Threshold{name: name, scope: c.scope}
 	first := c.constant(c.native(def))
 	if first != nil {

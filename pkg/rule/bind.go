@@ -64,6 +64,9 @@ func (b binder) every(r expr.Ref) time.Duration {
 // describe is what the configuration says of the subject's signal.
 func (b binder) describe(r expr.Ref) signal.Info {
 	p := r.Path
+	if p.Family == signal.Query { // which is one for all subjects
+		return r.Info.Span
+	}
 	if p.Key == signal.AnyKey {
 		p.Key = b.Key
 	}

@@ -190,5 +190,12 @@ var metricInfo = Info{
 // dimension and period is not in the catalogue.
 const Context = "context"
 
+// Query is the family of the signals that query blocks declare: query.NAME. What the blocks say of dimension, period and
+// span is not in the catalogue.
+const Query = "query"
+
+// queryInfo describes what is the same for all of them.
+var queryInfo = Info{Name: Query + ".*", Help: "the answer to a query", Source: "a Prometheus server"}
+
 // contextInfo describes what is the same for all of them.
 var contextInfo = Info{Name: Context + ".*.*", Help: "a figure of a context", Source: "the context's document"}

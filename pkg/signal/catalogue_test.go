@@ -90,6 +90,20 @@ func TestMetricsAreDeclaredElsewhere(t *testing.T) {
 	}
 }
 
+func TestQueriesAreDeclaredElsewhere(t *testing.T) {
+	p, err := ParsePath("query.orders")
+	if err != nil || p != (Path{Family: "query", Field: "orders"}) || p.String() != "query.orders" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	in, ok := Lookup(p)
+	if !ok || in.Scope != Host || in.Help == "" || in.Source == "" {
+		t.Errorf("%s is %+v, %v", p, in, ok)
+	}
+	if _, ok := Lookup(Path{Family: "query", Key: "orders", Field: "value"}); ok {
+		t.Error("a query has no fields")
+	}
+}
+
 func TestContextsAreDeclaredElsewhere(t *testing.T) {
 	p, err := ParsePath("context.market.volatility")
 	if err != nil || p != (Path{Family: "context", Key: "market", Field: "volatility"}) || p.String() != "context.market.volatility" {

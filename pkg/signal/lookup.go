@@ -12,7 +12,7 @@ func All() []Info {
 }
 
 // Lookup finds the description of a signal. It is false for a signal that does not exist, and for
-// one that is named without the key it needs or with a key it does not have. Of a Metric and of a Context it
+// one that is named without the key it needs or with a key it does not have. Of a Metric, a Context and a Query it
 // knows what all of them share.
 func Lookup(p Path) (Info, bool) {
 	switch {
@@ -20,6 +20,8 @@ func Lookup(p Path) (Info, bool) {
 		return metricInfo, true
 	case p.Family == Context && p.Key != "":
 		return contextInfo, true
+	case p.Family == Query && p.Key == "":
+		return queryInfo, true
 	}
 	for i := range catalogue {
 		f := &catalogue[i]

@@ -17,8 +17,8 @@ const (
 	memoryEvery = 100 * time.Millisecond // period of memory figures for such a rule
 )
 
-// aim tells the observer what to watch: the services' units, probes, metrics, pools and logs, the contexts, and what
-// rules read.
+// aim tells the observer what to watch: the services' units, probes, metrics, pools and logs, the contexts and queries,
+// and what rules read.
 func (e *Engine) aim(units []string) {
 	t := observe.Targets{}
 	for _, name := range units {
@@ -48,7 +48,7 @@ func (e *Engine) aim(units []string) {
 				Match: g.Match, Window: g.Window})
 		}
 	}
-	t.Contexts = e.contexts()
+	t.Contexts, t.Queries = e.contexts(), e.queries()
 	for _, g := range e.cfg.Logs {
 		t.Logs = append(t.Logs, observe.LogTarget{Name: g.Name, Match: g.Match, Window: g.Window})
 	}
@@ -102,6 +102,18 @@ func (e *Engine) contexts() []observe.ContextTarget {
 			care.Open(e.store, path, "", e.cfg.Describe(path, ""))
 			out[i].Fields = append(out[i].Fields, observe.ContextField{Signal: path, Path: f.Path})
 		}
+	}
+	return out
+}
+
+// queries are what Prometheus servers are asked. Their series are opened with that, as those of metrics are.
+func (e *Engine) queries() []observe.QueryTarget {
+	out := make([]observe.QueryTarget, len(e.cfg.Queries))
+	for i, q := range e.cfg.Queries {
+		path := q.Signal()
+		care.Open(e.store, path, "", e.cfg.Describe(path, ""))
+		out[i] = observe.QueryTarget{Name: q.Name, URL: q.URL, Expr: q.Expr, Every: q.Every, Timeout: q.Timeout,
+			Label: q.HostLabel, Host: e.cfg.Host, User: q.User, SecretFile: q.SecretFile}
 	}
 	return out
 }

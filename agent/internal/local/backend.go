@@ -162,6 +162,7 @@ type Source struct {
 	Age       time.Duration // since the last success; negative: none yet
 	Successes uint64
 	Failures  uint64
+	Warnings  uint64 // reservations about what it told; 0 of most kinds of sources
 }
 
 // Signal is one series with its last value.

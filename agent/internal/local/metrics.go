@@ -25,6 +25,7 @@ type collector struct {
 	alerts, incidents, attempts, notifications, pauses   *prometheus.Desc
 	remediesHour, remediesLimit                          *prometheus.Desc
 	sourceOK, sourceDuration, sourceAge, sourceSamples   *prometheus.Desc
+	sourceWarnings                                       *prometheus.Desc
 	tick, tickMax, configLoaded, configOK, configRefused *prometheus.Desc
 	connected, silent, unsent, permits                   *prometheus.Desc
 }
@@ -54,6 +55,7 @@ func newCollector(v Viewer) *collector {
 		sourceDuration: desc("source_duration_seconds", "Time that the last sampling took.", "source"),
 		sourceAge:      desc("source_age_seconds", "Since the last sampling that went well.", "source"),
 		sourceSamples:  desc("source_samples_total", "Samplings since the agent started.", "source", "result"),
+		sourceWarnings: desc("source_warnings_total", "Reservations about what the source told, since the agent started; absent without any.", "source"),
 		tick:           desc("engine_tick_seconds", "Time that evaluating all rules takes."),
 		tickMax:        desc("engine_tick_max_seconds", "The longest evaluation since the agent started."),
 		connected:      desc("controller_connected", "1 if a session with the controller is established; absent on a host that is alone."),
@@ -125,6 +127,9 @@ func (c *collector) collectSources(ch chan<- prometheus.Metric, sources []Source
 		}
 		counter(ch, c.sourceSamples, s.Successes, s.Name, "success")
 		counter(ch, c.sourceSamples, s.Failures, s.Name, "failure")
+		if s.Warnings > 0 {
+			counter(ch, c.sourceWarnings, s.Warnings, s.Name)
+		}
 	}
 }
 

@@ -51,6 +51,7 @@ func TestMetrics(t *testing.T) {
 		`salve_agent_source_up{source="pool checkout.db"} 0`,
 		`salve_agent_source_age_seconds{source="host"} 0.4`,
 		`salve_agent_source_samples_total{result="failure",source="pool checkout.db"} 12`,
+		`salve_agent_source_warnings_total{source="pool checkout.db"} 2`,
 		`salve_agent_engine_tick_seconds_count 900`,
 		`salve_agent_engine_tick_max_seconds 0.001`,
 		`salve_agent_config_reload_ok 1`,
@@ -61,6 +62,9 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(text, "\n"+want) {
 			t.Errorf("no %s", want)
 		}
+	}
+	if strings.Contains(text, `source_warnings_total{source="host"}`) {
+		t.Error("a source without reservations counts them")
 	}
 	if strings.Contains(text, `source_age_seconds{source="pool checkout.db"}`) {
 		t.Error("a source that never succeeded has an age")

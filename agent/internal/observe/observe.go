@@ -23,6 +23,7 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/outside"
 	"github.com/salveops/salve/agent/internal/observe/pool"
 	"github.com/salveops/salve/agent/internal/observe/probe"
+	"github.com/salveops/salve/agent/internal/observe/query"
 	"github.com/salveops/salve/agent/internal/observe/schedule"
 	"github.com/salveops/salve/agent/internal/observe/scrape"
 	"github.com/salveops/salve/agent/internal/observe/source"
@@ -46,6 +47,7 @@ type (
 	PoolTarget    = pool.Target
 	ContextTarget = outside.Target
 	ContextField  = outside.Field
+	QueryTarget   = query.Target
 	LogTarget     = log.Target
 	LogMatch      = log.Match
 	UnitFigure    = unit.Figure
@@ -99,6 +101,7 @@ type Observer struct {
 	statsds *statsd.Watcher
 	pools   *pool.Watcher
 	outside *outside.Watcher
+	queries *query.Watcher
 	logs    *log.Watcher
 	wake    chan struct{}
 
@@ -150,6 +153,7 @@ func (o *Observer) parts() {
 	o.statsds = statsd.New(all.Named("statsd"))
 	o.pools = pool.New(all.Named("pool"))
 	o.outside = outside.New(all.Named("context"))
+	o.queries = query.New(all.Named("query"))
 	machine, _ := os.ReadFile(filepath.Join("/", o.opt.Root, "etc/machine-id")) // without one there is no journal
 	o.logs = log.New(log.Options{
 		Options: all.Named("log"),
@@ -205,6 +209,10 @@ func (o *Observer) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		o.outside.Run(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.queries.Run(ctx)
 		return nil
 	})
 	g.Go(func() error {
@@ -335,5 +343,6 @@ func (o *Observer) Stats() []Stats {
 	stats = append(stats, o.statsds.Stats()...)
 	stats = append(stats, o.pools.Stats()...)
 	stats = append(stats, o.outside.Stats()...)
+	stats = append(stats, o.queries.Stats()...)
 	return append(stats, o.logs.Stats()...)
 }

@@ -19,6 +19,7 @@ type Targets struct {
 	StatsDs  []StatsDTarget
 	Pools    []PoolTarget
 	Contexts []ContextTarget
+	Queries  []QueryTarget
 	Logs     []LogTarget
 	// Needs are the series that rules read. Signals that cost more than a read of one small file
 	// (unit.fds, unit.psi.*, pressure announced by the kernel) are sampled only if they are among them.
@@ -90,6 +91,7 @@ func (o *Observer) SetTargets(t Targets) {
 	o.statsds.SetTargets(t.StatsDs)
 	o.pools.SetTargets(t.Pools)
 	o.outside.SetTargets(t.Contexts)
+	o.queries.SetTargets(t.Queries)
 	o.logs.SetTargets(slices.Clone(t.Logs))
 }
 

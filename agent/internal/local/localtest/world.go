@@ -46,7 +46,7 @@ func status() local.Status {
 			{Name: "host", Duration: 60 * time.Microsecond, Age: 400 * time.Millisecond, Successes: 900},
 			{
 				Name: "pool checkout.db", Err: errors.New("dial unix /run/pgbouncer: connection refused"),
-				Duration: time.Millisecond, Age: -1, Failures: 12,
+				Duration: time.Millisecond, Age: -1, Failures: 12, Warnings: 2,
 			},
 		},
 		Alerts:    map[string]int{"firing": 2, "pending": 0},

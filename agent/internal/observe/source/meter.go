@@ -11,6 +11,7 @@ type Stats struct {
 	Name     string
 	Runs     uint64        // how often it was asked
 	Failures uint64        // how often that failed
+	Warnings uint64        // reservations about what it told; 0 of a source that tells none
 	Last     time.Duration // how long the last time took
 	Success  time.Duration // when it last went well, as clock.Instant.Boot; 0: never yet
 	Busy     time.Duration // how long all of them took together
@@ -22,9 +23,9 @@ type Stats struct {
 type Meter struct {
 	Name string
 
-	runs, failures atomic.Uint64
-	last, busy, ok atomic.Int64
-	err            atomic.Pointer[error]
+	runs, failures, warnings atomic.Uint64
+	last, busy, ok           atomic.Int64
+	err                      atomic.Pointer[error]
 }
 
 // Record notes one run that ended at the moment at (a Boot time). It reports whether the source began to fail or to work again with it: the
@@ -47,13 +48,16 @@ func (m *Meter) Record(at, took time.Duration, err error) (changed bool) {
 	return failing != (err != nil)
 }
 
+// Warn notes so many reservations.
+func (m *Meter) Warn(n int) { m.warnings.Add(uint64(n)) }
+
 // keep is apart from Record because taking the address of err moves it to the heap.
 func (m *Meter) keep(err error) { m.err.Store(&err) }
 
 // Stats reads the figures.
 func (m *Meter) Stats() Stats {
 	s := Stats{
-		Name: m.Name, Runs: m.runs.Load(), Failures: m.failures.Load(),
+		Name: m.Name, Runs: m.runs.Load(), Failures: m.failures.Load(), Warnings: m.warnings.Load(),
 		Last: time.Duration(m.last.Load()), Busy: time.Duration(m.busy.Load()), Success: time.Duration(m.ok.Load()),
 	}
 	if err := m.err.Load(); err != nil {

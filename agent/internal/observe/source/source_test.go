@@ -60,7 +60,9 @@ func TestMeterTellsChangesOnly(t *testing.T) {
 			t.Errorf("step %d: %+v", i, got)
 		}
 	}
-	want := Stats{Name: "x", Runs: 6, Failures: 3, Last: time.Millisecond, Busy: 6 * time.Millisecond,
+	m.Warn(2)
+	m.Warn(1)
+	want := Stats{Name: "x", Warnings: 3, Runs: 6, Failures: 3, Last: time.Millisecond, Busy: 6 * time.Millisecond,
 		Success: 6 * time.Second}
 	if got := m.Stats(); got != want {
 		t.Errorf("%+v, want %+v", got, want)

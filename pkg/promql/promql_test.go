@@ -1,0 +1,166 @@
+package promql
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// vector is what Prometheus 2.42 answers, with those elements.
+func vector(elements string) string {
+	return `{"status":"success","data":{"resultType":"vector","result":[` + elements + `]}}`
+}
+
+// read asks a query that has this answer.
+func read(label, value, answer string) (Answer, error) {
+	return (&Query{Label: label, Value: value}).read([]byte(answer))
+}
+
+func TestRead(t *testing.T) {
+	moment := time.UnixMilli(1795815255255)
+	three := Answer{Value: 3, Known: true, At: moment}
+	one := `{"metric":{"instance":"web-1:9100"},"value":[1795815255.255,"3"]}`
+	two := one + `,{"metric":{"instance":"web-10"},"value":[1795815255.255,"4"]},{"metric":{},"value":[1795815255.255,"5"]}`
+	tests := []struct {
+		name, label, value, answer string
+		want                       Answer
+		err                        string
+	}{
+		{"vector", "", "", vector(one), three, ""},
+		{"scalar", "", "", `{"status":"success","data":{"resultType":"scalar","result":[1795815255.255,"3"]}}`, three, ""},
+		{"empty", "", "", vector(""), Answer{}, ""},
+		{"nothing", "", "", `{"status":"success","data":{"resultType":"vector","result":null}}`, Answer{}, ""},
+		{"not a number", "", "", vector(`{"metric":{},"value":[1,"NaN"]}`), Answer{At: time.Unix(1, 0)}, ""},
+		{"infinite", "", "", vector(`{"metric":{},"value":[1,"-Inf"]}`), Answer{At: time.Unix(1, 0)}, ""},
+		{"too large", "", "", vector(`{"metric":{},"value":[1,"1e999"]}`), Answer{At: time.Unix(1, 0)}, ""},
+		{"warned", "", "", strings.Replace(vector(one), `"data"`, `"warnings":["half"],"data"`, 1),
+			Answer{Value: 3, Known: true, At: moment, Warnings: []string{"half"}}, ""},
+		{"several", "", "", vector(two), Answer{}, "the answer has 3 elements: aggregate"},
+		{"by host and port", "instance", "web-1", vector(two), three, ""},
+		{"by host", "instance", "web-10", vector(two), Answer{Value: 4, Known: true, At: moment}, ""},
+		{"by another host", "instance", "web", vector(two), Answer{}, ""},
+		{"by another label", "job", "web-1", vector(two), Answer{}, ""},
+		{"twice", "instance", "web-1", vector(one + "," + one), Answer{}, `2 elements of the answer have instance = "web-1": aggregate`},
+		{"histogram", "", "", vector(`{"metric":{},"histogram":[1,{"count":"1"}]}`), Answer{}, "is a histogram"},
+		{"matrix", "", "", `{"status":"success","data":{"resultType":"matrix","result":[]}}`, Answer{}, "is a matrix"},
+		{"text", "", "", `{"status":"success","data":{"resultType":"string","result":[1,"a"]}}`, Answer{}, "is a string"},
+		{"refused", "", "", `{"status":"error","errorType":"bad_data","error":"parse error"}`, Answer{}, "bad_data: parse error"},
+		{"no JSON", "", "", `<html>`, Answer{}, "not the JSON of a Prometheus server"},
+		{"other JSON", "", "", `[]`, Answer{}, "not the JSON of a Prometheus server"},
+		{"no status", "", "", `{}`, Answer{}, ": "},
+		{"short value", "", "", vector(`{"metric":{},"value":[1]}`), Answer{}, "a moment and a number"},
+		{"word", "", "", vector(`{"metric":{},"value":[1,"x"]}`), Answer{}, `"x" is no number`},
+		{"far moment", "", "", vector(`{"metric":{},"value":[1e300,"1"]}`), Answer{}, "beyond all years"},
+		{"no scalar", "", "", `{"status":"success","data":{"resultType":"scalar","result":null}}`, Answer{}, "read answer"},
+	}
+	for _, tt := range tests {
+		got, err := read(tt.label, tt.value, tt.answer)
+		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: error %v, want %q", tt.name, err, tt.err)
+		}
+		if diff := cmp.Diff(tt.want, got); err == nil && diff != "" {
+			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
+		}
+	}
+}
+
+// server is asked by clients of these tests.
+func server(t *testing.T, answer http.HandlerFunc) string {
+	s := httptest.NewServer(answer)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func ask(t *testing.T, q Query) (Answer, error) {
+	c := New(q)
+	defer c.Close()
+	return c.Ask(t.Context())
+}
+
+// What is asked, and how a server knows who asks.
+func TestAsk(t *testing.T) {
+	var got []string
+	url := server(t, func(w http.ResponseWriter, r *http.Request) {
+		user, password, basic := r.BasicAuth()
+		got = append(got, r.Method+" "+r.URL.Path+" "+r.FormValue("query")+" "+r.FormValue("timeout"))
+		if basic {
+			got = append(got, user+":"+password)
+		} else if a := r.Header.Get("Authorization"); a != "" {
+			got = append(got, a)
+		}
+		_, _ = io.WriteString(w, vector(`{"metric":{},"value":[1,"3"]}`))
+	})
+	hush := func() (string, error) { return "hush", nil }
+	for _, q := range []Query{{}, {User: "salve", Secret: hush}, {Secret: hush}} {
+		q.URL, q.Expr, q.Timeout = url+"/prometheus/", "sum(a + b)", 10*time.Second
+		if a, err := ask(t, q); a.Value != 3 || err != nil {
+			t.Errorf("%+v, %v", a, err)
+		}
+	}
+	question := "POST /prometheus/api/v1/query sum(a + b) 10000ms"
+	if diff := cmp.Diff([]string{question, question, "salve:hush", question, "Bearer hush"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	lost := errors.New("no file")
+	if _, err := ask(t, Query{URL: url, Timeout: time.Second, Secret: func() (string, error) { return "", lost }}); !errors.Is(err, lost) {
+		t.Errorf("without the secret: %v", err)
+	}
+}
+
+// What can go wrong on the way is told without the address, in which something secret may stand.
+func TestFaults(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		want   string
+	}{
+		{"refused", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = io.WriteString(w, `{"status":"error","errorType":"execution","error":"too many samples"}`)
+		}, "status 422: execution: too many samples"},
+		{"denied", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, "status 401: "},
+		{"moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/else", http.StatusFound) }, "status 302: "},
+		{"slow", func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadAll(r.Body) // or the server does not see that nobody waits any more
+			<-r.Context().Done()
+		}, "deadline exceeded"},
+		{"long", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, strings.Repeat(" ", most)+vector(""))
+		}, "more than 1048576 bytes; aggregate"},
+		{"cut", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, vector("")[:20])
+		}, "read answer: unexpected EOF"},
+	}
+	for _, tt := range tests {
+		_, err := ask(t, Query{URL: server(t, tt.answer) + "/?key=hidden", Timeout: 300 * time.Millisecond})
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v; want %q", tt.name, err, tt.want)
+		}
+	}
+	for _, url := range []string{"http://127.0.0.1:1/?key=hidden", "ftp://127.0.0.1/?key=hidden"} {
+		if _, err := ask(t, Query{URL: url, Timeout: time.Second}); err == nil || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+// FuzzAnswer: whatever a server says, reading it ends, and what is known is one finite number.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(vector(`{"metric":{"instance":"web-1:9100"},"value":[1795815255.255,"3"]}`)), "instance", "web-1")
+	f.Fuzz(func(t *testing.T, raw []byte, label, value string) {
+		a, err := read(label, value, string(raw))
+		if a.Known && (err != nil || a.Value-a.Value != 0) {
+			t.Errorf("%+v, %v", a, err)
+		}
+	})
+}
