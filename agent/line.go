@@ -8,6 +8,7 @@ import (
 	"github.com/salveops/salve/agent/internal/session"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/version"
+	"github.com/salveops/salve/proto/agentpb"
 )
 
 // buildSession makes the line to the controller, if there is one. What earlier processes left has been settled by
@@ -41,6 +42,11 @@ func (a *agent) buildSession(context.Context) error {
 		Changed: func(live bool) { a.engine.LineChanged(live) },
 	})
 	return err
+}
+
+// figure asks the controller for the answer to one of its queries, which only a host that has one may do.
+func (a *agent) figure(ctx context.Context, query string) (*agentpb.ReadFigureResponse, error) {
+	return a.session.Figure(ctx, query)
 }
 
 // controller is what the engine sees of it, nil for an agent that works alone.

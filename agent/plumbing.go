@@ -194,7 +194,8 @@ func (a *agent) buildObserver(context.Context) (err error) {
 				b.Release()
 			}
 		},
-		Keys: func(family string, keys []string) { a.engine.SetKeys(family, keys) },
+		Figure: a.figure,
+		Keys:   func(family string, keys []string) { a.engine.SetKeys(family, keys) },
 		Exec: func(ctx context.Context, argv []string) (int, error) {
 			out, err := a.runner.Command(ctx, program.Cmd{Purpose: program.Probe, Argv: argv})
 			return out.Code, err

@@ -99,6 +99,7 @@ func (c *controller) reload() error {
 		return err
 	}
 	c.courier.Swap(places)
+	c.figures.Swap(queries(file))
 	c.log.Info("configuration loaded", "digest", file.Digest)
 	return nil
 }

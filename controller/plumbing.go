@@ -14,10 +14,12 @@ import (
 	"github.com/salveops/salve/controller/internal/agentapi"
 	"github.com/salveops/salve/controller/internal/arbiter"
 	"github.com/salveops/salve/controller/internal/enroll"
+	"github.com/salveops/salve/controller/internal/figure"
 	"github.com/salveops/salve/controller/internal/fsm"
 	"github.com/salveops/salve/controller/internal/node"
 	"github.com/salveops/salve/controller/internal/notify"
 	"github.com/salveops/salve/controller/internal/web"
+	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/credential"
 	renew "github.com/salveops/salve/pkg/enroll"
 	"github.com/salveops/salve/pkg/transport"
@@ -37,6 +39,7 @@ type plumbing struct {
 	node     *node.Node
 	arbiter  *arbiter.Arbiter
 	agents   *agentapi.Server
+	figures  *figure.Server
 	courier  *notify.Courier
 	admin    *adminapi.Server
 	web      *web.Server
@@ -141,7 +144,21 @@ func (c *controller) buildAgents(context.Context) (err error) {
 		return err
 	}
 	c.agents.Register(c.grpc)
+	if c.figures, err = figure.New(figure.Options{Leads: c.arbiter.Leads, Clock: c.o.Clock, Log: c.log}); err != nil {
+		return err
+	}
+	c.figures.Swap(queries(c.file))
+	c.figures.Register(c.grpc)
 	return nil
+}
+
+// queries are what the leader asks.
+func queries(file *config.ControllerFile) []figure.Query {
+	out := make([]figure.Query, len(file.Queries))
+	for i, q := range file.Queries {
+		out[i] = figure.Query{Name: q.Name, Every: q.Every, Window: q.Window, Server: q.Server}
+	}
+	return out
 }
 
 func (c *controller) buildCourier(context.Context) (err error) {
@@ -184,6 +201,7 @@ func (c *controller) parts() map[string]func(context.Context) error {
 	parts := map[string]func(context.Context) error{
 		"arbiter": c.arbiter.Run,
 		"agents":  c.agents.Run,
+		"figures": c.figures.Run,
 		"courier": c.courier.Run,
 		"gRPC":    c.serve,
 		"access":  c.gate.Run,

@@ -217,9 +217,17 @@ func (b *block) variants(all []variant) {
 	block, _, _ := strings.Cut(b.what, " ")
 	for _, a := range b.kind.attrs {
 		if of := owners[a.name]; of != nil && b.has(a.name) && len(b.set(of...)) == 0 {
-			b.fail(a.name, "Not for this "+block, "%s is for %ss with %s.", a.name, block, strings.Join(of, " or "))
+			b.fail(a.name, "Not for this "+block, "%s is for %s with %s.", a.name, plural(block), strings.Join(of, " or "))
 		}
 	}
+}
+
+// plural is the word for several blocks of a type.
+func plural(block string) string {
+	if stem, ok := strings.CutSuffix(block, "y"); ok {
+		return stem + "ies"
+	}
+	return block + "s"
 }
 
 // set lists which of the keys are set.

@@ -10,7 +10,7 @@ import (
 
 // ControllerFile is everything that a node's controller.hcl says.
 //
-// Node, Data, Listen, Raft, TLS, Notifiers and Heartbeat are the node's own; the rest is what the controller decides by:
+// Node, Data, Listen, Raft, TLS, Queries, Notifiers and Heartbeat are the node's own; the rest is what the controller decides by:
 // Replicated puts that into the log.
 type ControllerFile struct {
 	Node   string // Raft ID of this node; default: the host name
@@ -20,6 +20,7 @@ type ControllerFile struct {
 	TLS    *TLS // nil: plain text, on loopback only
 
 	Services    []*FleetService // in order of declaration; a service without a block has the defaults
+	Queries     []*Query        // that the leader asks for the hosts
 	Breaker     BreakerLimits
 	FleetMax    int // hosts that may be acting at once over all services; 0: max(3, 10 % of the hosts)
 	Notifiers   []*Notifier
@@ -121,6 +122,9 @@ func (l *loader) decodeControllerFile(b *block) {
 	l.decodeBreaker(b.optional("breaker"))
 	for _, nested := range b.blocks("service") {
 		l.decodeFleetService(nested)
+	}
+	for _, nested := range b.blocks("query") {
+		f.Queries = append(f.Queries, l.decodeFleetQuery(nested))
 	}
 	l.people.sender = "salve@" + f.Node
 	l.decodePeople(b)

@@ -12,7 +12,7 @@ func controllerKinds() kinds {
 	agent := newKinds()
 	ks := kinds{
 		"controller file": {
-			blocks: []string{"listen", "raft", "tls", "service", "breaker", "notifier", "escalation", "window", "heartbeat"},
+			blocks: []string{"listen", "raft", "tls", "service", "query", "breaker", "notifier", "escalation", "window", "heartbeat"},
 			attrs: []attr{
 				{name: "node", typ: text}, {name: "data", typ: text},
 				{name: "fleet_max", typ: integer, least: 1, most: maxHosts},
@@ -38,6 +38,7 @@ func controllerKinds() kinds {
 			{name: "window", typ: duration, def: defaults.BreakerWindow, least: int64(10 * time.Second), most: int64(day)},
 		}},
 		"service": fleetServiceKind(),
+		"query":   fleetQueryKind(),
 		"window":  zonedWindow(agent["window"]),
 	}
 	peopleKinds(ks)

@@ -65,7 +65,8 @@ func TestDocumentedQueries(t *testing.T) {
 	check(t, err)
 	_, after, _ := strings.Cut(string(page), "```hcl\n")
 	example, rest, _ := strings.Cut(after, "```")
-	path := filepath.Join(t.TempDir(), "agent.hcl")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "agent.hcl")
 	write(t, path, []byte(example))
 	a, diags := LoadAgent(path, LoadOptions{Host: "h", Offline: true})
 	if a == nil || len(a.Queries) != 2 || a.Queries[0].Window != time.Minute || a.Queries[1].Window != time.Minute {
@@ -83,5 +84,18 @@ func TestDocumentedQueries(t *testing.T) {
 		if got := defaults.Duration(far); err != nil || got != cells[1] {
 			t.Errorf("%s: %s, %v", row, got, err)
 		}
+	}
+	_, after, _ = strings.Cut(rest, "```hcl\n")
+	fleet, after, _ := strings.Cut(after, "```")
+	_, after, _ = strings.Cut(after, "```hcl\n")
+	host, _, _ := strings.Cut(after, "```")
+	write(t, filepath.Join(dir, controllerFile), []byte(fleet))
+	c, diags := LoadController(filepath.Join(dir, controllerFile), LoadOptions{Host: "ctl-1", Offline: true})
+	if c == nil || len(c.Queries) != 1 {
+		t.Fatalf("loaded: %+v, %v", c, diags)
+	}
+	write(t, path, []byte(host+"controller { addresses = [\"127.0.0.1:7600\"] }\n"))
+	if a, diags = LoadAgent(path, LoadOptions{Host: "h"}); a == nil || a.Queries[0].Window != c.Queries[0].Window {
+		t.Errorf("loaded: %+v, %v", a, diags)
 	}
 }

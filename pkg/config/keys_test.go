@@ -50,6 +50,7 @@ func grammars() []grammar {
 			"controller file": "%s",
 			"listen":          "listen {\n%s\n}",
 			"raft":            "raft {\n%s\n}",
+			"query":           "query \"x\" {\n%s\n}",
 			"breaker":         "breaker {\n%s\n}",
 			"service":         "service \"x\" {\n%s\n}",
 		})},

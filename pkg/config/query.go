@@ -22,35 +22,87 @@ var queryDims = map[string]signal.Dimension{
 	"per_second": signal.PerSecond, "bytes_per_second": signal.BytesPerSecond,
 }
 
+// fromController is the only other place that answers come from.
+const fromController = "controller"
+
+// queryVariants are the keys that say who is asked.
+var queryVariants = []variant{
+	{"url", []string{"expr", "timeout", "host_label", "user", "password_file", "token_file"}}, {"from", nil},
+}
+
 func queryKind() *kind {
-	return &kind{
-		labels: []string{"name"},
-		attrs: []attr{
-			{name: "url", typ: text, required: true}, {name: "expr", typ: text, required: true},
-			{name: "unit", typ: text, def: defaults.QueryUnit, words: slices.Sorted(maps.Keys(queryDims))},
-			{name: "every", typ: duration, def: defaults.QueryEvery, least: int64(time.Second), most: int64(time.Hour)},
-			{name: "timeout", typ: duration, def: defaults.QueryWait,
-				least: int64(10 * time.Millisecond), most: int64(time.Minute)},
-			{name: "window", typ: duration, least: int64(time.Second), most: int64(longestWindow)},
-			{name: "host_label", typ: text},
-			{name: "user", typ: text}, {name: "password_file", typ: text}, {name: "token_file", typ: text},
-		},
+	return &kind{labels: []string{"name"}, attrs: append(serverAttrs(),
+		attr{name: "from", typ: text, words: []string{fromController}},
+		attr{name: "unit", typ: text, def: defaults.QueryUnit, words: slices.Sorted(maps.Keys(queryDims))})}
+}
+
+// fleetQueryKind is the block in controller.hcl.
+func fleetQueryKind() *kind {
+	k := &kind{labels: []string{"name"}, attrs: serverAttrs()}
+	k.refuse = []refusal{
+		{name: "from", here: true, why: "The controller asks a server."},
+		{name: "unit", here: true, why: "It belongs in the query block of the hosts' rules."},
+	}
+	return k
+}
+
+// serverAttrs are the keys about a server and what it is asked.
+func serverAttrs() []attr {
+	return []attr{
+		{name: "url", typ: text}, {name: "expr", typ: text},
+		{name: "every", typ: duration, def: defaults.QueryEvery, least: int64(time.Second), most: int64(time.Hour)},
+		{name: "timeout", typ: duration, def: defaults.QueryWait, least: int64(10 * time.Millisecond), most: int64(time.Minute)},
+		{name: "window", typ: duration, least: int64(time.Second), most: int64(longestWindow)},
+		{name: "host_label", typ: text},
+		{name: "user", typ: text}, {name: "password_file", typ: text}, {name: "token_file", typ: text},
 	}
 }
 
 func (l *loader) decodeQuery(b *block) *Query {
-	q := &Query{
-		Name: b.name("query", checkWord), Range: b.header,
-		URL: b.checked("url", checkURL), Expr: b.text("expr"), Dim: queryDims[b.text("unit")], Every: b.duration("every"),
-		HostLabel: b.checked("host_label", checkLabel), User: b.checked("user", checkUser),
-	}
-	q.Timeout = b.patience(q.Every)
-	q.Window = b.reach(q.Expr)
-	q.SecretFile = b.credential()
-	if u, err := url.Parse(q.URL); err == nil && q.SecretFile != "" && u.Scheme == "http" && !onLoopback(u.Hostname()) {
-		l.warn(b.at("url"), "Plain text", "What proves who asks would cross the network as plain text: use https.")
+	b.variants(queryVariants)
+	q := &Query{Name: b.name("query", checkWord), Range: b.header, Dim: queryDims[b.text("unit")], Every: b.duration("every")}
+	switch from := b.text("from"); {
+	case !b.has("from"):
+		l.decodeServer(b, q)
+	case from == "": // it is another word
+	case l.agent.Controller == nil && !l.rulesOnly:
+		b.fail("from", "No controller", "The host has no controller block: it works alone.")
+	case b.has("window"):
+		q.Window = b.duration("window")
+	default:
+		q.Window = promql.Lookback
 	}
 	return q
+}
+
+// maxQueries bounds what the leader asks.
+const maxQueries = 100
+
+// decodeFleetQuery reads a block of controller.hcl.
+func (l *loader) decodeFleetQuery(b *block) *Query {
+	if len(l.file.Queries) == maxQueries {
+		l.fail(b.header, "Too many queries", "A controller asks at most %d queries.", maxQueries)
+	}
+	q := &Query{Name: b.name("query", checkWord), Range: b.header, Every: b.duration("every")}
+	if !b.has("url") {
+		l.fail(b.header, "Missing key", "%s needs \"url\".", upper(b.what))
+	}
+	l.decodeServer(b, q)
+	return q
+}
+
+// decodeServer reads who is asked, and for what.
+func (l *loader) decodeServer(b *block, q *Query) {
+	s := &q.Server
+	s.URL, s.Expr, s.Timeout = b.checked("url", checkURL), b.text("expr"), b.patience(q.Every)
+	s.Label, s.User, s.SecretFile = b.checked("host_label", checkLabel), b.checked("user", checkUser), b.credential()
+	if !b.has("expr") {
+		l.fail(b.header, "Missing key", "%s needs \"expr\".", upper(b.what))
+	}
+	q.Window = b.reach(s.Expr)
+	if u, err := url.Parse(s.URL); err == nil && s.SecretFile != "" && u.Scheme == "http" && !onLoopback(u.Hostname()) {
+		l.warn(b.at("url"), "Plain text", "What proves who asks would cross the network as plain text: use https.")
+	}
 }
 
 // credential is the file of what proves who asks: user and password_file, or token_file; "": none of them is set.
@@ -94,7 +146,6 @@ func (b *block) reach(expr string) time.Duration {
 	const say = "say with window how far an answer looks back"
 	far, err := promql.Reach(expr)
 	switch {
-	case !b.has("expr"):
 	case err != nil:
 		b.fail("expr", "Cannot be followed", "expr: %s. If the server takes it, %s.", err, say)
 	case far > longestWindow:

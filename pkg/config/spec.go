@@ -12,6 +12,7 @@ import (
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/jsonpath"
 	"github.com/salveops/salve/pkg/metric"
+	"github.com/salveops/salve/pkg/promql"
 	"github.com/salveops/salve/pkg/remedy"
 	"github.com/salveops/salve/pkg/signal"
 )
@@ -246,18 +247,12 @@ type Field struct {
 
 // Query asks a Prometheus server for a number, which conditions know as query.NAME.
 type Query struct {
-	Name      string
-	URL       string // of the server; /api/v1/query comes after it
-	Expr      string // in PromQL
-	Dim       signal.Dimension
-	Every     time.Duration
-	Timeout   time.Duration // never longer than Every
-	Window    time.Duration // how far an answer looks back; default: as the expression says
-	HostLabel string        // of several elements the one that has the host in this label; "": there is only one
-	User      string        // of basic authentication; "": none
-	// SecretFile holds User's password, or without a User a bearer token. It was readable when loaded; "" means none.
-	SecretFile string
-	Range      hcl.Range
+	Name   string
+	Dim    signal.Dimension // of a host's query; those of the controller have none
+	Every  time.Duration
+	Window time.Duration // how far an answer looks back; default: as the expression says, or 5 min of the controller's
+	Server promql.Query  // whose secret was readable when loaded; without a URL the controller is asked
+	Range  hcl.Range
 }
 
 // SLO is an objective of the service, whose standing conditions know as slo.NAME. What is bad is told by a probe or by

@@ -10,7 +10,9 @@ import (
 // TestShortestPrediction: the shortest window that is taken is known whenever one looks, and a shorter one is an error.
 func TestShortestPrediction(t *testing.T) {
 	for name, samples := range map[string]int{"predict": 3, "predict_low": 5, "predict_high": 5} {
-		src := func(window int) string { return fmt.Sprintf(`%s(host.disk["/"].used_ratio, "1h", "%ds") > 0.5`, name, window) }
+		src := func(window int) string {
+			return fmt.Sprintf(`%s(host.disk["/"].used_ratio, "1h", "%ds") > 0.5`, name, window)
+		}
 		window := samples * 10 // it is sampled every ten seconds
 		if _, diags := Compile(parse(t, src(window-1)), scope()); !diags.HasErrors() ||
 			!strings.Contains(diags.Error(), fmt.Sprintf("at least %s long", brief(time.Duration(window)*time.Second))) {

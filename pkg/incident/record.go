@@ -196,7 +196,7 @@ type Attempt struct {
 	Before   json.RawMessage `json:"before,omitempty"` // the kind's evidence from before: InvocationID, old values
 	After    json.RawMessage `json:"after,omitempty"`
 	Undo     json.RawMessage `json:"undo,omitempty"` // what undo needs; nil: cannot be undone
-	For      time.Duration   `json:"for,omitempty"` // taken back so long after Intended; 0: when it is asked for
+	For      time.Duration   `json:"for,omitempty"`  // taken back so long after Intended; 0: when it is asked for
 	Fired    clock.Stamp     `json:"fired,omitzero"` // when the alert fired that it answers
 	Intended clock.Stamp     `json:"intended"`
 	Acted    clock.Stamp     `json:"acted,omitzero"`

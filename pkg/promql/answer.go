@@ -20,10 +20,24 @@ type reply struct {
 	}
 }
 
-// element is one of a vector.
+// Answer is what a server said.
+type Answer struct {
+	Warnings []string // reservations of the server: such as that it could not ask everybody
+	label    string
+	elements []element
+}
+
+// element is one of a vector, or a scalar.
 type element struct {
-	Metric map[string]string
-	Value  *point // nil: a histogram
+	host  string
+	value *point // nil: a histogram
+}
+
+// Figure is one number of an answer.
+type Figure struct {
+	Value float64
+	Known bool      // false: there is no element, or no finite number; Value means nothing then
+	At    time.Time // the moment that was asked about, by the server's clock; zero without an element
 }
 
 // point is a moment and a number.
@@ -58,62 +72,64 @@ func (p *point) UnmarshalJSON(raw []byte) error {
 }
 
 // read makes an answer of what the server sent.
-func (q *Query) read(raw []byte) (Answer, error) {
+func read(raw []byte, label string) (*Answer, error) {
 	var r reply
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return Answer{}, errors.New("read answer: it is not the JSON of a Prometheus server")
+		return nil, errors.New("read answer: it is not the JSON of a Prometheus server")
 	}
 	if r.Status != "success" {
-		return Answer{}, fmt.Errorf("%.40s: %.300s", r.ErrorType, r.Error)
+		return nil, fmt.Errorf("%.40s: %.300s", r.ErrorType, r.Error)
 	}
-	a := Answer{Warnings: r.Warnings}
-	var p *point
-	var err error
+	a := &Answer{Warnings: r.Warnings, label: label}
 	switch r.Data.ResultType {
 	case "vector":
-		p, err = q.pick(r.Data.Result)
-	case "scalar":
-		p = &point{}
-		if err = json.Unmarshal(r.Data.Result, p); err != nil {
-			err = fmt.Errorf("read answer: %w", err)
+		var elements []struct {
+			Metric map[string]string
+			Value  *point
 		}
+		if err := json.Unmarshal(r.Data.Result, &elements); err != nil {
+			return nil, fmt.Errorf("read answer: %w", err)
+		}
+		for _, e := range elements {
+			a.elements = append(a.elements, element{strings.Clone(e.Metric[label]), e.Value})
+		}
+	case "scalar":
+		p := &point{}
+		if err := json.Unmarshal(r.Data.Result, p); err != nil {
+			return nil, fmt.Errorf("read answer: %w", err)
+		}
+		a.elements = []element{{value: p}}
 	default:
-		err = fmt.Errorf("the answer is a %.40s, and no number: functions such as rate() or avg_over_time() make one of a range",
-			r.Data.ResultType)
-	}
-	if err != nil || p == nil {
-		return a, err
-	}
-	a.At = p.at
-	if a.Known = !math.IsNaN(p.value) && !math.IsInf(p.value, 0); a.Known {
-		a.Value = p.value
+		return nil, fmt.Errorf("the answer is a %.40s, and no number: functions such as rate() or avg_over_time() make one of "+
+			"a range", r.Data.ResultType)
 	}
 	return a, nil
 }
 
-// pick is the element that was asked for; nil if there is none.
-func (q *Query) pick(raw json.RawMessage) (*point, error) {
-	var elements []element
-	if err := json.Unmarshal(raw, &elements); err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
-	}
-	var found []element
-	for _, e := range elements {
-		rest, named := strings.CutPrefix(e.Metric[q.Label], q.Value)
-		if q.Label == "" || named && (rest == "" || rest[0] == ':') {
-			found = append(found, e)
+// Figure is the number of an answer. Where the query has a Label it is the number of that host: of the element whose label
+// is the host's name, or that with a colon and a port.
+func (a *Answer) Figure(host string) (Figure, error) {
+	found, n := element{}, 0
+	for _, e := range a.elements {
+		rest, own := strings.CutPrefix(e.host, host)
+		if a.label == "" || own && (rest == "" || rest[0] == ':') {
+			found, n = e, n+1
 		}
 	}
 	switch {
-	case len(found) > 1 && q.Label != "":
-		return nil, fmt.Errorf("%d elements of the answer have %s = %q: aggregate, as with sum by (%s) (…)",
-			len(found), q.Label, q.Value, q.Label)
-	case len(found) > 1:
-		return nil, fmt.Errorf("the answer has %d elements: aggregate, as with sum() or max()", len(found))
-	case len(found) == 1 && found[0].Value == nil:
-		return nil, errors.New("the answer is a histogram, and no number: histogram_quantile() makes one of it")
-	case len(found) == 1:
-		return found[0].Value, nil
+	case n > 1 && a.label != "":
+		return Figure{}, fmt.Errorf("%d elements of the answer have %s = %q: aggregate, as with sum by (%s) (…)", n, a.label, host,
+			a.label)
+	case n > 1:
+		return Figure{}, fmt.Errorf("the answer has %d elements: aggregate, as with sum() or max()", n)
+	case n == 0:
+		return Figure{}, nil
+	case found.value == nil:
+		return Figure{}, errors.New("the answer is a histogram, and no number: histogram_quantile() makes one of it")
 	}
-	return nil, nil
+	f := Figure{At: found.value.at}
+	if v := found.value.value; !math.IsNaN(v) && !math.IsInf(v, 0) {
+		f.Value, f.Known = v, true
+	}
+	return f, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/secret"
 )
 
 // most bounds an answer: one number, or one of each host of a large fleet.
@@ -21,21 +22,12 @@ const most = 1 << 20
 // Query is what is asked, and of whom.
 type Query struct {
 	URL     string        // of the server; /api/v1/query comes after it
-	Expr    string        // in PromQL; its answer is one number, or with Label one for each value of that
+	Expr    string        // in PromQL; its answer is one number, or with Label one for each host
 	Timeout time.Duration // of one answer, more than 0; the server gives up by then as well
-	// Label and Value choose one element of several: the one whose label has the value, or has it before a colon and a port.
-	// "": there is one element.
-	Label, Value string
-	User         string                 // of basic authentication; "": none
-	Secret       func() (string, error) // read with each question: User's password, or without a User a bearer token; nil: none
-}
-
-// Answer is what a server said.
-type Answer struct {
-	Value    float64
-	Known    bool      // false: there is no element, or no finite number; Value means nothing then
-	At       time.Time // the moment that was asked about, by the server's clock
-	Warnings []string  // reservations of the server: such as that it could not ask everybody
+	Label   string        // which tells the host that an element of the answer is about; "": there is one element
+	User    string        // of basic authentication; "": none
+	// SecretFile holds User's password, or without a User a bearer token. It is read with each question; "": none.
+	SecretFile string
 }
 
 // Client asks one query. Its methods are called one after another.
@@ -59,31 +51,31 @@ func New(q Query) *Client {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Ask asks once. No error holds the secret or the address.
-func (c *Client) Ask(ctx context.Context) (Answer, error) {
+func (c *Client) Ask(ctx context.Context) (*Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.query.Timeout)
 	defer cancel()
 	req, err := c.request(ctx)
 	if err != nil {
-		return Answer{}, err
+		return nil, err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		if u := (*url.Error)(nil); errors.As(err, &u) {
 			err = u.Err
 		}
-		return Answer{}, fmt.Errorf("ask: %w", err)
+		return nil, fmt.Errorf("ask: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }() // all that counts was read before
 	raw, err := io.ReadAll(io.LimitReader(res.Body, most+1))
 	switch {
 	case err != nil:
-		return Answer{}, fmt.Errorf("read answer: %w", err)
+		return nil, fmt.Errorf("read answer: %w", err)
 	case len(raw) > most:
-		return Answer{}, fmt.Errorf("read answer: it has more than %d bytes; aggregate, as with sum() or max()", most)
+		return nil, fmt.Errorf("read answer: it has more than %d bytes; aggregate, as with sum() or max()", most)
 	}
-	answer, err := c.query.read(raw)
+	answer, err := read(raw, c.query.Label)
 	if err != nil && res.StatusCode != http.StatusOK {
-		return Answer{}, fmt.Errorf("status %d: %w", res.StatusCode, err)
+		return nil, fmt.Errorf("status %d: %w", res.StatusCode, err)
 	}
 	return answer, err
 }
@@ -101,17 +93,14 @@ func (c *Client) request(ctx context.Context) (*http.Request, error) {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("User-Agent", "salve")
-	if c.query.Secret == nil {
-		return req, nil
-	}
-	secret, err := c.query.Secret()
+	text, err := secret.Read(c.query.SecretFile)
 	switch {
 	case err != nil:
 		return nil, err
 	case c.query.User != "":
-		req.SetBasicAuth(c.query.User, secret)
-	default:
-		req.Header.Set("Authorization", "Bearer "+secret)
+		req.SetBasicAuth(c.query.User, text)
+	case text != "":
+		req.Header.Set("Authorization", "Bearer "+text)
 	}
 	return req, nil
 }

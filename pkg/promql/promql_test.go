@@ -5,6 +5,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,50 +23,52 @@ func vector(elements string) string {
 	return `{"status":"success","data":{"resultType":"vector","result":[` + elements + `]}}`
 }
 
-// read asks a query that has this answer.
-func read(label, value, answer string) (Answer, error) {
-	return (&Query{Label: label, Value: value}).read([]byte(answer))
+// figure is the number of a host in an answer.
+func figure(label, host, answer string) (Figure, error) {
+	a, err := read([]byte(answer), label)
+	if err != nil {
+		return Figure{}, err
+	}
+	return a.Figure(host)
 }
 
 func TestRead(t *testing.T) {
 	moment := time.UnixMilli(1795815255255)
-	three := Answer{Value: 3, Known: true, At: moment}
+	three := Figure{Value: 3, Known: true, At: moment}
 	one := `{"metric":{"instance":"web-1:9100"},"value":[1795815255.255,"3"]}`
 	two := one + `,{"metric":{"instance":"web-10"},"value":[1795815255.255,"4"]},{"metric":{},"value":[1795815255.255,"5"]}`
 	tests := []struct {
-		name, label, value, answer string
-		want                       Answer
-		err                        string
+		name, label, host, answer string
+		want                      Figure
+		err                       string
 	}{
 		{"vector", "", "", vector(one), three, ""},
 		{"scalar", "", "", `{"status":"success","data":{"resultType":"scalar","result":[1795815255.255,"3"]}}`, three, ""},
-		{"empty", "", "", vector(""), Answer{}, ""},
-		{"nothing", "", "", `{"status":"success","data":{"resultType":"vector","result":null}}`, Answer{}, ""},
-		{"not a number", "", "", vector(`{"metric":{},"value":[1,"NaN"]}`), Answer{At: time.Unix(1, 0)}, ""},
-		{"infinite", "", "", vector(`{"metric":{},"value":[1,"-Inf"]}`), Answer{At: time.Unix(1, 0)}, ""},
-		{"too large", "", "", vector(`{"metric":{},"value":[1,"1e999"]}`), Answer{At: time.Unix(1, 0)}, ""},
-		{"warned", "", "", strings.Replace(vector(one), `"data"`, `"warnings":["half"],"data"`, 1),
-			Answer{Value: 3, Known: true, At: moment, Warnings: []string{"half"}}, ""},
-		{"several", "", "", vector(two), Answer{}, "the answer has 3 elements: aggregate"},
+		{"empty", "", "", vector(""), Figure{}, ""},
+		{"nothing", "", "", `{"status":"success","data":{"resultType":"vector","result":null}}`, Figure{}, ""},
+		{"not a number", "", "", vector(`{"metric":{},"value":[1,"NaN"]}`), Figure{At: time.Unix(1, 0)}, ""},
+		{"infinite", "", "", vector(`{"metric":{},"value":[1,"-Inf"]}`), Figure{At: time.Unix(1, 0)}, ""},
+		{"too large", "", "", vector(`{"metric":{},"value":[1,"1e999"]}`), Figure{At: time.Unix(1, 0)}, ""},
+		{"several", "", "", vector(two), Figure{}, "the answer has 3 elements: aggregate"},
 		{"by host and port", "instance", "web-1", vector(two), three, ""},
-		{"by host", "instance", "web-10", vector(two), Answer{Value: 4, Known: true, At: moment}, ""},
-		{"by another host", "instance", "web", vector(two), Answer{}, ""},
-		{"by another label", "job", "web-1", vector(two), Answer{}, ""},
-		{"twice", "instance", "web-1", vector(one + "," + one), Answer{}, `2 elements of the answer have instance = "web-1": aggregate`},
-		{"histogram", "", "", vector(`{"metric":{},"histogram":[1,{"count":"1"}]}`), Answer{}, "is a histogram"},
-		{"matrix", "", "", `{"status":"success","data":{"resultType":"matrix","result":[]}}`, Answer{}, "is a matrix"},
-		{"text", "", "", `{"status":"success","data":{"resultType":"string","result":[1,"a"]}}`, Answer{}, "is a string"},
-		{"refused", "", "", `{"status":"error","errorType":"bad_data","error":"parse error"}`, Answer{}, "bad_data: parse error"},
-		{"no JSON", "", "", `<html>`, Answer{}, "not the JSON of a Prometheus server"},
-		{"other JSON", "", "", `[]`, Answer{}, "not the JSON of a Prometheus server"},
-		{"no status", "", "", `{}`, Answer{}, ": "},
-		{"short value", "", "", vector(`{"metric":{},"value":[1]}`), Answer{}, "a moment and a number"},
-		{"word", "", "", vector(`{"metric":{},"value":[1,"x"]}`), Answer{}, `"x" is no number`},
-		{"far moment", "", "", vector(`{"metric":{},"value":[1e300,"1"]}`), Answer{}, "beyond all years"},
-		{"no scalar", "", "", `{"status":"success","data":{"resultType":"scalar","result":null}}`, Answer{}, "read answer"},
+		{"by host", "instance", "web-10", vector(two), Figure{Value: 4, Known: true, At: moment}, ""},
+		{"by another host", "instance", "web", vector(two), Figure{}, ""},
+		{"by another label", "job", "web-1", vector(two), Figure{}, ""},
+		{"twice", "instance", "web-1", vector(one + "," + one), Figure{}, `2 elements of the answer have instance = "web-1": aggregate`},
+		{"histogram", "", "", vector(`{"metric":{},"histogram":[1,{"count":"1"}]}`), Figure{}, "is a histogram"},
+		{"matrix", "", "", `{"status":"success","data":{"resultType":"matrix","result":[]}}`, Figure{}, "is a matrix"},
+		{"text", "", "", `{"status":"success","data":{"resultType":"string","result":[1,"a"]}}`, Figure{}, "is a string"},
+		{"refused", "", "", `{"status":"error","errorType":"bad_data","error":"parse error"}`, Figure{}, "bad_data: parse error"},
+		{"no JSON", "", "", `<html>`, Figure{}, "not the JSON of a Prometheus server"},
+		{"other JSON", "", "", `[]`, Figure{}, "not the JSON of a Prometheus server"},
+		{"no status", "", "", `{}`, Figure{}, ": "},
+		{"short value", "", "", vector(`{"metric":{},"value":[1]}`), Figure{}, "a moment and a number"},
+		{"word", "", "", vector(`{"metric":{},"value":[1,"x"]}`), Figure{}, `"x" is no number`},
+		{"far moment", "", "", vector(`{"metric":{},"value":[1e300,"1"]}`), Figure{}, "beyond all years"},
+		{"no scalar", "", "", `{"status":"success","data":{"resultType":"scalar","result":null}}`, Figure{}, "read answer"},
 	}
 	for _, tt := range tests {
-		got, err := read(tt.label, tt.value, tt.answer)
+		got, err := figure(tt.label, tt.host, tt.answer)
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s: error %v, want %q", tt.name, err, tt.err)
 		}
@@ -80,7 +85,7 @@ func server(t *testing.T, answer http.HandlerFunc) string {
 	return s.URL
 }
 
-func ask(t *testing.T, q Query) (Answer, error) {
+func ask(t *testing.T, q Query) (*Answer, error) {
 	c := New(q)
 	defer c.Close()
 	return c.Ask(t.Context())
@@ -97,12 +102,15 @@ func TestAsk(t *testing.T) {
 		} else if a := r.Header.Get("Authorization"); a != "" {
 			got = append(got, a)
 		}
-		_, _ = io.WriteString(w, vector(`{"metric":{},"value":[1,"3"]}`))
+		_, _ = io.WriteString(w, strings.Replace(vector(""), `"data"`, `"warnings":["half"],"data"`, 1))
 	})
-	hush := func() (string, error) { return "hush", nil }
-	for _, q := range []Query{{}, {User: "salve", Secret: hush}, {Secret: hush}} {
+	hush := filepath.Join(t.TempDir(), "hush")
+	if err := os.WriteFile(hush, []byte("hush\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []Query{{}, {User: "salve", SecretFile: hush}, {SecretFile: hush}} {
 		q.URL, q.Expr, q.Timeout = url+"/prometheus/", "sum(a + b)", 10*time.Second
-		if a, err := ask(t, q); a.Value != 3 || err != nil {
+		if a, err := ask(t, q); err != nil || !slices.Equal(a.Warnings, []string{"half"}) {
 			t.Errorf("%+v, %v", a, err)
 		}
 	}
@@ -110,8 +118,7 @@ func TestAsk(t *testing.T) {
 	if diff := cmp.Diff([]string{question, question, "salve:hush", question, "Bearer hush"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	lost := errors.New("no file")
-	if _, err := ask(t, Query{URL: url, Timeout: time.Second, Secret: func() (string, error) { return "", lost }}); !errors.Is(err, lost) {
+	if _, err := ask(t, Query{URL: url, Timeout: time.Second, SecretFile: hush + "!"}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without the secret: %v", err)
 	}
 }
@@ -157,8 +164,8 @@ func TestFaults(t *testing.T) {
 // FuzzAnswer: whatever a server says, reading it ends, and what is known is one finite number.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(vector(`{"metric":{"instance":"web-1:9100"},"value":[1795815255.255,"3"]}`)), "instance", "web-1")
-	f.Fuzz(func(t *testing.T, raw []byte, label, value string) {
-		a, err := read(label, value, string(raw))
+	f.Fuzz(func(t *testing.T, raw []byte, label, host string) {
+		a, err := figure(label, host, string(raw))
 		if a.Known && (err != nil || a.Value-a.Value != 0) {
 			t.Errorf("%+v, %v", a, err)
 		}

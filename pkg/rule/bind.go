@@ -65,7 +65,7 @@ func (b binder) every(r expr.Ref) time.Duration {
 func (b binder) describe(r expr.Ref) signal.Info {
 	p := r.Path
 	if p.Family == signal.Query { // which is one for all subjects
-		return r.Info.Span
+		return r.Info
 	}
 	if p.Key == signal.AnyKey {
 		p.Key = b.Key

@@ -8,6 +8,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/agent/internal/observe"
+	"github.com/salveops/salve/pkg/promql"
 )
 
 const asked = `
@@ -35,9 +36,9 @@ func TestQueriesAreTargets(t *testing.T) {
 	heals(t, asked, func(h *rig) {
 		h.Tells("query.orders", .5)
 		h.Advance(30 * time.Second)
-		want := []observe.QueryTarget{{Name: "orders", URL: "https://prometheus.example",
-			Expr: "sum by (instance) (rate(orders_total[2m]))", Every: 20 * time.Second, Timeout: 5 * time.Second,
-			Label: "instance", Host: "h", User: "salve", SecretFile: "/etc/salve/prometheus"}}
+		want := []observe.QueryTarget{{Name: "orders", Every: 20 * time.Second, Host: "h", Window: 2 * time.Minute,
+			Server: promql.Query{URL: "https://prometheus.example", Expr: "sum by (instance) (rate(orders_total[2m]))",
+				Timeout: 5 * time.Second, Label: "instance", User: "salve", SecretFile: "/etc/salve/prometheus"}}}
 		if diff := cmp.Diff(want, h.p.targets.Load().Queries); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}

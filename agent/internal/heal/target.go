@@ -112,8 +112,7 @@ func (e *Engine) queries() []observe.QueryTarget {
 	for i, q := range e.cfg.Queries {
 		path := q.Signal()
 		care.Open(e.store, path, "", e.cfg.Describe(path, ""))
-		out[i] = observe.QueryTarget{Name: q.Name, URL: q.URL, Expr: q.Expr, Every: q.Every, Timeout: q.Timeout,
-			Label: q.HostLabel, Host: e.cfg.Host, User: q.User, SecretFile: q.SecretFile}
+		out[i] = observe.QueryTarget{Name: q.Name, Every: q.Every, Server: q.Server, Host: e.cfg.Host, Window: q.Window}
 	}
 	return out
 }

@@ -66,6 +66,8 @@ type Options struct {
 	Keys func(family string, keys []string)
 	// Exec runs the programs of exec probes. Without it those probes miss.
 	Exec probe.ExecFunc
+	// Figure asks the controller for the answer to one of its queries. It may be nil on a host that works alone.
+	Figure query.Figure
 	// Root is the folder that holds /proc and /sys; "" means "/".
 	Root string
 	// User: units belong to a user manager, so that the journal names them in another field.
@@ -153,7 +155,7 @@ func (o *Observer) parts() {
 	o.statsds = statsd.New(all.Named("statsd"))
 	o.pools = pool.New(all.Named("pool"))
 	o.outside = outside.New(all.Named("context"))
-	o.queries = query.New(all.Named("query"))
+	o.queries = query.New(all.Named("query"), o.opt.Figure)
 	machine, _ := os.ReadFile(filepath.Join("/", o.opt.Root, "etc/machine-id")) // without one there is no journal
 	o.logs = log.New(log.Options{
 		Options: all.Named("log"),

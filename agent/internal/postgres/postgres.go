@@ -14,8 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/salveops/salve/agent/internal/secret"
 	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/secret"
 	"github.com/salveops/salve/pkg/transport"
 )
 

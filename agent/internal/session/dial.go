@@ -58,6 +58,11 @@ func (l *grpcLine) Close() {
 	_ = l.client.Close() // there is nothing left to lose
 }
 
+// Figure implements Line.
+func (l *grpcLine) Figure(ctx context.Context, r *agentpb.ReadFigureRequest) (*agentpb.ReadFigureResponse, error) {
+	return agentpb.NewFiguresClient(l.client).ReadFigure(ctx, r)
+}
+
 // Keep implements Line.
 func (l *grpcLine) Keep(ctx context.Context, first *agentpb.EvidenceRequest, text string) error {
 	up, err := agentpb.NewLineClient(l.client).Evidence(ctx)

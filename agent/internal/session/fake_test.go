@@ -55,6 +55,10 @@ func (w wall) Recv() (*agentpb.ConnectResponse, error) {
 func (wall) Keep(context.Context, *agentpb.EvidenceRequest, string) error { return io.EOF }
 func (w wall) Close()                                                     { close(w.closed) }
 
+func (wall) Figure(context.Context, *agentpb.ReadFigureRequest) (*agentpb.ReadFigureResponse, error) {
+	return nil, io.EOF
+}
+
 func newFake(t testing.TB) *Session {
 	n := &nothing{stream: "s"}
 	s, err := New(Options{Host: "h", Fingerprint: "f", Addresses: []string{"a"}, Clock: still{}, Store: n, Outbox: n,

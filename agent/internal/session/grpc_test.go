@@ -69,8 +69,17 @@ func TestOverGRPC(t *testing.T) {
 	if err := s.Ask(ctx, ask); err != nil {
 		t.Fatal(err)
 	}
+	if f, err := s.Figure(ctx, "letters"); f.GetValue() != 5 || err != nil {
+		t.Errorf("figure: %v, %v", f, err)
+	}
+	if _, err := s.Figure(ctx, "others"); err == nil {
+		t.Error("a figure of a query that is not there")
+	}
 	node.Down(true)
 	await(t, changed, false)
+	if _, err := s.Figure(ctx, "letters"); err == nil || err.Error() != "there is no session with the controller" {
+		t.Errorf("figure without a session: %v", err)
+	}
 	node.Down(false)
 	await(t, changed, true)
 	eventually(t, "the permit is settled", func() bool { return len(node.Permits()) == 0 })

@@ -140,7 +140,7 @@ func (s *Session) over(ctx context.Context, address string, err error) {
 	if was || !said {
 		s.status.since = s.now()
 	}
-	s.status.address, s.status.failed = "", err.Error()
+	s.status.address, s.status.failed, s.line = "", err.Error(), nil
 	s.mu.Unlock()
 	if was {
 		s.o.Changed(false)
@@ -171,7 +171,7 @@ func (s *Session) connect(ctx context.Context, address string) error {
 		return err
 	}
 	s.mu.Lock()
-	s.status = status{address: address, since: s.now()}
+	s.status, s.line = status{address: address, since: s.now()}, line
 	s.mu.Unlock()
 	s.log.Info("line to the controller", "address", address, "epoch", w.GetEpoch())
 	s.o.Changed(true)

@@ -62,6 +62,8 @@ type Line interface {
 	Recv() (*agentpb.ConnectResponse, error)
 	// Keep hands over one piece of evidence beside the stream.
 	Keep(ctx context.Context, first *agentpb.EvidenceRequest, text string) error
+	// Figure asks for the answer to one of the controller's queries.
+	Figure(ctx context.Context, r *agentpb.ReadFigureRequest) (*agentpb.ReadFigureResponse, error)
 	Close()
 }
 
@@ -143,6 +145,7 @@ type Session struct {
 	reports  []*logpb.ServiceReport
 	told     []*logpb.ServiceReport // what the node knows of them in this session
 	orders   Orders                 // that hold
+	line     Line                   // of the session that is established; nil: none is
 	status   status
 }
 

@@ -106,7 +106,7 @@ func certificate(t *testing.T, serial int64, name string) *x509.Certificate {
 // services are all that a node serves.
 func services() []grpc.ServiceDesc {
 	return []grpc.ServiceDesc{adminpb.Admin_ServiceDesc, agentpb.Line_ServiceDesc, agentpb.Enrollment_ServiceDesc,
-		peerpb.Peer_ServiceDesc, healthpb.Health_ServiceDesc, reflectionpb.ServerReflection_ServiceDesc,
+		agentpb.Figures_ServiceDesc, peerpb.Peer_ServiceDesc, healthpb.Health_ServiceDesc, reflectionpb.ServerReflection_ServiceDesc,
 		reflectionalpha.ServerReflection_ServiceDesc}
 }
 

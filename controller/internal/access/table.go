@@ -25,10 +25,11 @@ type Need struct {
 // Table is what each method asks. A method that is not in it is closed to everybody, and a test fails.
 func Table() map[string]Need {
 	t := map[string]Need{
-		agentpb.Line_Connect_FullMethodName:      {Kind: identity.Host},
-		agentpb.Line_Evidence_FullMethodName:     {Kind: identity.Host},
-		agentpb.Enrollment_Renew_FullMethodName:  {Kind: identity.Host, Or: identity.Controller},
-		agentpb.Enrollment_Enroll_FullMethodName: {Anyone: true}, // it asks for a token of its own kind
+		agentpb.Line_Connect_FullMethodName:       {Kind: identity.Host},
+		agentpb.Line_Evidence_FullMethodName:      {Kind: identity.Host},
+		agentpb.Figures_ReadFigure_FullMethodName: {Kind: identity.Host},
+		agentpb.Enrollment_Renew_FullMethodName:   {Kind: identity.Host, Or: identity.Controller},
+		agentpb.Enrollment_Enroll_FullMethodName:  {Anyone: true}, // it asks for a token of its own kind
 
 		peerpb.Peer_Configure_FullMethodName: {Kind: identity.Controller},
 		peerpb.Peer_Paged_FullMethodName:     {Kind: identity.Controller},

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/salveops/salve/agent/internal/secret"
+	"github.com/salveops/salve/pkg/secret"
 )
 
 // redisProtocol sends PING to Redis, or to what speaks its protocol. That takes two lines of text, and no client.

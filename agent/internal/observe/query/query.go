@@ -1,58 +1,67 @@
-// Package query asks Prometheus servers for the figures of query blocks. Each query has a goroutine and a connection of
+// Package query asks Prometheus servers, or the controller, for the figures of query blocks. Each query has a goroutine of
 // its own.
 package query
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/observe/source"
-	"github.com/salveops/salve/agent/internal/secret"
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/promql"
 	"github.com/salveops/salve/pkg/signal"
 )
 
-// late is the age from which an answer does not count, by the clocks of both sides.
-const late = time.Minute
-
-// Target is one query. Label, User and SecretFile may be missing.
+// Target is one query.
 type Target struct {
-	Name        string
-	URL         string // of the server
-	Expr        string // in PromQL
-	Every       time.Duration
-	Timeout     time.Duration // not longer than Every
-	Label, Host string        // the element is the one with this host in the label; "": there is only one
-	User        string        // of basic authentication; "": none
-	SecretFile  string        // User's password, or without a User a bearer token; "": none
+	Name   string
+	Every  time.Duration
+	Server promql.Query  // without a URL the controller is asked for its query of that name
+	Host   string        // as people know it, for a query of a server that has a Label
+	Window time.Duration // how far an answer may look back; that of the controller is compared with it
 }
 
 // Watcher asks all queries.
 type Watcher = source.Group[Target]
 
-// New makes a watcher without queries.
-func New(o source.Options) *Watcher {
-	return source.NewGroup(func(t Target) source.Member[Target] { return newAsker(o, t) })
+// New makes a watcher without queries. c may be nil on a host that works alone.
+func New(o source.Options, c Figure) *Watcher {
+	return source.NewGroup(func(t Target) source.Member[Target] { return newAsker(o, c, t) })
 }
 
-// asker is one target with its client.
+// figure is what was told.
+type figure struct {
+	value    float64
+	known    bool
+	at       time.Duration // Boot time; nothing in it is older than that and the window
+	again    bool          // it was told before
+	warnings []string
+}
+
+// origin is who is asked.
+type origin interface {
+	// ask is called at the moment now.
+	ask(ctx context.Context, now clock.Instant) (figure, error)
+	close()
+}
+
+// asker is one target with whom it asks.
 type asker struct {
 	opt    source.Options
 	target Target
-	client *promql.Client
+	origin origin
 	meter  source.Meter
 	handle *source.Handle
 	warned bool
 }
 
-func newAsker(o source.Options, t Target) *asker {
-	q := promql.Query{URL: t.URL, Expr: t.Expr, Timeout: t.Timeout, Label: t.Label, Value: t.Host, User: t.User}
-	if t.SecretFile != "" {
-		q.Secret = func() (string, error) { return secret.Read(t.SecretFile) }
-	}
+func newAsker(o source.Options, c Figure, t Target) *asker {
 	name := signal.Path{Family: signal.Query, Field: t.Name}.String()
-	return &asker{opt: o, target: t, client: promql.New(q), meter: source.Meter{Name: name}, handle: o.Book.Handle(name, "")}
+	a := &asker{opt: o, target: t, meter: source.Meter{Name: name}, handle: o.Book.Handle(name, "")}
+	if a.origin = newServer(t); t.Server.URL == "" {
+		a.origin = &relay{controller: c, target: t}
+	}
+	return a
 }
 
 // Watches implements source.Member.
@@ -63,33 +72,35 @@ func (a *asker) Stats() source.Stats { return a.meter.Stats() }
 
 // Run asks at each moment of the query's schedule.
 func (a *asker) Run(ctx context.Context) {
-	defer a.client.Close()
+	defer a.origin.close()
 	a.opt.Each(ctx, a.meter.Name, a.target.Every, a.once)
 	a.opt.Unknown([]*source.Handle{a.handle})
 }
 
-// once asks once and delivers the figure. It is of the moment before the server was asked; how far it looks back from
-// there is what the signal's span says.
+// once asks once and delivers the figure, unless it was delivered before: the same answer is no second sample.
 func (a *asker) once(ctx context.Context) {
-	start, at := time.Now(), a.opt.Clock.Now()
-	answer, err := a.client.Ask(ctx)
+	start := time.Now()
+	f, err := a.origin.ask(ctx, a.opt.Clock.Now())
 	if ctx.Err() != nil {
 		return
 	}
-	if old := at.Wall.Sub(answer.At); err == nil && answer.Known && old > late {
-		err = fmt.Errorf("the answer is %s old by this host's clock: something keeps answers, or a clock is wrong",
-			old.Round(time.Second))
-	}
-	if a.meter.Record(a.opt.Clock.Now().Boot, time.Since(start), err) {
+	now := a.opt.Clock.Now().Boot
+	if a.meter.Record(now, time.Since(start), err) {
 		a.tell(err)
 	}
-	a.warn(answer.Warnings)
+	a.warn(f.warnings)
+	if err != nil {
+		f = figure{at: now}
+	}
+	if f.again {
+		return
+	}
 	b := a.opt.Book.Batch()
-	b.Maybe(a.handle, at.Boot, answer.Value, answer.Known && err == nil)
+	b.Maybe(a.handle, f.at, f.value, f.known)
 	a.opt.Deliver(b)
 }
 
-// warn counts the server's reservations, and tells the first of them when they begin.
+// warn counts reservations, and tells the first of them when they begin.
 func (a *asker) warn(warnings []string) {
 	a.meter.Warn(len(warnings))
 	if len(warnings) > 0 && !a.warned {

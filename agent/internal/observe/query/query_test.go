@@ -13,17 +13,24 @@ import (
 	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
+	"github.com/salveops/salve/pkg/promql"
 )
 
 const name = "query.orders"
 
-// figure is a round with that figure; nil is unknown.
-func figure(v any) func(sourcetest.Round) bool {
+// tells is a round with that figure; nil is unknown.
+func tells(v any) func(sourcetest.Round) bool {
 	return func(r sourcetest.Round) bool {
 		got, known := r[name]
 		return v == nil && !known || known && v == got
 	}
+}
+
+// open makes a watcher beside that controller.
+func open(c Figure) func(source.Options) *source.Group[Target] {
+	return func(o source.Options) *source.Group[Target] { return New(o, c) }
 }
 
 func fails(t *testing.T, w *sourcetest.Watched[Target], want string) {
@@ -58,41 +65,41 @@ func TestWatcher(t *testing.T) {
 		}
 	}
 	write("first")
-	target := Target{Name: "orders", URL: s.URL, Expr: "sum(orders)", Every: 20 * time.Millisecond, Timeout: 10 * time.Second,
-		SecretFile: file}
-	w := sourcetest.Watch(t, New, target)
-	w.Until("the figure", figure(3.0))
+	target := Target{Name: "orders", Every: 20 * time.Millisecond, Server: promql.Query{URL: s.URL, Expr: "sum(orders)",
+		Timeout: 10 * time.Second, SecretFile: file}}
+	w := sourcetest.Watch(t, open(nil), target)
+	w.Until("the figure", tells(3.0))
 	w.SetTargets([]Target{target})
 	write("second")
 	agenttest.Eventually(t, 10*time.Second, func() bool { return token.Load() == "Bearer second" }, "the new token")
 
 	answer.Store(func() string { return vector(0) })
-	w.Until("unknown when nothing is there", figure(nil))
+	w.Until("unknown when nothing is there", tells(nil))
 	answer.Store(func() string { return vector(0, "3") })
-	w.Until("the figure again", figure(3.0))
+	w.Until("the figure again", tells(3.0))
 	answer.Store(func() string { return vector(0, "NaN") })
-	w.Until("unknown when it is no number", figure(nil))
+	w.Until("unknown when it is no number", tells(nil))
 	if st := w.Stats()[0]; st.Failures > 0 {
 		t.Errorf("nothing to count is no failure: %+v", st)
 	}
 	answer.Store(func() string { return vector(0, "3", "4") })
-	w.Until("unknown when there are several", figure(nil))
+	w.Until("unknown when there are several", tells(nil))
 	fails(t, w, "2 elements: aggregate")
 	answer.Store(func() string { return vector(2*late, "3") })
 	fails(t, w, "2m0s old by this host's clock")
-	w.Until("unknown when it is old", figure(nil))
+	w.Until("unknown when it is old", tells(nil))
 	answer.Store(func() string {
 		return strings.Replace(vector(0, "3"), `"data"`, `"warnings":["half of them"],"data"`, 1)
 	})
-	w.Until("the figure, with reservations", figure(3.0))
+	w.Until("the figure, with reservations", tells(3.0))
 	agenttest.Eventually(t, 10*time.Second, func() bool { return w.Stats()[0].Warnings > 1 }, "they are counted")
 
 	answer.Store(func() string { return vector(0, "3", "4") })
-	target.Label, target.Host = "instance", "web-1"
+	target.Server.Label, target.Host = "instance", "web-1"
 	w.SetTargets([]Target{target})
-	w.Until("the figure of this host", figure(4.0))
+	w.Until("the figure of this host", tells(4.0))
 	w.SetTargets(nil)
-	w.Until("unknown once nobody asks", figure(nil))
+	w.Until("unknown once nobody asks", tells(nil))
 }
 
 // page shows one sample that tells when it is of, once when it is to.
@@ -115,14 +122,14 @@ func TestRealPrometheus(t *testing.T) {
 	url := agenttest.Prometheus(t, fmt.Sprintf("scrape_configs:\n- job_name: x\n  scrape_interval: 100ms\n"+
 		"  scrape_timeout: 100ms\n  static_configs: [{targets: [%q]}]\n", strings.TrimPrefix(s.URL, "http://")))
 	ask := func(expr string) *sourcetest.Watched[Target] {
-		return sourcetest.Watch(t, New, Target{Name: "orders", URL: url, Expr: expr, Every: 50 * time.Millisecond,
-			Timeout: 5 * time.Second})
+		return sourcetest.Watch(t, open(nil), Target{Name: "orders", Every: 50 * time.Millisecond,
+			Server: promql.Query{URL: url, Expr: expr, Timeout: 5 * time.Second}})
 	}
 	last := ask("last_over_time(orders[1s])")
-	last.Until("nothing so far", figure(nil))
+	last.Until("nothing so far", tells(nil))
 	p.show.Store(true)
-	last.Until("the sample", figure(3.0))
-	last.Until("unknown when its range is over", figure(nil))
+	last.Until("the sample", tells(3.0))
+	last.Until("unknown when its range is over", tells(nil))
 	if old := <-ask("sum(orders)").Rounds; old[name] != 3 {
 		t.Errorf("without a range: %v", old)
 	}
@@ -133,7 +140,7 @@ func TestRealPrometheus(t *testing.T) {
 	} {
 		fails(t, ask(expr), want)
 	}
-	ask("vector(0) / 0").Until("unknown when it is no number", figure(nil))
-	ask("up{job='none'}").Until("unknown when nothing is there", figure(nil))
-	ask("scalar(vector(7))").Until("a number without a vector", figure(7.0))
+	ask("vector(0) / 0").Until("unknown when it is no number", tells(nil))
+	ask("up{job='none'}").Until("unknown when nothing is there", tells(nil))
+	ask("scalar(vector(7))").Until("a number without a vector", tells(7.0))
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -158,6 +160,19 @@ func (p *pipe) Recv() (*agentpb.ConnectResponse, error) {
 // Close implements session.Line.
 func (p *pipe) Close() { p.close.Do(func() { close(p.gone) }) }
 
+// Figure implements session.Line.
+func (p *pipe) Figure(_ context.Context, r *agentpb.ReadFigureRequest) (*agentpb.ReadFigureResponse, error) {
+	return p.server.figure(r)
+}
+
+// figure answers the one query that this node has: as many as the host's name has letters.
+func (s *Server) figure(r *agentpb.ReadFigureRequest) (*agentpb.ReadFigureResponse, error) {
+	if r.GetQuery() != "letters" {
+		return nil, fmt.Errorf("no query %q", r.GetQuery())
+	}
+	return &agentpb.ReadFigureResponse{Known: true, Value: float64(len(r.GetHost())), Answer: 1, Every: int64(time.Second)}, nil
+}
+
 // Keep implements session.Line.
 func (p *pipe) Keep(_ context.Context, first *agentpb.EvidenceRequest, text string) error {
 	return p.server.keep(first, []byte(text))
@@ -190,6 +205,7 @@ func (s *Server) Serve() (address string, stop func(), err error) {
 		return "", nil, err
 	}
 	agentpb.RegisterLineServer(g, service{server: s})
+	agentpb.RegisterFiguresServer(g, service{server: s})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -204,7 +220,13 @@ func (s *Server) Serve() (address string, stop func(), err error) {
 // service is the node over gRPC.
 type service struct {
 	agentpb.UnimplementedLineServer
+	agentpb.UnimplementedFiguresServer
 	server *Server
+}
+
+// ReadFigure implements agentpb.FiguresServer.
+func (v service) ReadFigure(_ context.Context, r *agentpb.ReadFigureRequest) (*agentpb.ReadFigureResponse, error) {
+	return v.server.figure(r)
 }
 
 // Connect implements agentpb.LineServer.

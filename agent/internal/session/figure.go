@@ -1,0 +1,22 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"github.com/salveops/salve/proto/agentpb"
+)
+
+// errNoSession is for who asks the controller while there is none.
+var errNoSession = errors.New("there is no session with the controller")
+
+// Figure asks the controller for the answer to one of its queries; name is that of the query.
+func (s *Session) Figure(ctx context.Context, name string) (*agentpb.ReadFigureResponse, error) {
+	s.mu.Lock()
+	line := s.line
+	s.mu.Unlock()
+	if line == nil {
+		return nil, errNoSession
+	}
+	return line.Figure(ctx, &agentpb.ReadFigureRequest{Query: name, Host: s.o.Name})
+}
