@@ -127,8 +127,8 @@ func (e *Engine) unitPeriod(unit string) time.Duration {
 	return 0
 }
 
-// memoryPeriod is how often a unit's memory is read: it is cheap, and where a rule acts on it at once, a
-// leak must not have a whole period's start.
+// memoryPeriod is how often a unit's memory is read while that of the host gets less: where a rule acts on it at once,
+// a leak must not have a whole period's start.
 func (e *Engine) memoryPeriod(unit string) time.Duration {
 	for _, a := range e.rules.Every() {
 		if a.Unit != unit || a.Rule.For >= hurried {

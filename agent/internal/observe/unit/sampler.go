@@ -16,8 +16,8 @@ type Target struct {
 	Name string // never a glob
 	// Every is the period of all figures. 0 means 1 s.
 	Every time.Duration
-	// Memory is the period of the memory figures, which are cheap to read and can grow fast. 0, or
-	// more than Every, means Every.
+	// Memory is how often the memory figures, which can grow fast, are read in between while the host's
+	// memory is getting less. 0, or more than Every, means Every.
 	Memory time.Duration
 }
 
@@ -49,13 +49,14 @@ type Options struct {
 type Sampler struct {
 	opt   Options
 	units []*unit // sorted by name
+	left  reserve
 	meter source.Meter
 	buf   [64 << 10]byte
 }
 
 // New makes a sampler without units.
 func New(o Options) *Sampler {
-	return &Sampler{opt: o, meter: source.Meter{Name: "unit"}}
+	return &Sampler{opt: o, left: newReserve(o.Layout.root), meter: source.Meter{Name: "unit"}}
 }
 
 // SetTargets replaces the units to sample. Units that stay keep their open files; the signals of
@@ -119,9 +120,10 @@ func (s *Sampler) Gone(name string, now time.Duration, b *source.Batch) {
 func (s *Sampler) Sample(now time.Duration, b *source.Batch) {
 	start, did := time.Now(), false
 	var failed error
+	early := slices.ContainsFunc(s.units, func(u *unit) bool { return u.early(now) }) && s.left.sunk(s.buf[:])
 	for _, u := range s.units {
-		all := now >= u.next
-		if !u.running || !all && (u.memory == nil || now < u.nextMem) {
+		all := u.running && now >= u.next
+		if !all && !(early && u.early(now)) {
 			continue
 		}
 		did = true
@@ -135,6 +137,11 @@ func (s *Sampler) Sample(now time.Duration, b *source.Batch) {
 	if did {
 		s.meter.Record(now, time.Since(start), failed)
 	}
+}
+
+// early reports whether a look at the unit's memory is due before everything else of it is.
+func (u *unit) early(now time.Duration) bool {
+	return u.running && u.memory != nil && now < u.next && now >= u.nextMem
 }
 
 // plan sets when the unit is due again.
@@ -182,6 +189,7 @@ func (s *Sampler) Stats() source.Stats { return s.meter.Stats() }
 
 // Close closes all files.
 func (s *Sampler) Close() {
+	s.left.file.Close()
 	for _, u := range s.units {
 		u.close()
 	}

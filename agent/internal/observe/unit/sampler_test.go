@@ -276,6 +276,41 @@ func TestPeriods(t *testing.T) {
 	}
 }
 
+// Memory is read ahead of its period when the host has less of it left, however slowly that comes.
+func TestMemoryIsReadEarly(t *testing.T) {
+	h := service(t)
+	s := h.sampler(Options{Needed: cheap})
+	s.values(func(b *source.Batch) { s.SetTargets([]Target{{Name: name, Memory: 100 * time.Millisecond}}, 0, b) })
+	s.Started(name, firstRun)
+	s.at(0)
+	for i, step := range []struct {
+		left int // KiB
+		read bool
+	}{
+		{500_000, true}, // nothing to compare with
+		{500_000, false},
+		{500_000 - sunkBy, true},
+		{510_000, false},
+		{510_000 - sunkBy/2, false},
+		{510_000 - sunkBy, true},
+		{510_000 - sunkBy - 1, false},
+		{0, true}, // a kernel that does not tell
+	} {
+		text := "MemTotal: 1000000 kB\n"
+		if step.left > 0 {
+			text += "MemFree: 1 kB\nMemAvailable: " + itoa(step.left) + " kB\n"
+		}
+		h.write("proc/meminfo", text)
+		got := s.at(time.Duration(i+1) * 100 * time.Millisecond)
+		if _, read := got["unit.memory_bytes"]; read != step.read || len(got) > 2 {
+			t.Errorf("step %d, %d KiB left: %v", i+1, step.left, got)
+		}
+	}
+	if got := s.at(time.Second); len(got) < 5 {
+		t.Errorf("after a second: %v", got)
+	}
+}
+
 func TestSetTargetsKeepsWhatStays(t *testing.T) {
 	h := service(t)
 	s := h.sampler(Options{Needed: cheap})
