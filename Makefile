@@ -116,7 +116,7 @@ lab: $(NFPM) ## prove it on booted hosts, as root: three controllers and four ag
 	  ./packaging/lab/booted ./packaging/lab/scenario
 
 .PHONY: bench
-bench: build ## measure beside Monit, systemd and etcd; writes agent/ and controller/BENCHMARKS.md (BENCHFLAGS='--only controller')
+bench: build ## measure beside Monit, systemd, Prometheus and etcd; writes agent/ and controller/BENCHMARKS.md (BENCHFLAGS='--only sources')
 	$(BUILD) -o bin/lab-service ./packaging/lab/service
 	$(BUILD) -o bin/salve-bench ./packaging/lab/bench
 	bin/salve-bench $(BENCHFLAGS)

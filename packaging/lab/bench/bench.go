@@ -85,14 +85,14 @@ func (b *Bench) Run(ctx context.Context) error {
 	if b.opts.GoBench {
 		b.logf("go benchmarks")
 		var err error
-		if b.result.Go, err = goBenchmarks(ctx, agentPackages); err != nil {
+		if b.result.Go, err = goBenchmarks(ctx, ".", agentPackages); err != nil {
 			return err
 		}
 	}
 	b.result.Machine.Ended = time.Now()
 	report := b.result.Markdown()
 	fmt.Fprintln(b.opts.Log, report)
-	return writeBetween(b.opts.Out, report)
+	return writeBetween(b.opts.Out, "bench", report)
 }
 
 // size measures all tools at one number of services.
@@ -122,7 +122,7 @@ func (b *Bench) size(ctx context.Context, n int) (err error) {
 		if !t.resident() {
 			continue
 		}
-		u, err := b.atRest(ctx, w, t)
+		u, err := atRest(ctx, w, t, b.opts.Rest)
 		if err != nil {
 			return fmt.Errorf("%s at rest: %w", t.name(), err)
 		}
@@ -137,7 +137,7 @@ func (b *Bench) tools(w *ward) []tool {
 	for _, name := range b.opts.Tools {
 		switch name {
 		case "salve":
-			all = append(all, &salve{binary: b.opts.Agent, ward: w})
+			all = append(all, &salve{title: nameSalve, binary: b.opts.Agent, ward: w})
 		case "monit":
 			all = append(all, &monit{binary: b.opts.Monit, ward: w})
 		case "systemd":
@@ -205,14 +205,14 @@ func (b *Bench) try(ctx context.Context, f fault, p *rig.Patient) (time.Duration
 	return time.Since(start), err
 }
 
-// atRest starts a tool, lets it come to rest, and takes its figures.
-func (b *Bench) atRest(ctx context.Context, w *ward, t tool) (Usage, error) {
+// atRest starts a tool, lets it come to rest, and takes its figures over d.
+func atRest(ctx context.Context, w *ward, t tool, d time.Duration) (Usage, error) {
 	if err := t.start(ctx); err != nil {
 		return Usage{}, err
 	}
 	defer t.stop()
 	wait(ctx, 2*settle)
-	return usage(ctx, t.pid(), w.manager.PID(), b.opts.Rest)
+	return usage(ctx, t.pid(), w.manager.PID(), d)
 }
 
 func (b *Bench) logf(format string, args ...any) {

@@ -7,10 +7,8 @@ import (
 	"time"
 )
 
-// budgetTable holds the measured figures against what Salve promises (agent/DESIGN.md, budgets), at each
-// number of services where both sides were measured.
-func (r *Result) budgetTable(b *strings.Builder) {
-	lines := r.budgets()
+// budgetTable holds measured figures against what Salve promises (agent/DESIGN.md, budgets).
+func budgetTable(b *strings.Builder, lines []budget) {
 	if len(lines) == 0 {
 		return
 	}
@@ -33,6 +31,7 @@ type budget struct {
 	unit       string
 }
 
+// budgets are those of each number of services where both sides were measured.
 func (r *Result) budgets() []budget {
 	var all []budget
 	for _, own := range r.sorted() {
@@ -50,7 +49,7 @@ func (r *Result) budgets() []budget {
 			all = append(all, besideMonit(own, peer)...)
 		}
 		if own.Usage != nil && n == 100 {
-			all = append(all, budget{"memory (RSS)", n, 24, mib(own.Usage.Memory.RSS), " MiB"})
+			all = append(all, memoryBudget(n, *own.Usage))
 		}
 	}
 	return all
@@ -64,9 +63,17 @@ func besideMonit(own, peer *Row) []budget {
 		ratio("leak beside Monit", n, 0.4, own.Tries[leak.name], peer.Tries[leak.name]),
 	)
 	if own.Usage != nil && peer.Usage != nil {
-		all = append(all, budget{"CPU beside Monit", n, peer.Usage.CPU, own.Usage.CPU, " s/min"})
+		all = append(all, cpuBudget(n, *own.Usage, *peer.Usage))
 	}
 	return all
+}
+
+func cpuBudget(n int, own, peer Usage) budget {
+	return budget{"CPU beside Monit", n, peer.CPU, own.CPU, " s/min"}
+}
+
+func memoryBudget(n int, own Usage) budget {
+	return budget{"memory (RSS)", n, 24, mib(own.Memory.RSS), " MiB"}
 }
 
 // ratio holds two medians against each other; nothing comes of it where one side did not heal.

@@ -48,7 +48,7 @@ func (c *ControllerBench) Run(ctx context.Context) error {
 	if c.opts.GoBench {
 		fmt.Fprintln(c.opts.Log, "go benchmarks")
 		var err error
-		if benches, err = goBenchmarks(ctx, controllerPackages); err != nil {
+		if benches, err = goBenchmarks(ctx, ".", controllerPackages); err != nil {
 			return errors.Join(failed, err)
 		}
 	}
@@ -58,5 +58,5 @@ func (c *ControllerBench) Run(ctx context.Context) error {
 	b.WriteString(result.Markdown())
 	goTable(&b, benches)
 	fmt.Fprintln(c.opts.Log, b.String())
-	return errors.Join(failed, writeBetween(c.opts.Out, b.String()))
+	return errors.Join(failed, writeBetween(c.opts.Out, "bench", b.String()))
 }

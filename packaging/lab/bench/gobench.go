@@ -21,6 +21,12 @@ var agentPackages = []string{
 // controllerPackages have the benchmarks of the path that a command takes, and of what Raft keeps its log in.
 var controllerPackages = []string{"./controller/internal/..."}
 
+// keptPackages have those of what is kept of a signal: what is usual of it, and what it was.
+var keptPackages = []string{"./pkg/anomaly", "./pkg/recording", "./pkg/series"}
+
+// keptBenchmarks are theirs.
+const keptBenchmarks = "^Benchmark(Observe|Block|Anomaly)$"
+
 // GoBench is one line of `go test -bench`.
 type GoBench struct {
 	Package string
@@ -31,9 +37,9 @@ type GoBench struct {
 	Extra   string // metrics of the benchmark's own, as "2.5 µs/read"
 }
 
-// goBenchmarks runs the benchmarks of the module that contains the working directory.
-func goBenchmarks(ctx context.Context, packages []string) ([]GoBench, error) {
-	args := append([]string{"test", "-run=^$", "-bench=.", "-benchmem", "-benchtime=0.5s"}, packages...)
+// goBenchmarks runs those benchmarks of the module that contains the working directory whose names match.
+func goBenchmarks(ctx context.Context, match string, packages []string) ([]GoBench, error) {
+	args := append([]string{"test", "-run=^$", "-bench=" + match, "-benchmem", "-benchtime=0.5s"}, packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

@@ -1,6 +1,6 @@
 // Command bench measures Salve beside its peers and writes the tables into agent/BENCHMARKS.md and
-// controller/BENCHMARKS.md: the agent beside Monit and systemd's own restart, on a real systemd user manager;
-// the controller beside etcd. Each table is of one run.
+// controller/BENCHMARKS.md: the agent beside Monit and systemd's own restart, on a real systemd user manager; what it
+// sees with beside Prometheus and Monit; the controller beside etcd. Each table is of one run.
 package main
 
 import (
@@ -18,9 +18,10 @@ import (
 	"github.com/salveops/salve/packaging/lab/bench/control"
 )
 
-// Programs that can be measured.
+// What can be measured.
 const (
 	onlyAgent      = "agent"
+	onlySources    = "sources"
 	onlyController = "controller"
 )
 
@@ -28,6 +29,7 @@ const (
 type request struct {
 	only       []string
 	agent      Options
+	sources    SourcesOptions
 	controller ControllerOptions
 }
 
@@ -44,19 +46,23 @@ func main() {
 func flags(args []string) request {
 	var r request
 	f := pflag.NewFlagSet("salve-bench", pflag.ExitOnError)
-	f.StringSliceVar(&r.only, "only", []string{onlyAgent, onlyController}, "what to measure")
+	f.StringSliceVar(&r.only, "only", []string{onlyAgent, onlySources, onlyController}, "what to measure")
 	quick := f.Bool("quick", false, "little of everything: does it run, not how fast")
 	seed := f.Int64("seed", time.Now().UnixNano(), "seed of phases and order")
 	goBench := f.Bool("go", true, "run the Go benchmarks too (needs the source and the go tool)")
 	agentFlags(f, &r.agent)
+	sourcesFlags(f, &r.sources)
 	controllerFlags(f, &r.controller)
 	_ = f.Parse(args) // ends the program at an error
-	for _, o := range []*Common{&r.agent.Common, &r.controller.Common} {
+	r.sources.Out, r.sources.Agent, r.sources.Service, r.sources.Monit = r.agent.Out, r.agent.Agent, r.agent.Service, r.agent.Monit
+	for _, o := range []*Common{&r.agent.Common, &r.sources.Common, &r.controller.Common} {
 		*o = Common{Out: o.Out, Seed: *seed, GoBench: *goBench, Command: strings.Join(os.Args, " "), Log: os.Stderr}
 	}
 	r.controller.Control.Seed, r.controller.Control.Log = *seed, os.Stderr
 	if *quick {
 		r.agent.Sizes, r.agent.Tries, r.agent.Rest = []int{20}, 3, 10*time.Second
+		s := &r.sources
+		s.Services, s.Rest, s.Tries, s.Watch = 20, 4*time.Second, 1, 2*time.Second
 		c := &r.controller.Control
 		c.Callers, c.Rounds, c.Warm, c.Measure = []int{1, 16}, 1, 100*time.Millisecond, time.Second
 		c.Kills, c.Sessions, c.Rest, c.Lost = 1, []int{20, 100}, 4*time.Second, 11*time.Second
@@ -73,6 +79,15 @@ func agentFlags(f *pflag.FlagSet, o *Options) {
 	f.IntSliceVar(&o.Sizes, "services", []int{20, 100}, "numbers of services")
 	f.IntVar(&o.Tries, "tries", 10, "tries of each fault, tool and size")
 	f.DurationVar(&o.Rest, "rest", 45*time.Second, "how long each tool is watched at rest")
+}
+
+// sourcesFlags are those that the agent's run does not have.
+func sourcesFlags(f *pflag.FlagSet, o *SourcesOptions) {
+	f.StringVar(&o.Prometheus, "prometheus", "/usr/bin/prometheus", "Prometheus")
+	f.IntVar(&o.Services, "sources-services", 100, "number of services beside the pages")
+	f.DurationVar(&o.Rest, "sources-rest", 20*time.Second, "how long each tool is watched at rest, with pages and without")
+	f.IntVar(&o.Tries, "sources-tries", 3, "tries of each source and tool")
+	f.DurationVar(&o.Watch, "watch", 3*time.Second, "how long a try of a source is watched")
 }
 
 func controllerFlags(f *pflag.FlagSet, o *ControllerOptions) {
@@ -103,7 +118,7 @@ type Common struct {
 	Log     io.Writer // progress
 }
 
-// program is a bench of one of the programs.
+// program is one part of the bench.
 type program interface {
 	Run(ctx context.Context) error
 }
@@ -117,10 +132,12 @@ func (r request) run(ctx context.Context) error {
 		switch name {
 		case onlyAgent:
 			p, err = New(r.agent)
+		case onlySources:
+			p, err = NewSources(r.sources)
 		case onlyController:
 			p, err = NewController(r.controller)
 		default:
-			err = fmt.Errorf("--only %s: know %s and %s", name, onlyAgent, onlyController)
+			err = fmt.Errorf("--only %s: know %s, %s and %s", name, onlyAgent, onlySources, onlyController)
 		}
 		if err != nil {
 			return err

@@ -22,6 +22,10 @@ func TestFlags(t *testing.T) {
 		c.Control.Rest.Seconds() != 4 || r.agent.Rest.Seconds() != 3 || c.Control.Log == nil || r.agent.Log == nil {
 		t.Errorf("%+v", r)
 	}
+	s := flags([]string{"--only", "sources", "--agent", "a", "--service", "b", "--monit", "c", "--out", "d", "--sources-rest", "3s"}).sources
+	if s.Agent != "a" || s.Service != "b" || s.Monit != "c" || s.Out != "d" || s.Rest.Seconds() != 3 || s.Log == nil {
+		t.Errorf("%+v", s)
+	}
 	if diff := cmp.Diff([]int{2, 8}, c.Control.Callers); diff != "" {
 		t.Error(diff)
 	}
@@ -30,11 +34,12 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// Quick is quick whatever the other flags say, for both programs.
+// Quick is quick whatever the other flags say, for all parts.
 func TestQuick(t *testing.T) {
 	full, quick := flags(nil), flags([]string{"--quick"})
 	if quick.agent.Tries >= full.agent.Tries || quick.controller.Control.Kills >= full.controller.Control.Kills ||
-		quick.controller.Control.Measure >= full.controller.Control.Measure || len(full.only) != 2 {
+		quick.controller.Control.Measure >= full.controller.Control.Measure || len(full.only) != 3 ||
+		quick.sources.Tries >= full.sources.Tries || quick.sources.Rest >= full.sources.Rest {
 		t.Errorf("quick: %+v", quick)
 	}
 }

@@ -41,7 +41,7 @@ func (m *monit) start(context.Context) error {
 	if err := os.WriteFile(rc, []byte(m.config(dir)), 0o600); err != nil {
 		return err
 	}
-	m.logfile = filepath.Join(dir, "log")
+	m.logfile = logOf(dir)
 	m.program, err = rig.StartProgram([]string{m.binary, "-I", "-c", rc}, os.Environ(), m.logfile)
 	return err
 }
@@ -49,7 +49,7 @@ func (m *monit) start(context.Context) error {
 // config names env(1) because Monit runs programs with an empty environment.
 func (m *monit) config(dir string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "set daemon 1\nset pidfile %[1]s/pid\nset idfile %[1]s/id\nset statefile %[1]s/state\n\n", dir)
+	b.WriteString(monitHead(dir))
 	systemctl := "/usr/bin/env XDG_RUNTIME_DIR=" + m.ward.manager.Runtime + " /usr/bin/systemctl --user"
 	for _, p := range m.ward.patients {
 		host, port, _ := strings.Cut(p.Addr, ":")
@@ -62,4 +62,9 @@ func (m *monit) config(dir string) string {
 		fmt.Fprintf(&b, "  if totalmem > %d MB then restart\n\n", leakLimit>>20)
 	}
 	return b.String()
+}
+
+// monitHead is a cycle of a second, and the files that Monit keeps.
+func monitHead(dir string) string {
+	return fmt.Sprintf("set daemon 1\nset pidfile %[1]s/pid\nset idfile %[1]s/id\nset statefile %[1]s/state\n\n", dir)
 }

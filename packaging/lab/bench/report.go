@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// Everything between these two lines of the file belongs to the bench; the rest is people's.
-const (
-	beginMark = "<!-- bench: begin, written by make bench -->"
-	endMark   = "<!-- bench: end -->"
-)
+// marks are the two lines of a file between which everything belongs to a part of the bench; the rest is people's.
+func marks(part string) (begin, end string) {
+	return "<!-- " + part + ": begin, written by make bench -->", "<!-- " + part + ": end -->"
+}
 
 // Markdown is the report: where, the big table, the budgets, the Go benchmarks.
 func (r *Result) Markdown() string {
@@ -22,7 +21,7 @@ func (r *Result) Markdown() string {
 	fmt.Fprint(&b, m.Headline())
 	fmt.Fprintf(&b, "Command: `%s` (seed %d, %d tries, %v at rest).\n\n", m.Command, m.Seed, m.Tries, m.Rest)
 	r.faultTable(&b)
-	r.budgetTable(&b)
+	budgetTable(&b, r.budgets())
 	goTable(&b, r.Go)
 	return b.String()
 }
@@ -89,20 +88,21 @@ func rounded(ns float64) string {
 
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
 
-// writeBetween replaces what stands between the marks of a file, or makes the file.
-func writeBetween(path, text string) error {
+// writeBetween replaces what stands between a part's marks of a file, or makes the file.
+func writeBetween(path, part, text string) error {
+	begin, end := marks(part)
 	src, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		src, err = []byte("# Benchmarks\n\n"+beginMark+"\n"+endMark+"\n"), nil
+		src, err = []byte("# Benchmarks\n\n"+begin+"\n"+end+"\n"), nil
 	}
 	if err != nil {
 		return err
 	}
-	head, rest, begun := strings.Cut(string(src), beginMark)
-	_, tail, ended := strings.Cut(rest, endMark)
+	head, rest, begun := strings.Cut(string(src), begin)
+	_, tail, ended := strings.Cut(rest, end)
 	if !begun || !ended {
-		return fmt.Errorf("write report: %s has no lines %q and %q", path, beginMark, endMark)
+		return fmt.Errorf("write report: %s has no lines %q and %q", path, begin, end)
 	}
-	text = head + beginMark + "\n" + text + endMark + tail
+	text = head + begin + "\n" + text + end + tail
 	return os.WriteFile(path, []byte(text), 0o644)
 }

@@ -90,7 +90,7 @@ func TestMarkdown(t *testing.T) {
 
 func TestWriteBetween(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "B.md")
-	if err := writeBetween(path, "one\n"); err != nil {
+	if err := writeBetween(path, "bench", "one\n"); err != nil {
 		t.Fatal(err)
 	}
 	src, err := os.ReadFile(path)
@@ -100,18 +100,22 @@ func TestWriteBetween(t *testing.T) {
 	if err := os.WriteFile(path, append(src, "\nWhat people say.\n"...), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeBetween(path, "two\n"); err != nil {
+	if err := writeBetween(path, "bench", "two\n"); err != nil {
 		t.Fatal(err)
 	}
 	src, _ = os.ReadFile(path)
-	want := "# Benchmarks\n\n" + beginMark + "\ntwo\n" + endMark + "\n\nWhat people say.\n"
+	begin, end := marks("bench")
+	want := "# Benchmarks\n\n" + begin + "\ntwo\n" + end + "\n\nWhat people say.\n"
 	if diff := cmp.Diff(want, string(src)); diff != "" {
 		t.Errorf("file (-want +got):\n%s", diff)
+	}
+	if err := writeBetween(path, "bench of sources", "three\n"); err == nil {
+		t.Error("a part without marks of its own was written")
 	}
 	if err := os.WriteFile(path, []byte("no marks"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeBetween(path, "three\n"); err == nil {
+	if err := writeBetween(path, "bench", "three\n"); err == nil {
 		t.Error("a file without marks was overwritten")
 	}
 }

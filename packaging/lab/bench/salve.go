@@ -3,101 +3,62 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/salveops/salve/packaging/lab/rig"
 )
 
-// salve is the agent as it is shipped, alone, with its journal on disk and its metrics served. The last
-// quarter of its patients acts on a single missed probe, the others on three as is the default.
+// salve is the agent as it is shipped. The last quarter of its patients acts on a single missed probe, the others on three
+// as is the default.
 type salve struct {
+	title   string // in the report
 	binary  string
 	ward    *ward
+	pages   []string // addresses of metrics; each is scraped for a patient
+	records bool     // it keeps what signals were
 	agent   *rig.Agent
-	logfile string
+	dir     string
 }
 
 var _ tool = (*salve)(nil)
 
-func (s *salve) name() string    { return nameSalve }
+func (s *salve) name() string    { return s.title }
 func (s *salve) resident() bool  { return true }
 func (s *salve) pid() int        { return s.agent.PID() }
 func (s *salve) faults() []fault { return []fault{crash, hang, leak, hangSingle} }
 func (s *salve) stop()           { s.agent.Stop() }
-func (s *salve) log() string     { return rig.LastLines(s.logfile, logLines) }
+func (s *salve) log() string     { return rig.LastLines(logOf(s.dir), logLines) }
 
 func (s *salve) patient(f fault, round int) *rig.Patient { return s.ward.pick(f, round) }
 
-func (s *salve) start(ctx context.Context) error {
-	dir, err := s.ward.scratch("salve")
-	if err != nil {
+func (s *salve) start(ctx context.Context) (err error) {
+	if s.dir, err = s.ward.scratch("salve"); err != nil {
 		return err
 	}
-	metrics, err := rig.FreePorts(1)
-	if err != nil {
-		return err
-	}
-	if err := s.write(dir, metrics[0]); err != nil {
-		return err
-	}
-	s.logfile = filepath.Join(dir, "log")
-	s.agent, err = rig.StartAgent(ctx, rig.AgentOptions{
-		Binary:  s.binary,
-		Config:  filepath.Join(dir, "agent.hcl"),
-		Systemd: s.ward.manager.Address,
-		Socket:  filepath.Join(dir, "agent.sock"),
-		Log:     s.logfile,
-	})
+	s.agent, err = s.world().start(ctx, s.binary, s.ward.manager.Address, s.dir)
 	return err
 }
 
-// write puts the configuration into dir, which becomes the agent's whole world.
-func (s *salve) write(dir, metrics string) error {
-	files := map[string]string{
-		"agent.hcl":         s.config(dir, metrics),
-		"rules.d/bench.hcl": s.rules(),
+func (s *salve) world() world {
+	w := world{rules: s.rules()}
+	for _, p := range s.ward.patients {
+		w.units = append(w.units, p.Unit())
 	}
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			return err
-		}
+	if s.records {
+		w.settings = "record_mib = 16\n"
 	}
-	return nil
-}
-
-func (s *salve) config(dir, metrics string) string {
-	units := make([]string, len(s.ward.patients))
-	for i, p := range s.ward.patients {
-		units[i] = strconv.Quote(p.Unit())
-	}
-	return fmt.Sprintf(`host     = "bench"
-autonomy = "full"
-per_hour = 1000
-data     = "%[1]s/data"
-socket   = "%[1]s/agent.sock"
-metrics  = "%[2]s"
-rules    = "%[1]s/rules.d"
-
-allow {
-  units   = [%[3]s]
-  actions = ["start", "restart"]
-}
-`, dir, metrics, strings.Join(units, ", "))
+	return w
 }
 
 func (s *salve) rules() string {
 	var b strings.Builder
 	for i, p := range s.ward.patients {
-		misses := 3
+		misses, scrape := 3, ""
 		if i >= slot(hangSingle)*(len(s.ward.patients)/4) {
 			misses = 1
+		}
+		if i < len(s.pages) {
+			scrape = goldenScrape(s.pages[i], scrapeEvery)
 		}
 		fmt.Fprintf(&b, `service "%[1]s" {
   unit    = "%[2]s"
@@ -109,10 +70,10 @@ func (s *salve) rules() string {
     timeout = "500ms"
     misses  = %[4]d
   }
-  remedy "restart" "restart" {}
+%[5]s  remedy "restart" "restart" {}
 }
 
-`, p.Name, p.Unit(), p.URL("/healthz"), misses)
+`, p.Name, p.Unit(), p.URL("/healthz"), misses, scrape)
 	}
 	fmt.Fprintf(&b, `rule "crashed" {
   services = ["p-*"]
@@ -134,5 +95,14 @@ rule "leaking" {
   try      = ["restart"]
 }
 `, leakLimit>>20)
+	for _, p := range s.ward.patients[:len(s.pages)] {
+		fmt.Fprintf(&b, `
+rule "errors-of-%[1]s" {
+  services = ["%[1]s"]
+  when     = metric.error_rate > 5 * percent && metric.p99_latency > 2 * s
+  try      = ["restart"]
+}
+`, p.Name)
+	}
 	return b.String()
 }

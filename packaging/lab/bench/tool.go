@@ -12,6 +12,10 @@ const (
 	nameMonit     = "Monit, 1 s cycle"
 	nameAt0       = "systemd RestartSec=0"
 	nameAtDefault = "systemd, default RestartSec"
+
+	nameScraping   = "Salve, ten scrapes"
+	nameRecording  = "Salve, ten scrapes, recording"
+	namePrometheus = "Prometheus"
 )
 
 var toolOrder = [...]string{nameSalve, nameMonit, nameAt0, nameAtDefault}

@@ -8,13 +8,32 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // clockTick is the unit of times in /proc/PID/stat; Linux fixes it to 1/100 s for programs.
 const clockTick = time.Second / 100
 
-// CPU is the processor time that a process has used, that of its ended and reaped children included.
+// CPU is the processor time that a process has used, to the nanosecond, and that of its ended and reaped children, to
+// clock ticks.
 func CPU(pid int) (time.Duration, error) {
+	children, err := childrenCPU(pid)
+	if err != nil {
+		return 0, err
+	}
+	var own unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|schedClock), &own); err != nil {
+		return 0, fmt.Errorf("read processor clock of process %d: %w", pid, err)
+	}
+	return time.Duration(own.Nano()) + children, nil
+}
+
+// schedClock is what the kernel calls CPUCLOCK_SCHED, with which clock_getcpuclockid(3) makes the name of a process's
+// clock.
+const schedClock = 2
+
+func childrenCPU(pid int) (time.Duration, error) {
 	src, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
@@ -25,7 +44,7 @@ func CPU(pid int) (time.Duration, error) {
 		return 0, fmt.Errorf("read /proc/%d/stat: too short", pid)
 	}
 	var ticks int64
-	for _, f := range fields[11:15] { // utime, stime, cutime, cstime
+	for _, f := range fields[13:15] { // cutime, cstime
 		n, err := strconv.ParseInt(f, 10, 64)
 		if err != nil {
 			return 0, fmt.Errorf("read /proc/%d/stat: %w", pid, err)
