@@ -22,14 +22,16 @@ func (s *Sources) probes(ctx context.Context) error {
 		return err
 	}
 	var asked atomic.Int64
-	server := http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := http.Server{ReadHeaderTimeout: time.Second}
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
 		_, _ = w.Write([]byte("ok\n"))
-	})}
+	})
 	defer server.Close()
 	go func() { _ = server.Serve(l) }() // ends with Close
-	own := s.agent(world{units: lonely, rules: service("app", probeBlocks("http://"+l.Addr().String()+healthPath))})
-	peer := configured(nameMonit, "monitrc", func(dir string) string { return monitHosts(dir, l.Addr().String()) },
+	address := l.Addr().String()
+	own := s.agent(world{units: lonely, rules: service("app", probeBlocks("http://"+address+healthPath))})
+	peer := configured(nameMonit, "monitrc", func(dir string) string { return monitHosts(dir, address) },
 		func(_, file string) []string { return []string{s.opts.Monit, "-I", "-c", file} })
 	s.result.Probes, err = s.contest(ctx, asked.Load, own, peer)
 	return err
@@ -48,8 +50,8 @@ func monitHosts(dir, address string) string {
 	b.WriteString(monitHead(dir))
 	host, port, _ := strings.Cut(address, ":")
 	for n := range probesSecond {
-		fmt.Fprintf(&b, "check host p%d with address %s\n  if failed port %s protocol http request %q with timeout 1 seconds then alert\n",
-			n, host, port, healthPath)
+		fmt.Fprintf(&b, "check host p%d with address %s\n", n, host)
+		fmt.Fprintf(&b, "  if failed port %s protocol http request %q with timeout 1 seconds then alert\n", port, healthPath)
 	}
 	return b.String()
 }

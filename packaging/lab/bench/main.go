@@ -54,14 +54,14 @@ func flags(args []string) request {
 	sourcesFlags(f, &r.sources)
 	controllerFlags(f, &r.controller)
 	_ = f.Parse(args) // ends the program at an error
-	r.sources.Out, r.sources.Agent, r.sources.Service, r.sources.Monit = r.agent.Out, r.agent.Agent, r.agent.Service, r.agent.Monit
-	for _, o := range []*Common{&r.agent.Common, &r.sources.Common, &r.controller.Common} {
+	a, s := &r.agent, &r.sources
+	s.Out, s.Agent, s.Service, s.Monit = a.Out, a.Agent, a.Service, a.Monit
+	for _, o := range []*Common{&a.Common, &s.Common, &r.controller.Common} {
 		*o = Common{Out: o.Out, Seed: *seed, GoBench: *goBench, Command: strings.Join(os.Args, " "), Log: os.Stderr}
 	}
 	r.controller.Control.Seed, r.controller.Control.Log = *seed, os.Stderr
 	if *quick {
-		r.agent.Sizes, r.agent.Tries, r.agent.Rest = []int{20}, 3, 10*time.Second
-		s := &r.sources
+		a.Sizes, a.Tries, a.Rest = []int{20}, 3, 10*time.Second
 		s.Services, s.Rest, s.Tries, s.Watch = 20, 4*time.Second, 1, 2*time.Second
 		c := &r.controller.Control
 		c.Callers, c.Rounds, c.Warm, c.Measure = []int{1, 16}, 1, 100*time.Millisecond, time.Second

@@ -22,7 +22,7 @@ func TestFlags(t *testing.T) {
 		c.Control.Rest.Seconds() != 4 || r.agent.Rest.Seconds() != 3 || c.Control.Log == nil || r.agent.Log == nil {
 		t.Errorf("%+v", r)
 	}
-	s := flags([]string{"--only", "sources", "--agent", "a", "--service", "b", "--monit", "c", "--out", "d", "--sources-rest", "3s"}).sources
+	s := flags([]string{"--agent", "a", "--service", "b", "--monit", "c", "--out", "d", "--sources-rest", "3s"}).sources
 	if s.Agent != "a" || s.Service != "b" || s.Monit != "c" || s.Out != "d" || s.Rest.Seconds() != 3 || s.Log == nil {
 		t.Errorf("%+v", s)
 	}

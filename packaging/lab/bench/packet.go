@@ -135,7 +135,8 @@ func pour(address string, f Flood) (sent *atomic.Int64, stop func(), err error) 
 	}, nil
 }
 
-// dropped is how many packets the kernel has dropped of a UDP socket on an IPv4 address. It fails if nobody listens there.
+// dropped is how many packets the kernel has dropped of a UDP socket on an IPv4 address. It fails if nobody listens
+// there.
 func dropped(address string) (int, error) {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {

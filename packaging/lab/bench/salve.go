@@ -8,8 +8,8 @@ import (
 	"github.com/salveops/salve/packaging/lab/rig"
 )
 
-// salve is the agent as it is shipped. The last quarter of its patients acts on a single missed probe, the others on three
-// as is the default.
+// salve is the agent as it is shipped. The last quarter of its patients acts on a single missed probe, the others on
+// three as is the default.
 type salve struct {
 	title   string // in the report
 	binary  string

@@ -34,8 +34,8 @@ func (r *SourcesResult) Markdown() string {
 	fmt.Fprint(&b, r.Machine.Headline())
 	fmt.Fprintf(&b, "Command: `%s` (%d tries of %v, %v at rest).\n\n", o.Command, o.Tries, o.Watch, o.Rest)
 	r.restTable(&b)
-	fmt.Fprintf(&b, "### A page of %d series\n\nAsked for every %v, made by client_golang. Salve makes the golden signals of 17 of its 20 "+
-		"lines; Prometheus keeps all. Processor time is that of the whole process.\n\n", bigSeries, bigEvery)
+	fmt.Fprintf(&b, "### A page of %d series\n\nAsked for every %v, made by client_golang. Salve makes the golden signals "+
+		"of 17 of its 20 lines; Prometheus keeps all.\n\n", bigSeries, bigEvery)
 	contestTable(&b, "page", namePrometheus, r.Pages)
 	fmt.Fprintf(&b, "### %d HTTP probes a second\n\n", probesSecond)
 	contestTable(&b, "probe", nameMonit, r.Probes)
@@ -46,9 +46,10 @@ func (r *SourcesResult) Markdown() string {
 }
 
 func (r *SourcesResult) restTable(b *strings.Builder) {
-	fmt.Fprintf(b, "### At rest with %d services\n\nEach with an HTTP probe and its unit's figures every second, as in the table above. "+
-		"%d scrapes: pages of %d series every %v, half of the default of %v, with three metrics and a rule each. Recording: "+
-		"every signal, every second.\n\n", r.Options.Services, scrapes, scrapeSeries, scrapeEvery, defaults.ScrapeEvery)
+	fmt.Fprintf(b, "### At rest with %d services\n\nEach with an HTTP probe and its unit's figures every second, as in the "+
+		"table above. %d scrapes: pages of %d series every %v, half of the default of %v, with three metrics and a rule "+
+		"each. Recording: every signal, every second.\n\n",
+		r.Options.Services, scrapes, scrapeSeries, scrapeEvery, defaults.ScrapeEvery)
 	b.WriteString("| tool | CPU s/min | RSS MiB | PSS MiB |\n|---|---|---|---|\n")
 	for _, u := range r.Rest {
 		fmt.Fprintf(b, "| %s | %.2f | %.1f | %.1f |\n", u.Tool, u.CPU, mib(u.Memory.RSS), mib(u.Memory.PSS))
@@ -111,10 +112,14 @@ func (c contender) spread() string {
 }
 
 func (r *SourcesResult) floodTable(b *strings.Builder) {
-	fmt.Fprint(b, "### StatsD over UDP\n\nTwo metrics are made of every line. Lost is what the kernel dropped, of all tries. Debian has no "+
-		"server of StatsD to hold it against.\n\n"+
-		"| lines a packet | packets/s | lost | µs of CPU a packet, median / worst | packets a second of one core | lines | RSS MiB |\n"+
-		"|---|---|---|---|---|---|---|\n")
+	fmt.Fprint(b, `### StatsD over UDP
+
+Two metrics are made of every line. Lost is what the kernel dropped, of all tries. Debian has no server of StatsD to hold
+it against.
+
+| lines a packet | packets/s | lost | µs of CPU a packet, median / worst | packets a second of one core | lines | RSS MiB |
+|---|---|---|---|---|---|---|
+`)
 	for _, f := range r.Floods {
 		m := f.median()
 		core := m.Rate() / m.Cores()
@@ -140,8 +145,8 @@ func (r *SourcesResult) keptTable(b *strings.Builder) {
 	if len(r.Kept) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "### %d series\n\nMemory of an agent with ten services. A signal is kept with what rules look back at; these, which no "+
-		"rule reads, with the last eight samples. What `anomaly` and the recorder cost stands below.\n\n"+
+	fmt.Fprintf(b, "### %d series\n\nMemory of an agent with ten services. A signal is kept with what rules look back at; "+
+		"these, which no rule reads, with the last eight samples. What `anomaly` and the recorder cost stands below.\n\n"+
 		"| what is kept | RSS MiB | bytes each |\n|---|---|---|\n", keptSeries)
 	for _, k := range r.Kept {
 		each := "–"
