@@ -85,7 +85,7 @@ func agentFlags(f *pflag.FlagSet, o *Options) {
 func sourcesFlags(f *pflag.FlagSet, o *SourcesOptions) {
 	f.StringVar(&o.Prometheus, "prometheus", "/usr/bin/prometheus", "Prometheus")
 	f.IntVar(&o.Services, "sources-services", 100, "number of services beside the pages")
-	f.DurationVar(&o.Rest, "sources-rest", 20*time.Second, "how long each tool is watched at rest, with pages and without")
+	f.DurationVar(&o.Rest, "sources-rest", 15*time.Second, "how long each tool is watched at rest, with pages and without")
 	f.IntVar(&o.Tries, "sources-tries", 3, "tries of each source and tool")
 	f.DurationVar(&o.Watch, "watch", 3*time.Second, "how long a try of a source is watched")
 }

@@ -22,7 +22,7 @@ var floods = []Flood{{Lines: 1, Rate: 40_000}, {Lines: 20, Rate: 10_000}}
 type Flood struct {
 	Lines int // of a packet
 	Rate  int // packets a second that are meant to be sent
-	Lost  int // of them, that the kernel dropped while it was watched, in all tries
+	Lost  int // those that the kernel dropped while it was watched, in all tries
 	contender
 }
 
@@ -36,7 +36,7 @@ func (s *Sources) packets(ctx context.Context) error {
 				return err
 			}
 			f.Tries, f.Lost = append(f.Tries, t), f.Lost+lost
-			s.logf("%.0f packets a second of %d lines: %v each, %d lost", t.Rate(), f.Lines, t.Each(), lost)
+			s.logf("took %.0f packets a second of %d lines: %v each, %d lost", t.Rate(), f.Lines, t.Each(), lost)
 		}
 		s.result.Floods = append(s.result.Floods, f)
 	}
@@ -83,6 +83,7 @@ func (s *Sources) flood(ctx context.Context, f Flood) (t Try, lost int, err erro
 		}
 		after, err := dropped(address)
 		lost = after - before
+		t.Count -= int64(lost)
 		if said := rig.LastLines(logOf(dir), logLines); strings.Contains(said, "too much comes") {
 			return fmt.Errorf("the agent refuses %d packets a second of %d lines:\n%s", f.Rate, f.Lines, said)
 		}

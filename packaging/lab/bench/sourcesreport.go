@@ -90,7 +90,7 @@ func (r *SourcesResult) rest(tool string) *Rest {
 
 // contestTable has a line for each contender, held against the peer.
 func contestTable(b *strings.Builder, what, peer string, all []contender) {
-	fmt.Fprintf(b, "| who | %[1]ss/s | µs of CPU a %[1]s, median / worst | × that of %[2]s | of a core | RSS MiB |\n"+
+	fmt.Fprintf(b, "| who | %[1]ss/s | CPU a %[1]s, median / worst | × that of %[2]s | of a core | RSS MiB |\n"+
 		"|---|---|---|---|---|---|\n", what, peer)
 	var other Try
 	for _, c := range all {
@@ -106,9 +106,9 @@ func contestTable(b *strings.Builder, what, peer string, all []contender) {
 	b.WriteString("\n")
 }
 
-// spread is "median / worst" in microseconds.
+// spread is "median / worst".
 func (c contender) spread() string {
-	return fmt.Sprintf("%.3g / %.3g", float64(c.median().Each())/1e3, float64(c.worst().Each())/1e3)
+	return rounded(float64(c.median().Each())) + " / " + rounded(float64(c.worst().Each()))
 }
 
 func (r *SourcesResult) floodTable(b *strings.Builder) {
@@ -117,7 +117,7 @@ func (r *SourcesResult) floodTable(b *strings.Builder) {
 Two metrics are made of every line. Lost is what the kernel dropped, of all tries. Debian has no server of StatsD to hold
 it against.
 
-| lines a packet | packets/s | lost | µs of CPU a packet, median / worst | packets a second of one core | lines | RSS MiB |
+| lines a packet | taken/s | lost | CPU a packet, median / worst | packets a second of one core | lines | RSS MiB |
 |---|---|---|---|---|---|---|
 `)
 	for _, f := range r.Floods {
@@ -134,7 +134,7 @@ func (f Flood) loss() string {
 	if f.Lost == 0 {
 		return "0"
 	}
-	var sent int64
+	sent := int64(f.Lost)
 	for _, t := range f.Tries {
 		sent += t.Count
 	}
