@@ -110,7 +110,7 @@ func carryOver(u, before *Unit) {
 func (t *table) list(units []sd.UnitStatus) {
 	clear(t.loaded)
 	for _, u := range units {
-		t.loaded[u.Path] = &loaded{name: u.Name, active: u.ActiveState}
+		t.note(u.Path, u.Name, u.ActiveState)
 		if u.JobId != 0 && t.jobs[u.JobId] == nil {
 			t.jobs[u.JobId] = &job{id: u.JobId, unit: u.Name}
 		}

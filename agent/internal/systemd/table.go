@@ -143,7 +143,7 @@ func (t *table) note(p dbus.ObjectPath, name, active string) {
 		l.active = active
 		return
 	}
-	t.loaded[p] = &loaded{name: name, active: active}
+	t.loaded[own(p)] = &loaded{name: own(name), active: own(active)}
 }
 
 // event is the event of u's change from was, none if nothing changed that anybody asked about.

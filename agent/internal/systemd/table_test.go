@@ -1,8 +1,10 @@
 package systemd
 
 import (
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -155,5 +157,34 @@ func TestBelieved(t *testing.T) {
 	}
 	if !private.believed(&dbus.Signal{}) {
 		t.Error("on a private socket only systemd speaks")
+	}
+}
+
+// What is kept of a message must not keep all of it in memory.
+func TestKeepsNoMessage(t *testing.T) {
+	const text = "keeps-no-message.service"
+	message := strings.Repeat(text, 100)
+	part := message[len(text) : 2*len(text)]
+	inside := func(s string) bool {
+		at, start := uintptr(unsafe.Pointer(unsafe.StringData(s))), uintptr(unsafe.Pointer(unsafe.StringData(message)))
+		return at >= start && at < start+uintptr(len(message))
+	}
+	if !inside(part) {
+		t.Fatal("a part of the message is not seen as one")
+	}
+	var u Unit
+	changed["SubState"](&u, part, 0)
+	fixed["Requires"](&u, []string{part})
+	tab := newTable(nil)
+	tab.note(dbus.ObjectPath(part), part, part)
+	if u.Sub != text || len(u.Requires) != 1 || tab.loaded[text] == nil {
+		t.Fatalf("%+v", u)
+	}
+	for p, l := range tab.loaded {
+		for _, kept := range []string{u.Sub, u.Requires[0], string(p), l.name, l.active} {
+			if inside(kept) {
+				t.Errorf("%q is a piece of the message", kept)
+			}
+		}
 	}
 }

@@ -1,8 +1,8 @@
 package systemd
 
 import (
-	"slices"
 	"time"
+	"unique"
 
 	"golang.org/x/sys/unix"
 )
@@ -107,6 +107,9 @@ var fixed = map[string]func(*Unit, any){
 // set leaves the field alone when the value has another type: a property that a later systemd
 // changes must not take the agent down.
 func set[T any](field *T, v any) {
+	if text, ok := v.(string); ok {
+		v = own(text)
+	}
 	if x, ok := v.(T); ok {
 		*field = x
 	}
@@ -114,7 +117,10 @@ func set[T any](field *T, v any) {
 
 func setNames(field *[]string, v any) {
 	if names, ok := v.([]string); ok {
-		*field = slices.Clip(names)
+		*field = make([]string, len(names))
+		for i, name := range names {
+			(*field)[i] = own(name)
+		}
 	}
 }
 
@@ -124,6 +130,10 @@ func setProgram(field *string, v any) {
 		set(field, commands[0][0])
 	}
 }
+
+// own is a text as it may be kept. What the D-Bus library decodes is a piece of 4 KiB of the message, all of which it would
+// keep in memory; and most texts are those of many units.
+func own[T ~string](text T) T { return T(unique.Make(string(text)).Value()) }
 
 func setPID(field *int, v any) {
 	if pid, ok := v.(uint32); ok {
