@@ -32,7 +32,7 @@ type Sample struct {
 // Batch is a handful of samples of about the same moment. Its receiver owns it until Release.
 type Batch struct {
 	Samples []Sample
-	home    chan *Batch
+	home    *Book
 }
 
 // Set adds a known value.
@@ -59,10 +59,7 @@ func (b *Batch) Figure(h *Handle, at time.Duration, f metric.Figure) {
 func (b *Batch) Release() {
 	clear(b.Samples) // the spare batches keep no handle of a unit that is gone
 	b.Samples = b.Samples[:0]
-	select {
-	case b.home <- b:
-	default:
-	}
+	b.home.takeBack(b)
 }
 
 // spareBatches is how many batches are kept for use again: more than there are sources, so that a
@@ -71,15 +68,14 @@ const spareBatches = 16
 
 // Book hands out handles and empty batches. It may be used by many goroutines.
 type Book struct {
-	spare chan *Batch
-
 	mu      sync.Mutex
 	handles map[series.Key]*Handle
+	spare   []*Batch // what came back last goes out first, so that only a few grow to the size of the largest
 }
 
 // NewBook is a book without handles.
 func NewBook() *Book {
-	return &Book{spare: make(chan *Batch, spareBatches), handles: map[series.Key]*Handle{}}
+	return &Book{spare: make([]*Batch, 0, spareBatches), handles: map[series.Key]*Handle{}}
 }
 
 // Handle is the handle of a key; the same key, the same handle.
@@ -108,10 +104,21 @@ func (k *Book) Forget(gone func(series.Key) bool) {
 
 // Batch is an empty batch.
 func (k *Book) Batch() *Batch {
-	select {
-	case b := <-k.spare:
-		return b
-	default:
-		return &Batch{home: k.spare}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	last := len(k.spare) - 1
+	if last < 0 {
+		return &Batch{home: k}
+	}
+	b := k.spare[last]
+	k.spare[last], k.spare = nil, k.spare[:last]
+	return b
+}
+
+func (k *Book) takeBack(b *Batch) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.spare) < spareBatches {
+		k.spare = append(k.spare, b)
 	}
 }

@@ -45,6 +45,23 @@ func TestBatchesAreUsedAgain(t *testing.T) {
 	}
 }
 
+// A source that delivers much does not make all batches large.
+func TestTheLastBatchIsTheNext(t *testing.T) {
+	k := NewBook()
+	small, large := k.Batch(), k.Batch()
+	small.Release()
+	large.Release()
+	if k.Batch() != large || k.Batch() != small {
+		t.Error("a batch that came back earlier went out again first")
+	}
+	for range 2 * spareBatches {
+		(&Batch{home: k}).Release()
+	}
+	if n := len(k.spare); n != spareBatches {
+		t.Errorf("%d batches are kept, want %d", n, spareBatches)
+	}
+}
+
 func TestMeterTellsChangesOnly(t *testing.T) {
 	m := Meter{Name: "x"}
 	failure := errors.New("broken")
