@@ -85,6 +85,37 @@ func BenchmarkUnitSample100(b *testing.B) {
 	}
 }
 
+// BenchmarkEarlyLook100 is a look at the memory of 100 units between two samples: of a host that has as much memory left as
+// before, and of one that has less each time.
+func BenchmarkEarlyLook100(b *testing.B) {
+	for name, meminfo := range map[string]string{"steady": "MemAvailable: 1000 kB\n", "sinking": "MemFree: 1000 kB\n"} {
+		b.Run(name, func(b *testing.B) {
+			s := sleepers(b, 100, cheap, "unified", "systemd")
+			host := newHost(b, version2)
+			host.write("proc/meminfo", meminfo)
+			s.left = newReserve(host.root)
+			now := time.Duration(0)
+			look := func() {
+				for _, u := range s.units {
+					u.next, u.nextMem = now+time.Hour, now
+				}
+				batch := s.book.Batch()
+				s.Sample(now, batch)
+				batch.Release()
+				now += Least
+			}
+			for _, u := range s.units { // opens the files
+				u.next = 0
+			}
+			s.Sample(now, s.book.Batch())
+			b.ReportAllocs()
+			for b.Loop() {
+				look()
+			}
+		})
+	}
+}
+
 func TestSampleDoesNotAllocate(t *testing.T) {
 	s := sleepers(t, 5, all, "unified", "systemd")
 	now := time.Duration(0)
