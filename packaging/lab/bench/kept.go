@@ -28,7 +28,7 @@ func (s *Sources) series(ctx context.Context) error {
 		scrape func(url string) string
 	}{
 		{Kept{What: "nothing of pages"}, newPage, func(string) string { return "" }},
-		{Kept{What: "lines of pages, of which 30 signals are made", Count: keptSeries}, newPage, golden},
+		{Kept{What: "lines of pages, 17 of 20 of which make 30 signals", Count: keptSeries}, newPage, golden},
 		{Kept{What: "signals, each made of a line", Count: keptSeries}, newDepths, gaugeScrape},
 	} {
 		if err := s.keep(ctx, &k.Kept, k.page, k.scrape); err != nil {
