@@ -5,18 +5,9 @@ import (
 	"errors"
 	"math"
 	"strconv"
+
+	"github.com/salveops/salve/agent/internal/observe/figure"
 )
-
-// kind is what a line is about.
-type kind uint8
-
-const (
-	counter kind = iota + 1 // c: by how much something grew
-	gauge                   // g: what something is, or with a sign by how much it changed
-	timing                  // ms, h, d: how much one event took; in seconds if it was ms
-)
-
-var kindNames = map[kind]string{counter: "counters", gauge: "gauges", timing: "timings"}
 
 // Bounds of a line.
 const (
@@ -44,11 +35,11 @@ var (
 
 // line is what stands in a line after its name, as pieces of it.
 type line struct {
-	kind   kind
-	values []byte  // one or several, with colons between them
-	unit   float64 // what a value is multiplied with
-	weight float64 // how many events a line stands for
-	tags   []byte  // with commas between them
+	kind   figure.Kind // timings (ms, h, d) are events
+	values []byte      // one or several, with colons between them
+	unit   float64     // what a value is multiplied with
+	weight float64     // how many events a line stands for
+	tags   []byte      // with commas between them
 }
 
 // parse reads what stands after the colon that ends the name.
@@ -61,13 +52,13 @@ func parse(rest []byte) (l line, err error) {
 	l = line{values: values, unit: 1, weight: 1}
 	switch string(word) {
 	case "c":
-		l.kind = counter
+		l.kind = figure.Counter
 	case "g":
-		l.kind = gauge
+		l.kind = figure.Level
 	case "ms":
-		l.kind, l.unit = timing, 1e-3
+		l.kind, l.unit = figure.Events, 1e-3
 	case "h", "d":
-		l.kind = timing
+		l.kind = figure.Events
 	case "s":
 		return l, errSet
 	default:
@@ -111,10 +102,25 @@ func (l *line) value(text []byte) (v float64, signed bool, err error) {
 	switch {
 	case !ok:
 		return 0, false, errValue
-	case v < 0 && l.kind != gauge:
+	case v < 0 && l.kind != figure.Level:
 		return 0, false, errBelow
 	}
 	return v * l.unit, text[0] == '+' || text[0] == '-', nil
+}
+
+// add gives one of the values to what it contributes to.
+func (l *line) add(p figure.Part, v float64, signed bool) {
+	switch l.kind {
+	case figure.Counter:
+		p.Grow(0, v*l.weight)
+	case figure.Events:
+		p.Grow(figure.Step(v), l.weight)
+	case figure.Level:
+		if signed {
+			v += p.Value()
+		}
+		p.Set(v)
+	}
 }
 
 func number(text []byte) (float64, bool) {
@@ -123,15 +129,4 @@ func number(text []byte) (float64, bool) {
 	}
 	v, err := strconv.ParseFloat(string(text), 64)
 	return v, err == nil && math.Abs(v) <= maxValue
-}
-
-// normal writes a name as selectors have it: what is neither a letter, a digit nor "_" becomes "_".
-func normal(into, name []byte) []byte {
-	into = append(into[:0], name...)
-	for i, c := range into {
-		if c < '0' || c > '9' && c < 'A' || c > 'Z' && c < 'a' && c != '_' || c > 'z' {
-			into[i] = '_'
-		}
-	}
-	return into
 }

@@ -223,7 +223,7 @@ func (l *listener) end(ctx context.Context) {
 	l.table.end(now)
 	b := l.opt.Book.Batch()
 	for i, h := range l.handles {
-		f := l.table.figures[i].figure()
+		f := l.table.figures[i].Take()
 		b.Figure(h, now, f)
 		if err == nil && f.Fault != nil && now-l.since > patience {
 			err = fmt.Errorf("metric %s: %w", l.target.Metrics[i].Name, f.Fault)

@@ -6,21 +6,26 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/salveops/salve/agent/internal/observe/figure"
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/pkg/metric"
 )
 
-// maxHeads bounds the bytes that are kept to know the beginnings of lines again.
-const maxHeads = 1 << 20
+const (
+	// maxHeads bounds the bytes that are kept to know the beginnings of lines again.
+	maxHeads = 1 << 20
+	// stale is how long a gauge is believed after its last line.
+	stale = 10 * time.Minute
+)
 
 // table makes the figures of some metrics from lines. It belongs to one goroutine.
 type table struct {
-	figures []*figure
-	wanted  map[string][]*figure // by name
-	heads   map[string][]part    // by name, kind and tags: where the values go
-	size    int                  // of heads
-	key     []byte               // scratch
-	name    []byte               // scratch
+	figures []*figure.Figure
+	wanted  map[string][]*figure.Figure // by name
+	heads   map[string][]figure.Part    // by name, kind and tags: where the values go
+	size    int                         // of heads
+	key     []byte                      // scratch
+	name    []byte                      // scratch
 
 	bad     uint64 // lines that could not be read
 	badText string // the last of them, or its beginning
@@ -29,10 +34,9 @@ type table struct {
 
 // newTable is a table that counts from the given moment on.
 func newTable(metrics []source.Metric, every, at time.Duration) *table {
-	t := &table{wanted: map[string][]*figure{}, heads: map[string][]part{}}
+	t := &table{wanted: map[string][]*figure.Figure{}, heads: map[string][]figure.Part{}}
 	for _, m := range metrics {
-		f := newFigure(m.Definition, every)
-		f.end(at) // whatever comes from now on has grown from zero
+		f := figure.New(m.Definition, every, stale, at)
 		t.figures = append(t.figures, f)
 		t.want(m.Of.Name(), f)
 		if all := m.All.Name(); m.Kind == metric.Ratio && all != m.Of.Name() {
@@ -42,7 +46,7 @@ func newTable(metrics []source.Metric, every, at time.Duration) *table {
 	return t
 }
 
-func (t *table) want(name string, f *figure) { t.wanted[name] = append(t.wanted[name], f) }
+func (t *table) want(name string, f *figure.Figure) { t.wanted[name] = append(t.wanted[name], f) }
 
 // take reads the lines of a datagram.
 func (t *table) take(packet []byte) {
@@ -77,7 +81,7 @@ func (t *table) line(text []byte) error {
 	if len(name) == 0 || len(name) > maxName {
 		return errName
 	}
-	t.name = normal(t.name, name)
+	t.name = figure.Name(t.name, name)
 	figures := t.wanted[string(t.name)]
 	if figures == nil {
 		return nil
@@ -98,7 +102,7 @@ func (t *table) line(text []byte) error {
 			return err
 		}
 		for _, p := range parts {
-			p.add(l.kind, v, signed, l.weight)
+			l.add(p, v, signed)
 		}
 	}
 	return nil
@@ -106,7 +110,7 @@ func (t *table) line(text []byte) error {
 
 // parts are what lines with this name, kind and tags contribute to. Beginnings of lines are forgotten when they are
 // too many: all that this costs is to match them again.
-func (t *table) parts(figures []*figure, l line) ([]part, error) {
+func (t *table) parts(figures []*figure.Figure, l line) ([]figure.Part, error) {
 	t.key = append(append(append(t.key[:0], t.name...), byte(l.kind)), l.tags...)
 	if found, known := t.heads[string(t.key)]; known {
 		return found, nil
@@ -114,10 +118,10 @@ func (t *table) parts(figures []*figure, l line) ([]part, error) {
 	if !utf8.Valid(l.tags) {
 		return nil, errLetter
 	}
-	labels := t.labels(l.tags)
-	var parts []part
+	told := figure.Told{Name: string(t.name), Kind: l.kind, Labels: t.labels(l.tags), Silent: true}
+	var parts []figure.Part
 	for _, f := range figures {
-		if p, ok := f.open(string(t.name), l.kind, labels); ok {
+		if p, ok := f.Open(told); ok {
 			parts = append(parts, p)
 		}
 	}
@@ -143,7 +147,7 @@ func (t *table) labels(tags []byte) []metric.Label {
 		if !ok {
 			value = []byte("true")
 		}
-		name = normal(name, key)
+		name = figure.Name(name, key)
 		labels = append(labels, metric.Label{Name: string(name), Value: string(value)})
 	}
 	return labels
@@ -152,7 +156,7 @@ func (t *table) labels(tags []byte) []metric.Label {
 // end ends a round and makes the figures.
 func (t *table) end(at time.Duration) {
 	for _, f := range t.figures {
-		if f.end(at) {
+		if f.End(at) {
 			clear(t.heads) // they may lead to a gauge that is forgotten
 			t.size = 0
 		}
