@@ -37,7 +37,7 @@ func (b backend) Status(ctx context.Context) (local.Status, error) {
 	now := a.o.Clock.Now().Boot
 	for _, st := range a.observer.Stats() {
 		src := local.Source{Name: st.Name, Duration: st.Last, Age: -1,
-			Successes: st.Runs - st.Failures, Failures: st.Failures, Warnings: st.Warnings}
+			Successes: st.Runs - st.Failures, Failures: st.Failures, Warnings: st.Warnings, Points: st.Points}
 		if st.Success > 0 {
 			src.Age = now - st.Success
 		}

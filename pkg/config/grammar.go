@@ -87,7 +87,7 @@ func severities() []string { return []string{string(Info), string(Warning), stri
 func serviceKinds(ks kinds) {
 	ks["service"] = &kind{
 		labels: []string{"name"},
-		blocks: []string{"probe", "scrape", "statsd", "pool", "log", "slo", "remedy"},
+		blocks: []string{"probe", "scrape", "statsd", "otlp", "pool", "log", "slo", "remedy"},
 		attrs: []attr{
 			{name: "unit", typ: text},
 			{name: "startup", typ: duration, def: defaults.Startup, most: int64(time.Hour)},

@@ -31,6 +31,7 @@ func grammars() []grammar {
 			"probe":      "service \"x\" {\n  probe \"x\" {\n%s\n  }\n}",
 			"scrape":     "service \"x\" {\n  scrape \"x\" {\n%s\n  }\n}",
 			"statsd":     "service \"x\" {\n  statsd \"x\" {\n%s\n  }\n}",
+			"otlp":       "service \"x\" {\n  otlp \"x\" {\n%s\n  }\n}",
 			"metric":     "service \"x\" {\n  scrape \"x\" {\n  metric \"x\" {\n%s\n  }\n  }\n}",
 			"pool":       "service \"x\" {\n  pool \"x\" {\n%s\n  }\n}",
 			"log":        "service \"x\" {\n  log \"x\" {\n%s\n  }\n}",

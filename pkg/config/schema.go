@@ -109,6 +109,7 @@ func newKinds() kinds {
 	contextKinds(ks)
 	ks["query"] = queryKind()
 	ks["statsd"] = statsdKind()
+	ks["otlp"] = otlpKind()
 	ruleKinds(ks)
 	testKinds(ks)
 	peopleKinds(ks)

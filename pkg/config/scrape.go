@@ -167,6 +167,9 @@ func (s *Service) metrics() (all []*Metric) {
 	for _, statsd := range s.StatsDs {
 		all = append(all, statsd.Metrics...)
 	}
+	for _, otlp := range s.OTLPs {
+		all = append(all, otlp.Metrics...)
+	}
 	return all
 }
 

@@ -55,6 +55,9 @@ func (l *loader) decodeService(b *block) {
 	for _, nested := range b.blocks("statsd") {
 		s.StatsDs = append(s.StatsDs, l.decodeStatsD(nested))
 	}
+	for _, nested := range b.blocks("otlp") {
+		s.OTLPs = append(s.OTLPs, l.decodeOTLP(nested, s))
+	}
 	for _, nested := range b.blocks("pool") {
 		s.Pools = append(s.Pools, l.decodePool(nested))
 	}

@@ -84,10 +84,8 @@ func (b *block) metric(s *Service, key string, dim signal.Dimension) {
 	}
 	name := b.text(key)
 	var known []string
-	for _, scrape := range s.Scrapes {
-		for _, m := range scrape.Metrics {
-			known = append(known, m.Name)
-		}
+	for _, m := range s.metrics() {
+		known = append(known, m.Name)
 	}
 	switch m := s.Metric(name); {
 	case m == nil:

@@ -98,6 +98,7 @@ type Service struct {
 	Probes    []*Probe
 	Scrapes   []*Scrape
 	StatsDs   []*StatsD
+	OTLPs     []*OTLP
 	Pools     []*Pool
 	Logs      []*Log
 	SLOs      []*SLO
@@ -215,6 +216,16 @@ type StatsD struct {
 	Every   time.Duration // between two figures; default 1 s
 	Metrics []*Metric     // at least one
 	Range   hcl.Range
+}
+
+// OTLP is what OpenTelemetry's SDKs and collectors send. Blocks may share an address.
+type OTLP struct {
+	Name        string
+	GRPC, HTTP  string        // host:port on loopback; "": not in this form
+	ServiceName string        // glob of the attribute service.name of who sends; default the service's name
+	Every       time.Duration // how often they send; default 1 m, as the SDKs do
+	Metrics     []*Metric     // at least one
+	Range       hcl.Range
 }
 
 // Metric is a figure that conditions know as metric.NAME.

@@ -43,6 +43,9 @@ const (
 	ScrapeEvery      = 2 * time.Second     // period of a page of metrics
 	ScrapeWait       = time.Second         // time-out of one page
 	StatsDEvery      = time.Second         // period of the figures made of StatsD
+	OTLPEvery        = time.Minute         // how often a service sends OTLP, as its SDKs do
+	OTLPGRPC         = "127.0.0.1:4317"    // where OTLP is received over gRPC
+	OTLPHTTP         = "127.0.0.1:4318"    // and over HTTP
 	MetricWindow     = 10 * time.Second    // how far back a metric looks
 	PoolEvery        = time.Second         // period of a pool's figures
 	PoolUser         = "salve"             // user of PgBouncer's console, and of PostgreSQL

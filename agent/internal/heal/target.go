@@ -36,6 +36,12 @@ func (e *Engine) aim(units []string) {
 				Service: s.Name, Name: p.Name, Listen: p.Listen, Every: p.Every, Metrics: e.metrics(s, p.Metrics),
 			})
 		}
+		for _, p := range s.OTLPs {
+			t.OTLPs = append(t.OTLPs, observe.OTLPTarget{
+				Service: s.Name, Name: p.Name, GRPC: p.GRPC, HTTP: p.HTTP, Sender: p.ServiceName, Every: p.Every,
+				Metrics: e.metrics(s, p.Metrics),
+			})
+		}
 		for _, p := range s.Pools {
 			t.Pools = append(t.Pools, observe.PoolTarget{
 				Service: s.Name, Name: p.Name, Signals: p.Signals(), Every: p.Every,

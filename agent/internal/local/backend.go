@@ -162,7 +162,8 @@ type Source struct {
 	Age       time.Duration // since the last success; negative: none yet
 	Successes uint64
 	Failures  uint64
-	Warnings  uint64 // reservations about what it told; 0 of most kinds of sources
+	Warnings  uint64            // reservations about what it told; 0 of most kinds of sources
+	Points    map[string]uint64 // that were sent to it: how many were "accepted", or why not; nil: none are sent
 }
 
 // Signal is one series with its last value.

@@ -25,7 +25,7 @@ type collector struct {
 	alerts, incidents, attempts, notifications, pauses   *prometheus.Desc
 	remediesHour, remediesLimit                          *prometheus.Desc
 	sourceOK, sourceDuration, sourceAge, sourceSamples   *prometheus.Desc
-	sourceWarnings                                       *prometheus.Desc
+	sourceWarnings, sourcePoints                         *prometheus.Desc
 	tick, tickMax, configLoaded, configOK, configRefused *prometheus.Desc
 	connected, silent, unsent, permits                   *prometheus.Desc
 }
@@ -56,6 +56,7 @@ func newCollector(v Viewer) *collector {
 		sourceAge:      desc("source_age_seconds", "Since the last sampling that went well.", "source"),
 		sourceSamples:  desc("source_samples_total", "Samplings since the agent started.", "source", "result"),
 		sourceWarnings: desc("source_warnings_total", "Reservations about what the source told, since the agent started; absent without any.", "source"),
+		sourcePoints:   desc("source_points_total", "Points that were sent to the source since it began.", "source", "result"),
 		tick:           desc("engine_tick_seconds", "Time that evaluating all rules takes."),
 		tickMax:        desc("engine_tick_max_seconds", "The longest evaluation since the agent started."),
 		connected:      desc("controller_connected", "1 if a session with the controller is established; absent on a host that is alone."),
@@ -129,6 +130,9 @@ func (c *collector) collectSources(ch chan<- prometheus.Metric, sources []Source
 		counter(ch, c.sourceSamples, s.Failures, s.Name, "failure")
 		if s.Warnings > 0 {
 			counter(ch, c.sourceWarnings, s.Warnings, s.Name)
+		}
+		for result, n := range s.Points {
+			counter(ch, c.sourcePoints, n, s.Name, result)
 		}
 	}
 }

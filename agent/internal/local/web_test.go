@@ -33,7 +33,9 @@ func get(t *testing.T, w *world, path string) (int, string) {
 }
 
 func TestMetrics(t *testing.T) {
-	w := serve(t, localtest.New(), local.Options{Metrics: "127.0.0.1:0"})
+	agent := localtest.New()
+	agent.State.Sources[0].Points = map[string]uint64{"accepted": 7, "old": 1}
+	w := serve(t, agent, local.Options{Metrics: "127.0.0.1:0"})
 	code, text := get(t, w, "/metrics")
 	if code != http.StatusOK {
 		t.Fatalf("status %d: %s", code, text)
@@ -52,6 +54,8 @@ func TestMetrics(t *testing.T) {
 		`salve_agent_source_age_seconds{source="host"} 0.4`,
 		`salve_agent_source_samples_total{result="failure",source="pool checkout.db"} 12`,
 		`salve_agent_source_warnings_total{source="pool checkout.db"} 2`,
+		`salve_agent_source_points_total{result="accepted",source="host"} 7`,
+		`salve_agent_source_points_total{result="old",source="host"} 1`,
 		`salve_agent_engine_tick_seconds_count 900`,
 		`salve_agent_engine_tick_max_seconds 0.001`,
 		`salve_agent_config_reload_ok 1`,

@@ -20,6 +20,7 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/host"
 	"github.com/salveops/salve/agent/internal/observe/log"
 	"github.com/salveops/salve/agent/internal/observe/notice"
+	"github.com/salveops/salve/agent/internal/observe/otlp"
 	"github.com/salveops/salve/agent/internal/observe/outside"
 	"github.com/salveops/salve/agent/internal/observe/pool"
 	"github.com/salveops/salve/agent/internal/observe/probe"
@@ -43,6 +44,7 @@ type (
 	ProbeTarget   = probe.Target
 	ScrapeTarget  = scrape.Target
 	StatsDTarget  = statsd.Target
+	OTLPTarget    = otlp.Target
 	Metric        = source.Metric
 	PoolTarget    = pool.Target
 	ContextTarget = outside.Target
@@ -101,6 +103,7 @@ type Observer struct {
 	probes  *probe.Scheduler
 	scrapes *scrape.Watcher
 	statsds *statsd.Watcher
+	otlps   *otlp.Watcher
 	pools   *pool.Watcher
 	outside *outside.Watcher
 	queries *query.Watcher
@@ -153,6 +156,7 @@ func (o *Observer) parts() {
 	o.probes = probe.New(probe.Options{Options: all.Named("probe"), Exec: o.opt.Exec})
 	o.scrapes = scrape.New(all.Named("scrape"))
 	o.statsds = statsd.New(all.Named("statsd"))
+	o.otlps = otlp.New(all.Named("otlp"))
 	o.pools = pool.New(all.Named("pool"))
 	o.outside = outside.New(all.Named("context"))
 	o.queries = query.New(all.Named("query"), o.opt.Figure)
@@ -203,6 +207,10 @@ func (o *Observer) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		o.statsds.Run(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.otlps.Run(ctx)
 		return nil
 	})
 	g.Go(func() error {
@@ -343,6 +351,7 @@ func (o *Observer) Stats() []Stats {
 	stats = append(stats, o.probes.Stats()...)
 	stats = append(stats, o.scrapes.Stats()...)
 	stats = append(stats, o.statsds.Stats()...)
+	stats = append(stats, o.otlps.Stats()...)
 	stats = append(stats, o.pools.Stats()...)
 	stats = append(stats, o.outside.Stats()...)
 	stats = append(stats, o.queries.Stats()...)

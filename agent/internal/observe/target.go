@@ -17,6 +17,7 @@ type Targets struct {
 	Probes   []ProbeTarget
 	Scrapes  []ScrapeTarget
 	StatsDs  []StatsDTarget
+	OTLPs    []OTLPTarget
 	Pools    []PoolTarget
 	Contexts []ContextTarget
 	Queries  []QueryTarget
@@ -77,6 +78,9 @@ func (o *Observer) SetTargets(t Targets) {
 	for _, p := range t.StatsDs {
 		keep[p.Service] = true
 	}
+	for _, p := range t.OTLPs {
+		keep[p.Service] = true
+	}
 	for _, p := range t.Pools {
 		keep[p.Service] = true
 	}
@@ -89,6 +93,7 @@ func (o *Observer) SetTargets(t Targets) {
 	o.probes.SetTargets(slices.Clone(t.Probes))
 	o.scrapes.SetTargets(t.Scrapes)
 	o.statsds.SetTargets(t.StatsDs)
+	o.otlps.SetTargets(t.OTLPs)
 	o.pools.SetTargets(t.Pools)
 	o.outside.SetTargets(t.Contexts)
 	o.queries.SetTargets(t.Queries)

@@ -16,6 +16,9 @@ type Stats struct {
 	Success  time.Duration // when it last went well, as clock.Instant.Boot; 0: never yet
 	Busy     time.Duration // how long all of them took together
 	Err      string        // why it failed the last time; "" if it did not
+	// Points is what became of the points that were sent to it: how many were "accepted", and how many were not, by a word
+	// that says why. nil: it is not sent any.
+	Points map[string]uint64
 }
 
 // Meter keeps the Stats of a source. One goroutine writes, any may read. The zero value with a Name

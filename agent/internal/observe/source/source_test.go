@@ -2,6 +2,7 @@ package source
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestMeterTellsChangesOnly(t *testing.T) {
 	m.Warn(1)
 	want := Stats{Name: "x", Warnings: 3, Runs: 6, Failures: 3, Last: time.Millisecond, Busy: 6 * time.Millisecond,
 		Success: 6 * time.Second}
-	if got := m.Stats(); got != want {
+	if got := m.Stats(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if n := testing.AllocsPerRun(100, func() { m.Record(1, 1, nil) }); n != 0 {

@@ -1,0 +1,299 @@
+package otlp
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
+
+	"github.com/salveops/salve/pkg/metric"
+)
+
+func TestCumulative(t *testing.T) {
+	r := newRig(t, rate(t, "http_requests"), ratio(t, "http_requests{code=~'5..'}", "http_requests"))
+	const ok, bad = "code=200", "code=503"
+	r.each("unknown unknown", r.sum("http.requests", r.number(ok, 1000)))
+	r.each("10 0", r.sum("http.requests", r.number(ok, 1010)))
+	r.each("10 0", r.sum("http.requests", r.number(ok, 1020)))
+	r.each("15 0.333", r.sum("http.requests", r.number(ok, 1030), r.number(bad, 10))) // the first error ever
+	r.each("20 0.5", r.sum("http.requests", r.number(ok, 1040), r.number(bad, 20)))
+}
+
+// A process that begins again counts from zero, whether its start says so or its value.
+func TestBeginsAgain(t *testing.T) {
+	r := newRig(t, rate(t, "n"))
+	r.each("unknown", r.sum("n", r.number("", 1000)))
+	r.each("10", r.sum("n", r.number("", 1010)))
+	begun := r.time()
+	r.pass(every)
+	again := r.number("", 2000) // more than before
+	again.StartTimeUnixNano = begun
+	r.well(r.sum("n", again))
+	r.sees("1e+03")
+	r.pass(every)
+	again = r.number("", 2010)
+	again.StartTimeUnixNano = begun
+	r.well(r.sum("n", again))
+	r.sees("1e+03")
+	r.pass(every)
+	again = r.number("", 30) // less, and its start says nothing
+	again.StartTimeUnixNano = begun
+	r.well(r.sum("n", again))
+	r.sees("20")
+}
+
+// A process that began after the agent has begun with zero; one that was there before has not.
+func TestNewProcess(t *testing.T) {
+	r := newRig(t, rate(t, "n"))
+	r.each("unknown", r.sum("n", r.number("", 1000)))
+	r.pass(every / 2)
+	young := r.number("", 40)
+	young.StartTimeUnixNano = r.begin + 1
+	r.from = append(r.from, attr("service.instance.id", "young"))
+	r.well(r.sum("n", young))
+	r.from = append(r.from[:1:1], attr("service.instance.id", "old"))
+	r.well(r.sum("n", r.number("", 5000)), r.sum("n", r.number("a=b", 5000))) // one collection in two metrics
+	r.pass(every / 2)
+	r.sees("40")
+}
+
+func TestRepeatedAndLate(t *testing.T) {
+	r := newRig(t, rate(t, "n"), rate(t, "d"))
+	r.each("unknown unknown", r.sum("n", r.number("", 100)), r.grown("d", r.number("", 100)))
+	r.pass(every)
+	ms := []*metrics.Metric{r.sum("n", r.number("", 110)), r.grown("d", r.number("", 10))}
+	r.well(ms...)
+	r.wrong("2 rejected: d: it is not newer", ms...)
+	early := r.grown("d", r.number("", 10))
+	early.GetSum().DataPoints[0].TimeUnixNano++
+	r.wrong("not newer", early) // it begins before the end of the last one
+	r.sees("10 10")
+	if _, err := r.round(); err != nil {
+		t.Errorf("a sender that tried again is told as a failure: %v", err)
+	}
+	if got := r.Stats().Points; got["accepted"] != 4 || got["repeated"] != 3 {
+		t.Errorf("counted: %v", got)
+	}
+}
+
+// Of two processes that say they are one only one is believed, until it is gone.
+func TestTwoProcesses(t *testing.T) {
+	r := newRig(t, rate(t, "n"))
+	r.each("unknown", r.sum("n", r.number("", 1000)))
+	other := func() *metrics.Metric {
+		p := r.number("", 7)
+		p.StartTimeUnixNano += 5e8
+		p.TimeUnixNano++
+		return r.sum("n", p)
+	}
+	r.wrong("service.instance.id", other())
+	r.each("10", r.sum("n", r.number("", 1010)))
+	r.wrong("service.instance.id", other())
+	if _, err := r.round(); err == nil || !strings.Contains(err.Error(), "service.instance.id") {
+		t.Errorf("the operator is told: %v", err)
+	}
+	r.pass(3 * every)
+	r.well(other())
+	r.sees("unknown")
+	r.pass(every)
+	r.well(other())
+	r.sees("0") // its 7 are older than anybody knows
+}
+
+func TestDelta(t *testing.T) {
+	r := newRig(t, rate(t, "n"), rate(t, "m"))
+	r.each("unknown unknown", r.grown("n", r.number("", 5)), r.grown("m", r.number("", 5)))
+	r.each("10 5", r.grown("n", r.number("", 10)), r.grown("m", r.number("", 5)))
+	r.each("10 2.5", r.grown("n", r.number("", 10))) // who has nothing to tell is silent
+	r.each("10 0", r.grown("n", r.number("", 10)))
+}
+
+// Nothing is known of what nobody tells of, though others go on.
+func TestSilence(t *testing.T) {
+	r := newRig(t, rate(t, "n"), rate(t, "m"), gauge(t, "g", metric.Only))
+	both := func(v float64) []*metrics.Metric {
+		return []*metrics.Metric{r.sum("n", r.number("", v)), r.sum("m", r.number("", v)), r.gauge("g", r.number("", v))}
+	}
+	r.pass(every)
+	r.well(both(10)...)
+	r.sees("unknown unknown 10")
+	r.pass(every)
+	r.well(both(20)...)
+	r.sees("10 10 20")
+	for range 2 {
+		r.pass(every)
+		r.well(r.sum("n", r.number("", 20)))
+		_, _ = r.round()
+	}
+	r.each("0 unknown unknown", r.sum("n", r.number("", 20)))
+	r.pass(every)
+	r.sees("") // nothing new, and not silent for long
+	r.pass(2 * every)
+	r.sees("unknown unknown unknown")
+	r.from = []*common.KeyValue{attr("service.name", "unknown_service:shop")}
+	r.well(r.sum("n", r.number("", 20)))
+	r.door.doors[place{}] = r.door
+	if _, err := r.round(); err == nil || !strings.Contains(err.Error(), `no points of a metric came from service.name "shop" for 3s; `+
+		`there is a service.name "unknown_service:shop" for which there is no block`) {
+		t.Errorf("the operator is told: %v", err)
+	}
+	r.from[0] = attr("service.name", "shop")
+	r.pass(every)
+	r.well(both(30)...)
+	r.sees("unknown unknown 30")
+	r.pass(every)
+	r.well(both(40)...)
+	r.sees("10 10 40")
+}
+
+func TestGauges(t *testing.T) {
+	r := newRig(t, gauge(t, "queue{q='mail'}", metric.Only), gauge(t, "queue", metric.Sum), gauge(t, "wait", metric.Only))
+	wait := r.gauge("wait", r.number("", 250))
+	wait.Unit = "ms"
+	r.each("3 7 0.25", r.gauge("queue", r.number("q=mail", 3), r.number("q=web", 4)), wait)
+	r.pass(every)
+	none := r.number("q=mail", 9)
+	none.Flags = 1
+	r.well(r.gauge("queue", none, r.number("q=web", 4)))
+	r.sees("unknown 4 0.25")
+	r.pass(every)
+	updown := r.sum("queue", r.number("q=mail", -2))
+	updown.GetSum().IsMonotonic = false
+	r.well(updown)
+	r.sees("-2 2 0.25")
+	updown.GetSum().AggregationTemporality = delta
+	r.wrong("let it be cumulative", updown)
+	for _, v := range []float64{math.NaN(), math.Inf(-1), 1e19} {
+		r.wrong("not a number", r.gauge("queue", r.number("", v)))
+	}
+}
+
+func TestHistograms(t *testing.T) {
+	r := newRig(t, quantile(t, 0.5, "latency"), rate(t, "latency_count{code='200'}"), rate(t, "latency_sum"))
+	ms := func(counts ...uint64) *metrics.Metric {
+		m := r.histogram("latency", "code=200", []float64{100, 200}, counts...)
+		m.Unit = "ms"
+		return m
+	}
+	r.each("unknown unknown unknown", ms(1, 2, 3))
+	r.each("0.15 10 0.02", ms(1, 12, 3))
+	r.each("0.0667 20 0.04", ms(31, 12, 3))
+	r.each("unknown 15 0.03", r.histogram("latency", "code=200", []float64{100, 200}, 9, 9, 9))
+}
+
+// The quantile of exponential buckets, whatever their scale, and when it changes.
+func TestExponential(t *testing.T) {
+	for scale := int32(-1); scale <= 6; scale++ {
+		r := newRig(t, quantile(t, 0.9, "latency"))
+		// Events lie evenly, on a logarithmic scale, from 2^-8 to 2^8: a tenth of them above 2^6.4.
+		spread := func(scale int32, each uint64) *metrics.Metric {
+			counts := make([]uint64, int32(math.Ldexp(16, int(scale))))
+			for i := range counts {
+				counts[i] = each << (6 - scale)
+			}
+			return r.exponential("latency", scale, int32(math.Ldexp(-8, int(scale))), counts...)
+		}
+		r.pass(every)
+		r.well(spread(scale, 1))
+		_, _ = r.round()
+		r.pass(every)
+		r.well(spread(max(-1, scale-2), 3)) // it has become coarser
+		r.table.end(r.clock.now.Boot)
+		f := r.table.figure(0)
+		if want := math.Exp2(6.4); !f.Known || math.Abs(f.Value-want) > 0.04*want {
+			t.Errorf("scale %d: %+v, want %v", scale, f, want)
+		}
+	}
+}
+
+// When the clock of the host is set nothing can be compared, and all begins anew.
+func TestClockIsSet(t *testing.T) {
+	for _, by := range []time.Duration{-time.Hour, time.Hour} {
+		r := newRig(t, rate(t, "n"))
+		r.each("unknown", r.sum("n", r.number("", 100)))
+		r.each("10", r.sum("n", r.number("", 110)))
+		r.clock.now.Wall = r.clock.now.Wall.Add(by)
+		r.each("unknown", r.sum("n", r.number("", 120)))
+		r.each("unknown", r.sum("n", r.number("", 130)))
+		r.each("10", r.sum("n", r.number("", 140)))
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	r := newRig(t, rate(t, "n"), gauge(t, "queue", metric.Sum))
+	old, ahead := r.sum("n", r.number("", 1)), r.sum("n", r.number("", 1))
+	old.GetSum().DataPoints[0].TimeUnixNano -= 61e9
+	ahead.GetSum().DataPoints[0].TimeUnixNano += 61e9
+	r.wrong("more than a minute old", old)
+	r.wrong("ahead", ahead)
+	r.wrong("below zero", r.sum("n", r.number("", -1)))
+	neither := r.sum("n", r.number("", 1))
+	neither.GetSum().AggregationTemporality = 0
+	r.wrong("neither", neither)
+	r.wrong("too long", r.sum("n", r.number("a="+strings.Repeat("x", maxText), 1)))
+	r.wrong("too many", r.sum("n", r.number(strings.Repeat("a=b,", maxAttributes+1), 1)))
+	if _, err := r.door.take([]byte{0xff}); err != errRequest {
+		t.Errorf("no request: %v", err)
+	}
+	many := make([]*metrics.NumberDataPoint, maxPoints+1)
+	for i := range many {
+		many[i] = &metrics.NumberDataPoint{}
+	}
+	r.wrong("more than 100,000 points", r.sum("other", many...))
+	r.well(r.sum("other", r.number("", -1))) // of which nothing is made
+	if _, err := r.round(); err == nil || !strings.Contains(err.Error(), `6 points were refused, the last one, of "n": it has too many`) {
+		t.Errorf("the operator is told: %v", err)
+	}
+	r.well(r.gauge("n", r.number("", 1)))
+	r.pass(3 * every)
+	r.well(r.gauge("n", r.number("", 1)))
+	r.pass(patience)
+	r.well(r.gauge("n", r.number("", 1)))
+	if _, err := r.round(); err == nil || !strings.Contains(err.Error(), "what comes of it are gauges, and it is made of counters") {
+		t.Errorf("the operator is told: %v", err)
+	}
+}
+
+// Attributes that explode end at a bound, and make figures unknown; once they are gone it is as before.
+func TestExplodingAttributes(t *testing.T) {
+	r := newRig(t, rate(t, "n"), gauge(t, "queue", metric.Sum))
+	var points []*metrics.NumberDataPoint
+	for i := range maxStreams + 5 {
+		points = append(points, r.number(fmt.Sprint("id=", i), 1))
+	}
+	r.pass(every)
+	r.wrong("5 rejected: n: more series match than are kept", r.sum("n", points...))
+	r.sees("unknown unknown")
+	if n := len(r.table.streams); n != maxStreams {
+		t.Errorf("%d are kept", n)
+	}
+	r.pass(3 * every)
+	r.well(r.sum("n", r.number("", 1)))
+	_, _ = r.round()
+	r.each("10 unknown", r.sum("n", r.number("", 11)))
+}
+
+// Blocks that share an address each get what is of their service.
+func TestShared(t *testing.T) {
+	r := newRig(t, gauge(t, "queue", metric.Only))
+	target := r.target
+	target.Service, target.Sender = "mail", "mail-*"
+	mail := newBlock(r.receiver, target)
+	r.door.blocks = append(r.door.blocks, mail)
+	r.pass(every)
+	r.well(r.gauge("queue", r.number("", 1)))
+	r.from = []*common.KeyValue{attr("service.name", "mail-in")}
+	r.well(r.gauge("queue", r.number("", 2)))
+	r.from = []*common.KeyValue{attr("service.name", "other")}
+	r.well(r.gauge("queue", r.number("", 3)))
+	r.sees("1")
+	r.block = mail
+	r.sees("2")
+	if r.door.stranger != "other" {
+		t.Errorf("the stranger is %q", r.door.stranger)
+	}
+}
