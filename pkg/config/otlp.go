@@ -47,7 +47,7 @@ func (l *loader) speaks(address, protocol string, b *block) {
 	l.first[key(protocol)] = b.at(protocol)
 }
 
-// checkReceiver is for what the agent takes requests on; "" is for not at all.
+// checkReceiver is for addresses on which others tell the agent something; "" is for not at all.
 func checkReceiver(s string) string {
 	if s == "" {
 		return ""

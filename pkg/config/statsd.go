@@ -47,8 +47,5 @@ func checkStatsD(s string) string {
 	if wrong := checkAddress(s); wrong != "" {
 		return wrong + ", or unixgram:/path"
 	}
-	if wrong := checkLoopback(s); wrong != "" {
-		return fmt.Sprintf("%q is not a loopback address, and anybody could send to it", s)
-	}
-	return ""
+	return checkReceiver(s)
 }

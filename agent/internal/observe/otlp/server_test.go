@@ -210,6 +210,39 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// Who comes when there are too many connections waits until one ends.
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	target := golden(t)
+	w := watch(t, target)
+	w.listening()
+	var open []net.Conn
+	for range maxConns {
+		c, err := net.Dial("tcp", target.HTTP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		open = append(open, c)
+	}
+	last, err := net.Dial("tcp", target.HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer last.Close()
+	_, _ = last.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+	answer := make([]byte, 12)
+	_ = last.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if n, err := last.Read(answer); err == nil {
+		t.Errorf("one more is answered: %q", answer[:n])
+	}
+	_ = open[0].Close()
+	_ = last.SetReadDeadline(time.Time{})
+	if _, err := io.ReadFull(last, answer); err != nil || string(answer) != "HTTP/1.1 404" {
+		t.Errorf("once there is room: %q, %v", answer, err)
+	}
+}
+
 // Blocks share an address while one of them is there; one that another has is taken once it is free.
 func TestAddresses(t *testing.T) {
 	t.Parallel()

@@ -277,6 +277,46 @@ func TestExplodingAttributes(t *testing.T) {
 	r.each("10 unknown", r.sum("n", r.number("", 11)))
 }
 
+// The buckets of all histograms together have a bound.
+func TestManyBuckets(t *testing.T) {
+	r := newRig(t, quantile(t, 0.5, "h"))
+	all := r.exponential("h", 3, 0)
+	for i := range maxBuckets/1000 + 1 {
+		one := r.exponential("h", 3, 0, make([]uint64, 1000)...).GetExponentialHistogram().GetDataPoints()
+		one[0].Attributes = labels(fmt.Sprint("id=", i))
+		all.GetExponentialHistogram().DataPoints = append(all.GetExponentialHistogram().DataPoints, one...)
+	}
+	r.pass(every)
+	r.wrong("1 rejected: h: more series match than are kept", all)
+	r.sees("unknown")
+	r.pass(3 * every)
+	r.well(r.exponential("h", 3, 0, 1))
+	if r.table.buckets != 1 || r.table.full {
+		t.Errorf("%d buckets are kept, full %v", r.table.buckets, r.table.full)
+	}
+}
+
+// A series that was away goes on where it was; after long nobody knows any more where that is.
+func TestAway(t *testing.T) {
+	for away, want := range map[time.Duration]string{2 * every: "20", forget / 2: "unknown", 2 * forget: "unknown"} {
+		r := newRig(t, rate(t, "n"))
+		both := func(v float64) *metrics.Metric {
+			p := r.number("a=b", v)
+			p.StartTimeUnixNano = r.begin + 1 // it has begun before our eyes
+			return r.sum("n", p, r.number("", 0))
+		}
+		r.each("unknown", both(1000))
+		r.pass(every)
+		r.well(r.sum("n", r.number("", 0)))
+		r.sees("0")
+		r.pass(away - 2*every)
+		if away > forget {
+			r.well(r.sum("n", r.number("", 0)))
+		}
+		r.each(want, both(1040))
+	}
+}
+
 // Blocks that share an address each get what is of their service.
 func TestShared(t *testing.T) {
 	r := newRig(t, gauge(t, "queue", metric.Only))
