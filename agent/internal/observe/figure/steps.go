@@ -10,7 +10,7 @@ const (
 	below     = 20 // how often 1 halves until the first bound
 )
 
-// Steps are the buckets of events that come without bounds: from 1 µs to 1e12, each wider than the one before by the fourth
+// steps are the buckets of events that come without bounds: from 1 µs to 1e12, each wider than the one before by the fourth
 // root of two. What is said of a quantile is wrong by 19 % of it at most.
 var steps = func() (all [60*perDouble + 2]float64) {
 	for i := range all {

@@ -172,11 +172,11 @@ func (b *block) end(now time.Duration, batch *source.Batch) error {
 		}
 		return b.silence(now)
 	}
-	t.end(now)
+	at := t.end(now)
 	err := t.complaint(now)
 	for i, h := range b.handles {
 		f := t.figure(i)
-		batch.Maybe(h, now, f.Value, f.Known)
+		batch.Maybe(h, at, f.Value, f.Known)
 		if err == nil && f.Fault != nil && now-t.begun > t.stale {
 			err = fmt.Errorf("metric %s: %w", b.target.Metrics[i].Name, f.Fault)
 		}

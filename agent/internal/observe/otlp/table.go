@@ -47,6 +47,8 @@ type table struct {
 	begun    time.Duration
 	told     time.Duration // when a point was accepted last
 	fresh    bool          // one was since the last round
+	lag      time.Duration // how old the oldest of them was
+	last     time.Duration // moment of the last round
 	accepted uint64
 	refused  map[string]uint64 // by reason
 	bad      string            // the last point that was refused
@@ -80,7 +82,7 @@ func (t *table) begin(at clock.Instant) {
 		}
 	}
 	t.streams, t.families, t.buckets, t.full = map[uint64]*stream{}, map[uint64]*family{}, 0, false
-	t.since, t.drift, t.swept, t.begun, t.told = at.Wall, offset(at), at.Boot, at.Boot, at.Boot
+	t.since, t.drift, t.swept, t.begun, t.told, t.last = at.Wall, offset(at), at.Boot, at.Boot, at.Boot, at.Boot
 }
 
 // offset is what the wall clock is ahead of the other one.
@@ -149,6 +151,7 @@ func (t *table) take(at clock.Instant, of *origin, p *otlp.Point) error {
 		t.families[of.id] = of.family
 	}
 	of.family.seen, t.told, t.fresh = at.Boot, at.Boot, true
+	t.lag = max(t.lag, at.Wall.Sub(stamp(p.Time)))
 	t.accepted++
 	return nil
 }
@@ -217,9 +220,10 @@ func (t *table) refuse(at clock.Instant, m *otlp.Metric, err error) {
 	}
 }
 
-// end ends a round.
-func (t *table) end(at time.Duration) {
-	t.fresh = false
+// end ends a round, and returns the moment that it is of: nothing in it is older.
+func (t *table) end(now time.Duration) (at time.Duration) {
+	at = max(now-t.lag, t.last+1)
+	t.fresh, t.lag, t.last = false, 0, at
 	forgot := false
 	for _, f := range t.figures {
 		forgot = f.End(at) || forgot
@@ -229,6 +233,7 @@ func (t *table) end(at time.Duration) {
 			s.opened = false
 		}
 	}
+	return at
 }
 
 // figure is what the round says of the i-th metric.
