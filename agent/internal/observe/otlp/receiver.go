@@ -24,7 +24,7 @@ const (
 	maxReaders = 2       // requests that are in memory at once
 	maxConns   = 64      // of one address
 	maxWait    = 2 * time.Second
-	maxReading = 2 * time.Second // until all of a request is there
+	maxReading = 5 * time.Second // until all of a request is there; its sender may be ill
 )
 
 // receiver has the addresses on which requests come. Blocks with the same address share it.

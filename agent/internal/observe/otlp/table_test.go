@@ -96,9 +96,11 @@ func TestTwoProcesses(t *testing.T) {
 	if _, err := r.round(); err == nil || !strings.Contains(err.Error(), "service.instance.id") {
 		t.Errorf("the operator is told: %v", err)
 	}
-	r.pass(3 * every)
-	r.well(other())
-	r.sees("unknown")
+	for range 3 {
+		r.pass(every)
+		r.well(r.sum("n", r.number("a=b", 5)))
+		_, _ = r.round()
+	}
 	r.pass(every)
 	r.well(other())
 	r.sees("0") // its 7 are older than anybody knows
@@ -200,6 +202,15 @@ func TestHistograms(t *testing.T) {
 	r.each("unknown 15 0.03", r.histogram("latency", "code=200", []float64{100, 200}, 9, 9, 9))
 }
 
+// When buckets get other bounds nobody knows what is new in them.
+func TestBoundsChange(t *testing.T) {
+	r := newRig(t, quantile(t, 0.5, "latency"), rate(t, "latency_count"))
+	r.each("unknown unknown", r.histogram("latency", "", []float64{1, 2}, 1, 2, 3))
+	r.each("1.5 10", r.histogram("latency", "", []float64{1, 2}, 1, 12, 3))
+	r.each("unknown 5", r.histogram("latency", "", []float64{1, 4}, 30, 30, 30))
+	r.each("3 5", r.histogram("latency", "", []float64{1, 4}, 30, 40, 30))
+}
+
 // The quantile of exponential buckets, whatever their scale, and when it changes.
 func TestExponential(t *testing.T) {
 	for scale := int32(-1); scale <= 6; scale++ {
@@ -254,6 +265,8 @@ func TestClockIsSet(t *testing.T) {
 		r.clock.now.Wall = r.clock.now.Wall.Add(by)
 		r.each("unknown", r.sum("n", r.number("", 120)))
 		r.each("10", r.sum("n", r.number("", 130)))
+		r.from = append(r.from, attr("service.instance.id", "other")) // which began by the clock as it was
+		r.each("5", r.sum("n", r.number("", 5000)))
 	}
 }
 
@@ -295,20 +308,22 @@ func TestRefusals(t *testing.T) {
 // Attributes that explode end at a bound, and make figures unknown; once they are gone it is as before.
 func TestExplodingAttributes(t *testing.T) {
 	r := newRig(t, rate(t, "n"), gauge(t, "queue", metric.Sum))
+	r.each("unknown 5", r.sum("n", r.number("", 1)), r.gauge("queue", r.number("", 5)))
+	r.each("0 5", r.sum("n", r.number("", 1)), r.gauge("queue", r.number("", 5)))
+	r.pass(every)
 	var points []*metrics.NumberDataPoint
-	for i := range maxStreams + 5 {
+	for i := range maxStreams + 3 {
 		points = append(points, r.number(fmt.Sprint("id=", i), 1))
 	}
-	r.pass(every)
 	r.wrong("5 rejected: n: more series match than are kept", r.sum("n", points...))
 	r.sees("unknown unknown")
 	if n := len(r.table.streams); n != maxStreams {
 		t.Errorf("%d are kept", n)
 	}
 	r.pass(3 * every)
-	r.well(r.sum("n", r.number("", 1)))
-	_, _ = r.round()
-	r.each("10 unknown", r.sum("n", r.number("", 11)))
+	r.well(r.sum("n", r.number("", 1)), r.gauge("queue", r.number("", 5)))
+	r.sees("unknown 5")
+	r.each("10 5", r.sum("n", r.number("", 11)))
 }
 
 // The buckets of all histograms together have a bound.
