@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,31 @@ func TestHTTP(t *testing.T) {
 	for _, s := range w.all.Stats() {
 		if s.Name == "otlp."+target.HTTP && (s.Runs < 9 || s.Failures != 6) {
 			t.Errorf("the address counts %+v", s)
+		}
+	}
+}
+
+// counted is a body that knows how much of it was read.
+type counted struct {
+	io.Reader
+	n int
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.n += n
+	return n, err
+}
+
+// No more is read of a body, or unpacked of it, than a request may have.
+func TestBodyIsBounded(t *testing.T) {
+	member := zipped(make([]byte, maxRequest))
+	for coding, sent := range map[string][]byte{"": make([]byte, 4*maxRequest), "gzip": bytes.Repeat(member, 20)} {
+		from := &counted{Reader: bytes.NewReader(sent)}
+		r := httptest.NewRequest(http.MethodPost, "/v1/metrics", from)
+		r.Header.Set("Content-Encoding", coding)
+		if _, err := body(httptest.NewRecorder(), r); err != errSize || from.n > len(sent)/2 {
+			t.Errorf("%q: %v after %d of %d bytes", coding, err, from.n, len(sent))
 		}
 	}
 }

@@ -46,6 +46,23 @@ func TestBeginsAgain(t *testing.T) {
 	r.sees("20")
 }
 
+// So does a histogram, by its count or one of its buckets.
+func TestHistogramBeginsAgain(t *testing.T) {
+	r := newRig(t, rate(t, "latency_count"))
+	r.each("unknown", r.histogram("latency", "", []float64{1}, 10, 10))
+	r.each("1", r.histogram("latency", "", []float64{1}, 10, 11))
+	r.each("15.5", r.histogram("latency", "", []float64{1}, 30, 0)) // more in all
+	bare := func(n uint64) *metrics.Metric {
+		m := r.histogram("latency", "", nil)
+		m.GetHistogram().DataPoints[0].Count = n
+		return m
+	}
+	r = newRig(t, rate(t, "latency_count"))
+	r.each("unknown", bare(20))
+	r.each("1", bare(21))
+	r.each("2", bare(3))
+}
+
 // A process that began after the agent has begun with zero; one that was there before has not.
 func TestNewProcess(t *testing.T) {
 	r := newRig(t, rate(t, "n"))
@@ -214,7 +231,7 @@ func TestBoundsChange(t *testing.T) {
 // The quantile of exponential buckets, whatever their scale, and when it changes.
 func TestExponential(t *testing.T) {
 	for scale := int32(-1); scale <= 6; scale++ {
-		r := newRig(t, quantile(t, 0.9, "latency"))
+		r := newRig(t, quantile(t, 0.9, "latency"), rate(t, "latency_count"))
 		// Events lie evenly, on a logarithmic scale, from 2^-8 to 2^8: a tenth of them above 2^6.4.
 		spread := func(scale int32, each uint64) *metrics.Metric {
 			counts := make([]uint64, int32(math.Ldexp(16, int(scale))))
@@ -232,6 +249,9 @@ func TestExponential(t *testing.T) {
 		f := r.table.figure(0)
 		if want := math.Exp2(6.4); !f.Known || math.Abs(f.Value-want) > 0.04*want {
 			t.Errorf("scale %d: %+v, want %v", scale, f, want)
+		}
+		if f := r.table.figure(1); f.Value != 2048 { // of 1,024 it has become 3,072
+			t.Errorf("scale %d: %+v events", scale, f)
 		}
 	}
 }
