@@ -9,6 +9,7 @@ service "shop" {
     url     = "http://127.0.0.1:8080/metrics"
     every   = "2s" # the page costs the service more than the agent
     timeout = "1s"
+    # exemplars = true # ask for OpenMetrics: the newest trace of each metric is evidence of an incident
 
     # How much of the second grew as a share of the first, within the window. Counters may begin again.
     metric "error_rate" {

@@ -201,12 +201,13 @@ type Log struct {
 
 // Scrape is a page of metrics that is read again and again, in Prometheus' text format or OpenMetrics.
 type Scrape struct {
-	Name    string
-	URL     string
-	Every   time.Duration
-	Timeout time.Duration // of the whole page; never longer than Every
-	Metrics []*Metric     // at least one
-	Range   hcl.Range
+	Name      string
+	URL       string
+	Exemplars bool // it is asked for as OpenMetrics, and its exemplars are kept for evidence
+	Every     time.Duration
+	Timeout   time.Duration // of the whole page; never longer than Every
+	Metrics   []*Metric     // at least one
+	Range     hcl.Range
 }
 
 // StatsD is a socket on which lines of StatsD or DogStatsD come.

@@ -18,6 +18,9 @@ func FuzzPage(f *testing.F) {
 				if len(s.Name) == 0 || name(s.Name, true) != len(s.Name) || !bytes.HasPrefix(s.Series, s.Name) {
 					t.Errorf("%q is the name of %q", s.Name, s.Series)
 				}
+				if e, ok := ReadExemplar(s.Exemplar); ok && (e.Value-e.Value != 0 || format == Text) {
+					t.Errorf("%q has the exemplar %+v", s.Exemplar, e)
+				}
 				labels, err := Labels(s.Series)
 				seen := map[string]bool{}
 				for _, l := range labels {

@@ -38,6 +38,8 @@ type Sample struct {
 	Value  float64 // may be infinite or NaN
 	Timed  bool    // the page says of when the sample is
 	Millis int64   // that, since 1970
+	// Exemplar is what OpenMetrics has after the sample; ReadExemplar reads it.
+	Exemplar []byte
 }
 
 // Parser reads one page after another. It belongs to one goroutine.
@@ -177,7 +179,7 @@ func (p *Parser) parse(line []byte, n int) error {
 	}
 	p.sample = Sample{Series: line[:end], Name: line[:n]}
 	if i := bytes.IndexByte(rest, '#'); i >= 0 && p.format == OpenMetrics {
-		rest = rest[:i] // an exemplar
+		rest, p.sample.Exemplar = rest[:i], rest[i+1:]
 	}
 	value, rest := field(rest)
 	v, err := strconv.ParseFloat(string(value), 64)

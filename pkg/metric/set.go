@@ -132,6 +132,17 @@ func (s *Set) Open(name string, labels []Label) (*Series, error) {
 	return found, nil
 }
 
+// Counts are the definitions that count or measure the series, by their index; what an Of is only a share of is not
+// meant.
+func (s *Set) Counts(sr *Series) (definitions []int) {
+	for i, t := range s.tallies {
+		if slices.ContainsFunc(sr.parts, func(p part) bool { return p.tally == t && p.term == 0 }) {
+			definitions = append(definitions, i)
+		}
+	}
+	return definitions
+}
+
 // Put gives a series its value of this round.
 func (s *Set) Put(sr *Series, v float64) {
 	sr.family.round = s.round

@@ -31,6 +31,7 @@ const (
 type Figures interface {
 	UnitFigures(run observe.UnitRun) ([]observe.UnitFigure, error)
 	LogMatches(unit string) []observe.LogMatch
+	Links(unit string) []observe.Link
 }
 
 // Commands runs the few tools that only look.
@@ -71,7 +72,26 @@ func (d *Doctor) Durable(ctx context.Context, u systemd.Unit) []incident.Evidenc
 	if matches := d.o.Figures.LogMatches(u.Name); len(matches) > 0 {
 		out = append(out, d.matches(matches))
 	}
+	if text := d.links(d.o.Figures.Links(u.Name)); text != "" {
+		out = append(out, d.piece("exemplars of metrics", text, nil))
+	}
 	return out
+}
+
+// linksFor is how long an exemplar may tell of what happens now.
+const linksFor = 10 * time.Minute
+
+// links are exemplars: what to look up elsewhere.
+func (d *Doctor) links(all []observe.Link) string {
+	var b strings.Builder
+	now := d.o.Clock.Now().Wall
+	for _, l := range all {
+		if ago := now.Sub(l.At); ago.Abs() <= linksFor {
+			fmt.Fprintf(&b, "metric.%s %s (%s, %s before)\n", l.Metric, l.Labels, l.Value,
+				signal.Format(signal.Seconds, max(0, ago.Round(time.Second)).Seconds()))
+		}
+	}
+	return b.String()
 }
 
 // piece is one evidence; an error takes the place of what it kept from us.

@@ -19,11 +19,14 @@ type figures struct {
 	list    []observe.UnitFigure
 	err     error
 	matches map[string][]observe.LogMatch // by unit
+	links   map[string][]observe.Link     // by unit
 }
 
 func (f figures) UnitFigures(observe.UnitRun) ([]observe.UnitFigure, error) { return f.list, f.err }
 
 func (f figures) LogMatches(unit string) []observe.LogMatch { return f.matches[unit] }
+
+func (f figures) Links(unit string) []observe.Link { return f.links[unit] }
 
 type commands struct {
 	argv []string
@@ -144,5 +147,24 @@ func TestMatchesOfLogs(t *testing.T) {
 	}
 	if found := d.Durable(t.Context(), systemd.Unit{Name: "db.service"}); len(found) != 2 {
 		t.Errorf("a unit without matches has %d pieces of evidence", len(found))
+	}
+}
+
+// Exemplars are evidence, with how long before they were; old ones tell nothing of now.
+func TestExemplars(t *testing.T) {
+	now := stopped{}.Now().Wall
+	f := figures{links: map[string][]observe.Link{ill.Name: {
+		{Metric: "p99", Labels: "trace_id=4bf9", Value: "4.97 s", At: now.Add(-3 * time.Second)},
+		{Metric: "p99", Labels: "trace_id=77aa", Value: "2 s", At: now.Add(-11 * time.Minute)},
+		{Metric: "p99", Labels: "trace_id=ffff", Value: "2 s", At: now.Add(11 * time.Minute)},
+	}}}
+	d := New(Options{Clock: stopped{}, Figures: f, Commands: &commands{}})
+	found := d.Durable(t.Context(), ill)
+	e := found[len(found)-1]
+	if e.Title != "exemplars of metrics" || e.Text != "metric.p99 trace_id=4bf9 (4.97 s, 3 s before)\n" {
+		t.Errorf("%s:\n%s", e.Title, e.Text)
+	}
+	if found := d.Durable(t.Context(), systemd.Unit{Name: "db.service"}); len(found) != 2 {
+		t.Errorf("a unit without exemplars has %d pieces of evidence", len(found))
 	}
 }

@@ -28,7 +28,8 @@ func (e *Engine) aim(units []string) {
 		t.Probes = append(t.Probes, probes(s)...)
 		for _, p := range s.Scrapes {
 			t.Scrapes = append(t.Scrapes, observe.ScrapeTarget{
-				Service: s.Name, Name: p.Name, URL: p.URL, Every: p.Every, Timeout: p.Timeout, Metrics: e.metrics(s, p.Metrics),
+				Service: s.Name, Unit: s.Unit, Except: s.Except, Name: p.Name, URL: p.URL, Exemplars: p.Exemplars,
+				Every: p.Every, Timeout: p.Timeout, Metrics: e.metrics(s, p.Metrics),
 			})
 		}
 		for _, p := range s.StatsDs {

@@ -43,6 +43,7 @@ type (
 	UnitRun       = unit.Run
 	ProbeTarget   = probe.Target
 	ScrapeTarget  = scrape.Target
+	Link          = scrape.Link
 	StatsDTarget  = statsd.Target
 	OTLPTarget    = otlp.Target
 	Metric        = source.Metric
@@ -333,6 +334,9 @@ func (o *Observer) Kick(service string) { o.probes.Kick(service) }
 
 // LogMatches are the last lines of a unit that matched its logs, "" being the kernel's, for the evidence of an incident.
 func (o *Observer) LogMatches(unit string) []LogMatch { return o.logs.Matches(unit) }
+
+// Links are the newest exemplars of the pages of a unit's service, for the evidence of an incident.
+func (o *Observer) Links(unit string) []Link { return scrape.Links(o.scrapes, unit) }
 
 // events is called by the kernel watcher when it announced something of a unit.
 func (o *Observer) events(name string) {

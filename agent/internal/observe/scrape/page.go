@@ -25,6 +25,8 @@ const (
 	late = time.Minute
 	// accept asks for names as people see them when they look at the page: OpenMetrics changes some.
 	accept = "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5"
+	// acceptExemplars asks for the only format that has them.
+	acceptExemplars = "application/openmetrics-text;version=1.0.0, text/plain;version=0.0.4;q=0.5"
 )
 
 // page is a page of metrics that is read again and again. A line that was there before is known by its
@@ -37,16 +39,19 @@ type page struct {
 	lines  map[string]*line
 	round  uint64
 	old    int // samples of this round that are too old to count
+	links  *links
 }
 
 // line is the series of a line.
 type line struct {
-	series *metric.Series
-	round  uint64 // in which it was last there
+	series   *metric.Series
+	round    uint64 // in which it was last there
+	counts   []int  // metrics that count the series, where exemplars are kept
+	exemplar uint64 // hash of the last
 }
 
 func newPage(t Target) *page {
-	p := &page{target: t}
+	p := &page{target: t, links: newLinks(len(t.Metrics))}
 	p.begin()
 	p.client = &http.Client{
 		// A page that has moved is a wrong configuration, and the other place may be anywhere.
@@ -87,6 +92,9 @@ func (p *page) read(ctx context.Context, at clock.Instant) (err error) {
 	}
 	req.Header.Set("User-Agent", "salve")
 	req.Header.Set("Accept", accept)
+	if p.target.Exemplars {
+		req.Header.Set("Accept", acceptExemplars)
+	}
 	res, err := p.client.Do(req)
 	if err != nil {
 		return fmt.Errorf("ask: %w", source.WithoutURL(err))
@@ -145,6 +153,9 @@ func (p *page) take(oldest int64) error {
 			there++
 		}
 		p.set.Put(l.series, s.Value)
+		if len(l.counts) > 0 && len(s.Exemplar) > 0 {
+			p.links.note(l, s.Exemplar, p.target.Metrics)
+		}
 	}
 	if there < len(p.lines) {
 		p.drop()
@@ -175,6 +186,9 @@ func (p *page) open(s exposition.Sample) (*line, error) {
 		return nil, err
 	}
 	l := &line{series: series}
+	if p.target.Exemplars {
+		l.counts = p.set.Counts(series)
+	}
 	p.lines[string(s.Series)] = l
 	return l, nil
 }

@@ -11,18 +11,22 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/source"
 )
 
-// Target is one page of one service. Nothing in it may be missing.
+// Target is one page of one service. Only Except may be missing.
 type Target struct {
-	Service string
-	Name    string
-	URL     string
-	Every   time.Duration
-	Timeout time.Duration // of the whole page; not longer than Every
-	Metrics []source.Metric
+	Service   string
+	Unit      string   // unit name or glob of the service
+	Except    []string // units and globs that Unit does not mean
+	Name      string
+	URL       string
+	Exemplars bool // the page is asked for as OpenMetrics, and exemplars are kept
+	Every     time.Duration
+	Timeout   time.Duration // of the whole page; not longer than Every
+	Metrics   []source.Metric
 }
 
 func (t Target) equal(o Target) bool {
-	return t.Service == o.Service && t.Name == o.Name && t.URL == o.URL && t.Every == o.Every && t.Timeout == o.Timeout &&
+	return t.Service == o.Service && t.Unit == o.Unit && slices.Equal(t.Except, o.Except) && t.Name == o.Name &&
+		t.URL == o.URL && t.Exemplars == o.Exemplars && t.Every == o.Every && t.Timeout == o.Timeout &&
 		slices.EqualFunc(t.Metrics, o.Metrics, source.Metric.Equal)
 }
 

@@ -79,6 +79,15 @@ func (g *Group[T]) run(m *member[T]) {
 	g.working.Go(func() { m.Run(ctx) })
 }
 
+// Each calls f with each member.
+func (g *Group[T]) Each(f func(Member[T])) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, m := range g.members {
+		f(m.Member)
+	}
+}
+
 // Stats are the figures of each member's source about itself.
 func (g *Group[T]) Stats() []Stats {
 	g.mu.Lock()
