@@ -149,7 +149,11 @@ func TestFaults(t *testing.T) {
 		}, "read answer: unexpected EOF"},
 	}
 	for _, tt := range tests {
-		_, err := ask(t, Query{URL: server(t, tt.answer) + "/?key=hidden", Timeout: 300 * time.Millisecond})
+		timeout := 10 * time.Second
+		if tt.name == "slow" {
+			timeout = 100 * time.Millisecond
+		}
+		_, err := ask(t, Query{URL: server(t, tt.answer) + "/?key=hidden", Timeout: timeout})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%s: %v; want %q", tt.name, err, tt.want)
 		}

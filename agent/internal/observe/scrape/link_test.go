@@ -16,8 +16,8 @@ import (
 )
 
 // linked reads pages in a row, and gives what is kept after the last.
-func linked(t *testing.T, pages ...string) (words []string) {
-	p := newPage(Target{Exemplars: true, Every: time.Second, Metrics: golden(t, 3*time.Second)})
+func linked(t *testing.T, wanted bool, pages ...string) (words []string) {
+	p := newPage(Target{Exemplars: wanted, Every: time.Second, Metrics: golden(t, 3*time.Second)})
 	for _, text := range pages {
 		p.parser.Reset(strings.NewReader(text+"# EOF\n"), exposition.OpenMetrics)
 		if err := p.take(0); err != nil {
@@ -60,9 +60,12 @@ func TestLinks(t *testing.T) {
 		{"not of what nobody counts", []string{"other_total 1 # {trace_id=\"a\"} 1 5\n"}, nil},
 	}
 	for _, tt := range tests {
-		if diff := cmp.Diff(tt.want, linked(t, tt.pages...)); diff != "" {
+		if diff := cmp.Diff(tt.want, linked(t, true, tt.pages...)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
 		}
+	}
+	if found := linked(t, false, line("a", 5)); len(found) > 0 {
+		t.Errorf("nobody wants them: %v", found)
 	}
 }
 

@@ -75,14 +75,7 @@ func TestRealNodeExporter(t *testing.T) {
 
 // Prometheus counts the questions that it answers: two a second are ours.
 func TestRealPrometheus(t *testing.T) {
-	address, dir := freeAddress(t), t.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	start(t, "Prometheus", "/usr/bin/prometheus", "--config.file="+config, "--storage.tsdb.path="+dir,
-		"--web.listen-address="+address, "--log.level=error")
-	figuresOf(t, "http://"+address+"/metrics", []source.Metric{
+	figuresOf(t, agenttest.Prometheus(t, "")+"/metrics", []source.Metric{
 		{Name: "errors",
 			Definition: metric.Definition{Kind: metric.Ratio, Of: sel(t, "prometheus_http_requests_total{code=~'5..'}"),
 				All: sel(t, "prometheus_http_requests_total"), Window: 2 * time.Second, Dim: signal.Ratio}},
