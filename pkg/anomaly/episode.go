@@ -1,5 +1,7 @@
 package anomaly
 
+import "math"
+
 const (
 	over     = 0.01 // strength below which an anomaly has ended: the score is below a half
 	hold     = 30   // samples in which a score fades
@@ -62,7 +64,12 @@ func (b band) within(o band, from float64) band {
 	return band{lo, hi, true}
 }
 
-func (b band) has(y float64) bool { return !b.Known || b.Lo <= y && y <= b.Hi }
+// has reports whether a value lies in the band, or so near that a memory would not call it novel; rounding is what the
+// value may be wrong by.
+func (b band) has(y, rounding float64) bool {
+	slack := (b.Hi-b.Lo)/places + rounding
+	return !b.Known || b.Lo-slack <= y && y <= b.Hi+slack
+}
 
 // follow takes in how novel a sample is, and what was usual before it.
 func (s *state) follow(strength float64, why *reason, before *expected) {
@@ -99,7 +106,9 @@ func fade(strength, n float64) float64 {
 // inside reports whether a value is as usual as before. The season is as it was then, or as it is now: either may have
 // been led astray, by the time that has passed or by what happened in it.
 func (e *episode) inside(x, season float64) bool {
-	return e.Before.Value.has(x) && (e.Before.Season.has(x-season) || e.Before.Season.has(x-e.Season))
+	rounding := grain * math.Abs(x)
+	return e.Before.Value.has(x, rounding) &&
+		(e.Before.Season.has(x-season, rounding) || e.Before.Season.has(x-e.Season, rounding))
 }
 
 // move brings the phase up to date.
