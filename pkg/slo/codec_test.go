@@ -32,14 +32,14 @@ func TestCountSurvives(t *testing.T) {
 	now = course(x, time.Minute, 10*time.Minute, 0, 1)
 	got, known := x.Budget()
 	near(t, "as before", 1-72*60./(20*3600+72*60+10*60-1)/0.1, got, known)
-	if b := x.recent.sum(Fast); b.known != 55*time.Minute-time.Second {
+	if b := x.recent.sum(&reach{over: Fast}); b.known != 55*time.Minute-time.Second {
 		t.Errorf("of the hour %s is known", b.known)
 	}
 
 	x = reborn(t, x)
 	x.Resume(now, -time.Hour) // a clock that was set back
 	course(x, now, 10*time.Minute, 0, 1)
-	if b := x.recent.sum(Fast); b.known != 55*time.Minute-2*time.Second {
+	if b := x.recent.sum(&reach{over: Fast}); b.known != 55*time.Minute-2*time.Second {
 		t.Errorf("after a restart in no time %s of the hour is known", b.known)
 	}
 

@@ -23,19 +23,29 @@ func (r *ring) add(now time.Duration, b bucket) {
 		r.buckets[i%n] = bucket{}
 	}
 	r.at = at
-	newest := &r.buckets[at%n]
-	newest.bad, newest.all, newest.known = newest.bad+b.bad, newest.all+b.all, newest.known+b.known
+	r.buckets[at%n].add(b)
+}
+
+// reach is how far back a sum goes. It remembers what lies before the newest step, which changes once in a step.
+type reach struct {
+	over  time.Duration
+	at    int64  // of the ring, when it was added up
+	older bucket // the steps before the newest
+	set   bool
 }
 
 // sum is what was counted in the last steps, the present one included, that make up the time.
-func (r *ring) sum(over time.Duration) (all bucket) {
-	i := int(r.at % int64(len(r.buckets)))
-	for range over / r.step {
-		b := &r.buckets[i]
-		all.bad, all.all, all.known = all.bad+b.bad, all.all+b.all, all.known+b.known
-		if i--; i < 0 { // before the first step there are empty ones
-			i = len(r.buckets) - 1
+func (r *ring) sum(w *reach) bucket {
+	n := int64(len(r.buckets))
+	if !w.set || w.at != r.at {
+		*w = reach{over: w.over, at: r.at, set: true}
+		for i := range int64(w.over/r.step) - 1 {
+			w.older.add(r.buckets[((r.at-1-i)%n+n)%n]) // before the first step there are empty ones
 		}
 	}
+	all := w.older
+	all.add(r.buckets[(r.at%n+n)%n])
 	return all
 }
+
+func (b *bucket) add(o bucket) { b.bad, b.all, b.known = b.bad+o.bad, b.all+o.all, b.known+o.known }

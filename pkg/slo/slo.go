@@ -26,6 +26,9 @@ type Tracker struct {
 	window  time.Duration
 	recent  ring // the last six hours, minute by minute
 	whole   ring // the whole window
+	all     reach
+	fast    [2]reach // the long and the short window of Burn
+	slow    [2]reach // and of SlowBurn
 	last    time.Duration
 	seen    bool          // last is set
 	shift   time.Duration // from the caller's time to the tracker's
@@ -40,6 +43,9 @@ func New(objective float64, window time.Duration) *Tracker {
 		allowed: 1 - objective, window: window,
 		recent: ring{step: time.Minute, buckets: make([]bucket, Slow/time.Minute)},
 		whole:  ring{step: window / parts, buckets: make([]bucket, parts)},
+		all:    reach{over: window},
+		fast:   [2]reach{{over: Fast}, {over: Fast / short}},
+		slow:   [2]reach{{over: Slow}, {over: Slow / short}},
 	}
 }
 
@@ -60,7 +66,7 @@ func (t *Tracker) Observe(now time.Duration, bad, weight float64) {
 	t.last, t.seen = now, true
 	t.recent.add(now, b)
 	t.whole.add(now, b)
-	used, known := t.rate(&t.whole, t.window)
+	used, known := t.rate(&t.whole, &t.all)
 	t.left, t.known = 1-used, known
 	switch {
 	case known:
@@ -72,10 +78,10 @@ func (t *Tracker) Observe(now time.Duration, bad, weight float64) {
 
 // Burn is how fast the budget is being used up, by the last hour or the last 5 minutes, whichever says less: 1 uses up
 // exactly all of it in the window, 2 in half of that. It is unknown unless at least half of each of them is known.
-func (t *Tracker) Burn() (rate float64, known bool) { return t.burn(Fast) }
+func (t *Tracker) Burn() (rate float64, known bool) { return t.burn(&t.fast) }
 
 // SlowBurn is Burn by the last 6 hours and the last 30 minutes.
-func (t *Tracker) SlowBurn() (rate float64, known bool) { return t.burn(Slow) }
+func (t *Tracker) SlowBurn() (rate float64, known bool) { return t.burn(&t.slow) }
 
 // Budget is the share of the error budget that is left of the window: 1 is all of it, below 0 more was bad than may be.
 // It is unknown unless at least half of the window is known.
@@ -84,7 +90,7 @@ func (t *Tracker) Budget() (left float64, known bool) { return t.left, t.known }
 // certain is the share of the error budget that would be left if all was good of which nothing is known, and as much was
 // asked then.
 func (t *Tracker) certain() float64 {
-	b := t.whole.sum(t.window)
+	b := t.whole.sum(&t.all)
 	if b.all == 0 {
 		return 1
 	}
@@ -95,17 +101,17 @@ func (t *Tracker) certain() float64 {
 // nothing is known. It stays so until a budget above 0 is known: not to know is no recovery.
 func (t *Tracker) Spent() bool { return t.spent }
 
-func (t *Tracker) burn(long time.Duration) (float64, bool) {
-	a, known := t.rate(&t.recent, long)
-	b, also := t.rate(&t.recent, long/short)
+func (t *Tracker) burn(windows *[2]reach) (float64, bool) {
+	a, known := t.rate(&t.recent, &windows[0])
+	b, also := t.rate(&t.recent, &windows[1])
 	return min(a, b), known && also
 }
 
 // rate is the share that was bad, by the share that may be. Where nothing was asked nothing was bad.
-func (t *Tracker) rate(r *ring, over time.Duration) (float64, bool) {
-	b := r.sum(over)
+func (t *Tracker) rate(r *ring, w *reach) (float64, bool) {
+	b := r.sum(w)
 	switch {
-	case b.known < over/enough:
+	case b.known < w.over/enough:
 		return 0, false
 	case b.all == 0:
 		return 0, true

@@ -151,7 +151,7 @@ func TestWeight(t *testing.T) {
 	course(x, now, 14*time.Minute, 0, 100)
 	got, known := x.Burn()
 	near(t, "by the short window", 0, got, known)
-	b := x.recent.sum(Fast)
+	b := x.recent.sum(&reach{over: Fast})
 	near(t, "share of all requests", 45*60/2./(45*60+14*60*100), b.bad/b.all, true)
 
 	x = fresh(0.99, 24*time.Hour)
@@ -163,17 +163,17 @@ func TestWeight(t *testing.T) {
 func TestTimeAndBounds(t *testing.T) {
 	x := New(0.99, 24*time.Hour)
 	x.Observe(boot, 1, 1)
-	if b := x.recent.sum(Slow); b.known != 0 {
+	if b := x.recent.sum(&reach{over: Slow}); b.known != 0 {
 		t.Errorf("the first observation speaks for %s of which nobody knows", b.known)
 	}
 	x.Observe(boot+time.Hour, 1, heaviest)
-	if b := x.recent.sum(Slow); b.known != longest {
+	if b := x.recent.sum(&reach{over: Slow}); b.known != longest {
 		t.Errorf("an observation after an hour speaks for %s", b.known)
 	}
-	before := x.recent.sum(Slow)
+	before := x.recent.sum(&reach{over: Slow})
 	x.Observe(boot, 0, 1)
 	x.Observe(boot+time.Hour+time.Second, 1, math.Inf(1))
-	if got := x.recent.sum(Slow); got != before {
+	if got := x.recent.sum(&reach{over: Slow}); got != before {
 		t.Errorf("what came late, or weighs without bound, counts: %+v", got)
 	}
 	if n := testing.AllocsPerRun(100, func() { x.Observe(x.last+time.Second, 0, 1); x.Burn(); x.Budget() }); n > 0 {
