@@ -226,11 +226,11 @@ func TestBadPoints(t *testing.T) {
 				ExplicitBounds: []float64{1}})
 		}},
 		{errBuckets, func() (Kind, proto.Message) {
-			return explicit(&metrics.HistogramDataPoint{TimeUnixNano: 1, BucketCounts: make([]uint64, maxBuckets+1)})
+			return explicit(&metrics.HistogramDataPoint{TimeUnixNano: 1, BucketCounts: make([]uint64, 100*maxBuckets)})
 		}},
 		{errBuckets, func() (Kind, proto.Message) {
 			return exponential(&metrics.ExponentialHistogramDataPoint{TimeUnixNano: 1,
-				Positive: &metrics.ExponentialHistogramDataPoint_Buckets{BucketCounts: make([]uint64, maxBuckets+1)}})
+				Positive: &metrics.ExponentialHistogramDataPoint_Buckets{BucketCounts: make([]uint64, 100*maxBuckets)}})
 		}},
 		{errScale, func() (Kind, proto.Message) {
 			return exponential(&metrics.ExponentialHistogramDataPoint{TimeUnixNano: 1, Scale: 21})
@@ -245,6 +245,9 @@ func TestBadPoints(t *testing.T) {
 		var p Point
 		if err := p.read(kind, marshal(t, m)); !errors.Is(err, tt.want) {
 			t.Errorf("%v: %v, want %v", m, err, tt.want)
+		}
+		if cap(p.Counts) > 2*maxBuckets {
+			t.Errorf("%v: room for %d buckets was made", tt.want, cap(p.Counts))
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc/codes"
@@ -27,7 +26,7 @@ func (d *door) serveHTTP(l net.Listener) (stop func()) {
 	mux.HandleFunc("POST /v1/metrics", d.post)
 	s := &http.Server{
 		Handler: mux, MaxHeaderBytes: maxHeader, IdleTimeout: idle,
-		ReadHeaderTimeout: maxReading, ReadTimeout: maxWait + maxReading, WriteTimeout: maxWait + 2*maxReading,
+		ReadTimeout: maxReading, WriteTimeout: maxWait + maxReading,
 		ErrorLog: d.opt.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	done := make(chan struct{})
@@ -61,7 +60,6 @@ func (d *door) post(w http.ResponseWriter, r *http.Request) {
 
 // body reads the body of a request.
 func body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxReading)) // fails where reading does
 	var from io.Reader = http.MaxBytesReader(w, r.Body, maxRequest)
 	switch r.Header.Get("Content-Encoding") {
 	case "", "identity":
