@@ -75,7 +75,6 @@ var errDamaged = errors.New("the bytes are damaged: no tracker is like this")
 // Clocks differ from boot to boot, so it also says what now is; less than no time is none.
 func (t *Tracker) Resume(now, away time.Duration) {
 	t.shift = t.last + min(max(0, away), most) - now
-	t.seen = false
 }
 
 // Clone is a copy that goes its own way.

@@ -104,7 +104,8 @@ func TestBudgetMakesGraver(t *testing.T) {
 			t.Fatalf("with a budget left the incident is %s", got)
 		}
 		h.spends()
-		h.wantTold([]string{"alert: it is"}, "alert: it is critical from now on, because the error budget of answers is spent")
+		h.wantTold([]string{"alert: it is"},
+			"alert: it is critical from now on, because the error budget of answers is spent")
 		if !slices.ContainsFunc(h.node.Events("h"), func(ev *logpb.Event) bool {
 			return ev.GetStory().GetSeverity() == "critical"
 		}) {

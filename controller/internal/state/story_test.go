@@ -87,7 +87,9 @@ func TestIncidentBecomesGraver(t *testing.T) {
 	r.joins("checkout", nil, "web-1")
 	r.fires("web-1", "checkout", "down")
 	was := r.incident("checkout").GetSeverity()
-	for _, c := range []struct{ says, want string }{{"", was}, {"absurd", was}, {"critical", "critical"}, {"info", "critical"}} {
+	for _, c := range []struct{ says, want string }{
+		{"", was}, {"absurd", was}, {"critical", "critical"}, {"info", "critical"},
+	} {
 		r.says("web-1", &logpb.Event{What: &logpb.Event_Story{Story: &logpb.Story{
 			Local: "local checkout of web-1", Severity: c.says}}})
 		if got := r.incident("checkout").GetSeverity(); got != c.want {
