@@ -77,14 +77,19 @@ type place struct {
 	Offset int64  `json:"offset"`
 }
 
-// read returns what a log says since a place, and the new place. A log that was never read says nothing, and one that was
-// rotated away is read to its end first.
+// noLog is the place in a log that does not exist: all of it will be news.
+const noLog = "none"
+
+// read returns what a log says since a place, and the new place. A log that was never looked at says nothing, and one that
+// was rotated away is read to its end first.
 func read(path string, from place, m manager) ([]step, place, error) {
 	file := identity(path)
-	if file == "" {
-		return nil, from, nil // none, or it is being rotated
-	}
-	if from.File == "" {
+	switch {
+	case file == "" && from.File == "":
+		return nil, place{File: noLog}, nil
+	case file == "": // it is being rotated
+		return nil, from, nil
+	case from.File == "":
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, from, err

@@ -55,7 +55,7 @@ func FuzzLog(f *testing.F) {
 func TestReadLog(t *testing.T) {
 	dir := t.TempDir()
 	line := func(pkg string) string { return "2026-11-27 21:00:00 install " + pkg + ":all <none> 1\n" }
-	path := write(t, dir, "dpkg.log", line("long-ago"))
+	path := filepath.Join(dir, "dpkg.log")
 	var at place
 	want := func(when string, names ...string) {
 		t.Helper()
@@ -85,6 +85,10 @@ func TestReadLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	want("without a log")
+	more(path, line("first"))
+	want("with the first line", "first")
+	at = place{}
 	want("at first sight")
 	more(path, line("a")+line("b")[:20])
 	want("a line and a half", "a")

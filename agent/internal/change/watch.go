@@ -205,12 +205,23 @@ func (w *Watcher) look() {
 		}
 	}
 	w.follow(dirs)
+	if len(units) > 0 { // instances come and go for ever
+		w.forget(owners)
+	}
 	if w.changed {
 		w.changed = false
 		if err := w.o.Store.PutSoon(keySeen, w.seen); err != nil {
 			w.changed = true
 		}
 	}
+}
+
+// forget drops what was seen of units that are not there any more.
+func (w *Watcher) forget(there map[string]*config.Service) {
+	before := len(w.seen.Files) + len(w.seen.Runs)
+	maps.DeleteFunc(w.seen.Files, func(unit string, _ map[string]string) bool { return there[unit] == nil })
+	maps.DeleteFunc(w.seen.Runs, func(unit string, _ run) bool { return there[unit] == nil })
+	w.changed = w.changed || len(w.seen.Files)+len(w.seen.Runs) != before
 }
 
 func (w *Watcher) put(x Change) Change {

@@ -139,6 +139,7 @@ func (r *rig) want(kind, service, text string) Change {
 }
 
 func TestReleaseLink(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	write(t, r.dir, "releases/1/app", "")
 	write(t, r.dir, "releases/2/app", "")
@@ -160,6 +161,7 @@ func TestReleaseLink(t *testing.T) {
 }
 
 func TestReplacedProgram(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	program, mark := write(t, r.dir, "bin/app", "one"), r.mark()
 	u := systemd.Unit{Name: "shop.service", InvocationID: "a", ExecStart: program}
@@ -196,8 +198,26 @@ func TestReplacedProgram(t *testing.T) {
 	r.want("binary", "shop", "shop.service still runs the old program; a start would run another /bin/app")
 }
 
+// TestInstancesAreForgotten: what was seen of units that are gone is not kept for ever.
+func TestInstancesAreForgotten(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	program, mark := write(t, r.dir, "bin/job", ""), r.mark()
+	jobs := &config.Service{Name: "jobs", Unit: "job@*.service"}
+	for i := range 3 {
+		r.unit(systemd.Unit{Name: fmt.Sprintf("job@%d.service", i), InvocationID: "a", ExecStart: program, FragmentPath: program})
+		stop := r.run(jobs, mark)
+		r.settled(mark.Release)
+		stop()
+		if len(r.seen.Runs) != 1 || len(r.seen.Files) != 1 {
+			t.Fatalf("seen are %v and %v", r.seen.Runs, r.seen.Files)
+		}
+	}
+}
+
 // TestProgramBehindALink: the program of a release that the unit names by a link.
 func TestProgramBehindALink(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	write(t, r.dir, "releases/1/app", "one")
 	write(t, r.dir, "releases/2/app", "two")
@@ -219,6 +239,7 @@ func TestProgramBehindALink(t *testing.T) {
 // TestDpkg runs real transactions on a root of their own: of a package with the unit of a service, of one with the unit of
 // another service, and of one with none.
 func TestDpkg(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"dpkg", "dpkg-deb"} {
 		_, err := exec.LookPath(program)
 		agenttest.Require(t, program, err == nil, "Debian's package dpkg")
