@@ -109,4 +109,8 @@ func TestUnitFiles(t *testing.T) {
 	check("changed", "a.service has another content")
 	u.DropInPaths = []string{write(t, dir, "a.service.d/two.conf", "")}
 	check("another drop-in", "a.service.d/two.conf is new, a.service.d/one.conf is gone")
+	read, unread := map[string]string{"a": "1"}, map[string]string{"a": ""}
+	if filesChanged(read, unread) != "" || filesChanged(unread, read) != "" {
+		t.Error("a file that cannot be read has changed")
+	}
 }

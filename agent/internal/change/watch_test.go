@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -198,6 +199,24 @@ func TestReplacedProgram(t *testing.T) {
 	r.want("binary", "shop", "shop.service still runs the old program; a start would run another /bin/app")
 }
 
+// TestUnitFile: another unit file counts once systemd has read it.
+func TestUnitFile(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	u := systemd.Unit{Name: "shop.service", FragmentPath: write(t, r.dir, "shop.service", "[Service]\n")}
+	r.unit(u)
+	mark := r.mark()
+	r.run(&config.Service{Name: "shop", Unit: "shop.service"}, mark)
+	r.settled(mark.Release)
+	write(t, r.dir, "shop.service", "[Service]\nNice=5\n")
+	r.unit(u)
+	r.settled(mark.Release)
+	r.Hear(systemd.Event{Kind: systemd.Reloaded})
+	r.want("unit", "shop", "/shop.service has another content")
+	r.Hear(systemd.Event{Kind: systemd.Reloaded})
+	r.settled(mark.Release)
+}
+
 // TestInstancesAreForgotten: what was seen of units that are gone is not kept for ever.
 func TestInstancesAreForgotten(t *testing.T) {
 	t.Parallel()
@@ -234,6 +253,48 @@ func TestProgramBehindALink(t *testing.T) {
 	u.InvocationID = "b"
 	r.unit(u)
 	r.want("release", "shop", "shop.service runs /releases/2/app instead of /releases/1/app since it was started anew")
+}
+
+// TestTransaction: while a package manager holds its lock, what it installs is one change that grows.
+func TestTransaction(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	log := write(t, r.dir, "var/log/dpkg.log", "")
+	write(t, r.dir, "var/lib/dpkg/updates/0000", "")
+	if err := os.Symlink("/proc", filepath.Join(r.dir, "proc")); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.Create(filepath.Join(r.dir, "var/lib/dpkg/lock-frontend"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.FcntlFlock(lock.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK}); err != nil {
+		t.Fatal(err)
+	}
+	mark := r.mark()
+	r.run(mark)
+	r.settled(mark.Release)
+	text, first := "", Change{}
+	for i, want := range []string{"p0 1 installed", "p0 1 installed, p1 1 installed"} {
+		text += fmt.Sprintf("2026-11-27 21:00:00 install p%d:all <none> 1\n", i)
+		if err := os.WriteFile(log, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		write(t, r.dir, fmt.Sprintf("var/lib/dpkg/updates/000%d", i+1), "")
+		x := r.want("package", "", want)
+		if i == 0 {
+			first = x
+		}
+		if !x.Open || x.ID != first.ID || x.At != first.At {
+			t.Errorf("the change that began as %+v is %+v", first, x)
+		}
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if x := r.want("package", "", "p0 1 installed, p1 1 installed"); x.Open || x.ID != first.ID {
+		t.Errorf("in the end it is %+v", x)
+	}
 }
 
 // TestDpkg runs real transactions on a root of their own: of a package with the unit of a service, of one with the unit of

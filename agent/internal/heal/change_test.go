@@ -1,10 +1,12 @@
 package heal
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/change"
 	"github.com/salveops/salve/pkg/incident"
 )
 
@@ -34,7 +36,7 @@ rule "packages" {
 }
 `
 
-// says reports whether the timeline or the evidence of the service's newest incident has the text.
+// says reports whether what was changed before, in the evidence of the service's newest incident, has the text.
 func says(h *rig, service, text string) bool {
 	s := h.Last(service)
 	for _, e := range s.Evidence {
@@ -109,6 +111,29 @@ func TestChangesToTheController(t *testing.T) {
 		}
 		if all := h.p.ledger.All(); len(all) != 1 || !all[0].Told {
 			t.Errorf("known are %+v", all)
+		}
+	})
+}
+
+// TestOpenChangeIsNotTold: while more of a change is to come the controller hears nothing of it.
+func TestOpenChangeIsNotTold(t *testing.T) {
+	heals(t, controlled(afterChange), func(h *rig) {
+		for i, open := range []bool{true, false} {
+			x := change.Change{N: uint64(i + 1), ID: "x", At: h.stampNow(), Kind: "package", Text: "libc6", Open: open}
+			if err := h.noted.PutSoon(fmt.Sprintf("change/%d", i), x); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.Restarts()
+		h.Advance(5 * time.Second)
+		told := 0
+		for _, ev := range h.node.Events("h") {
+			if ev.GetChange() != nil {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("told of %d changes", told)
 		}
 	})
 }
