@@ -104,8 +104,8 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// TestNothingGainsPrivileges: no program of ours, and nothing that it starts, becomes more than it was, whatever lies on
-// the host with a set-user-ID bit; and no example takes that back.
+// TestNothingGainsPrivileges: no program of ours, and nothing that it starts, becomes more than it was, whatever lies
+// on the host with a set-user-ID bit; and no example takes that back.
 func TestNothingGainsPrivileges(t *testing.T) {
 	const guard = "NoNewPrivileges="
 	files, err := filepath.Glob("systemd/*.service")

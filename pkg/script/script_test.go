@@ -108,7 +108,8 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	infos := []signal.Info{
-		info(f, "unit.cpu"), info(f, "metric.errors"), info(f, "unit.failed"), info(f, "unit.state"), info(f, "host.clock.offset"),
+		info(f, "unit.cpu"), info(f, "unit.failed"), info(f, "unit.state"), info(f, "host.clock.offset"),
+		info(f, "metric.errors"),
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, in := range infos {

@@ -68,7 +68,8 @@ type trait struct {
 
 func newMachine(units ...string) *machine {
 	m := &machine{clock: newTicking(), units: map[string]*systemd.Unit{}, system: "running", traits: map[string]trait{},
-		ran: map[string]int{}, hidden: map[string]bool{}, props: map[string]string{}, used: map[permit.Token]string{}, listen: func(systemd.Event) {}}
+		ran: map[string]int{}, props: map[string]string{}, used: map[permit.Token]string{}, hidden: map[string]bool{},
+		listen: func(systemd.Event) {}}
 	for _, name := range units {
 		m.serial++
 		m.units[name] = &systemd.Unit{Name: name, Load: "loaded", Active: "active", Sub: "running", Result: "success",

@@ -40,7 +40,8 @@ func tlsServer(t testing.TB, pair tls.Certificate) string {
 
 func TestTLS(t *testing.T) {
 	const day = 24 * time.Hour
-	fresh, ending, ended := agenttest.Certificate(t, 30*day), agenttest.Certificate(t, 10*day), agenttest.Certificate(t, -time.Hour)
+	fresh, ending := agenttest.Certificate(t, 30*day), agenttest.Certificate(t, 10*day)
+	ended := agenttest.Certificate(t, -time.Hour)
 	for _, tt := range []struct {
 		name   string
 		pair   tls.Certificate
@@ -53,7 +54,8 @@ func TestTLS(t *testing.T) {
 		{"for another name", fresh, Target{CAFile: agenttest.CAFile(t, fresh), TLSName: "other.test"}, 30 * day,
 			"shop.test, not other.test"},
 		{"trusted by nobody", fresh, Target{}, 30 * day, "unknown authority"},
-		{"ends soon", ending, Target{CAFile: agenttest.CAFile(t, ending), MinLeft: 14 * day}, 10 * day, "the certificate ends in"},
+		{"ends soon", ending, Target{CAFile: agenttest.CAFile(t, ending), MinLeft: 14 * day}, 10 * day,
+			"the certificate ends in"},
 		{"ended", ended, Target{CAFile: agenttest.CAFile(t, ended)}, -time.Hour, "expired"},
 		{"no authorities", fresh, Target{CAFile: "/does/not/exist"}, 30 * day, "no such file"},
 		{"empty authorities", fresh, Target{CAFile: file(t, "nothing")}, 30 * day, "has no certificate"},
