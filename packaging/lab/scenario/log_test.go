@@ -17,7 +17,8 @@ func TestLogLines(t *testing.T) {
 	f := open(t)
 	h := f.web[2]
 	const complain = "systemctl reload " + shop // which prints five lines; see shopUnit
-	f.sh(h, "systemctl restart systemd-journald") // which began before the lab gave this boot its name; see booted.BootBind
+	// It began before the lab gave this boot its name; see booted.BootBind.
+	f.sh(h, "systemctl restart systemd-journald")
 	f.tell("the shop on %s complains", h.Name)
 	f.sh(h, complain)
 	f.eventually(upTime, "the rule fires", func() string { return f.complains(h, true) })
