@@ -30,7 +30,7 @@ autonomy = "observe"
 # the agent's user exactly these verbs on exactly these units; where polkit has no rules, so does the
 # helper: systemctl enable --now salve-agent-helper.socket
 allow {
-  units   = ["web.service", "storefront.service", "nginx.service", "haproxy.service", "pgbouncer.service", "jvm.service"]
+  units   = ["web.service", "kiosk.service", "nginx.service", "haproxy.service", "pgbouncer.service", "jvm.service"]
   actions = ["start", "restart", "reload"]
 }
 

@@ -19,6 +19,15 @@ service "storefront" {
   # }
 }
 
+# Another service of the host: its releases explain nothing about the first.
+service "warehouse" {}
+
+# It failed, whatever changed.
+rule "warehouse-failed" {
+  services = ["warehouse"]
+  when     = unit.failed
+}
+
 # Sick, and something changed in the quarter of an hour before: the service, or its host. People are told at once, with
 # what it was in the incident's evidence.
 rule "storefront-sick-after-a-change" {
@@ -51,14 +60,22 @@ test "sick after a release: people decide" {
   }
   at "59s" { firing = [] }
   at "61s" { firing = ["storefront-sick-after-a-change"] }
-  at "5m" { incidents = { storefront = "escalated" } }
+  at "5m" {
+    firing    = ["storefront-sick-after-a-change"]
+    incidents = { storefront = "escalated" }
+  }
+}
+
+test "a warehouse that failed is told" {
+  series = { "unit.state{warehouse.service}" = "active x30 failed" }
+  at "1m" { firing = ["warehouse-failed"] }
 }
 
 test "sick after another service's release" {
   series = { "probe.health.ok{storefront}" = "true x60 false" }
   change "50s" {
     kind    = "release"
-    service = "shop"
+    service = "warehouse"
   }
   at "75s" { firing = ["storefront-sick"] }
 }
@@ -66,8 +83,13 @@ test "sick after another service's release" {
 test "a change without harm, and harm long after" {
   series = { "probe.health.ok{storefront}" = "true x1000 false" }
   change "10s" { service = "storefront" }
-  at "16m" { firing = [] }
+  at "16m" { incidents = { storefront = "none" } }
   at "17m" { firing = ["storefront-sick"] }
+}
+
+test "disks at work are no trouble" {
+  series = { "host.io[sda].busy" = "80%" }
+  at "30m" { incidents = { host = "none" } }
 }
 
 test "busy disks, and the upgrade that explains them" {

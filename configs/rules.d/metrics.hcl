@@ -81,7 +81,7 @@ rule "shop-is-slow" {
 # no trouble, and together they come before users call. Unusual alone never fires, so a quiet Sunday wakes nobody.
 rule "shop-ails" {
   services = ["shop"]
-  when     = anomaly(metric.p99_latency) > 0.9 && metric.error_rate > 1 * percent && metric.traffic > 1 / s
+  when     = anomaly(metric.p99_latency) > 0.9 && metric.error_rate > 1 * percent
   clear    = anomaly(metric.p99_latency) < 0.5 && metric.error_rate < 0.5 * percent
   for      = "10s"
 }

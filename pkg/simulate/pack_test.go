@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
 )
 
@@ -56,7 +55,7 @@ func passes(t *testing.T, path, rule string) bool {
 		t.Fatal(diags)
 	}
 	for _, test := range cfg.Tests {
-		if newHost(cfg, test, care.VitalSignals[:]).cfg.Rule(rule) != nil && len(Run(cfg, test).Failures) > 0 {
+		if newHost(cfg, test, known()).cfg.Rule(rule) != nil && len(Run(cfg, test).Failures) > 0 {
 			return false
 		}
 	}

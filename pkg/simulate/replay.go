@@ -166,7 +166,7 @@ func (h *host) second(s *recording.Span, n int, real map[string][]Period) {
 func fresh(x *series.Series, now time.Duration, v float64) bool {
 	last, at, known := x.Last()
 	changed := known == math.IsNaN(v) || known && last != v
-	return changed || x.Event() || x.Every() <= step || now-at > x.Every()
+	return changed || x.Event() || now-at >= x.Every()
 }
 
 // vital reports whether systemd tells the signal by itself.
