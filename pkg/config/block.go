@@ -34,7 +34,7 @@ func (l *loader) open(f *hcl.File, kind string) *block {
 	start := f.Body.MissingItemRange()
 	start.Start = hcl.InitialPos
 	start.End = hcl.InitialPos
-	what := map[string]string{"agent": agentFile, "rules": "a rules file", "controller file": controllerFile}[kind]
+	what := map[string]string{"agent": agentFile, "rules": "a rules file", "bundle": "a bundle", "controller file": controllerFile}[kind]
 	b := &block{l: l, kind: l.kinds[kind], src: f.Bytes, header: start, labelAt: start, what: what}
 	b.read(f.Body)
 	return b

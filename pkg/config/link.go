@@ -22,9 +22,11 @@ func (l *loader) link() {
 	if l.diags.HasErrors() {
 		return // every condition that uses what is wrong would be wrong as well
 	}
+	l.rules = slices.DeleteFunc(l.rules, l.absent)
 	for _, d := range l.rules {
 		l.linkRule(d)
 	}
+	l.report()
 	for _, d := range l.eachRemedy() {
 		l.compileRemedy(d)
 	}

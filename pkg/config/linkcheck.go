@@ -10,8 +10,11 @@ import (
 	"github.com/salveops/salve/pkg/signal"
 )
 
-// checkGlobs warns about globs of services that match none.
+// checkGlobs warns about globs of services that match none. A bundle is for many hosts, of which each has some.
 func (l *loader) checkGlobs(d *ruleDraft) {
+	if d.Bundle != "" {
+		return
+	}
 	for _, w := range d.services {
 		if slices.ContainsFunc(l.agent.Services, func(s *Service) bool { return glob.Match(w.text, s.Name) }) {
 			continue

@@ -38,7 +38,7 @@ func (l *loader) linkAt(a atDraft) {
 	for _, w := range a.alerts {
 		rule, _, _ := strings.Cut(w.text, "{")
 		if l.agent.Rule(rule) == nil {
-			l.fail(w.at, "Unknown rule", "There is no rule %q.%s", rule, meant(rule, l.ruleNames()))
+			l.fail(w.at, "Unknown rule", "There is no rule %q.%s%s", rule, meant(rule, l.ruleNames()), l.lacking(rule))
 		}
 	}
 	for _, w := range a.attempts {

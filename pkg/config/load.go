@@ -22,6 +22,9 @@ type LoadOptions struct {
 	Offline bool
 	// Tests reads the tests of rules as well, which a host that runs the rules has no use for.
 	Tests bool
+	// Bundles are what a controller delivered, and lie beneath the files: what has a name already keeps it, and the
+	// bundles' own stay out. Only for files that load without them, so that none can rest on a bundle.
+	Bundles []*Bundle
 }
 
 // loader gathers what the files say. It works in three steps, and a step begins only when the one
@@ -93,6 +96,7 @@ func (l *loader) readAgent(path string) {
 	for _, f := range files {
 		l.decodeRules(l.open(f, "rules"))
 	}
+	l.decodeBundles()
 	if !l.diags.HasErrors() {
 		l.link()
 	}
@@ -122,12 +126,16 @@ func (l *loader) finish() (*Agent, hcl.Diagnostics) {
 // unique notes a declaration and complains about the second of one name within a block; "" is for
 // names that count everywhere.
 func (l *loader) unique(what, within, name string, at hcl.Range) {
-	key := strings.Join([]string{what, within, name}, "\n")
+	key := declaration(what, within, name)
 	if before, twice := l.first[key]; twice {
 		l.fail(at, "Duplicate "+what, "Another %s %q was declared at %s.", what, name, place(before))
 		return
 	}
 	l.first[key] = at
+}
+
+func declaration(what, within, name string) string {
+	return strings.Join([]string{what, within, name}, "\n")
 }
 
 func (l *loader) fail(at hcl.Range, summary, format string, args ...any) {

@@ -113,6 +113,7 @@ func newKinds() kinds {
 	ruleKinds(ks)
 	testKinds(ks)
 	peopleKinds(ks)
+	ks["bundle"] = bundleKind(ks)
 	for _, s := range remedy.Specs() {
 		ks["remedy "+string(s.Kind)] = remedyKind(s)
 	}

@@ -58,6 +58,13 @@ func (s *sources) read(path string, l *loader) *hcl.File {
 	return s.parse(path, src, l)
 }
 
+// add takes the text of a file that lies nowhere; nil when it cannot be parsed.
+func (s *sources) add(path string, src []byte, l *loader) *hcl.File {
+	s.order[path] = len(s.order)
+	s.names = append(s.names, path)
+	return s.parse(path, src, l)
+}
+
 func (s *sources) parse(path string, src []byte, l *loader) *hcl.File {
 	if bad := notText(path, src); bad != nil {
 		l.diags = append(l.diags, bad)

@@ -58,10 +58,11 @@ type Agent struct {
 	Notifiers   []*Notifier
 	Escalations []*Escalation
 	Windows     []*Window
-	Tests       []*Test     // of the rules; only with LoadOptions.Tests
-	Heartbeat   *Heartbeat  // nil: none
-	Controller  *Controller // nil: the agent works alone
-	TLS         *TLS        // nil: what an enrolment gave, or plain text, on loopback only
+	Tests       []*Test      // of the rules; only with LoadOptions.Tests
+	Heartbeat   *Heartbeat   // nil: none
+	Bundles     []*Delivered // that a controller delivered, in the order of LoadOptions.Bundles
+	Controller  *Controller  // nil: the agent works alone
+	TLS         *TLS         // nil: what an enrolment gave, or plain text, on loopback only
 
 	Files    []string // every file read, in order, for messages and digests
 	Digest   string   // sha256 of their contents
@@ -323,7 +324,8 @@ type Rule struct {
 	ClearFor time.Duration
 	Try      []string // remedy names in order
 	Escalate EscalateTo
-	BuiltIn  bool // made by Salve (unit-failed)
+	BuiltIn  bool   // made by Salve (unit-failed)
+	Bundle   string // the bundle that it came in; "": the host's own files
 	Range    hcl.Range
 }
 

@@ -128,6 +128,7 @@ func readRules(path string, folder bool, o LoadOptions) (*Agent, hcl.Diagnostics
 	for _, f := range files {
 		l.decodeRules(l.open(f, "rules"))
 	}
+	l.decodeBundles()
 	if !l.diags.HasErrors() {
 		l.link()
 	}

@@ -4860,11 +4860,249 @@ func (x *WhoAmIResponse) GetNode() string {
 	return ""
 }
 
+type PushBundleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// As it is now, without the texts of its files.
+	Bundle *logpb.Bundle `protobuf:"bytes,2,opt,name=bundle,proto3" json:"bundle,omitempty"`
+	// Names of the hosts whose IDs stand in the answer.
+	Names         []*HostName `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushBundleResponse) Reset() {
+	*x = PushBundleResponse{}
+	mi := &file_adminpb_admin_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushBundleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushBundleResponse) ProtoMessage() {}
+
+func (x *PushBundleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushBundleResponse.ProtoReflect.Descriptor instead.
+func (*PushBundleResponse) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *PushBundleResponse) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *PushBundleResponse) GetBundle() *logpb.Bundle {
+	if x != nil {
+		return x.Bundle
+	}
+	return nil
+}
+
+func (x *PushBundleResponse) GetNames() []*HostName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+type RollbackBundleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// As it is now, without the texts of its files.
+	Bundle        *logpb.Bundle `protobuf:"bytes,2,opt,name=bundle,proto3" json:"bundle,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackBundleResponse) Reset() {
+	*x = RollbackBundleResponse{}
+	mi := &file_adminpb_admin_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackBundleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackBundleResponse) ProtoMessage() {}
+
+func (x *RollbackBundleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackBundleResponse.ProtoReflect.Descriptor instead.
+func (*RollbackBundleResponse) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *RollbackBundleResponse) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *RollbackBundleResponse) GetBundle() *logpb.Bundle {
+	if x != nil {
+		return x.Bundle
+	}
+	return nil
+}
+
+type ListBundlesResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	At      *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Bundles []*BundleStatus        `protobuf:"bytes,2,rep,name=bundles,proto3" json:"bundles,omitempty"`
+	// Names of the hosts whose IDs stand in the answer.
+	Names         []*HostName `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBundlesResponse) Reset() {
+	*x = ListBundlesResponse{}
+	mi := &file_adminpb_admin_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBundlesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBundlesResponse) ProtoMessage() {}
+
+func (x *ListBundlesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBundlesResponse.ProtoReflect.Descriptor instead.
+func (*ListBundlesResponse) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{85}
+}
+
+func (x *ListBundlesResponse) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ListBundlesResponse) GetBundles() []*BundleStatus {
+	if x != nil {
+		return x.Bundles
+	}
+	return nil
+}
+
+func (x *ListBundlesResponse) GetNames() []*HostName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+type GetBundleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *At                    `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// Absent: there is none.
+	Version *logpb.BundleVersion `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// Number of the newest version that is known, 0: none.
+	Newest        uint64 `protobuf:"varint,3,opt,name=newest,proto3" json:"newest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBundleResponse) Reset() {
+	*x = GetBundleResponse{}
+	mi := &file_adminpb_admin_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBundleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBundleResponse) ProtoMessage() {}
+
+func (x *GetBundleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_adminpb_admin_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBundleResponse.ProtoReflect.Descriptor instead.
+func (*GetBundleResponse) Descriptor() ([]byte, []int) {
+	return file_adminpb_admin_proto_rawDescGZIP(), []int{86}
+}
+
+func (x *GetBundleResponse) GetAt() *At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *GetBundleResponse) GetVersion() *logpb.BundleVersion {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *GetBundleResponse) GetNewest() uint64 {
+	if x != nil {
+		return x.Newest
+	}
+	return 0
+}
+
 var File_adminpb_admin_proto protoreflect.FileDescriptor
 
 const file_adminpb_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x13adminpb/admin.proto\x12\x0esalve.admin.v1\x1a\x12logpb/record.proto\"d\n" +
+	"\x13adminpb/admin.proto\x12\x0esalve.admin.v1\x1a\x14adminpb/bundle.proto\x1a\x12logpb/record.proto\"d\n" +
 	"\x02At\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\tR\n" +
@@ -5181,7 +5419,22 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"\aby_what\x18\x03 \x01(\tR\x06byWhat\x12\x14\n" +
 	"\x05until\x18\x04 \x01(\x03R\x05until\x12\x14\n" +
 	"\x05roots\x18\x05 \x01(\fR\x05roots\x12\x12\n" +
-	"\x04node\x18\x06 \x01(\tR\x04node2\x9b\x19\n" +
+	"\x04node\x18\x06 \x01(\tR\x04node\"\x96\x01\n" +
+	"\x12PushBundleResponse\x12\"\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12,\n" +
+	"\x06bundle\x18\x02 \x01(\v2\x14.salve.log.v1.BundleR\x06bundle\x12.\n" +
+	"\x05names\x18\x03 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\"j\n" +
+	"\x16RollbackBundleResponse\x12\"\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x12,\n" +
+	"\x06bundle\x18\x02 \x01(\v2\x14.salve.log.v1.BundleR\x06bundle\"\xa1\x01\n" +
+	"\x13ListBundlesResponse\x12\"\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x126\n" +
+	"\abundles\x18\x02 \x03(\v2\x1c.salve.admin.v1.BundleStatusR\abundles\x12.\n" +
+	"\x05names\x18\x03 \x03(\v2\x18.salve.admin.v1.HostNameR\x05names\"\x86\x01\n" +
+	"\x11GetBundleResponse\x12\"\n" +
+	"\x02at\x18\x01 \x01(\v2\x12.salve.admin.v1.AtR\x02at\x125\n" +
+	"\aversion\x18\x02 \x01(\v2\x1b.salve.log.v1.BundleVersionR\aversion\x12\x16\n" +
+	"\x06newest\x18\x03 \x01(\x04R\x06newest2\xfb\x1b\n" +
 	"\x05Admin\x12G\n" +
 	"\x06Status\x12\x1d.salve.admin.v1.StatusRequest\x1a\x1e.salve.admin.v1.StatusResponse\x12\\\n" +
 	"\rListIncidents\x12$.salve.admin.v1.ListIncidentsRequest\x1a%.salve.admin.v1.ListIncidentsResponse\x12V\n" +
@@ -5224,7 +5477,12 @@ const file_adminpb_admin_proto_rawDesc = "" +
 	"ListTokens\x12!.salve.admin.v1.ListTokensRequest\x1a\".salve.admin.v1.ListTokensResponse\x12M\n" +
 	"\bEndToken\x12\x1f.salve.admin.v1.EndTokenRequest\x1a .salve.admin.v1.EndTokenResponse\x12_\n" +
 	"\x0eRevokeIdentity\x12%.salve.admin.v1.RevokeIdentityRequest\x1a&.salve.admin.v1.RevokeIdentityResponse\x12b\n" +
-	"\x0fListRevocations\x12&.salve.admin.v1.ListRevocationsRequest\x1a'.salve.admin.v1.ListRevocationsResponse\x12G\n" +
+	"\x0fListRevocations\x12&.salve.admin.v1.ListRevocationsRequest\x1a'.salve.admin.v1.ListRevocationsResponse\x12S\n" +
+	"\n" +
+	"PushBundle\x12!.salve.admin.v1.PushBundleRequest\x1a\".salve.admin.v1.PushBundleResponse\x12_\n" +
+	"\x0eRollbackBundle\x12%.salve.admin.v1.RollbackBundleRequest\x1a&.salve.admin.v1.RollbackBundleResponse\x12V\n" +
+	"\vListBundles\x12\".salve.admin.v1.ListBundlesRequest\x1a#.salve.admin.v1.ListBundlesResponse\x12P\n" +
+	"\tGetBundle\x12 .salve.admin.v1.GetBundleRequest\x1a!.salve.admin.v1.GetBundleResponse\x12G\n" +
 	"\x06WhoAmI\x12\x1d.salve.admin.v1.WhoAmIRequest\x1a\x1e.salve.admin.v1.WhoAmIResponseB)Z'github.com/salveops/salve/proto/adminpbb\x06proto3"
 
 var (
@@ -5239,7 +5497,7 @@ func file_adminpb_admin_proto_rawDescGZIP() []byte {
 	return file_adminpb_admin_proto_rawDescData
 }
 
-var file_adminpb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_adminpb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_adminpb_admin_proto_goTypes = []any{
 	(*At)(nil),                         // 0: salve.admin.v1.At
 	(*HostName)(nil),                   // 1: salve.admin.v1.HostName
@@ -5324,180 +5582,209 @@ var file_adminpb_admin_proto_goTypes = []any{
 	(*ListRevocationsResponse)(nil),    // 80: salve.admin.v1.ListRevocationsResponse
 	(*WhoAmIRequest)(nil),              // 81: salve.admin.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),             // 82: salve.admin.v1.WhoAmIResponse
-	(*logpb.Pause)(nil),                // 83: salve.log.v1.Pause
-	(*logpb.Incident)(nil),             // 84: salve.log.v1.Incident
-	(*logpb.Alert)(nil),                // 85: salve.log.v1.Alert
-	(*logpb.Permit)(nil),               // 86: salve.log.v1.Permit
-	(*logpb.Delivery)(nil),             // 87: salve.log.v1.Delivery
-	(*logpb.TimelineEvent)(nil),        // 88: salve.log.v1.TimelineEvent
-	(*logpb.Host)(nil),                 // 89: salve.log.v1.Host
-	(*logpb.Breaker)(nil),              // 90: salve.log.v1.Breaker
-	(*logpb.Width)(nil),                // 91: salve.log.v1.Width
-	(*logpb.Token)(nil),                // 92: salve.log.v1.Token
-	(*logpb.Label)(nil),                // 93: salve.log.v1.Label
-	(*logpb.Silence)(nil),              // 94: salve.log.v1.Silence
-	(*logpb.Window)(nil),               // 95: salve.log.v1.Window
-	(*logpb.Change)(nil),               // 96: salve.log.v1.Change
-	(*logpb.AuditRecord)(nil),          // 97: salve.log.v1.AuditRecord
-	(*logpb.AccessToken)(nil),          // 98: salve.log.v1.AccessToken
-	(*logpb.Revocation)(nil),           // 99: salve.log.v1.Revocation
+	(*PushBundleResponse)(nil),         // 83: salve.admin.v1.PushBundleResponse
+	(*RollbackBundleResponse)(nil),     // 84: salve.admin.v1.RollbackBundleResponse
+	(*ListBundlesResponse)(nil),        // 85: salve.admin.v1.ListBundlesResponse
+	(*GetBundleResponse)(nil),          // 86: salve.admin.v1.GetBundleResponse
+	(*logpb.Pause)(nil),                // 87: salve.log.v1.Pause
+	(*logpb.Incident)(nil),             // 88: salve.log.v1.Incident
+	(*logpb.Alert)(nil),                // 89: salve.log.v1.Alert
+	(*logpb.Permit)(nil),               // 90: salve.log.v1.Permit
+	(*logpb.Delivery)(nil),             // 91: salve.log.v1.Delivery
+	(*logpb.TimelineEvent)(nil),        // 92: salve.log.v1.TimelineEvent
+	(*logpb.Host)(nil),                 // 93: salve.log.v1.Host
+	(*logpb.Breaker)(nil),              // 94: salve.log.v1.Breaker
+	(*logpb.Width)(nil),                // 95: salve.log.v1.Width
+	(*logpb.Token)(nil),                // 96: salve.log.v1.Token
+	(*logpb.Label)(nil),                // 97: salve.log.v1.Label
+	(*logpb.Silence)(nil),              // 98: salve.log.v1.Silence
+	(*logpb.Window)(nil),               // 99: salve.log.v1.Window
+	(*logpb.Change)(nil),               // 100: salve.log.v1.Change
+	(*logpb.AuditRecord)(nil),          // 101: salve.log.v1.AuditRecord
+	(*logpb.AccessToken)(nil),          // 102: salve.log.v1.AccessToken
+	(*logpb.Revocation)(nil),           // 103: salve.log.v1.Revocation
+	(*logpb.Bundle)(nil),               // 104: salve.log.v1.Bundle
+	(*BundleStatus)(nil),               // 105: salve.admin.v1.BundleStatus
+	(*logpb.BundleVersion)(nil),        // 106: salve.log.v1.BundleVersion
+	(*PushBundleRequest)(nil),          // 107: salve.admin.v1.PushBundleRequest
+	(*RollbackBundleRequest)(nil),      // 108: salve.admin.v1.RollbackBundleRequest
+	(*ListBundlesRequest)(nil),         // 109: salve.admin.v1.ListBundlesRequest
+	(*GetBundleRequest)(nil),           // 110: salve.admin.v1.GetBundleRequest
 }
 var file_adminpb_admin_proto_depIdxs = []int32{
 	0,   // 0: salve.admin.v1.StatusResponse.at:type_name -> salve.admin.v1.At
-	83,  // 1: salve.admin.v1.StatusResponse.pauses:type_name -> salve.log.v1.Pause
+	87,  // 1: salve.admin.v1.StatusResponse.pauses:type_name -> salve.log.v1.Pause
 	1,   // 2: salve.admin.v1.StatusResponse.names:type_name -> salve.admin.v1.HostName
 	0,   // 3: salve.admin.v1.ListIncidentsResponse.at:type_name -> salve.admin.v1.At
-	84,  // 4: salve.admin.v1.ListIncidentsResponse.incidents:type_name -> salve.log.v1.Incident
+	88,  // 4: salve.admin.v1.ListIncidentsResponse.incidents:type_name -> salve.log.v1.Incident
 	0,   // 5: salve.admin.v1.GetIncidentResponse.at:type_name -> salve.admin.v1.At
-	84,  // 6: salve.admin.v1.GetIncidentResponse.incident:type_name -> salve.log.v1.Incident
-	85,  // 7: salve.admin.v1.GetIncidentResponse.alerts:type_name -> salve.log.v1.Alert
-	86,  // 8: salve.admin.v1.GetIncidentResponse.permits:type_name -> salve.log.v1.Permit
-	87,  // 9: salve.admin.v1.GetIncidentResponse.deliveries:type_name -> salve.log.v1.Delivery
+	88,  // 6: salve.admin.v1.GetIncidentResponse.incident:type_name -> salve.log.v1.Incident
+	89,  // 7: salve.admin.v1.GetIncidentResponse.alerts:type_name -> salve.log.v1.Alert
+	90,  // 8: salve.admin.v1.GetIncidentResponse.permits:type_name -> salve.log.v1.Permit
+	91,  // 9: salve.admin.v1.GetIncidentResponse.deliveries:type_name -> salve.log.v1.Delivery
 	1,   // 10: salve.admin.v1.GetIncidentResponse.names:type_name -> salve.admin.v1.HostName
-	88,  // 11: salve.admin.v1.WatchResponse.event:type_name -> salve.log.v1.TimelineEvent
+	92,  // 11: salve.admin.v1.WatchResponse.event:type_name -> salve.log.v1.TimelineEvent
 	0,   // 12: salve.admin.v1.AcknowledgeResponse.at:type_name -> salve.admin.v1.At
-	84,  // 13: salve.admin.v1.AcknowledgeResponse.incident:type_name -> salve.log.v1.Incident
+	88,  // 13: salve.admin.v1.AcknowledgeResponse.incident:type_name -> salve.log.v1.Incident
 	0,   // 14: salve.admin.v1.ReleaseResponse.at:type_name -> salve.admin.v1.At
-	84,  // 15: salve.admin.v1.ReleaseResponse.incident:type_name -> salve.log.v1.Incident
+	88,  // 15: salve.admin.v1.ReleaseResponse.incident:type_name -> salve.log.v1.Incident
 	0,   // 16: salve.admin.v1.ResolveResponse.at:type_name -> salve.admin.v1.At
-	84,  // 17: salve.admin.v1.ResolveResponse.incident:type_name -> salve.log.v1.Incident
+	88,  // 17: salve.admin.v1.ResolveResponse.incident:type_name -> salve.log.v1.Incident
 	0,   // 18: salve.admin.v1.ListHostsResponse.at:type_name -> salve.admin.v1.At
 	20,  // 19: salve.admin.v1.ListHostsResponse.hosts:type_name -> salve.admin.v1.HostStatus
-	89,  // 20: salve.admin.v1.HostStatus.host:type_name -> salve.log.v1.Host
+	93,  // 20: salve.admin.v1.HostStatus.host:type_name -> salve.log.v1.Host
 	0,   // 21: salve.admin.v1.AdoptHostResponse.at:type_name -> salve.admin.v1.At
 	0,   // 22: salve.admin.v1.RemoveHostResponse.at:type_name -> salve.admin.v1.At
 	0,   // 23: salve.admin.v1.ListServicesResponse.at:type_name -> salve.admin.v1.At
 	27,  // 24: salve.admin.v1.ListServicesResponse.services:type_name -> salve.admin.v1.ServiceStatus
 	1,   // 25: salve.admin.v1.ListServicesResponse.names:type_name -> salve.admin.v1.HostName
-	90,  // 26: salve.admin.v1.ServiceStatus.breakers:type_name -> salve.log.v1.Breaker
-	91,  // 27: salve.admin.v1.ServiceStatus.widths:type_name -> salve.log.v1.Width
+	94,  // 26: salve.admin.v1.ServiceStatus.breakers:type_name -> salve.log.v1.Breaker
+	95,  // 27: salve.admin.v1.ServiceStatus.widths:type_name -> salve.log.v1.Width
 	0,   // 28: salve.admin.v1.CloseBreakerResponse.at:type_name -> salve.admin.v1.At
 	0,   // 29: salve.admin.v1.ListPermitsResponse.at:type_name -> salve.admin.v1.At
-	86,  // 30: salve.admin.v1.ListPermitsResponse.permits:type_name -> salve.log.v1.Permit
+	90,  // 30: salve.admin.v1.ListPermitsResponse.permits:type_name -> salve.log.v1.Permit
 	1,   // 31: salve.admin.v1.ListPermitsResponse.names:type_name -> salve.admin.v1.HostName
-	92,  // 32: salve.admin.v1.RevokePermitRequest.token:type_name -> salve.log.v1.Token
+	96,  // 32: salve.admin.v1.RevokePermitRequest.token:type_name -> salve.log.v1.Token
 	0,   // 33: salve.admin.v1.RevokePermitResponse.at:type_name -> salve.admin.v1.At
-	92,  // 34: salve.admin.v1.SettlePermitRequest.token:type_name -> salve.log.v1.Token
+	96,  // 34: salve.admin.v1.SettlePermitRequest.token:type_name -> salve.log.v1.Token
 	0,   // 35: salve.admin.v1.SettlePermitResponse.at:type_name -> salve.admin.v1.At
 	0,   // 36: salve.admin.v1.PauseResponse.at:type_name -> salve.admin.v1.At
-	83,  // 37: salve.admin.v1.PauseResponse.pause:type_name -> salve.log.v1.Pause
+	87,  // 37: salve.admin.v1.PauseResponse.pause:type_name -> salve.log.v1.Pause
 	1,   // 38: salve.admin.v1.PauseResponse.names:type_name -> salve.admin.v1.HostName
 	0,   // 39: salve.admin.v1.ResumeResponse.at:type_name -> salve.admin.v1.At
-	83,  // 40: salve.admin.v1.ResumeResponse.ended:type_name -> salve.log.v1.Pause
+	87,  // 40: salve.admin.v1.ResumeResponse.ended:type_name -> salve.log.v1.Pause
 	1,   // 41: salve.admin.v1.ResumeResponse.names:type_name -> salve.admin.v1.HostName
 	0,   // 42: salve.admin.v1.ListPausesResponse.at:type_name -> salve.admin.v1.At
 	42,  // 43: salve.admin.v1.ListPausesResponse.pauses:type_name -> salve.admin.v1.PauseStatus
 	1,   // 44: salve.admin.v1.ListPausesResponse.names:type_name -> salve.admin.v1.HostName
-	83,  // 45: salve.admin.v1.PauseStatus.pause:type_name -> salve.log.v1.Pause
-	93,  // 46: salve.admin.v1.SilenceRequest.match:type_name -> salve.log.v1.Label
+	87,  // 45: salve.admin.v1.PauseStatus.pause:type_name -> salve.log.v1.Pause
+	97,  // 46: salve.admin.v1.SilenceRequest.match:type_name -> salve.log.v1.Label
 	0,   // 47: salve.admin.v1.SilenceResponse.at:type_name -> salve.admin.v1.At
 	0,   // 48: salve.admin.v1.EndSilenceResponse.at:type_name -> salve.admin.v1.At
 	0,   // 49: salve.admin.v1.ListSilencesResponse.at:type_name -> salve.admin.v1.At
-	94,  // 50: salve.admin.v1.ListSilencesResponse.silences:type_name -> salve.log.v1.Silence
+	98,  // 50: salve.admin.v1.ListSilencesResponse.silences:type_name -> salve.log.v1.Silence
 	0,   // 51: salve.admin.v1.ListWindowsResponse.at:type_name -> salve.admin.v1.At
 	51,  // 52: salve.admin.v1.ListWindowsResponse.windows:type_name -> salve.admin.v1.WindowStatus
-	95,  // 53: salve.admin.v1.WindowStatus.window:type_name -> salve.log.v1.Window
-	96,  // 54: salve.admin.v1.RecordChangeRequest.change:type_name -> salve.log.v1.Change
+	99,  // 53: salve.admin.v1.WindowStatus.window:type_name -> salve.log.v1.Window
+	100, // 54: salve.admin.v1.RecordChangeRequest.change:type_name -> salve.log.v1.Change
 	0,   // 55: salve.admin.v1.RecordChangeResponse.at:type_name -> salve.admin.v1.At
 	0,   // 56: salve.admin.v1.ListChangesResponse.at:type_name -> salve.admin.v1.At
-	96,  // 57: salve.admin.v1.ListChangesResponse.changes:type_name -> salve.log.v1.Change
+	100, // 57: salve.admin.v1.ListChangesResponse.changes:type_name -> salve.log.v1.Change
 	1,   // 58: salve.admin.v1.ListChangesResponse.names:type_name -> salve.admin.v1.HostName
 	0,   // 59: salve.admin.v1.ListAuditResponse.at:type_name -> salve.admin.v1.At
-	97,  // 60: salve.admin.v1.ListAuditResponse.records:type_name -> salve.log.v1.AuditRecord
+	101, // 60: salve.admin.v1.ListAuditResponse.records:type_name -> salve.log.v1.AuditRecord
 	0,   // 61: salve.admin.v1.ListPeersResponse.at:type_name -> salve.admin.v1.At
 	60,  // 62: salve.admin.v1.ListPeersResponse.peers:type_name -> salve.admin.v1.Peer
 	0,   // 63: salve.admin.v1.AddPeerResponse.at:type_name -> salve.admin.v1.At
 	0,   // 64: salve.admin.v1.RemovePeerResponse.at:type_name -> salve.admin.v1.At
 	0,   // 65: salve.admin.v1.RestoreResponse.at:type_name -> salve.admin.v1.At
-	93,  // 66: salve.admin.v1.CreateTokenRequest.labels:type_name -> salve.log.v1.Label
+	97,  // 66: salve.admin.v1.CreateTokenRequest.labels:type_name -> salve.log.v1.Label
 	0,   // 67: salve.admin.v1.CreateTokenResponse.at:type_name -> salve.admin.v1.At
 	0,   // 68: salve.admin.v1.ListTokensResponse.at:type_name -> salve.admin.v1.At
-	98,  // 69: salve.admin.v1.ListTokensResponse.tokens:type_name -> salve.log.v1.AccessToken
+	102, // 69: salve.admin.v1.ListTokensResponse.tokens:type_name -> salve.log.v1.AccessToken
 	0,   // 70: salve.admin.v1.EndTokenResponse.at:type_name -> salve.admin.v1.At
 	0,   // 71: salve.admin.v1.RevokeIdentityResponse.at:type_name -> salve.admin.v1.At
 	0,   // 72: salve.admin.v1.ListRevocationsResponse.at:type_name -> salve.admin.v1.At
-	99,  // 73: salve.admin.v1.ListRevocationsResponse.revocations:type_name -> salve.log.v1.Revocation
-	2,   // 74: salve.admin.v1.Admin.Status:input_type -> salve.admin.v1.StatusRequest
-	4,   // 75: salve.admin.v1.Admin.ListIncidents:input_type -> salve.admin.v1.ListIncidentsRequest
-	6,   // 76: salve.admin.v1.Admin.GetIncident:input_type -> salve.admin.v1.GetIncidentRequest
-	8,   // 77: salve.admin.v1.Admin.Watch:input_type -> salve.admin.v1.WatchRequest
-	10,  // 78: salve.admin.v1.Admin.GetEvidence:input_type -> salve.admin.v1.GetEvidenceRequest
-	12,  // 79: salve.admin.v1.Admin.Acknowledge:input_type -> salve.admin.v1.AcknowledgeRequest
-	14,  // 80: salve.admin.v1.Admin.Release:input_type -> salve.admin.v1.ReleaseRequest
-	16,  // 81: salve.admin.v1.Admin.Resolve:input_type -> salve.admin.v1.ResolveRequest
-	18,  // 82: salve.admin.v1.Admin.ListHosts:input_type -> salve.admin.v1.ListHostsRequest
-	21,  // 83: salve.admin.v1.Admin.AdoptHost:input_type -> salve.admin.v1.AdoptHostRequest
-	23,  // 84: salve.admin.v1.Admin.RemoveHost:input_type -> salve.admin.v1.RemoveHostRequest
-	25,  // 85: salve.admin.v1.Admin.ListServices:input_type -> salve.admin.v1.ListServicesRequest
-	28,  // 86: salve.admin.v1.Admin.CloseBreaker:input_type -> salve.admin.v1.CloseBreakerRequest
-	30,  // 87: salve.admin.v1.Admin.ListPermits:input_type -> salve.admin.v1.ListPermitsRequest
-	32,  // 88: salve.admin.v1.Admin.RevokePermit:input_type -> salve.admin.v1.RevokePermitRequest
-	34,  // 89: salve.admin.v1.Admin.SettlePermit:input_type -> salve.admin.v1.SettlePermitRequest
-	36,  // 90: salve.admin.v1.Admin.Pause:input_type -> salve.admin.v1.PauseRequest
-	38,  // 91: salve.admin.v1.Admin.Resume:input_type -> salve.admin.v1.ResumeRequest
-	40,  // 92: salve.admin.v1.Admin.ListPauses:input_type -> salve.admin.v1.ListPausesRequest
-	43,  // 93: salve.admin.v1.Admin.Silence:input_type -> salve.admin.v1.SilenceRequest
-	45,  // 94: salve.admin.v1.Admin.EndSilence:input_type -> salve.admin.v1.EndSilenceRequest
-	47,  // 95: salve.admin.v1.Admin.ListSilences:input_type -> salve.admin.v1.ListSilencesRequest
-	49,  // 96: salve.admin.v1.Admin.ListWindows:input_type -> salve.admin.v1.ListWindowsRequest
-	52,  // 97: salve.admin.v1.Admin.RecordChange:input_type -> salve.admin.v1.RecordChangeRequest
-	54,  // 98: salve.admin.v1.Admin.ListChanges:input_type -> salve.admin.v1.ListChangesRequest
-	56,  // 99: salve.admin.v1.Admin.ListAudit:input_type -> salve.admin.v1.ListAuditRequest
-	58,  // 100: salve.admin.v1.Admin.ListPeers:input_type -> salve.admin.v1.ListPeersRequest
-	61,  // 101: salve.admin.v1.Admin.AddPeer:input_type -> salve.admin.v1.AddPeerRequest
-	63,  // 102: salve.admin.v1.Admin.RemovePeer:input_type -> salve.admin.v1.RemovePeerRequest
-	65,  // 103: salve.admin.v1.Admin.TransferLeadership:input_type -> salve.admin.v1.TransferLeadershipRequest
-	67,  // 104: salve.admin.v1.Admin.Snapshot:input_type -> salve.admin.v1.SnapshotRequest
-	69,  // 105: salve.admin.v1.Admin.Restore:input_type -> salve.admin.v1.RestoreRequest
-	71,  // 106: salve.admin.v1.Admin.CreateToken:input_type -> salve.admin.v1.CreateTokenRequest
-	73,  // 107: salve.admin.v1.Admin.ListTokens:input_type -> salve.admin.v1.ListTokensRequest
-	75,  // 108: salve.admin.v1.Admin.EndToken:input_type -> salve.admin.v1.EndTokenRequest
-	77,  // 109: salve.admin.v1.Admin.RevokeIdentity:input_type -> salve.admin.v1.RevokeIdentityRequest
-	79,  // 110: salve.admin.v1.Admin.ListRevocations:input_type -> salve.admin.v1.ListRevocationsRequest
-	81,  // 111: salve.admin.v1.Admin.WhoAmI:input_type -> salve.admin.v1.WhoAmIRequest
-	3,   // 112: salve.admin.v1.Admin.Status:output_type -> salve.admin.v1.StatusResponse
-	5,   // 113: salve.admin.v1.Admin.ListIncidents:output_type -> salve.admin.v1.ListIncidentsResponse
-	7,   // 114: salve.admin.v1.Admin.GetIncident:output_type -> salve.admin.v1.GetIncidentResponse
-	9,   // 115: salve.admin.v1.Admin.Watch:output_type -> salve.admin.v1.WatchResponse
-	11,  // 116: salve.admin.v1.Admin.GetEvidence:output_type -> salve.admin.v1.GetEvidenceResponse
-	13,  // 117: salve.admin.v1.Admin.Acknowledge:output_type -> salve.admin.v1.AcknowledgeResponse
-	15,  // 118: salve.admin.v1.Admin.Release:output_type -> salve.admin.v1.ReleaseResponse
-	17,  // 119: salve.admin.v1.Admin.Resolve:output_type -> salve.admin.v1.ResolveResponse
-	19,  // 120: salve.admin.v1.Admin.ListHosts:output_type -> salve.admin.v1.ListHostsResponse
-	22,  // 121: salve.admin.v1.Admin.AdoptHost:output_type -> salve.admin.v1.AdoptHostResponse
-	24,  // 122: salve.admin.v1.Admin.RemoveHost:output_type -> salve.admin.v1.RemoveHostResponse
-	26,  // 123: salve.admin.v1.Admin.ListServices:output_type -> salve.admin.v1.ListServicesResponse
-	29,  // 124: salve.admin.v1.Admin.CloseBreaker:output_type -> salve.admin.v1.CloseBreakerResponse
-	31,  // 125: salve.admin.v1.Admin.ListPermits:output_type -> salve.admin.v1.ListPermitsResponse
-	33,  // 126: salve.admin.v1.Admin.RevokePermit:output_type -> salve.admin.v1.RevokePermitResponse
-	35,  // 127: salve.admin.v1.Admin.SettlePermit:output_type -> salve.admin.v1.SettlePermitResponse
-	37,  // 128: salve.admin.v1.Admin.Pause:output_type -> salve.admin.v1.PauseResponse
-	39,  // 129: salve.admin.v1.Admin.Resume:output_type -> salve.admin.v1.ResumeResponse
-	41,  // 130: salve.admin.v1.Admin.ListPauses:output_type -> salve.admin.v1.ListPausesResponse
-	44,  // 131: salve.admin.v1.Admin.Silence:output_type -> salve.admin.v1.SilenceResponse
-	46,  // 132: salve.admin.v1.Admin.EndSilence:output_type -> salve.admin.v1.EndSilenceResponse
-	48,  // 133: salve.admin.v1.Admin.ListSilences:output_type -> salve.admin.v1.ListSilencesResponse
-	50,  // 134: salve.admin.v1.Admin.ListWindows:output_type -> salve.admin.v1.ListWindowsResponse
-	53,  // 135: salve.admin.v1.Admin.RecordChange:output_type -> salve.admin.v1.RecordChangeResponse
-	55,  // 136: salve.admin.v1.Admin.ListChanges:output_type -> salve.admin.v1.ListChangesResponse
-	57,  // 137: salve.admin.v1.Admin.ListAudit:output_type -> salve.admin.v1.ListAuditResponse
-	59,  // 138: salve.admin.v1.Admin.ListPeers:output_type -> salve.admin.v1.ListPeersResponse
-	62,  // 139: salve.admin.v1.Admin.AddPeer:output_type -> salve.admin.v1.AddPeerResponse
-	64,  // 140: salve.admin.v1.Admin.RemovePeer:output_type -> salve.admin.v1.RemovePeerResponse
-	66,  // 141: salve.admin.v1.Admin.TransferLeadership:output_type -> salve.admin.v1.TransferLeadershipResponse
-	68,  // 142: salve.admin.v1.Admin.Snapshot:output_type -> salve.admin.v1.SnapshotResponse
-	70,  // 143: salve.admin.v1.Admin.Restore:output_type -> salve.admin.v1.RestoreResponse
-	72,  // 144: salve.admin.v1.Admin.CreateToken:output_type -> salve.admin.v1.CreateTokenResponse
-	74,  // 145: salve.admin.v1.Admin.ListTokens:output_type -> salve.admin.v1.ListTokensResponse
-	76,  // 146: salve.admin.v1.Admin.EndToken:output_type -> salve.admin.v1.EndTokenResponse
-	78,  // 147: salve.admin.v1.Admin.RevokeIdentity:output_type -> salve.admin.v1.RevokeIdentityResponse
-	80,  // 148: salve.admin.v1.Admin.ListRevocations:output_type -> salve.admin.v1.ListRevocationsResponse
-	82,  // 149: salve.admin.v1.Admin.WhoAmI:output_type -> salve.admin.v1.WhoAmIResponse
-	112, // [112:150] is the sub-list for method output_type
-	74,  // [74:112] is the sub-list for method input_type
-	74,  // [74:74] is the sub-list for extension type_name
-	74,  // [74:74] is the sub-list for extension extendee
-	0,   // [0:74] is the sub-list for field type_name
+	103, // 73: salve.admin.v1.ListRevocationsResponse.revocations:type_name -> salve.log.v1.Revocation
+	0,   // 74: salve.admin.v1.PushBundleResponse.at:type_name -> salve.admin.v1.At
+	104, // 75: salve.admin.v1.PushBundleResponse.bundle:type_name -> salve.log.v1.Bundle
+	1,   // 76: salve.admin.v1.PushBundleResponse.names:type_name -> salve.admin.v1.HostName
+	0,   // 77: salve.admin.v1.RollbackBundleResponse.at:type_name -> salve.admin.v1.At
+	104, // 78: salve.admin.v1.RollbackBundleResponse.bundle:type_name -> salve.log.v1.Bundle
+	0,   // 79: salve.admin.v1.ListBundlesResponse.at:type_name -> salve.admin.v1.At
+	105, // 80: salve.admin.v1.ListBundlesResponse.bundles:type_name -> salve.admin.v1.BundleStatus
+	1,   // 81: salve.admin.v1.ListBundlesResponse.names:type_name -> salve.admin.v1.HostName
+	0,   // 82: salve.admin.v1.GetBundleResponse.at:type_name -> salve.admin.v1.At
+	106, // 83: salve.admin.v1.GetBundleResponse.version:type_name -> salve.log.v1.BundleVersion
+	2,   // 84: salve.admin.v1.Admin.Status:input_type -> salve.admin.v1.StatusRequest
+	4,   // 85: salve.admin.v1.Admin.ListIncidents:input_type -> salve.admin.v1.ListIncidentsRequest
+	6,   // 86: salve.admin.v1.Admin.GetIncident:input_type -> salve.admin.v1.GetIncidentRequest
+	8,   // 87: salve.admin.v1.Admin.Watch:input_type -> salve.admin.v1.WatchRequest
+	10,  // 88: salve.admin.v1.Admin.GetEvidence:input_type -> salve.admin.v1.GetEvidenceRequest
+	12,  // 89: salve.admin.v1.Admin.Acknowledge:input_type -> salve.admin.v1.AcknowledgeRequest
+	14,  // 90: salve.admin.v1.Admin.Release:input_type -> salve.admin.v1.ReleaseRequest
+	16,  // 91: salve.admin.v1.Admin.Resolve:input_type -> salve.admin.v1.ResolveRequest
+	18,  // 92: salve.admin.v1.Admin.ListHosts:input_type -> salve.admin.v1.ListHostsRequest
+	21,  // 93: salve.admin.v1.Admin.AdoptHost:input_type -> salve.admin.v1.AdoptHostRequest
+	23,  // 94: salve.admin.v1.Admin.RemoveHost:input_type -> salve.admin.v1.RemoveHostRequest
+	25,  // 95: salve.admin.v1.Admin.ListServices:input_type -> salve.admin.v1.ListServicesRequest
+	28,  // 96: salve.admin.v1.Admin.CloseBreaker:input_type -> salve.admin.v1.CloseBreakerRequest
+	30,  // 97: salve.admin.v1.Admin.ListPermits:input_type -> salve.admin.v1.ListPermitsRequest
+	32,  // 98: salve.admin.v1.Admin.RevokePermit:input_type -> salve.admin.v1.RevokePermitRequest
+	34,  // 99: salve.admin.v1.Admin.SettlePermit:input_type -> salve.admin.v1.SettlePermitRequest
+	36,  // 100: salve.admin.v1.Admin.Pause:input_type -> salve.admin.v1.PauseRequest
+	38,  // 101: salve.admin.v1.Admin.Resume:input_type -> salve.admin.v1.ResumeRequest
+	40,  // 102: salve.admin.v1.Admin.ListPauses:input_type -> salve.admin.v1.ListPausesRequest
+	43,  // 103: salve.admin.v1.Admin.Silence:input_type -> salve.admin.v1.SilenceRequest
+	45,  // 104: salve.admin.v1.Admin.EndSilence:input_type -> salve.admin.v1.EndSilenceRequest
+	47,  // 105: salve.admin.v1.Admin.ListSilences:input_type -> salve.admin.v1.ListSilencesRequest
+	49,  // 106: salve.admin.v1.Admin.ListWindows:input_type -> salve.admin.v1.ListWindowsRequest
+	52,  // 107: salve.admin.v1.Admin.RecordChange:input_type -> salve.admin.v1.RecordChangeRequest
+	54,  // 108: salve.admin.v1.Admin.ListChanges:input_type -> salve.admin.v1.ListChangesRequest
+	56,  // 109: salve.admin.v1.Admin.ListAudit:input_type -> salve.admin.v1.ListAuditRequest
+	58,  // 110: salve.admin.v1.Admin.ListPeers:input_type -> salve.admin.v1.ListPeersRequest
+	61,  // 111: salve.admin.v1.Admin.AddPeer:input_type -> salve.admin.v1.AddPeerRequest
+	63,  // 112: salve.admin.v1.Admin.RemovePeer:input_type -> salve.admin.v1.RemovePeerRequest
+	65,  // 113: salve.admin.v1.Admin.TransferLeadership:input_type -> salve.admin.v1.TransferLeadershipRequest
+	67,  // 114: salve.admin.v1.Admin.Snapshot:input_type -> salve.admin.v1.SnapshotRequest
+	69,  // 115: salve.admin.v1.Admin.Restore:input_type -> salve.admin.v1.RestoreRequest
+	71,  // 116: salve.admin.v1.Admin.CreateToken:input_type -> salve.admin.v1.CreateTokenRequest
+	73,  // 117: salve.admin.v1.Admin.ListTokens:input_type -> salve.admin.v1.ListTokensRequest
+	75,  // 118: salve.admin.v1.Admin.EndToken:input_type -> salve.admin.v1.EndTokenRequest
+	77,  // 119: salve.admin.v1.Admin.RevokeIdentity:input_type -> salve.admin.v1.RevokeIdentityRequest
+	79,  // 120: salve.admin.v1.Admin.ListRevocations:input_type -> salve.admin.v1.ListRevocationsRequest
+	107, // 121: salve.admin.v1.Admin.PushBundle:input_type -> salve.admin.v1.PushBundleRequest
+	108, // 122: salve.admin.v1.Admin.RollbackBundle:input_type -> salve.admin.v1.RollbackBundleRequest
+	109, // 123: salve.admin.v1.Admin.ListBundles:input_type -> salve.admin.v1.ListBundlesRequest
+	110, // 124: salve.admin.v1.Admin.GetBundle:input_type -> salve.admin.v1.GetBundleRequest
+	81,  // 125: salve.admin.v1.Admin.WhoAmI:input_type -> salve.admin.v1.WhoAmIRequest
+	3,   // 126: salve.admin.v1.Admin.Status:output_type -> salve.admin.v1.StatusResponse
+	5,   // 127: salve.admin.v1.Admin.ListIncidents:output_type -> salve.admin.v1.ListIncidentsResponse
+	7,   // 128: salve.admin.v1.Admin.GetIncident:output_type -> salve.admin.v1.GetIncidentResponse
+	9,   // 129: salve.admin.v1.Admin.Watch:output_type -> salve.admin.v1.WatchResponse
+	11,  // 130: salve.admin.v1.Admin.GetEvidence:output_type -> salve.admin.v1.GetEvidenceResponse
+	13,  // 131: salve.admin.v1.Admin.Acknowledge:output_type -> salve.admin.v1.AcknowledgeResponse
+	15,  // 132: salve.admin.v1.Admin.Release:output_type -> salve.admin.v1.ReleaseResponse
+	17,  // 133: salve.admin.v1.Admin.Resolve:output_type -> salve.admin.v1.ResolveResponse
+	19,  // 134: salve.admin.v1.Admin.ListHosts:output_type -> salve.admin.v1.ListHostsResponse
+	22,  // 135: salve.admin.v1.Admin.AdoptHost:output_type -> salve.admin.v1.AdoptHostResponse
+	24,  // 136: salve.admin.v1.Admin.RemoveHost:output_type -> salve.admin.v1.RemoveHostResponse
+	26,  // 137: salve.admin.v1.Admin.ListServices:output_type -> salve.admin.v1.ListServicesResponse
+	29,  // 138: salve.admin.v1.Admin.CloseBreaker:output_type -> salve.admin.v1.CloseBreakerResponse
+	31,  // 139: salve.admin.v1.Admin.ListPermits:output_type -> salve.admin.v1.ListPermitsResponse
+	33,  // 140: salve.admin.v1.Admin.RevokePermit:output_type -> salve.admin.v1.RevokePermitResponse
+	35,  // 141: salve.admin.v1.Admin.SettlePermit:output_type -> salve.admin.v1.SettlePermitResponse
+	37,  // 142: salve.admin.v1.Admin.Pause:output_type -> salve.admin.v1.PauseResponse
+	39,  // 143: salve.admin.v1.Admin.Resume:output_type -> salve.admin.v1.ResumeResponse
+	41,  // 144: salve.admin.v1.Admin.ListPauses:output_type -> salve.admin.v1.ListPausesResponse
+	44,  // 145: salve.admin.v1.Admin.Silence:output_type -> salve.admin.v1.SilenceResponse
+	46,  // 146: salve.admin.v1.Admin.EndSilence:output_type -> salve.admin.v1.EndSilenceResponse
+	48,  // 147: salve.admin.v1.Admin.ListSilences:output_type -> salve.admin.v1.ListSilencesResponse
+	50,  // 148: salve.admin.v1.Admin.ListWindows:output_type -> salve.admin.v1.ListWindowsResponse
+	53,  // 149: salve.admin.v1.Admin.RecordChange:output_type -> salve.admin.v1.RecordChangeResponse
+	55,  // 150: salve.admin.v1.Admin.ListChanges:output_type -> salve.admin.v1.ListChangesResponse
+	57,  // 151: salve.admin.v1.Admin.ListAudit:output_type -> salve.admin.v1.ListAuditResponse
+	59,  // 152: salve.admin.v1.Admin.ListPeers:output_type -> salve.admin.v1.ListPeersResponse
+	62,  // 153: salve.admin.v1.Admin.AddPeer:output_type -> salve.admin.v1.AddPeerResponse
+	64,  // 154: salve.admin.v1.Admin.RemovePeer:output_type -> salve.admin.v1.RemovePeerResponse
+	66,  // 155: salve.admin.v1.Admin.TransferLeadership:output_type -> salve.admin.v1.TransferLeadershipResponse
+	68,  // 156: salve.admin.v1.Admin.Snapshot:output_type -> salve.admin.v1.SnapshotResponse
+	70,  // 157: salve.admin.v1.Admin.Restore:output_type -> salve.admin.v1.RestoreResponse
+	72,  // 158: salve.admin.v1.Admin.CreateToken:output_type -> salve.admin.v1.CreateTokenResponse
+	74,  // 159: salve.admin.v1.Admin.ListTokens:output_type -> salve.admin.v1.ListTokensResponse
+	76,  // 160: salve.admin.v1.Admin.EndToken:output_type -> salve.admin.v1.EndTokenResponse
+	78,  // 161: salve.admin.v1.Admin.RevokeIdentity:output_type -> salve.admin.v1.RevokeIdentityResponse
+	80,  // 162: salve.admin.v1.Admin.ListRevocations:output_type -> salve.admin.v1.ListRevocationsResponse
+	83,  // 163: salve.admin.v1.Admin.PushBundle:output_type -> salve.admin.v1.PushBundleResponse
+	84,  // 164: salve.admin.v1.Admin.RollbackBundle:output_type -> salve.admin.v1.RollbackBundleResponse
+	85,  // 165: salve.admin.v1.Admin.ListBundles:output_type -> salve.admin.v1.ListBundlesResponse
+	86,  // 166: salve.admin.v1.Admin.GetBundle:output_type -> salve.admin.v1.GetBundleResponse
+	82,  // 167: salve.admin.v1.Admin.WhoAmI:output_type -> salve.admin.v1.WhoAmIResponse
+	126, // [126:168] is the sub-list for method output_type
+	84,  // [84:126] is the sub-list for method input_type
+	84,  // [84:84] is the sub-list for extension type_name
+	84,  // [84:84] is the sub-list for extension extendee
+	0,   // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_adminpb_admin_proto_init() }
@@ -5505,13 +5792,14 @@ func file_adminpb_admin_proto_init() {
 	if File_adminpb_admin_proto != nil {
 		return
 	}
+	file_adminpb_bundle_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_adminpb_admin_proto_rawDesc), len(file_adminpb_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   83,
+			NumMessages:   87,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -59,6 +59,10 @@ const (
 	Admin_EndToken_FullMethodName           = "/salve.admin.v1.Admin/EndToken"
 	Admin_RevokeIdentity_FullMethodName     = "/salve.admin.v1.Admin/RevokeIdentity"
 	Admin_ListRevocations_FullMethodName    = "/salve.admin.v1.Admin/ListRevocations"
+	Admin_PushBundle_FullMethodName         = "/salve.admin.v1.Admin/PushBundle"
+	Admin_RollbackBundle_FullMethodName     = "/salve.admin.v1.Admin/RollbackBundle"
+	Admin_ListBundles_FullMethodName        = "/salve.admin.v1.Admin/ListBundles"
+	Admin_GetBundle_FullMethodName          = "/salve.admin.v1.Admin/GetBundle"
 	Admin_WhoAmI_FullMethodName             = "/salve.admin.v1.Admin/WhoAmI"
 )
 
@@ -113,6 +117,13 @@ type AdminClient interface {
 	// RevokeIdentity shuts a host, an operator, a node or one certificate out, and cuts what is open.
 	RevokeIdentity(ctx context.Context, in *RevokeIdentityRequest, opts ...grpc.CallOption) (*RevokeIdentityResponse, error)
 	ListRevocations(ctx context.Context, in *ListRevocationsRequest, opts ...grpc.CallOption) (*ListRevocationsResponse, error)
+	// PushBundle brings a version of a bundle of rules to its canaries, and from there to all.
+	PushBundle(ctx context.Context, in *PushBundleRequest, opts ...grpc.CallOption) (*PushBundleResponse, error)
+	// RollbackBundle leaves a version for the one before it.
+	RollbackBundle(ctx context.Context, in *RollbackBundleRequest, opts ...grpc.CallOption) (*RollbackBundleResponse, error)
+	ListBundles(ctx context.Context, in *ListBundlesRequest, opts ...grpc.CallOption) (*ListBundlesResponse, error)
+	// GetBundle gives one version with its files.
+	GetBundle(ctx context.Context, in *GetBundleRequest, opts ...grpc.CallOption) (*GetBundleResponse, error)
 	// WhoAmI says who the node takes the caller for.
 	WhoAmI(ctx context.Context, in *WhoAmIRequest, opts ...grpc.CallOption) (*WhoAmIResponse, error)
 }
@@ -525,6 +536,46 @@ func (c *adminClient) ListRevocations(ctx context.Context, in *ListRevocationsRe
 	return out, nil
 }
 
+func (c *adminClient) PushBundle(ctx context.Context, in *PushBundleRequest, opts ...grpc.CallOption) (*PushBundleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PushBundleResponse)
+	err := c.cc.Invoke(ctx, Admin_PushBundle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) RollbackBundle(ctx context.Context, in *RollbackBundleRequest, opts ...grpc.CallOption) (*RollbackBundleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RollbackBundleResponse)
+	err := c.cc.Invoke(ctx, Admin_RollbackBundle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ListBundles(ctx context.Context, in *ListBundlesRequest, opts ...grpc.CallOption) (*ListBundlesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListBundlesResponse)
+	err := c.cc.Invoke(ctx, Admin_ListBundles_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) GetBundle(ctx context.Context, in *GetBundleRequest, opts ...grpc.CallOption) (*GetBundleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetBundleResponse)
+	err := c.cc.Invoke(ctx, Admin_GetBundle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) WhoAmI(ctx context.Context, in *WhoAmIRequest, opts ...grpc.CallOption) (*WhoAmIResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(WhoAmIResponse)
@@ -586,6 +637,13 @@ type AdminServer interface {
 	// RevokeIdentity shuts a host, an operator, a node or one certificate out, and cuts what is open.
 	RevokeIdentity(context.Context, *RevokeIdentityRequest) (*RevokeIdentityResponse, error)
 	ListRevocations(context.Context, *ListRevocationsRequest) (*ListRevocationsResponse, error)
+	// PushBundle brings a version of a bundle of rules to its canaries, and from there to all.
+	PushBundle(context.Context, *PushBundleRequest) (*PushBundleResponse, error)
+	// RollbackBundle leaves a version for the one before it.
+	RollbackBundle(context.Context, *RollbackBundleRequest) (*RollbackBundleResponse, error)
+	ListBundles(context.Context, *ListBundlesRequest) (*ListBundlesResponse, error)
+	// GetBundle gives one version with its files.
+	GetBundle(context.Context, *GetBundleRequest) (*GetBundleResponse, error)
 	// WhoAmI says who the node takes the caller for.
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	mustEmbedUnimplementedAdminServer()
@@ -708,6 +766,18 @@ func (UnimplementedAdminServer) RevokeIdentity(context.Context, *RevokeIdentityR
 }
 func (UnimplementedAdminServer) ListRevocations(context.Context, *ListRevocationsRequest) (*ListRevocationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRevocations not implemented")
+}
+func (UnimplementedAdminServer) PushBundle(context.Context, *PushBundleRequest) (*PushBundleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PushBundle not implemented")
+}
+func (UnimplementedAdminServer) RollbackBundle(context.Context, *RollbackBundleRequest) (*RollbackBundleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RollbackBundle not implemented")
+}
+func (UnimplementedAdminServer) ListBundles(context.Context, *ListBundlesRequest) (*ListBundlesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListBundles not implemented")
+}
+func (UnimplementedAdminServer) GetBundle(context.Context, *GetBundleRequest) (*GetBundleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetBundle not implemented")
 }
 func (UnimplementedAdminServer) WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method WhoAmI not implemented")
@@ -1367,6 +1437,78 @@ func _Admin_ListRevocations_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_PushBundle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PushBundleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).PushBundle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_PushBundle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).PushBundle(ctx, req.(*PushBundleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_RollbackBundle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RollbackBundleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RollbackBundle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RollbackBundle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RollbackBundle(ctx, req.(*RollbackBundleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ListBundles_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListBundlesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListBundles(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListBundles_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListBundles(ctx, req.(*ListBundlesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_GetBundle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetBundleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).GetBundle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_GetBundle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).GetBundle(ctx, req.(*GetBundleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_WhoAmI_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(WhoAmIRequest)
 	if err := dec(in); err != nil {
@@ -1523,6 +1665,22 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRevocations",
 			Handler:    _Admin_ListRevocations_Handler,
+		},
+		{
+			MethodName: "PushBundle",
+			Handler:    _Admin_PushBundle_Handler,
+		},
+		{
+			MethodName: "RollbackBundle",
+			Handler:    _Admin_RollbackBundle_Handler,
+		},
+		{
+			MethodName: "ListBundles",
+			Handler:    _Admin_ListBundles_Handler,
+		},
+		{
+			MethodName: "GetBundle",
+			Handler:    _Admin_GetBundle_Handler,
 		},
 		{
 			MethodName: "WhoAmI",

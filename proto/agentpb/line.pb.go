@@ -43,6 +43,7 @@ type ConnectRequest struct {
 	//	*ConnectRequest_Request
 	//	*ConnectRequest_Settle
 	//	*ConnectRequest_Confirm
+	//	*ConnectRequest_Bundles
 	What          isConnectRequest_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -148,6 +149,15 @@ func (x *ConnectRequest) GetConfirm() *logpb.ConfirmStanding {
 	return nil
 }
 
+func (x *ConnectRequest) GetBundles() *logpb.ReportBundles {
+	if x != nil {
+		if x, ok := x.What.(*ConnectRequest_Bundles); ok {
+			return x.Bundles
+		}
+	}
+	return nil
+}
+
 type isConnectRequest_What interface {
 	isConnectRequest_What()
 }
@@ -182,6 +192,11 @@ type ConnectRequest_Confirm struct {
 	Confirm *logpb.ConfirmStanding `protobuf:"bytes,7,opt,name=confirm,proto3,oneof"`
 }
 
+type ConnectRequest_Bundles struct {
+	// What became of the bundles of rules in the standing orders.
+	Bundles *logpb.ReportBundles `protobuf:"bytes,8,opt,name=bundles,proto3,oneof"`
+}
+
 func (*ConnectRequest_Hello) isConnectRequest_What() {}
 
 func (*ConnectRequest_Ping) isConnectRequest_What() {}
@@ -195,6 +210,8 @@ func (*ConnectRequest_Request) isConnectRequest_What() {}
 func (*ConnectRequest_Settle) isConnectRequest_What() {}
 
 func (*ConnectRequest_Confirm) isConnectRequest_What() {}
+
+func (*ConnectRequest_Bundles) isConnectRequest_What() {}
 
 // ConnectResponse is one message of a node.
 type ConnectResponse struct {
@@ -736,7 +753,9 @@ type Standing struct {
 	Incidents []*IncidentOrder `protobuf:"bytes,7,rep,name=incidents,proto3" json:"incidents,omitempty"`
 	Services  []*ServiceOrder  `protobuf:"bytes,8,rep,name=services,proto3" json:"services,omitempty"`
 	// What was recorded of this host and its services, the newest first; what the host told itself is left out.
-	Changes       []*logpb.Change `protobuf:"bytes,9,rep,name=changes,proto3" json:"changes,omitempty"`
+	Changes []*logpb.Change `protobuf:"bytes,9,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Bundles of rules that this host has to run, by name: these and no others.
+	Bundles       []*BundleOrder `protobuf:"bytes,10,rep,name=bundles,proto3" json:"bundles,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -830,6 +849,13 @@ func (x *Standing) GetServices() []*ServiceOrder {
 func (x *Standing) GetChanges() []*logpb.Change {
 	if x != nil {
 		return x.Changes
+	}
+	return nil
+}
+
+func (x *Standing) GetBundles() []*BundleOrder {
+	if x != nil {
+		return x.Bundles
 	}
 	return nil
 }
@@ -1332,7 +1358,7 @@ var File_agentpb_line_proto protoreflect.FileDescriptor
 
 const file_agentpb_line_proto_rawDesc = "" +
 	"\n" +
-	"\x12agentpb/line.proto\x12\x0esalve.agent.v1\x1a\x0flogpb/log.proto\x1a\x12logpb/record.proto\"\xec\x02\n" +
+	"\x12agentpb/line.proto\x12\x0esalve.agent.v1\x1a\x14agentpb/bundle.proto\x1a\x12logpb/bundle.proto\x1a\x0flogpb/log.proto\x1a\x12logpb/record.proto\"\xa5\x03\n" +
 	"\x0eConnectRequest\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x13.salve.log.v1.HelloH\x00R\x05hello\x12*\n" +
 	"\x04ping\x18\x02 \x01(\v2\x14.salve.agent.v1.PingH\x00R\x04ping\x12.\n" +
@@ -1340,7 +1366,8 @@ const file_agentpb_line_proto_rawDesc = "" +
 	"\x05edges\x18\x04 \x01(\v2\x13.salve.log.v1.EdgesH\x00R\x05edges\x121\n" +
 	"\arequest\x18\x05 \x01(\v2\x15.salve.log.v1.RequestH\x00R\arequest\x12.\n" +
 	"\x06settle\x18\x06 \x01(\v2\x14.salve.log.v1.SettleH\x00R\x06settle\x129\n" +
-	"\aconfirm\x18\a \x01(\v2\x1d.salve.log.v1.ConfirmStandingH\x00R\aconfirmB\x06\n" +
+	"\aconfirm\x18\a \x01(\v2\x1d.salve.log.v1.ConfirmStandingH\x00R\aconfirm\x127\n" +
+	"\abundles\x18\b \x01(\v2\x1b.salve.log.v1.ReportBundlesH\x00R\abundlesB\x06\n" +
 	"\x04what\"\xea\x03\n" +
 	"\x0fConnectResponse\x121\n" +
 	"\awelcome\x18\x01 \x01(\v2\x15.salve.log.v1.WelcomeH\x00R\awelcome\x12*\n" +
@@ -1371,7 +1398,7 @@ const file_agentpb_line_proto_rawDesc = "" +
 	"\arefusal\x18\x04 \x01(\v2\x15.salve.log.v1.RefusalH\x00R\arefusal\x123\n" +
 	"\asettled\x18\x05 \x01(\v2\x17.salve.agent.v1.SettledH\x00R\asettledB\x06\n" +
 	"\x04what\"\t\n" +
-	"\aSettled\"\xa6\x03\n" +
+	"\aSettled\"\xdd\x03\n" +
 	"\bStanding\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\tR\n" +
@@ -1383,7 +1410,9 @@ const file_agentpb_line_proto_rawDesc = "" +
 	"\arevoked\x18\x06 \x03(\v2\x13.salve.log.v1.TokenR\arevoked\x12;\n" +
 	"\tincidents\x18\a \x03(\v2\x1d.salve.agent.v1.IncidentOrderR\tincidents\x128\n" +
 	"\bservices\x18\b \x03(\v2\x1c.salve.agent.v1.ServiceOrderR\bservices\x12.\n" +
-	"\achanges\x18\t \x03(\v2\x14.salve.log.v1.ChangeR\achanges\"\xd1\x01\n" +
+	"\achanges\x18\t \x03(\v2\x14.salve.log.v1.ChangeR\achanges\x125\n" +
+	"\abundles\x18\n" +
+	" \x03(\v2\x1b.salve.agent.v1.BundleOrderR\abundles\"\xd1\x01\n" +
 	"\rIncidentOrder\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x1a\n" +
 	"\bincident\x18\x02 \x01(\tR\bincident\x12\x15\n" +
@@ -1416,10 +1445,11 @@ const file_agentpb_line_proto_rawDesc = "" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12\x14\n" +
 	"\x05chunk\x18\x04 \x01(\fR\x05chunk\"\x12\n" +
-	"\x10EvidenceResponse2\xa7\x01\n" +
+	"\x10EvidenceResponse2\xf0\x01\n" +
 	"\x04Line\x12N\n" +
 	"\aConnect\x12\x1e.salve.agent.v1.ConnectRequest\x1a\x1f.salve.agent.v1.ConnectResponse(\x010\x01\x12O\n" +
-	"\bEvidence\x12\x1f.salve.agent.v1.EvidenceRequest\x1a .salve.agent.v1.EvidenceResponse(\x01B)Z'github.com/salveops/salve/proto/agentpbb\x06proto3"
+	"\bEvidence\x12\x1f.salve.agent.v1.EvidenceRequest\x1a .salve.agent.v1.EvidenceResponse(\x01\x12G\n" +
+	"\x06Bundle\x12\x1d.salve.agent.v1.BundleRequest\x1a\x1e.salve.agent.v1.BundleResponseB)Z'github.com/salveops/salve/proto/agentpbb\x06proto3"
 
 var (
 	file_agentpb_line_proto_rawDescOnce sync.Once
@@ -1457,14 +1487,18 @@ var file_agentpb_line_proto_goTypes = []any{
 	(*logpb.Request)(nil),         // 19: salve.log.v1.Request
 	(*logpb.Settle)(nil),          // 20: salve.log.v1.Settle
 	(*logpb.ConfirmStanding)(nil), // 21: salve.log.v1.ConfirmStanding
-	(*logpb.Welcome)(nil),         // 22: salve.log.v1.Welcome
-	(*logpb.Token)(nil),           // 23: salve.log.v1.Token
-	(*logpb.Grant)(nil),           // 24: salve.log.v1.Grant
-	(*logpb.Refusal)(nil),         // 25: salve.log.v1.Refusal
-	(*logpb.Pause)(nil),           // 26: salve.log.v1.Pause
-	(*logpb.Window)(nil),          // 27: salve.log.v1.Window
-	(*logpb.Breaker)(nil),         // 28: salve.log.v1.Breaker
-	(*logpb.Change)(nil),          // 29: salve.log.v1.Change
+	(*logpb.ReportBundles)(nil),   // 22: salve.log.v1.ReportBundles
+	(*logpb.Welcome)(nil),         // 23: salve.log.v1.Welcome
+	(*logpb.Token)(nil),           // 24: salve.log.v1.Token
+	(*logpb.Grant)(nil),           // 25: salve.log.v1.Grant
+	(*logpb.Refusal)(nil),         // 26: salve.log.v1.Refusal
+	(*logpb.Pause)(nil),           // 27: salve.log.v1.Pause
+	(*logpb.Window)(nil),          // 28: salve.log.v1.Window
+	(*logpb.Breaker)(nil),         // 29: salve.log.v1.Breaker
+	(*logpb.Change)(nil),          // 30: salve.log.v1.Change
+	(*BundleOrder)(nil),           // 31: salve.agent.v1.BundleOrder
+	(*BundleRequest)(nil),         // 32: salve.agent.v1.BundleRequest
+	(*BundleResponse)(nil),        // 33: salve.agent.v1.BundleResponse
 }
 var file_agentpb_line_proto_depIdxs = []int32{
 	16, // 0: salve.agent.v1.ConnectRequest.hello:type_name -> salve.log.v1.Hello
@@ -1474,35 +1508,39 @@ var file_agentpb_line_proto_depIdxs = []int32{
 	19, // 4: salve.agent.v1.ConnectRequest.request:type_name -> salve.log.v1.Request
 	20, // 5: salve.agent.v1.ConnectRequest.settle:type_name -> salve.log.v1.Settle
 	21, // 6: salve.agent.v1.ConnectRequest.confirm:type_name -> salve.log.v1.ConfirmStanding
-	22, // 7: salve.agent.v1.ConnectResponse.welcome:type_name -> salve.log.v1.Welcome
-	3,  // 8: salve.agent.v1.ConnectResponse.pong:type_name -> salve.agent.v1.Pong
-	4,  // 9: salve.agent.v1.ConnectResponse.mark:type_name -> salve.agent.v1.Mark
-	5,  // 10: salve.agent.v1.ConnectResponse.answer:type_name -> salve.agent.v1.Answer
-	7,  // 11: salve.agent.v1.ConnectResponse.standing:type_name -> salve.agent.v1.Standing
-	10, // 12: salve.agent.v1.ConnectResponse.redirect:type_name -> salve.agent.v1.Redirect
-	11, // 13: salve.agent.v1.ConnectResponse.no_quorum:type_name -> salve.agent.v1.NoQuorum
-	12, // 14: salve.agent.v1.ConnectResponse.turned_away:type_name -> salve.agent.v1.TurnedAway
-	13, // 15: salve.agent.v1.ConnectResponse.busy:type_name -> salve.agent.v1.Busy
-	23, // 16: salve.agent.v1.Answer.token:type_name -> salve.log.v1.Token
-	24, // 17: salve.agent.v1.Answer.grant:type_name -> salve.log.v1.Grant
-	25, // 18: salve.agent.v1.Answer.refusal:type_name -> salve.log.v1.Refusal
-	6,  // 19: salve.agent.v1.Answer.settled:type_name -> salve.agent.v1.Settled
-	26, // 20: salve.agent.v1.Standing.pauses:type_name -> salve.log.v1.Pause
-	27, // 21: salve.agent.v1.Standing.windows:type_name -> salve.log.v1.Window
-	28, // 22: salve.agent.v1.Standing.breakers:type_name -> salve.log.v1.Breaker
-	23, // 23: salve.agent.v1.Standing.revoked:type_name -> salve.log.v1.Token
-	8,  // 24: salve.agent.v1.Standing.incidents:type_name -> salve.agent.v1.IncidentOrder
-	9,  // 25: salve.agent.v1.Standing.services:type_name -> salve.agent.v1.ServiceOrder
-	29, // 26: salve.agent.v1.Standing.changes:type_name -> salve.log.v1.Change
-	0,  // 27: salve.agent.v1.Line.Connect:input_type -> salve.agent.v1.ConnectRequest
-	14, // 28: salve.agent.v1.Line.Evidence:input_type -> salve.agent.v1.EvidenceRequest
-	1,  // 29: salve.agent.v1.Line.Connect:output_type -> salve.agent.v1.ConnectResponse
-	15, // 30: salve.agent.v1.Line.Evidence:output_type -> salve.agent.v1.EvidenceResponse
-	29, // [29:31] is the sub-list for method output_type
-	27, // [27:29] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	22, // 7: salve.agent.v1.ConnectRequest.bundles:type_name -> salve.log.v1.ReportBundles
+	23, // 8: salve.agent.v1.ConnectResponse.welcome:type_name -> salve.log.v1.Welcome
+	3,  // 9: salve.agent.v1.ConnectResponse.pong:type_name -> salve.agent.v1.Pong
+	4,  // 10: salve.agent.v1.ConnectResponse.mark:type_name -> salve.agent.v1.Mark
+	5,  // 11: salve.agent.v1.ConnectResponse.answer:type_name -> salve.agent.v1.Answer
+	7,  // 12: salve.agent.v1.ConnectResponse.standing:type_name -> salve.agent.v1.Standing
+	10, // 13: salve.agent.v1.ConnectResponse.redirect:type_name -> salve.agent.v1.Redirect
+	11, // 14: salve.agent.v1.ConnectResponse.no_quorum:type_name -> salve.agent.v1.NoQuorum
+	12, // 15: salve.agent.v1.ConnectResponse.turned_away:type_name -> salve.agent.v1.TurnedAway
+	13, // 16: salve.agent.v1.ConnectResponse.busy:type_name -> salve.agent.v1.Busy
+	24, // 17: salve.agent.v1.Answer.token:type_name -> salve.log.v1.Token
+	25, // 18: salve.agent.v1.Answer.grant:type_name -> salve.log.v1.Grant
+	26, // 19: salve.agent.v1.Answer.refusal:type_name -> salve.log.v1.Refusal
+	6,  // 20: salve.agent.v1.Answer.settled:type_name -> salve.agent.v1.Settled
+	27, // 21: salve.agent.v1.Standing.pauses:type_name -> salve.log.v1.Pause
+	28, // 22: salve.agent.v1.Standing.windows:type_name -> salve.log.v1.Window
+	29, // 23: salve.agent.v1.Standing.breakers:type_name -> salve.log.v1.Breaker
+	24, // 24: salve.agent.v1.Standing.revoked:type_name -> salve.log.v1.Token
+	8,  // 25: salve.agent.v1.Standing.incidents:type_name -> salve.agent.v1.IncidentOrder
+	9,  // 26: salve.agent.v1.Standing.services:type_name -> salve.agent.v1.ServiceOrder
+	30, // 27: salve.agent.v1.Standing.changes:type_name -> salve.log.v1.Change
+	31, // 28: salve.agent.v1.Standing.bundles:type_name -> salve.agent.v1.BundleOrder
+	0,  // 29: salve.agent.v1.Line.Connect:input_type -> salve.agent.v1.ConnectRequest
+	14, // 30: salve.agent.v1.Line.Evidence:input_type -> salve.agent.v1.EvidenceRequest
+	32, // 31: salve.agent.v1.Line.Bundle:input_type -> salve.agent.v1.BundleRequest
+	1,  // 32: salve.agent.v1.Line.Connect:output_type -> salve.agent.v1.ConnectResponse
+	15, // 33: salve.agent.v1.Line.Evidence:output_type -> salve.agent.v1.EvidenceResponse
+	33, // 34: salve.agent.v1.Line.Bundle:output_type -> salve.agent.v1.BundleResponse
+	32, // [32:35] is the sub-list for method output_type
+	29, // [29:32] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_agentpb_line_proto_init() }
@@ -1510,6 +1548,7 @@ func file_agentpb_line_proto_init() {
 	if File_agentpb_line_proto != nil {
 		return
 	}
+	file_agentpb_bundle_proto_init()
 	file_agentpb_line_proto_msgTypes[0].OneofWrappers = []any{
 		(*ConnectRequest_Hello)(nil),
 		(*ConnectRequest_Ping)(nil),
@@ -1518,6 +1557,7 @@ func file_agentpb_line_proto_init() {
 		(*ConnectRequest_Request)(nil),
 		(*ConnectRequest_Settle)(nil),
 		(*ConnectRequest_Confirm)(nil),
+		(*ConnectRequest_Bundles)(nil),
 	}
 	file_agentpb_line_proto_msgTypes[1].OneofWrappers = []any{
 		(*ConnectResponse_Welcome)(nil),

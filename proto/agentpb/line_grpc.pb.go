@@ -30,6 +30,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Line_Connect_FullMethodName  = "/salve.agent.v1.Line/Connect"
 	Line_Evidence_FullMethodName = "/salve.agent.v1.Line/Evidence"
+	Line_Bundle_FullMethodName   = "/salve.agent.v1.Line/Bundle"
 )
 
 // LineClient is the client API for Line service.
@@ -42,6 +43,8 @@ type LineClient interface {
 	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConnectRequest, ConnectResponse], error)
 	// Evidence hands over one piece of evidence, which lies beside the log under its digest.
 	Evidence(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[EvidenceRequest, EvidenceResponse], error)
+	// Bundle gives the content of a bundle of rules that stands in this host's orders.
+	Bundle(ctx context.Context, in *BundleRequest, opts ...grpc.CallOption) (*BundleResponse, error)
 }
 
 type lineClient struct {
@@ -78,6 +81,16 @@ func (c *lineClient) Evidence(ctx context.Context, opts ...grpc.CallOption) (grp
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Line_EvidenceClient = grpc.ClientStreamingClient[EvidenceRequest, EvidenceResponse]
 
+func (c *lineClient) Bundle(ctx context.Context, in *BundleRequest, opts ...grpc.CallOption) (*BundleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BundleResponse)
+	err := c.cc.Invoke(ctx, Line_Bundle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LineServer is the server API for Line service.
 // All implementations must embed UnimplementedLineServer
 // for forward compatibility.
@@ -88,6 +101,8 @@ type LineServer interface {
 	Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error
 	// Evidence hands over one piece of evidence, which lies beside the log under its digest.
 	Evidence(grpc.ClientStreamingServer[EvidenceRequest, EvidenceResponse]) error
+	// Bundle gives the content of a bundle of rules that stands in this host's orders.
+	Bundle(context.Context, *BundleRequest) (*BundleResponse, error)
 	mustEmbedUnimplementedLineServer()
 }
 
@@ -103,6 +118,9 @@ func (UnimplementedLineServer) Connect(grpc.BidiStreamingServer[ConnectRequest, 
 }
 func (UnimplementedLineServer) Evidence(grpc.ClientStreamingServer[EvidenceRequest, EvidenceResponse]) error {
 	return status.Error(codes.Unimplemented, "method Evidence not implemented")
+}
+func (UnimplementedLineServer) Bundle(context.Context, *BundleRequest) (*BundleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Bundle not implemented")
 }
 func (UnimplementedLineServer) mustEmbedUnimplementedLineServer() {}
 func (UnimplementedLineServer) testEmbeddedByValue()              {}
@@ -139,13 +157,36 @@ func _Line_Evidence_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Line_EvidenceServer = grpc.ClientStreamingServer[EvidenceRequest, EvidenceResponse]
 
+func _Line_Bundle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BundleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LineServer).Bundle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Line_Bundle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LineServer).Bundle(ctx, req.(*BundleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Line_ServiceDesc is the grpc.ServiceDesc for Line service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var Line_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "salve.agent.v1.Line",
 	HandlerType: (*LineServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Bundle",
+			Handler:    _Line_Bundle_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Connect",

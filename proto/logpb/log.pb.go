@@ -134,6 +134,9 @@ type Command struct {
 	//	*Command_Enroll
 	//	*Command_Renew
 	//	*Command_RevokeIdentity
+	//	*Command_PushBundle
+	//	*Command_RollbackBundle
+	//	*Command_ReportBundles
 	What isCommand_What `protobuf_oneof:"what"`
 	// Who asked for it came from there; absent: the controller itself.
 	From          *Origin `protobuf:"bytes,33,opt,name=from,proto3" json:"from,omitempty"`
@@ -466,6 +469,33 @@ func (x *Command) GetRevokeIdentity() *RevokeIdentity {
 	return nil
 }
 
+func (x *Command) GetPushBundle() *PushBundle {
+	if x != nil {
+		if x, ok := x.What.(*Command_PushBundle); ok {
+			return x.PushBundle
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRollbackBundle() *RollbackBundle {
+	if x != nil {
+		if x, ok := x.What.(*Command_RollbackBundle); ok {
+			return x.RollbackBundle
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetReportBundles() *ReportBundles {
+	if x != nil {
+		if x, ok := x.What.(*Command_ReportBundles); ok {
+			return x.ReportBundles
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetFrom() *Origin {
 	if x != nil {
 		return x.From
@@ -605,6 +635,18 @@ type Command_RevokeIdentity struct {
 	RevokeIdentity *RevokeIdentity `protobuf:"bytes,32,opt,name=revoke_identity,json=revokeIdentity,proto3,oneof"`
 }
 
+type Command_PushBundle struct {
+	PushBundle *PushBundle `protobuf:"bytes,34,opt,name=push_bundle,json=pushBundle,proto3,oneof"`
+}
+
+type Command_RollbackBundle struct {
+	RollbackBundle *RollbackBundle `protobuf:"bytes,35,opt,name=rollback_bundle,json=rollbackBundle,proto3,oneof"`
+}
+
+type Command_ReportBundles struct {
+	ReportBundles *ReportBundles `protobuf:"bytes,36,opt,name=report_bundles,json=reportBundles,proto3,oneof"`
+}
+
 func (*Command_NewGeneration) isCommand_What() {}
 
 func (*Command_SetFormat) isCommand_What() {}
@@ -668,6 +710,12 @@ func (*Command_Enroll) isCommand_What() {}
 func (*Command_Renew) isCommand_What() {}
 
 func (*Command_RevokeIdentity) isCommand_What() {}
+
+func (*Command_PushBundle) isCommand_What() {}
+
+func (*Command_RollbackBundle) isCommand_What() {}
+
+func (*Command_ReportBundles) isCommand_What() {}
 
 // Origin is where a command came from, as the node that was asked knows it by the connection; never what was said.
 type Origin struct {
@@ -823,7 +871,7 @@ type Result_Grant struct {
 }
 
 type Result_Id struct {
-	// ID of what was made: a pause, a silence, a change.
+	// ID of what was made: a pause, a silence, a change, a version of a bundle.
 	Id string `protobuf:"bytes,4,opt,name=id,proto3,oneof"`
 }
 
@@ -3597,12 +3645,12 @@ var File_logpb_log_proto protoreflect.FileDescriptor
 
 const file_logpb_log_proto_rawDesc = "" +
 	"\n" +
-	"\x0flogpb/log.proto\x12\fsalve.log.v1\x1a\x12logpb/record.proto\"v\n" +
+	"\x0flogpb/log.proto\x12\fsalve.log.v1\x1a\x12logpb/bundle.proto\x1a\x12logpb/record.proto\"v\n" +
 	"\x05Entry\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x121\n" +
-	"\bcommands\x18\x04 \x03(\v2\x15.salve.log.v1.CommandR\bcommands\"\xc8\x0e\n" +
+	"\bcommands\x18\x04 \x03(\v2\x15.salve.log.v1.CommandR\bcommands\"\x94\x10\n" +
 	"\aCommand\x12D\n" +
 	"\x0enew_generation\x18\x01 \x01(\v2\x1b.salve.log.v1.NewGenerationH\x00R\rnewGeneration\x128\n" +
 	"\n" +
@@ -3642,7 +3690,11 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\tend_token\x18\x1d \x01(\v2\x16.salve.log.v1.EndTokenH\x00R\bendToken\x12.\n" +
 	"\x06enroll\x18\x1e \x01(\v2\x14.salve.log.v1.EnrollH\x00R\x06enroll\x12+\n" +
 	"\x05renew\x18\x1f \x01(\v2\x13.salve.log.v1.RenewH\x00R\x05renew\x12G\n" +
-	"\x0frevoke_identity\x18  \x01(\v2\x1c.salve.log.v1.RevokeIdentityH\x00R\x0erevokeIdentity\x12(\n" +
+	"\x0frevoke_identity\x18  \x01(\v2\x1c.salve.log.v1.RevokeIdentityH\x00R\x0erevokeIdentity\x12;\n" +
+	"\vpush_bundle\x18\" \x01(\v2\x18.salve.log.v1.PushBundleH\x00R\n" +
+	"pushBundle\x12G\n" +
+	"\x0frollback_bundle\x18# \x01(\v2\x1c.salve.log.v1.RollbackBundleH\x00R\x0erollbackBundle\x12D\n" +
+	"\x0ereport_bundles\x18$ \x01(\v2\x1b.salve.log.v1.ReportBundlesH\x00R\rreportBundles\x12(\n" +
 	"\x04from\x18! \x01(\v2\x14.salve.log.v1.OriginR\x04fromB\x06\n" +
 	"\x04what\"B\n" +
 	"\x06Origin\x12\x18\n" +
@@ -3933,18 +3985,21 @@ var file_logpb_log_proto_goTypes = []any{
 	(*CloseBreaker)(nil),    // 39: salve.log.v1.CloseBreaker
 	(*Welcome)(nil),         // 40: salve.log.v1.Welcome
 	(*Grant)(nil),           // 41: salve.log.v1.Grant
-	(*Config)(nil),          // 42: salve.log.v1.Config
-	(*Label)(nil),           // 43: salve.log.v1.Label
-	(Serving)(0),            // 44: salve.log.v1.Serving
-	(*Token)(nil),           // 45: salve.log.v1.Token
-	(*Target)(nil),          // 46: salve.log.v1.Target
-	(Settlement)(0),         // 47: salve.log.v1.Settlement
-	(*Event)(nil),           // 48: salve.log.v1.Event
-	(*Change)(nil),          // 49: salve.log.v1.Change
-	(DeliveryState)(0),      // 50: salve.log.v1.DeliveryState
-	(*AccessToken)(nil),     // 51: salve.log.v1.AccessToken
-	(*Certificate)(nil),     // 52: salve.log.v1.Certificate
-	(*Permit)(nil),          // 53: salve.log.v1.Permit
+	(*PushBundle)(nil),      // 42: salve.log.v1.PushBundle
+	(*RollbackBundle)(nil),  // 43: salve.log.v1.RollbackBundle
+	(*ReportBundles)(nil),   // 44: salve.log.v1.ReportBundles
+	(*Config)(nil),          // 45: salve.log.v1.Config
+	(*Label)(nil),           // 46: salve.log.v1.Label
+	(Serving)(0),            // 47: salve.log.v1.Serving
+	(*Token)(nil),           // 48: salve.log.v1.Token
+	(*Target)(nil),          // 49: salve.log.v1.Target
+	(Settlement)(0),         // 50: salve.log.v1.Settlement
+	(*Event)(nil),           // 51: salve.log.v1.Event
+	(*Change)(nil),          // 52: salve.log.v1.Change
+	(DeliveryState)(0),      // 53: salve.log.v1.DeliveryState
+	(*AccessToken)(nil),     // 54: salve.log.v1.AccessToken
+	(*Certificate)(nil),     // 55: salve.log.v1.Certificate
+	(*Permit)(nil),          // 56: salve.log.v1.Permit
 }
 var file_logpb_log_proto_depIdxs = []int32{
 	1,  // 0: salve.log.v1.Entry.commands:type_name -> salve.log.v1.Command
@@ -3980,40 +4035,43 @@ var file_logpb_log_proto_depIdxs = []int32{
 	35, // 30: salve.log.v1.Command.enroll:type_name -> salve.log.v1.Enroll
 	36, // 31: salve.log.v1.Command.renew:type_name -> salve.log.v1.Renew
 	37, // 32: salve.log.v1.Command.revoke_identity:type_name -> salve.log.v1.RevokeIdentity
-	2,  // 33: salve.log.v1.Command.from:type_name -> salve.log.v1.Origin
-	4,  // 34: salve.log.v1.Result.refusal:type_name -> salve.log.v1.Refusal
-	40, // 35: salve.log.v1.Result.welcome:type_name -> salve.log.v1.Welcome
-	41, // 36: salve.log.v1.Result.grant:type_name -> salve.log.v1.Grant
-	42, // 37: salve.log.v1.Configure.config:type_name -> salve.log.v1.Config
-	9,  // 38: salve.log.v1.Hello.services:type_name -> salve.log.v1.ServiceReport
-	10, // 39: salve.log.v1.Hello.running:type_name -> salve.log.v1.Running
-	43, // 40: salve.log.v1.Hello.labels:type_name -> salve.log.v1.Label
-	44, // 41: salve.log.v1.ServiceReport.serving:type_name -> salve.log.v1.Serving
-	45, // 42: salve.log.v1.Running.token:type_name -> salve.log.v1.Token
-	46, // 43: salve.log.v1.Running.targets:type_name -> salve.log.v1.Target
-	12, // 44: salve.log.v1.Edges.edge:type_name -> salve.log.v1.Edge
-	44, // 45: salve.log.v1.Edge.serving:type_name -> salve.log.v1.Serving
-	46, // 46: salve.log.v1.Request.targets:type_name -> salve.log.v1.Target
-	9,  // 47: salve.log.v1.Request.claims:type_name -> salve.log.v1.ServiceReport
-	45, // 48: salve.log.v1.Settle.token:type_name -> salve.log.v1.Token
-	47, // 49: salve.log.v1.Settle.settlement:type_name -> salve.log.v1.Settlement
-	9,  // 50: salve.log.v1.Settle.claims:type_name -> salve.log.v1.ServiceReport
-	45, // 51: salve.log.v1.Revoke.token:type_name -> salve.log.v1.Token
-	45, // 52: salve.log.v1.ForceSettle.token:type_name -> salve.log.v1.Token
-	48, // 53: salve.log.v1.Events.event:type_name -> salve.log.v1.Event
-	43, // 54: salve.log.v1.SilenceCommand.match:type_name -> salve.log.v1.Label
-	49, // 55: salve.log.v1.RecordChange.change:type_name -> salve.log.v1.Change
-	50, // 56: salve.log.v1.Delivered.state:type_name -> salve.log.v1.DeliveryState
-	51, // 57: salve.log.v1.MakeToken.token:type_name -> salve.log.v1.AccessToken
-	52, // 58: salve.log.v1.Enroll.certificate:type_name -> salve.log.v1.Certificate
-	52, // 59: salve.log.v1.Renew.certificate:type_name -> salve.log.v1.Certificate
-	53, // 60: salve.log.v1.Welcome.permits:type_name -> salve.log.v1.Permit
-	45, // 61: salve.log.v1.Grant.token:type_name -> salve.log.v1.Token
-	62, // [62:62] is the sub-list for method output_type
-	62, // [62:62] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	42, // 33: salve.log.v1.Command.push_bundle:type_name -> salve.log.v1.PushBundle
+	43, // 34: salve.log.v1.Command.rollback_bundle:type_name -> salve.log.v1.RollbackBundle
+	44, // 35: salve.log.v1.Command.report_bundles:type_name -> salve.log.v1.ReportBundles
+	2,  // 36: salve.log.v1.Command.from:type_name -> salve.log.v1.Origin
+	4,  // 37: salve.log.v1.Result.refusal:type_name -> salve.log.v1.Refusal
+	40, // 38: salve.log.v1.Result.welcome:type_name -> salve.log.v1.Welcome
+	41, // 39: salve.log.v1.Result.grant:type_name -> salve.log.v1.Grant
+	45, // 40: salve.log.v1.Configure.config:type_name -> salve.log.v1.Config
+	9,  // 41: salve.log.v1.Hello.services:type_name -> salve.log.v1.ServiceReport
+	10, // 42: salve.log.v1.Hello.running:type_name -> salve.log.v1.Running
+	46, // 43: salve.log.v1.Hello.labels:type_name -> salve.log.v1.Label
+	47, // 44: salve.log.v1.ServiceReport.serving:type_name -> salve.log.v1.Serving
+	48, // 45: salve.log.v1.Running.token:type_name -> salve.log.v1.Token
+	49, // 46: salve.log.v1.Running.targets:type_name -> salve.log.v1.Target
+	12, // 47: salve.log.v1.Edges.edge:type_name -> salve.log.v1.Edge
+	47, // 48: salve.log.v1.Edge.serving:type_name -> salve.log.v1.Serving
+	49, // 49: salve.log.v1.Request.targets:type_name -> salve.log.v1.Target
+	9,  // 50: salve.log.v1.Request.claims:type_name -> salve.log.v1.ServiceReport
+	48, // 51: salve.log.v1.Settle.token:type_name -> salve.log.v1.Token
+	50, // 52: salve.log.v1.Settle.settlement:type_name -> salve.log.v1.Settlement
+	9,  // 53: salve.log.v1.Settle.claims:type_name -> salve.log.v1.ServiceReport
+	48, // 54: salve.log.v1.Revoke.token:type_name -> salve.log.v1.Token
+	48, // 55: salve.log.v1.ForceSettle.token:type_name -> salve.log.v1.Token
+	51, // 56: salve.log.v1.Events.event:type_name -> salve.log.v1.Event
+	46, // 57: salve.log.v1.SilenceCommand.match:type_name -> salve.log.v1.Label
+	52, // 58: salve.log.v1.RecordChange.change:type_name -> salve.log.v1.Change
+	53, // 59: salve.log.v1.Delivered.state:type_name -> salve.log.v1.DeliveryState
+	54, // 60: salve.log.v1.MakeToken.token:type_name -> salve.log.v1.AccessToken
+	55, // 61: salve.log.v1.Enroll.certificate:type_name -> salve.log.v1.Certificate
+	55, // 62: salve.log.v1.Renew.certificate:type_name -> salve.log.v1.Certificate
+	56, // 63: salve.log.v1.Welcome.permits:type_name -> salve.log.v1.Permit
+	48, // 64: salve.log.v1.Grant.token:type_name -> salve.log.v1.Token
+	65, // [65:65] is the sub-list for method output_type
+	65, // [65:65] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_logpb_log_proto_init() }
@@ -4021,6 +4079,7 @@ func file_logpb_log_proto_init() {
 	if File_logpb_log_proto != nil {
 		return
 	}
+	file_logpb_bundle_proto_init()
 	file_logpb_record_proto_init()
 	file_logpb_log_proto_msgTypes[1].OneofWrappers = []any{
 		(*Command_NewGeneration)(nil),
@@ -4055,6 +4114,9 @@ func file_logpb_log_proto_init() {
 		(*Command_Enroll)(nil),
 		(*Command_Renew)(nil),
 		(*Command_RevokeIdentity)(nil),
+		(*Command_PushBundle)(nil),
+		(*Command_RollbackBundle)(nil),
+		(*Command_ReportBundles)(nil),
 	}
 	file_logpb_log_proto_msgTypes[3].OneofWrappers = []any{
 		(*Result_Welcome)(nil),

@@ -372,6 +372,66 @@ func (TokenUse) EnumDescriptor() ([]byte, []int) {
 	return file_logpb_record_proto_rawDescGZIP(), []int{5}
 }
 
+// RolloutPhase is how far a version came.
+type RolloutPhase int32
+
+const (
+	RolloutPhase_ROLLOUT_PHASE_UNSPECIFIED RolloutPhase = 0
+	// Some hosts try it.
+	RolloutPhase_ROLLOUT_PHASE_CANARY RolloutPhase = 1
+	// All hosts have it.
+	RolloutPhase_ROLLOUT_PHASE_ALL RolloutPhase = 2
+	// It gave a false alarm or was refused: the canaries have the former version again.
+	RolloutPhase_ROLLOUT_PHASE_HALTED RolloutPhase = 3
+	// A person has left it.
+	RolloutPhase_ROLLOUT_PHASE_ROLLED_BACK RolloutPhase = 4
+)
+
+// Enum value maps for RolloutPhase.
+var (
+	RolloutPhase_name = map[int32]string{
+		0: "ROLLOUT_PHASE_UNSPECIFIED",
+		1: "ROLLOUT_PHASE_CANARY",
+		2: "ROLLOUT_PHASE_ALL",
+		3: "ROLLOUT_PHASE_HALTED",
+		4: "ROLLOUT_PHASE_ROLLED_BACK",
+	}
+	RolloutPhase_value = map[string]int32{
+		"ROLLOUT_PHASE_UNSPECIFIED": 0,
+		"ROLLOUT_PHASE_CANARY":      1,
+		"ROLLOUT_PHASE_ALL":         2,
+		"ROLLOUT_PHASE_HALTED":      3,
+		"ROLLOUT_PHASE_ROLLED_BACK": 4,
+	}
+)
+
+func (x RolloutPhase) Enum() *RolloutPhase {
+	p := new(RolloutPhase)
+	*p = x
+	return p
+}
+
+func (x RolloutPhase) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RolloutPhase) Descriptor() protoreflect.EnumDescriptor {
+	return file_logpb_record_proto_enumTypes[6].Descriptor()
+}
+
+func (RolloutPhase) Type() protoreflect.EnumType {
+	return &file_logpb_record_proto_enumTypes[6]
+}
+
+func (x RolloutPhase) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RolloutPhase.Descriptor instead.
+func (RolloutPhase) EnumDescriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{6}
+}
+
 // Snapshot is the whole state. Every list is sorted by its key.
 type Snapshot struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -401,6 +461,7 @@ type Snapshot struct {
 	Tokens        []*AccessToken `protobuf:"bytes,21,rep,name=tokens,proto3" json:"tokens,omitempty"`
 	Enrollments   []*Enrollment  `protobuf:"bytes,22,rep,name=enrollments,proto3" json:"enrollments,omitempty"`
 	Revocations   []*Revocation  `protobuf:"bytes,23,rep,name=revocations,proto3" json:"revocations,omitempty"`
+	Bundles       []*Bundle      `protobuf:"bytes,24,rep,name=bundles,proto3" json:"bundles,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -592,6 +653,13 @@ func (x *Snapshot) GetEnrollments() []*Enrollment {
 func (x *Snapshot) GetRevocations() []*Revocation {
 	if x != nil {
 		return x.Revocations
+	}
+	return nil
+}
+
+func (x *Snapshot) GetBundles() []*Bundle {
+	if x != nil {
+		return x.Bundles
 	}
 	return nil
 }
@@ -1186,7 +1254,9 @@ type Host struct {
 	// When it was last lost or came back.
 	Changed int64 `protobuf:"varint,20,opt,name=changed,proto3" json:"changed,omitempty"`
 	// Fingerprint of the machine that was turned away.
-	Stranger      string `protobuf:"bytes,21,opt,name=stranger,proto3" json:"stranger,omitempty"`
+	Stranger string `protobuf:"bytes,21,opt,name=stranger,proto3" json:"stranger,omitempty"`
+	// What it says of the bundles of rules that it is to run, by name.
+	Bundles       []*HostBundle `protobuf:"bytes,22,rep,name=bundles,proto3" json:"bundles,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1366,6 +1436,13 @@ func (x *Host) GetStranger() string {
 		return x.Stranger
 	}
 	return ""
+}
+
+func (x *Host) GetBundles() []*HostBundle {
+	if x != nil {
+		return x.Bundles
+	}
+	return nil
 }
 
 // HostService is one service on one host.
@@ -4283,11 +4360,496 @@ func (x *Revocation) GetUntil() int64 {
 	return 0
 }
 
+// BundleFile is one file of a bundle of rules.
+type BundleFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BundleFile) Reset() {
+	*x = BundleFile{}
+	mi := &file_logpb_record_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BundleFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BundleFile) ProtoMessage() {}
+
+func (x *BundleFile) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BundleFile.ProtoReflect.Descriptor instead.
+func (*BundleFile) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *BundleFile) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BundleFile) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// BundleRule is one rule of a bundle.
+type BundleRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Over all that decides what it does: another one is a changed rule.
+	Digest        []byte `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BundleRule) Reset() {
+	*x = BundleRule{}
+	mi := &file_logpb_record_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BundleRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BundleRule) ProtoMessage() {}
+
+func (x *BundleRule) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BundleRule.ProtoReflect.Descriptor instead.
+func (*BundleRule) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *BundleRule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BundleRule) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+// BundleVersion is one version of a bundle.
+type BundleVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts from 1 in each bundle.
+	N uint64 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	// SHA-256 over the files.
+	Digest []byte        `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Files  []*BundleFile `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"`
+	Rules  []*BundleRule `protobuf:"bytes,4,rep,name=rules,proto3" json:"rules,omitempty"`
+	Labels []*Label      `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty"`
+	By     string        `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	At     int64         `protobuf:"varint,7,opt,name=at,proto3" json:"at,omitempty"`
+	// All hosts had it once: a rollback may come back to it.
+	Proved        bool `protobuf:"varint,8,opt,name=proved,proto3" json:"proved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BundleVersion) Reset() {
+	*x = BundleVersion{}
+	mi := &file_logpb_record_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BundleVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BundleVersion) ProtoMessage() {}
+
+func (x *BundleVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BundleVersion.ProtoReflect.Descriptor instead.
+func (*BundleVersion) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *BundleVersion) GetN() uint64 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *BundleVersion) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *BundleVersion) GetFiles() []*BundleFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *BundleVersion) GetRules() []*BundleRule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *BundleVersion) GetLabels() []*Label {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *BundleVersion) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *BundleVersion) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *BundleVersion) GetProved() bool {
+	if x != nil {
+		return x.Proved
+	}
+	return false
+}
+
+// Rollout is the way of the newest version to the hosts.
+type Rollout struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Phase   RolloutPhase           `protobuf:"varint,2,opt,name=phase,proto3,enum=salve.log.v1.RolloutPhase" json:"phase,omitempty"`
+	// Log time at which the phase began.
+	Since int64 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
+	// Hosts that try it first, by ID.
+	Canaries []string `protobuf:"bytes,4,rep,name=canaries,proto3" json:"canaries,omitempty"`
+	Bake     int64    `protobuf:"varint,5,opt,name=bake,proto3" json:"bake,omitempty"`
+	// Who or what brought it into the phase, and why.
+	By            string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rollout) Reset() {
+	*x = Rollout{}
+	mi := &file_logpb_record_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rollout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rollout) ProtoMessage() {}
+
+func (x *Rollout) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rollout.ProtoReflect.Descriptor instead.
+func (*Rollout) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Rollout) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Rollout) GetPhase() RolloutPhase {
+	if x != nil {
+		return x.Phase
+	}
+	return RolloutPhase_ROLLOUT_PHASE_UNSPECIFIED
+}
+
+func (x *Rollout) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Rollout) GetCanaries() []string {
+	if x != nil {
+		return x.Canaries
+	}
+	return nil
+}
+
+func (x *Rollout) GetBake() int64 {
+	if x != nil {
+		return x.Bake
+	}
+	return 0
+}
+
+func (x *Rollout) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Rollout) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Bundle is a set of rules that the controller delivers.
+type Bundle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Those that are kept, oldest first.
+	Versions []*BundleVersion `protobuf:"bytes,2,rep,name=versions,proto3" json:"versions,omitempty"`
+	// The version that all hosts with its labels have, but for canaries; 0: none.
+	Current       uint64   `protobuf:"varint,3,opt,name=current,proto3" json:"current,omitempty"`
+	Rollout       *Rollout `protobuf:"bytes,4,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bundle) Reset() {
+	*x = Bundle{}
+	mi := &file_logpb_record_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bundle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bundle) ProtoMessage() {}
+
+func (x *Bundle) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bundle.ProtoReflect.Descriptor instead.
+func (*Bundle) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Bundle) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Bundle) GetVersions() []*BundleVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *Bundle) GetCurrent() uint64 {
+	if x != nil {
+		return x.Current
+	}
+	return 0
+}
+
+func (x *Bundle) GetRollout() *Rollout {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+// HostBundle is what a host says of one bundle.
+type HostBundle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Digests of what it was told to run, and of what it runs; empty: nothing.
+	Wanted  []byte `protobuf:"bytes,2,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	Running []byte `protobuf:"bytes,3,opt,name=running,proto3" json:"running,omitempty"`
+	// Why it does not run what it was told.
+	Error string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	// It never will: the bundle cannot be loaded beside the files of this host.
+	Refused bool `protobuf:"varint,5,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Rules and thresholds for which the host has its own.
+	Shadowed []string `protobuf:"bytes,6,rep,name=shadowed,proto3" json:"shadowed,omitempty"`
+	// Rules about services that it does not have.
+	Absent []string `protobuf:"bytes,7,rep,name=absent,proto3" json:"absent,omitempty"`
+	// Log time since which it says so.
+	Since         int64 `protobuf:"varint,8,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostBundle) Reset() {
+	*x = HostBundle{}
+	mi := &file_logpb_record_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostBundle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostBundle) ProtoMessage() {}
+
+func (x *HostBundle) ProtoReflect() protoreflect.Message {
+	mi := &file_logpb_record_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostBundle.ProtoReflect.Descriptor instead.
+func (*HostBundle) Descriptor() ([]byte, []int) {
+	return file_logpb_record_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *HostBundle) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *HostBundle) GetWanted() []byte {
+	if x != nil {
+		return x.Wanted
+	}
+	return nil
+}
+
+func (x *HostBundle) GetRunning() []byte {
+	if x != nil {
+		return x.Running
+	}
+	return nil
+}
+
+func (x *HostBundle) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *HostBundle) GetRefused() bool {
+	if x != nil {
+		return x.Refused
+	}
+	return false
+}
+
+func (x *HostBundle) GetShadowed() []string {
+	if x != nil {
+		return x.Shadowed
+	}
+	return nil
+}
+
+func (x *HostBundle) GetAbsent() []string {
+	if x != nil {
+		return x.Absent
+	}
+	return nil
+}
+
+func (x *HostBundle) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
 var File_logpb_record_proto protoreflect.FileDescriptor
 
 const file_logpb_record_proto_rawDesc = "" +
 	"\n" +
-	"\x12logpb/record.proto\x12\fsalve.log.v1\"\x8f\b\n" +
+	"\x12logpb/record.proto\x12\fsalve.log.v1\"\xbf\b\n" +
 	"\bSnapshot\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1e\n" +
 	"\n" +
@@ -4318,7 +4880,8 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x06alerts\x18\x14 \x03(\v2\x13.salve.log.v1.AlertR\x06alerts\x121\n" +
 	"\x06tokens\x18\x15 \x03(\v2\x19.salve.log.v1.AccessTokenR\x06tokens\x12:\n" +
 	"\venrollments\x18\x16 \x03(\v2\x18.salve.log.v1.EnrollmentR\venrollments\x12:\n" +
-	"\vrevocations\x18\x17 \x03(\v2\x18.salve.log.v1.RevocationR\vrevocations\"\x93\x01\n" +
+	"\vrevocations\x18\x17 \x03(\v2\x18.salve.log.v1.RevocationR\vrevocations\x12.\n" +
+	"\abundles\x18\x18 \x03(\v2\x14.salve.log.v1.BundleR\abundles\"\x93\x01\n" +
 	"\bCounters\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x0e\n" +
@@ -4367,7 +4930,7 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x04from\x18\x04 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x05 \x01(\tR\x02to\x12\x12\n" +
 	"\x04zone\x18\x06 \x01(\tR\x04zone\x12\x16\n" +
-	"\x06reason\x18\a \x01(\tR\x06reason\"\xe3\x04\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\x97\x05\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -4392,7 +4955,8 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\n" +
 	"first_seen\x18\x13 \x01(\x03R\tfirstSeen\x12\x18\n" +
 	"\achanged\x18\x14 \x01(\x03R\achanged\x12\x1a\n" +
-	"\bstranger\x18\x15 \x01(\tR\bstranger\"\x85\x02\n" +
+	"\bstranger\x18\x15 \x01(\tR\bstranger\x122\n" +
+	"\abundles\x18\x16 \x03(\v2\x18.salve.log.v1.HostBundleR\abundles\"\x85\x02\n" +
 	"\vHostService\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12/\n" +
 	"\aserving\x18\x02 \x01(\x0e2\x15.salve.log.v1.ServingR\aserving\x12\x14\n" +
@@ -4661,7 +5225,47 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x0e\n" +
 	"\x02at\x18\x04 \x01(\x03R\x02at\x12\x14\n" +
-	"\x05until\x18\x05 \x01(\x03R\x05until*W\n" +
+	"\x05until\x18\x05 \x01(\x03R\x05until\"4\n" +
+	"\n" +
+	"BundleFile\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"8\n" +
+	"\n" +
+	"BundleRule\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\"\xfa\x01\n" +
+	"\rBundleVersion\x12\f\n" +
+	"\x01n\x18\x01 \x01(\x04R\x01n\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\x12.\n" +
+	"\x05files\x18\x03 \x03(\v2\x18.salve.log.v1.BundleFileR\x05files\x12.\n" +
+	"\x05rules\x18\x04 \x03(\v2\x18.salve.log.v1.BundleRuleR\x05rules\x12+\n" +
+	"\x06labels\x18\x05 \x03(\v2\x13.salve.log.v1.LabelR\x06labels\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\x12\x0e\n" +
+	"\x02at\x18\a \x01(\x03R\x02at\x12\x16\n" +
+	"\x06proved\x18\b \x01(\bR\x06proved\"\xc3\x01\n" +
+	"\aRollout\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x120\n" +
+	"\x05phase\x18\x02 \x01(\x0e2\x1a.salve.log.v1.RolloutPhaseR\x05phase\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x03R\x05since\x12\x1a\n" +
+	"\bcanaries\x18\x04 \x03(\tR\bcanaries\x12\x12\n" +
+	"\x04bake\x18\x05 \x01(\x03R\x04bake\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\xa0\x01\n" +
+	"\x06Bundle\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
+	"\bversions\x18\x02 \x03(\v2\x1b.salve.log.v1.BundleVersionR\bversions\x12\x18\n" +
+	"\acurrent\x18\x03 \x01(\x04R\acurrent\x12/\n" +
+	"\arollout\x18\x04 \x01(\v2\x15.salve.log.v1.RolloutR\arollout\"\xcc\x01\n" +
+	"\n" +
+	"HostBundle\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06wanted\x18\x02 \x01(\fR\x06wanted\x12\x18\n" +
+	"\arunning\x18\x03 \x01(\fR\arunning\x12\x14\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\x12\x18\n" +
+	"\arefused\x18\x05 \x01(\bR\arefused\x12\x1a\n" +
+	"\bshadowed\x18\x06 \x03(\tR\bshadowed\x12\x16\n" +
+	"\x06absent\x18\a \x03(\tR\x06absent\x12\x14\n" +
+	"\x05since\x18\b \x01(\x03R\x05since*W\n" +
 	"\aServing\x12\x17\n" +
 	"\x13SERVING_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSERVING_YES\x10\x01\x12\x10\n" +
@@ -4697,7 +5301,13 @@ const file_logpb_record_proto_rawDesc = "" +
 	"\bTokenUse\x12\x19\n" +
 	"\x15TOKEN_USE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TOKEN_USE_ENROLL\x10\x01\x12\x14\n" +
-	"\x10TOKEN_USE_ACCESS\x10\x02B'Z%github.com/salveops/salve/proto/logpbb\x06proto3"
+	"\x10TOKEN_USE_ACCESS\x10\x02*\x97\x01\n" +
+	"\fRolloutPhase\x12\x1d\n" +
+	"\x19ROLLOUT_PHASE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ROLLOUT_PHASE_CANARY\x10\x01\x12\x15\n" +
+	"\x11ROLLOUT_PHASE_ALL\x10\x02\x12\x18\n" +
+	"\x14ROLLOUT_PHASE_HALTED\x10\x03\x12\x1d\n" +
+	"\x19ROLLOUT_PHASE_ROLLED_BACK\x10\x04B'Z%github.com/salveops/salve/proto/logpbb\x06proto3"
 
 var (
 	file_logpb_record_proto_rawDescOnce sync.Once
@@ -4711,8 +5321,8 @@ func file_logpb_record_proto_rawDescGZIP() []byte {
 	return file_logpb_record_proto_rawDescData
 }
 
-var file_logpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_logpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_logpb_record_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_logpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_logpb_record_proto_goTypes = []any{
 	(Serving)(0),          // 0: salve.log.v1.Serving
 	(Sole)(0),             // 1: salve.log.v1.Sole
@@ -4720,101 +5330,116 @@ var file_logpb_record_proto_goTypes = []any{
 	(IncidentState)(0),    // 3: salve.log.v1.IncidentState
 	(DeliveryState)(0),    // 4: salve.log.v1.DeliveryState
 	(TokenUse)(0),         // 5: salve.log.v1.TokenUse
-	(*Snapshot)(nil),      // 6: salve.log.v1.Snapshot
-	(*Counters)(nil),      // 7: salve.log.v1.Counters
-	(*Label)(nil),         // 8: salve.log.v1.Label
-	(*Config)(nil),        // 9: salve.log.v1.Config
-	(*Service)(nil),       // 10: salve.log.v1.Service
-	(*Escalation)(nil),    // 11: salve.log.v1.Escalation
-	(*Step)(nil),          // 12: salve.log.v1.Step
-	(*Window)(nil),        // 13: salve.log.v1.Window
-	(*Host)(nil),          // 14: salve.log.v1.Host
-	(*HostService)(nil),   // 15: salve.log.v1.HostService
-	(*Token)(nil),         // 16: salve.log.v1.Token
-	(*Target)(nil),        // 17: salve.log.v1.Target
-	(*Permit)(nil),        // 18: salve.log.v1.Permit
-	(*Width)(nil),         // 19: salve.log.v1.Width
-	(*Breaker)(nil),       // 20: salve.log.v1.Breaker
-	(*AlertKey)(nil),      // 21: salve.log.v1.AlertKey
-	(*Alert)(nil),         // 22: salve.log.v1.Alert
-	(*Incident)(nil),      // 23: salve.log.v1.Incident
-	(*TimelineEvent)(nil), // 24: salve.log.v1.TimelineEvent
-	(*EvidenceRef)(nil),   // 25: salve.log.v1.EvidenceRef
-	(*Alias)(nil),         // 26: salve.log.v1.Alias
-	(*Event)(nil),         // 27: salve.log.v1.Event
-	(*AlertEnd)(nil),      // 28: salve.log.v1.AlertEnd
-	(*Story)(nil),         // 29: salve.log.v1.Story
-	(*HandOver)(nil),      // 30: salve.log.v1.HandOver
-	(*LocalPage)(nil),     // 31: salve.log.v1.LocalPage
-	(*Pause)(nil),         // 32: salve.log.v1.Pause
-	(*Silence)(nil),       // 33: salve.log.v1.Silence
-	(*LocalChange)(nil),   // 34: salve.log.v1.LocalChange
-	(*Change)(nil),        // 35: salve.log.v1.Change
-	(*Delivery)(nil),      // 36: salve.log.v1.Delivery
-	(*Statistic)(nil),     // 37: salve.log.v1.Statistic
-	(*AuditRecord)(nil),   // 38: salve.log.v1.AuditRecord
-	(*AccessToken)(nil),   // 39: salve.log.v1.AccessToken
-	(*Certificate)(nil),   // 40: salve.log.v1.Certificate
-	(*Enrollment)(nil),    // 41: salve.log.v1.Enrollment
-	(*Revocation)(nil),    // 42: salve.log.v1.Revocation
+	(RolloutPhase)(0),     // 6: salve.log.v1.RolloutPhase
+	(*Snapshot)(nil),      // 7: salve.log.v1.Snapshot
+	(*Counters)(nil),      // 8: salve.log.v1.Counters
+	(*Label)(nil),         // 9: salve.log.v1.Label
+	(*Config)(nil),        // 10: salve.log.v1.Config
+	(*Service)(nil),       // 11: salve.log.v1.Service
+	(*Escalation)(nil),    // 12: salve.log.v1.Escalation
+	(*Step)(nil),          // 13: salve.log.v1.Step
+	(*Window)(nil),        // 14: salve.log.v1.Window
+	(*Host)(nil),          // 15: salve.log.v1.Host
+	(*HostService)(nil),   // 16: salve.log.v1.HostService
+	(*Token)(nil),         // 17: salve.log.v1.Token
+	(*Target)(nil),        // 18: salve.log.v1.Target
+	(*Permit)(nil),        // 19: salve.log.v1.Permit
+	(*Width)(nil),         // 20: salve.log.v1.Width
+	(*Breaker)(nil),       // 21: salve.log.v1.Breaker
+	(*AlertKey)(nil),      // 22: salve.log.v1.AlertKey
+	(*Alert)(nil),         // 23: salve.log.v1.Alert
+	(*Incident)(nil),      // 24: salve.log.v1.Incident
+	(*TimelineEvent)(nil), // 25: salve.log.v1.TimelineEvent
+	(*EvidenceRef)(nil),   // 26: salve.log.v1.EvidenceRef
+	(*Alias)(nil),         // 27: salve.log.v1.Alias
+	(*Event)(nil),         // 28: salve.log.v1.Event
+	(*AlertEnd)(nil),      // 29: salve.log.v1.AlertEnd
+	(*Story)(nil),         // 30: salve.log.v1.Story
+	(*HandOver)(nil),      // 31: salve.log.v1.HandOver
+	(*LocalPage)(nil),     // 32: salve.log.v1.LocalPage
+	(*Pause)(nil),         // 33: salve.log.v1.Pause
+	(*Silence)(nil),       // 34: salve.log.v1.Silence
+	(*LocalChange)(nil),   // 35: salve.log.v1.LocalChange
+	(*Change)(nil),        // 36: salve.log.v1.Change
+	(*Delivery)(nil),      // 37: salve.log.v1.Delivery
+	(*Statistic)(nil),     // 38: salve.log.v1.Statistic
+	(*AuditRecord)(nil),   // 39: salve.log.v1.AuditRecord
+	(*AccessToken)(nil),   // 40: salve.log.v1.AccessToken
+	(*Certificate)(nil),   // 41: salve.log.v1.Certificate
+	(*Enrollment)(nil),    // 42: salve.log.v1.Enrollment
+	(*Revocation)(nil),    // 43: salve.log.v1.Revocation
+	(*BundleFile)(nil),    // 44: salve.log.v1.BundleFile
+	(*BundleRule)(nil),    // 45: salve.log.v1.BundleRule
+	(*BundleVersion)(nil), // 46: salve.log.v1.BundleVersion
+	(*Rollout)(nil),       // 47: salve.log.v1.Rollout
+	(*Bundle)(nil),        // 48: salve.log.v1.Bundle
+	(*HostBundle)(nil),    // 49: salve.log.v1.HostBundle
 }
 var file_logpb_record_proto_depIdxs = []int32{
-	9,  // 0: salve.log.v1.Snapshot.config:type_name -> salve.log.v1.Config
-	7,  // 1: salve.log.v1.Snapshot.counters:type_name -> salve.log.v1.Counters
-	14, // 2: salve.log.v1.Snapshot.hosts:type_name -> salve.log.v1.Host
-	18, // 3: salve.log.v1.Snapshot.permits:type_name -> salve.log.v1.Permit
-	19, // 4: salve.log.v1.Snapshot.widths:type_name -> salve.log.v1.Width
-	20, // 5: salve.log.v1.Snapshot.breakers:type_name -> salve.log.v1.Breaker
-	23, // 6: salve.log.v1.Snapshot.incidents:type_name -> salve.log.v1.Incident
-	26, // 7: salve.log.v1.Snapshot.aliases:type_name -> salve.log.v1.Alias
-	32, // 8: salve.log.v1.Snapshot.pauses:type_name -> salve.log.v1.Pause
-	33, // 9: salve.log.v1.Snapshot.silences:type_name -> salve.log.v1.Silence
-	35, // 10: salve.log.v1.Snapshot.changes:type_name -> salve.log.v1.Change
-	36, // 11: salve.log.v1.Snapshot.deliveries:type_name -> salve.log.v1.Delivery
-	37, // 12: salve.log.v1.Snapshot.statistics:type_name -> salve.log.v1.Statistic
-	38, // 13: salve.log.v1.Snapshot.audit:type_name -> salve.log.v1.AuditRecord
-	22, // 14: salve.log.v1.Snapshot.alerts:type_name -> salve.log.v1.Alert
-	39, // 15: salve.log.v1.Snapshot.tokens:type_name -> salve.log.v1.AccessToken
-	41, // 16: salve.log.v1.Snapshot.enrollments:type_name -> salve.log.v1.Enrollment
-	42, // 17: salve.log.v1.Snapshot.revocations:type_name -> salve.log.v1.Revocation
-	10, // 18: salve.log.v1.Config.services:type_name -> salve.log.v1.Service
-	11, // 19: salve.log.v1.Config.escalations:type_name -> salve.log.v1.Escalation
-	13, // 20: salve.log.v1.Config.windows:type_name -> salve.log.v1.Window
-	12, // 21: salve.log.v1.Escalation.steps:type_name -> salve.log.v1.Step
-	15, // 22: salve.log.v1.Host.services:type_name -> salve.log.v1.HostService
-	16, // 23: salve.log.v1.Host.last_token:type_name -> salve.log.v1.Token
-	8,  // 24: salve.log.v1.Host.labels:type_name -> salve.log.v1.Label
-	0,  // 25: salve.log.v1.HostService.serving:type_name -> salve.log.v1.Serving
-	1,  // 26: salve.log.v1.HostService.sole:type_name -> salve.log.v1.Sole
-	16, // 27: salve.log.v1.Permit.token:type_name -> salve.log.v1.Token
-	17, // 28: salve.log.v1.Permit.targets:type_name -> salve.log.v1.Target
-	21, // 29: salve.log.v1.Alert.key:type_name -> salve.log.v1.AlertKey
-	3,  // 30: salve.log.v1.Incident.state:type_name -> salve.log.v1.IncidentState
-	24, // 31: salve.log.v1.Incident.timeline:type_name -> salve.log.v1.TimelineEvent
-	25, // 32: salve.log.v1.Incident.evidence:type_name -> salve.log.v1.EvidenceRef
-	8,  // 33: salve.log.v1.TimelineEvent.fields:type_name -> salve.log.v1.Label
-	22, // 34: salve.log.v1.Event.fired:type_name -> salve.log.v1.Alert
-	28, // 35: salve.log.v1.Event.resolved:type_name -> salve.log.v1.AlertEnd
-	29, // 36: salve.log.v1.Event.story:type_name -> salve.log.v1.Story
-	30, // 37: salve.log.v1.Event.hand_over:type_name -> salve.log.v1.HandOver
-	31, // 38: salve.log.v1.Event.page:type_name -> salve.log.v1.LocalPage
-	34, // 39: salve.log.v1.Event.change:type_name -> salve.log.v1.LocalChange
-	21, // 40: salve.log.v1.AlertEnd.key:type_name -> salve.log.v1.AlertKey
-	24, // 41: salve.log.v1.Story.event:type_name -> salve.log.v1.TimelineEvent
-	37, // 42: salve.log.v1.Story.outcome:type_name -> salve.log.v1.Statistic
-	25, // 43: salve.log.v1.Story.evidence:type_name -> salve.log.v1.EvidenceRef
-	8,  // 44: salve.log.v1.Silence.match:type_name -> salve.log.v1.Label
-	35, // 45: salve.log.v1.LocalChange.change:type_name -> salve.log.v1.Change
-	4,  // 46: salve.log.v1.Delivery.state:type_name -> salve.log.v1.DeliveryState
-	5,  // 47: salve.log.v1.AccessToken.use:type_name -> salve.log.v1.TokenUse
-	8,  // 48: salve.log.v1.AccessToken.labels:type_name -> salve.log.v1.Label
-	8,  // 49: salve.log.v1.Enrollment.labels:type_name -> salve.log.v1.Label
-	40, // 50: salve.log.v1.Enrollment.certificates:type_name -> salve.log.v1.Certificate
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	10, // 0: salve.log.v1.Snapshot.config:type_name -> salve.log.v1.Config
+	8,  // 1: salve.log.v1.Snapshot.counters:type_name -> salve.log.v1.Counters
+	15, // 2: salve.log.v1.Snapshot.hosts:type_name -> salve.log.v1.Host
+	19, // 3: salve.log.v1.Snapshot.permits:type_name -> salve.log.v1.Permit
+	20, // 4: salve.log.v1.Snapshot.widths:type_name -> salve.log.v1.Width
+	21, // 5: salve.log.v1.Snapshot.breakers:type_name -> salve.log.v1.Breaker
+	24, // 6: salve.log.v1.Snapshot.incidents:type_name -> salve.log.v1.Incident
+	27, // 7: salve.log.v1.Snapshot.aliases:type_name -> salve.log.v1.Alias
+	33, // 8: salve.log.v1.Snapshot.pauses:type_name -> salve.log.v1.Pause
+	34, // 9: salve.log.v1.Snapshot.silences:type_name -> salve.log.v1.Silence
+	36, // 10: salve.log.v1.Snapshot.changes:type_name -> salve.log.v1.Change
+	37, // 11: salve.log.v1.Snapshot.deliveries:type_name -> salve.log.v1.Delivery
+	38, // 12: salve.log.v1.Snapshot.statistics:type_name -> salve.log.v1.Statistic
+	39, // 13: salve.log.v1.Snapshot.audit:type_name -> salve.log.v1.AuditRecord
+	23, // 14: salve.log.v1.Snapshot.alerts:type_name -> salve.log.v1.Alert
+	40, // 15: salve.log.v1.Snapshot.tokens:type_name -> salve.log.v1.AccessToken
+	42, // 16: salve.log.v1.Snapshot.enrollments:type_name -> salve.log.v1.Enrollment
+	43, // 17: salve.log.v1.Snapshot.revocations:type_name -> salve.log.v1.Revocation
+	48, // 18: salve.log.v1.Snapshot.bundles:type_name -> salve.log.v1.Bundle
+	11, // 19: salve.log.v1.Config.services:type_name -> salve.log.v1.Service
+	12, // 20: salve.log.v1.Config.escalations:type_name -> salve.log.v1.Escalation
+	14, // 21: salve.log.v1.Config.windows:type_name -> salve.log.v1.Window
+	13, // 22: salve.log.v1.Escalation.steps:type_name -> salve.log.v1.Step
+	16, // 23: salve.log.v1.Host.services:type_name -> salve.log.v1.HostService
+	17, // 24: salve.log.v1.Host.last_token:type_name -> salve.log.v1.Token
+	9,  // 25: salve.log.v1.Host.labels:type_name -> salve.log.v1.Label
+	49, // 26: salve.log.v1.Host.bundles:type_name -> salve.log.v1.HostBundle
+	0,  // 27: salve.log.v1.HostService.serving:type_name -> salve.log.v1.Serving
+	1,  // 28: salve.log.v1.HostService.sole:type_name -> salve.log.v1.Sole
+	17, // 29: salve.log.v1.Permit.token:type_name -> salve.log.v1.Token
+	18, // 30: salve.log.v1.Permit.targets:type_name -> salve.log.v1.Target
+	22, // 31: salve.log.v1.Alert.key:type_name -> salve.log.v1.AlertKey
+	3,  // 32: salve.log.v1.Incident.state:type_name -> salve.log.v1.IncidentState
+	25, // 33: salve.log.v1.Incident.timeline:type_name -> salve.log.v1.TimelineEvent
+	26, // 34: salve.log.v1.Incident.evidence:type_name -> salve.log.v1.EvidenceRef
+	9,  // 35: salve.log.v1.TimelineEvent.fields:type_name -> salve.log.v1.Label
+	23, // 36: salve.log.v1.Event.fired:type_name -> salve.log.v1.Alert
+	29, // 37: salve.log.v1.Event.resolved:type_name -> salve.log.v1.AlertEnd
+	30, // 38: salve.log.v1.Event.story:type_name -> salve.log.v1.Story
+	31, // 39: salve.log.v1.Event.hand_over:type_name -> salve.log.v1.HandOver
+	32, // 40: salve.log.v1.Event.page:type_name -> salve.log.v1.LocalPage
+	35, // 41: salve.log.v1.Event.change:type_name -> salve.log.v1.LocalChange
+	22, // 42: salve.log.v1.AlertEnd.key:type_name -> salve.log.v1.AlertKey
+	25, // 43: salve.log.v1.Story.event:type_name -> salve.log.v1.TimelineEvent
+	38, // 44: salve.log.v1.Story.outcome:type_name -> salve.log.v1.Statistic
+	26, // 45: salve.log.v1.Story.evidence:type_name -> salve.log.v1.EvidenceRef
+	9,  // 46: salve.log.v1.Silence.match:type_name -> salve.log.v1.Label
+	36, // 47: salve.log.v1.LocalChange.change:type_name -> salve.log.v1.Change
+	4,  // 48: salve.log.v1.Delivery.state:type_name -> salve.log.v1.DeliveryState
+	5,  // 49: salve.log.v1.AccessToken.use:type_name -> salve.log.v1.TokenUse
+	9,  // 50: salve.log.v1.AccessToken.labels:type_name -> salve.log.v1.Label
+	9,  // 51: salve.log.v1.Enrollment.labels:type_name -> salve.log.v1.Label
+	41, // 52: salve.log.v1.Enrollment.certificates:type_name -> salve.log.v1.Certificate
+	44, // 53: salve.log.v1.BundleVersion.files:type_name -> salve.log.v1.BundleFile
+	45, // 54: salve.log.v1.BundleVersion.rules:type_name -> salve.log.v1.BundleRule
+	9,  // 55: salve.log.v1.BundleVersion.labels:type_name -> salve.log.v1.Label
+	6,  // 56: salve.log.v1.Rollout.phase:type_name -> salve.log.v1.RolloutPhase
+	46, // 57: salve.log.v1.Bundle.versions:type_name -> salve.log.v1.BundleVersion
+	47, // 58: salve.log.v1.Bundle.rollout:type_name -> salve.log.v1.Rollout
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_logpb_record_proto_init() }
@@ -4836,8 +5461,8 @@ func file_logpb_record_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logpb_record_proto_rawDesc), len(file_logpb_record_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   37,
+			NumEnums:      7,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -29,6 +29,9 @@ func (s *State) fired(h *logpb.Host, n uint64, from *logpb.Alert) {
 	if begins {
 		s.tellGrants(h.GetId(), a.GetLocal())
 	}
+	if a.GetBlind() {
+		s.mistrust(a, "fires blind: whether it holds cannot be known")
+	}
 	for _, old := range s.superseded(a) { // after it, so that their incident does not end in between
 		s.clear(old, false, "a new journal of the host tells it anew")
 	}
@@ -143,6 +146,9 @@ func (s *State) resolved(h *logpb.Host, c *logpb.AlertEnd) {
 		how = "a remedy helped, and that is verified"
 	}
 	s.clear(a, c.GetVerified(), how)
+	if i := s.incidents[a.GetIncident()]; !c.GetVerified() && a.GetMuted() == "" && i.GetVerified() == 0 && i.GetAckBy() == "" {
+		s.mistrust(a, "is over "+how)
+	}
 }
 
 // clear ends an alert, and its incident if nothing of it fires any more.

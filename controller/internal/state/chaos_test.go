@@ -50,6 +50,7 @@ func (c *chaos) command() *logpb.Command {
 	makers := []func() *logpb.Command{
 		c.hello, c.hello, c.edges, c.request, c.request, c.settles, c.events, c.events, c.events, c.events,
 		c.person, c.person, c.pauses, c.silences, c.delivers, c.delivers, c.delivers, c.ticks, c.ticks, c.operator,
+		c.rules, c.rules,
 	}
 	return makers[rapid.IntRange(0, len(makers)-1).Draw(c.t, "command")]()
 }
@@ -253,6 +254,32 @@ func (c *chaos) operator() *logpb.Command {
 		return command(&logpb.NewGeneration{Id: fmt.Sprint("gen ", c.n), Bootstrap: c.yes("bootstrap")})
 	}
 	return command(&logpb.SetFormat{Level: 1})
+}
+
+// rules is what people and hosts say of a bundle.
+func (c *chaos) rules() *logpb.Command {
+	b := c.s.Bundle("base")
+	r := b.GetRollout()
+	switch rapid.IntRange(0, 3).Draw(c.t, "rules") {
+	case 0:
+		c.n++
+		push := pushOf(newestVersion(b).GetN(), c.pick("text", "down", "down slow", "down=2", fmt.Sprint("down=", c.n)))
+		push.By, push.Bake, push.SameLabels = c.who(), c.length(), c.yes("same labels")
+		push.Labels = []*logpb.Label{{Name: "zone", Value: c.pick("zone", "a", "b")}}[:rapid.IntRange(0, 1).Draw(c.t, "labels")]
+		return command(push)
+	case 1:
+		return command(&logpb.RollbackBundle{Name: "base", Version: max(r.GetVersion(), b.GetCurrent()), By: c.who()})
+	}
+	h := c.s.Host(c.host())
+	report := &logpb.ReportBundles{Host: h.GetId(), Epoch: h.GetEpoch()}
+	for _, o := range c.s.StandingOrders(h.GetId()).GetBundles() {
+		hb := &logpb.HostBundle{Name: o.GetName(), Wanted: o.GetDigest(), Running: o.GetDigest()}
+		if c.rarely("refuses") {
+			refuses(hb)
+		}
+		report.Bundles = append(report.Bundles, hb)
+	}
+	return command(report)
 }
 
 // twin is an entry as another replica reads it.

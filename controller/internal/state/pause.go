@@ -133,14 +133,17 @@ func (s *State) remind(p *logpb.Pause) {
 			s.scrap(m) // that of another day, which nobody could be told
 		}
 	}
+	s.announce(fmt.Sprintf("%s/%d", p.GetId(), s.now()/day), text)
+}
+
+// announce tells the first step of the default escalation what is about no incident.
+func (s *State) announce(key, text string) {
 	steps := s.ladder(defaultEscalation)
 	if len(steps) == 0 {
 		return
 	}
 	for _, notifier := range steps[0].Notify {
-		s.send(&logpb.Delivery{
-			Key: fmt.Sprintf("%s/%d", p.GetId(), s.now()/day), Notifier: notifier, Kind: reminder, Text: text,
-		})
+		s.send(&logpb.Delivery{Key: key, Notifier: notifier, Kind: reminder, Text: text})
 	}
 }
 

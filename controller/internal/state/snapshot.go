@@ -22,7 +22,7 @@ func (s *State) tables() *logpb.Snapshot {
 		Alerts: sorted(s.alerts, compareKeys), Incidents: sorted(s.incidents, compare), Aliases: sorted(s.aliases, compare),
 		Pauses: sorted(s.pauses, compareIDs), Silences: s.Silences(), Changes: s.Changes(),
 		Deliveries: sorted(s.deliveries, compareDeliveries), Statistics: s.Statistics(),
-		Tokens: s.Tokens(), Enrollments: s.Enrollments(), Revocations: s.Revocations(),
+		Tokens: s.Tokens(), Enrollments: s.Enrollments(), Revocations: s.Revocations(), Bundles: s.Bundles(),
 	}
 }
 
@@ -72,6 +72,7 @@ func (s *State) refill(from *logpb.Snapshot) {
 	fill(s.tokens, from.GetTokens(), (*logpb.AccessToken).GetId)
 	fill(s.enrollments, from.GetEnrollments(), (*logpb.Enrollment).GetHost)
 	fill(s.revocations, from.GetRevocations(), (*logpb.Revocation).GetWhat)
+	fill(s.bundles, from.GetBundles(), (*logpb.Bundle).GetName)
 }
 
 func fill[K comparable, V any](m map[K]V, list []V, key func(V) K) {

@@ -77,6 +77,7 @@ func (s *State) StandingOrders(host string) *agentpb.Standing {
 	out.Incidents = s.incidentOrders(host)
 	out.Services = s.serviceOrders(h)
 	out.Changes = s.changesOf(h)
+	out.Bundles = s.bundlesOf(h)
 	return out
 }
 

@@ -46,7 +46,8 @@ type State struct {
 	tokens      map[string]*logpb.AccessToken
 	enrollments map[string]*logpb.Enrollment // by host
 	revocations map[string]*logpb.Revocation // by what is revoked
-	audit       []*logpb.AuditRecord         // the newest, oldest first
+	bundles     map[string]*logpb.Bundle
+	audit       []*logpb.AuditRecord // the newest, oldest first
 
 	derived derived // computed from the above; never in a snapshot
 	bound   bound   // what has to be pushed; never in a snapshot
@@ -82,7 +83,7 @@ func New() *State {
 		silences: map[string]*logpb.Silence{}, changes: map[string]*logpb.Change{},
 		deliveries: map[deliveryKey]*logpb.Delivery{}, statistics: map[statisticKey]*logpb.Statistic{},
 		tokens: map[string]*logpb.AccessToken{}, enrollments: map[string]*logpb.Enrollment{},
-		revocations: map[string]*logpb.Revocation{},
+		revocations: map[string]*logpb.Revocation{}, bundles: map[string]*logpb.Bundle{},
 	}
 	s.derived, s.bound.host = newDerived(), map[string]uint64{}
 	return s
@@ -172,6 +173,12 @@ func (s *State) apply(c *logpb.Command) (*logpb.Result, error) {
 		return s.recertify(c.Renew), nil
 	case *logpb.Command_RevokeIdentity:
 		return s.revokeIdentity(c.RevokeIdentity), nil
+	case *logpb.Command_PushBundle:
+		return s.pushBundle(c.PushBundle), nil
+	case *logpb.Command_RollbackBundle:
+		return s.rollbackBundle(c.RollbackBundle), nil
+	case *logpb.Command_ReportBundles:
+		return s.reportBundles(c.ReportBundles), nil
 	case *logpb.Command_Tick:
 		return s.tick(), nil
 	case *logpb.Command_Check:

@@ -3,7 +3,7 @@ package state
 import "github.com/salveops/salve/proto/logpb"
 
 // tick does what log time brings: pauses and silences end, permits become overdue, messages are tried again,
-// incidents climb, breakers close, and what is no longer needed is forgotten. Doing it twice does nothing
+// incidents climb, breakers close, bundles go on from their canaries, and what is no longer needed is forgotten. Doing it twice does nothing
 // more.
 func (s *State) tick() *logpb.Result {
 	s.unpause()
@@ -21,13 +21,14 @@ func (s *State) tick() *logpb.Result {
 	for _, b := range s.Breakers() {
 		s.trip(ruleKey{b.GetService(), b.GetRule()})
 	}
+	s.roll()
 	s.prune()
 	return done()
 }
 
 // Due is the log time at which a tick would change something, 0 if none would by itself.
 func (s *State) Due() int64 {
-	due := sooner(s.prunes(), s.expires())
+	due := sooner(sooner(s.prunes(), s.expires()), s.rolls())
 	for _, p := range s.pauses {
 		if p.GetUntil() != 0 {
 			due = sooner(due, p.GetUntil())

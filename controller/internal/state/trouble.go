@@ -63,7 +63,7 @@ func (s *State) hostRemoved(h *logpb.Host) {
 			s.amend(a, func(a *logpb.Alert) { a.Closed = false })
 		}
 	}
-	h.Services, h.Labels, h.LastToken = nil, nil, nil
+	h.Services, h.Labels, h.LastToken, h.Bundles = nil, nil, nil, nil
 }
 
 // late tells people of a permit that should have ended.

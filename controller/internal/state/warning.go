@@ -19,6 +19,7 @@ func (s *State) Warnings() []string {
 		some("breakers and remedies", s.haltWarnings()),
 		some("escalations", s.escalationWarnings()),
 		some("messages", s.messageWarnings()),
+		some("bundles of rules", s.bundleWarnings()),
 	)
 }
 
@@ -125,6 +126,22 @@ func (s *State) messageWarnings() []string {
 		if m.GetTries() >= 3 {
 			out = append(out, fmt.Sprintf("%s could not be reached %d times: %s", m.GetNotifier(), m.GetTries(),
 				m.GetError()))
+		}
+	}
+	return out
+}
+
+func (s *State) bundleWarnings() []string {
+	var out []string
+	for _, b := range s.Bundles() {
+		if r := b.GetRollout(); r.GetPhase() == phaseHalted {
+			out = append(out, fmt.Sprintf("the rollout of the rules %s is halted: %s", VersionText(b, r.GetVersion()), r.GetReason()))
+		}
+		for _, h := range s.Hosts() {
+			if hb := HostBundle(h, b.GetName()); hb.GetError() != "" && Wanted(b, h) != nil {
+				out = append(out, fmt.Sprintf("host %s does not run the rules %s as it is told: %s", s.name(h.GetId()), b.GetName(),
+					hb.GetError()))
+			}
 		}
 	}
 	return out

@@ -131,7 +131,7 @@ func TestRecorded(t *testing.T) {
 	}
 	b.Add(series.Key{Signal: "unit.cpu", Of: "x.service"}, 1)
 	data := b.Append(nil)
-	if err := os.WriteFile(filepath.Join(dir, recording.Name(1000)), data, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, recording.Next(nil)), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, err := recorded(dir)
