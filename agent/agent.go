@@ -192,31 +192,36 @@ func (a *agent) Reload(ctx context.Context, by string) (local.Reloaded, error) {
 	defer a.reloading.Unlock()
 	a.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 	defer a.notify(daemon.SdNotifyReady)
-	cfg, err := a.load()
+	cfg, outcome, err := a.compose(a.offers())
 	if err == nil {
 		err = a.swap(ctx, cfg)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if err != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
 		a.refused, a.refusals = err.Error(), a.refusals+1
 		return local.Reloaded{}, fmt.Errorf("configuration %w: %w", local.ErrRefused, err)
 	}
-	a.cfg, a.loaded, a.refused = cfg, a.o.Clock.Now().Wall, ""
-	a.log.Info("configuration loaded", "by", by, "digest", cfg.Digest)
+	if a.delivery != nil {
+		a.delivery.Loaded(outcome)
+	}
+	a.take(cfg, by)
 	return local.Reloaded{Digest: cfg.Digest, Warnings: warnings(cfg)}, nil
 }
 
-// load reads the configuration; an error has every problem with its place.
-func (a *agent) load() (*config.Agent, error) {
-	cfg, diags := config.LoadAgent(a.o.ConfigFile, config.LoadOptions{})
-	if diags.HasErrors() {
-		return nil, errors.New(problems(diags))
-	}
+// take notes that a configuration holds.
+func (a *agent) take(cfg *config.Agent, by string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cfg, a.loaded, a.refused = cfg, a.o.Clock.Now().Wall, ""
+	a.warn(cfg)
+	a.log.Info("configuration loaded", "by", by, "digest", cfg.Digest)
+}
+
+func (a *agent) warn(cfg *config.Agent) {
 	for _, w := range warnings(cfg) {
 		a.log.Warn("configuration", "warning", w)
 	}
-	return cfg, nil
 }
 
 // AskReload asks the running agent of the same configuration file to read it again, and fails with

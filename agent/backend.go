@@ -28,7 +28,7 @@ func (b backend) Status(ctx context.Context) (local.Status, error) {
 	a := b.agent
 	a.mu.Lock()
 	s.Config = local.Config{Files: a.cfg.Files, Digest: a.cfg.Digest, Loaded: a.loaded, Warnings: warnings(a.cfg),
-		Refused: a.refused, Refusals: a.refusals}
+		Refused: a.refused, Refusals: a.refusals, Bundles: a.bundles()}
 	a.mu.Unlock()
 	if s.Config.Refused != "" {
 		s.Problems = append(s.Problems, "the last reload was refused, the old configuration holds: "+s.Config.Refused)

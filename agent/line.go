@@ -37,9 +37,9 @@ func (a *agent) buildSession(context.Context) error {
 		Host: a.journal.Host(), Name: a.cfg.Host, Fingerprint: fingerprint, Version: version.Get().Version, Labels: a.cfg.Labels,
 		Addresses: a.cfg.Controller.Addresses, Clock: a.o.Clock, Log: a.log, Store: a.journal.Space("session"), Outbox: outbox,
 		Dial: a.identity.dial, Past: session.Restore(past), Step: a.o.step,
-		Orders:  func(ctx context.Context, o session.Orders) error { return a.engine.Follow(ctx, o) },
+		Orders:  a.follow,
 		Moved:   func(from string, numbers map[uint64]uint64) { a.engine.Moved(from, numbers) },
-		Changed: func(live bool) { a.engine.LineChanged(live) },
+		Changed: a.lineChanged,
 	})
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/act/program"
 	"github.com/salveops/salve/agent/internal/change"
+	"github.com/salveops/salve/agent/internal/delivery"
 	"github.com/salveops/salve/agent/internal/diagnose"
 	"github.com/salveops/salve/agent/internal/escalate"
 	"github.com/salveops/salve/agent/internal/heal"
@@ -62,6 +63,7 @@ type plumbing struct {
 	settled  []incident.Attempt // that an earlier process left open
 	session  *session.Session   // nil: the agent works alone
 	outbox   *journal.Outbox    // with session
+	delivery *delivery.Delivery // with session
 	identity *lines             // with session
 	recorder *record.Recorder   // nil: nothing is recorded
 	engine   *heal.Engine
@@ -72,14 +74,15 @@ type plumbing struct {
 
 // build makes the parts, in the order in which they need one another.
 func (a *agent) build(ctx context.Context) error {
-	cfg, err := a.load()
+	cfg, err := a.read(nil)
 	if err != nil {
 		return err
 	}
+	a.warn(cfg)
 	a.cfg, a.loaded = cfg, a.o.Clock.Now().Wall
 	for _, step := range []func(context.Context) error{
 		a.openJournal, a.connect, a.buildRunner, a.buildObserver, a.buildCourier, a.buildSession,
-		a.buildChanges, a.buildRecorder, a.buildEngine, a.buildServer,
+		a.buildDelivery, a.buildChanges, a.buildRecorder, a.buildEngine, a.buildServer,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -367,6 +370,7 @@ func (a *agent) parts() map[string]func(context.Context) error {
 	}
 	if a.session != nil {
 		parts["session"], parts["identity"] = until(idle, a.session.Run), a.identity.run
+		parts["delivery"] = a.delivery.Run
 	}
 	return parts
 }

@@ -207,3 +207,19 @@ func (l *loader) lacking(rule string) string {
 	}
 	return ""
 }
+
+// LoadBundleTests reads a bundle with its tests beneath the configuration of a host that is like those which get it, as
+// LoadTests reads that; without one (on is "") by itself. With errors among the diagnostics the Agent is nil.
+func LoadBundleTests(b *Bundle, on string, o LoadOptions) (*Agent, hcl.Diagnostics) {
+	o.Tests, o.Offline, o.Bundles = true, true, []*Bundle{b}
+	if on != "" {
+		return LoadTests(on, o)
+	}
+	l := newLoader(o)
+	l.rulesOnly = true
+	l.decodeBundles()
+	if !l.diags.HasErrors() {
+		l.link()
+	}
+	return l.finish()
+}

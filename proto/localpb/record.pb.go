@@ -352,7 +352,9 @@ type Configuration struct {
 	Loaded   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=loaded,proto3" json:"loaded,omitempty"`
 	Warnings []string               `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// Why the last reload was refused; "" if it was not.
-	Refused       string `protobuf:"bytes,5,opt,name=refused,proto3" json:"refused,omitempty"`
+	Refused string `protobuf:"bytes,5,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Bundles of rules from the controller that this host is told to run.
+	Bundles       []*RuleBundle `protobuf:"bytes,6,rep,name=bundles,proto3" json:"bundles,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -422,6 +424,103 @@ func (x *Configuration) GetRefused() string {
 	return ""
 }
 
+func (x *Configuration) GetBundles() []*RuleBundle {
+	if x != nil {
+		return x.Bundles
+	}
+	return nil
+}
+
+// RuleBundle is a set of rules that the controller delivers.
+type RuleBundle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// SHA-256 of what holds, in hex; "": nothing of it.
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Rules of it that hold.
+	Rules uint32 `protobuf:"varint,3,opt,name=rules,proto3" json:"rules,omitempty"`
+	// Rules and thresholds for which the host has its own.
+	Shadowed []string `protobuf:"bytes,4,rep,name=shadowed,proto3" json:"shadowed,omitempty"`
+	// Rules about services that this host does not have.
+	Absent []string `protobuf:"bytes,5,rep,name=absent,proto3" json:"absent,omitempty"`
+	// Why what the controller wants does not hold; "": it does.
+	Problem       string `protobuf:"bytes,6,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleBundle) Reset() {
+	*x = RuleBundle{}
+	mi := &file_localpb_record_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleBundle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleBundle) ProtoMessage() {}
+
+func (x *RuleBundle) ProtoReflect() protoreflect.Message {
+	mi := &file_localpb_record_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleBundle.ProtoReflect.Descriptor instead.
+func (*RuleBundle) Descriptor() ([]byte, []int) {
+	return file_localpb_record_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RuleBundle) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RuleBundle) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *RuleBundle) GetRules() uint32 {
+	if x != nil {
+		return x.Rules
+	}
+	return 0
+}
+
+func (x *RuleBundle) GetShadowed() []string {
+	if x != nil {
+		return x.Shadowed
+	}
+	return nil
+}
+
+func (x *RuleBundle) GetAbsent() []string {
+	if x != nil {
+		return x.Absent
+	}
+	return nil
+}
+
+func (x *RuleBundle) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 // Service is what the agent looks after.
 type Service struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -440,7 +539,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_localpb_record_proto_msgTypes[3]
+	mi := &file_localpb_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -452,7 +551,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[3]
+	mi := &file_localpb_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -465,7 +564,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{3}
+	return file_localpb_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Service) GetName() string {
@@ -524,7 +623,7 @@ type UnitState struct {
 
 func (x *UnitState) Reset() {
 	*x = UnitState{}
-	mi := &file_localpb_record_proto_msgTypes[4]
+	mi := &file_localpb_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +635,7 @@ func (x *UnitState) String() string {
 func (*UnitState) ProtoMessage() {}
 
 func (x *UnitState) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[4]
+	mi := &file_localpb_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +648,7 @@ func (x *UnitState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnitState.ProtoReflect.Descriptor instead.
 func (*UnitState) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{4}
+	return file_localpb_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *UnitState) GetName() string {
@@ -589,7 +688,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_localpb_record_proto_msgTypes[5]
+	mi := &file_localpb_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -601,7 +700,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[5]
+	mi := &file_localpb_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -614,7 +713,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{5}
+	return file_localpb_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Source) GetName() string {
@@ -680,7 +779,7 @@ type Signal struct {
 
 func (x *Signal) Reset() {
 	*x = Signal{}
-	mi := &file_localpb_record_proto_msgTypes[6]
+	mi := &file_localpb_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +791,7 @@ func (x *Signal) String() string {
 func (*Signal) ProtoMessage() {}
 
 func (x *Signal) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[6]
+	mi := &file_localpb_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +804,7 @@ func (x *Signal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signal.ProtoReflect.Descriptor instead.
 func (*Signal) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{6}
+	return file_localpb_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Signal) GetName() string {
@@ -803,7 +902,7 @@ type Usual struct {
 
 func (x *Usual) Reset() {
 	*x = Usual{}
-	mi := &file_localpb_record_proto_msgTypes[7]
+	mi := &file_localpb_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +914,7 @@ func (x *Usual) String() string {
 func (*Usual) ProtoMessage() {}
 
 func (x *Usual) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[7]
+	mi := &file_localpb_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +927,7 @@ func (x *Usual) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usual.ProtoReflect.Descriptor instead.
 func (*Usual) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{7}
+	return file_localpb_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Usual) GetLow() float64 {
@@ -879,7 +978,7 @@ type Value struct {
 
 func (x *Value) Reset() {
 	*x = Value{}
-	mi := &file_localpb_record_proto_msgTypes[8]
+	mi := &file_localpb_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +990,7 @@ func (x *Value) String() string {
 func (*Value) ProtoMessage() {}
 
 func (x *Value) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[8]
+	mi := &file_localpb_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +1003,7 @@ func (x *Value) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Value.ProtoReflect.Descriptor instead.
 func (*Value) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{8}
+	return file_localpb_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Value) GetSignal() string {
@@ -969,7 +1068,7 @@ type Alert struct {
 
 func (x *Alert) Reset() {
 	*x = Alert{}
-	mi := &file_localpb_record_proto_msgTypes[9]
+	mi := &file_localpb_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1080,7 @@ func (x *Alert) String() string {
 func (*Alert) ProtoMessage() {}
 
 func (x *Alert) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[9]
+	mi := &file_localpb_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1093,7 @@ func (x *Alert) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alert.ProtoReflect.Descriptor instead.
 func (*Alert) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{9}
+	return file_localpb_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Alert) GetRule() string {
@@ -1128,7 +1227,7 @@ type IncidentSummary struct {
 
 func (x *IncidentSummary) Reset() {
 	*x = IncidentSummary{}
-	mi := &file_localpb_record_proto_msgTypes[10]
+	mi := &file_localpb_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +1239,7 @@ func (x *IncidentSummary) String() string {
 func (*IncidentSummary) ProtoMessage() {}
 
 func (x *IncidentSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[10]
+	mi := &file_localpb_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +1252,7 @@ func (x *IncidentSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncidentSummary.ProtoReflect.Descriptor instead.
 func (*IncidentSummary) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{10}
+	return file_localpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *IncidentSummary) GetId() string {
@@ -1288,7 +1387,7 @@ type Incident struct {
 
 func (x *Incident) Reset() {
 	*x = Incident{}
-	mi := &file_localpb_record_proto_msgTypes[11]
+	mi := &file_localpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1399,7 @@ func (x *Incident) String() string {
 func (*Incident) ProtoMessage() {}
 
 func (x *Incident) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[11]
+	mi := &file_localpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1412,7 @@ func (x *Incident) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Incident.ProtoReflect.Descriptor instead.
 func (*Incident) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{11}
+	return file_localpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Incident) GetSummary() *IncidentSummary {
@@ -1393,7 +1492,7 @@ type TimelineEvent struct {
 
 func (x *TimelineEvent) Reset() {
 	*x = TimelineEvent{}
-	mi := &file_localpb_record_proto_msgTypes[12]
+	mi := &file_localpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1504,7 @@ func (x *TimelineEvent) String() string {
 func (*TimelineEvent) ProtoMessage() {}
 
 func (x *TimelineEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[12]
+	mi := &file_localpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1517,7 @@ func (x *TimelineEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimelineEvent.ProtoReflect.Descriptor instead.
 func (*TimelineEvent) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{12}
+	return file_localpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TimelineEvent) GetAt() *timestamppb.Timestamp {
@@ -1506,7 +1605,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_localpb_record_proto_msgTypes[13]
+	mi := &file_localpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +1617,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[13]
+	mi := &file_localpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +1630,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{13}
+	return file_localpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Attempt) GetId() string {
@@ -1665,7 +1764,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_localpb_record_proto_msgTypes[14]
+	mi := &file_localpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1677,7 +1776,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[14]
+	mi := &file_localpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1690,7 +1789,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{14}
+	return file_localpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Evidence) GetTitle() string {
@@ -1732,7 +1831,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_localpb_record_proto_msgTypes[15]
+	mi := &file_localpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1843,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[15]
+	mi := &file_localpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1856,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{15}
+	return file_localpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Escalation) GetTo() string {
@@ -1819,7 +1918,7 @@ type Pause struct {
 
 func (x *Pause) Reset() {
 	*x = Pause{}
-	mi := &file_localpb_record_proto_msgTypes[16]
+	mi := &file_localpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1930,7 @@ func (x *Pause) String() string {
 func (*Pause) ProtoMessage() {}
 
 func (x *Pause) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[16]
+	mi := &file_localpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +1943,7 @@ func (x *Pause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pause.ProtoReflect.Descriptor instead.
 func (*Pause) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{16}
+	return file_localpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Pause) GetId() string {
@@ -1904,7 +2003,7 @@ type RunResult struct {
 
 func (x *RunResult) Reset() {
 	*x = RunResult{}
-	mi := &file_localpb_record_proto_msgTypes[17]
+	mi := &file_localpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1916,7 +2015,7 @@ func (x *RunResult) String() string {
 func (*RunResult) ProtoMessage() {}
 
 func (x *RunResult) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[17]
+	mi := &file_localpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1929,7 +2028,7 @@ func (x *RunResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResult.ProtoReflect.Descriptor instead.
 func (*RunResult) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{17}
+	return file_localpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RunResult) GetAttempt() string {
@@ -1977,7 +2076,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_localpb_record_proto_msgTypes[18]
+	mi := &file_localpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1989,7 +2088,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_localpb_record_proto_msgTypes[18]
+	mi := &file_localpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2002,7 +2101,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_localpb_record_proto_rawDescGZIP(), []int{18}
+	return file_localpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Finding) GetAbout() string {
@@ -2080,13 +2179,22 @@ const file_localpb_record_proto_rawDesc = "" +
 	"\x06unsent\x18\t \x01(\x04R\x06unsent\x12\x18\n" +
 	"\apermits\x18\n" +
 	" \x01(\rR\apermits\x12-\n" +
-	"\x06pauses\x18\v \x03(\v2\x15.salve.local.v1.PauseR\x06pauses\"\xa7\x01\n" +
+	"\x06pauses\x18\v \x03(\v2\x15.salve.local.v1.PauseR\x06pauses\"\xdd\x01\n" +
 	"\rConfiguration\x12\x14\n" +
 	"\x05files\x18\x01 \x03(\tR\x05files\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x122\n" +
 	"\x06loaded\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06loaded\x12\x1a\n" +
 	"\bwarnings\x18\x04 \x03(\tR\bwarnings\x12\x18\n" +
-	"\arefused\x18\x05 \x01(\tR\arefused\"\xae\x01\n" +
+	"\arefused\x18\x05 \x01(\tR\arefused\x124\n" +
+	"\abundles\x18\x06 \x03(\v2\x1a.salve.local.v1.RuleBundleR\abundles\"\x9c\x01\n" +
+	"\n" +
+	"RuleBundle\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x14\n" +
+	"\x05rules\x18\x03 \x01(\rR\x05rules\x12\x1a\n" +
+	"\bshadowed\x18\x04 \x03(\tR\bshadowed\x12\x16\n" +
+	"\x06absent\x18\x05 \x03(\tR\x06absent\x12\x18\n" +
+	"\aproblem\x18\x06 \x01(\tR\aproblem\"\xae\x01\n" +
 	"\aService\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04unit\x18\x02 \x01(\tR\x04unit\x12\x1a\n" +
@@ -2246,87 +2354,89 @@ func file_localpb_record_proto_rawDescGZIP() []byte {
 	return file_localpb_record_proto_rawDescData
 }
 
-var file_localpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_localpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_localpb_record_proto_goTypes = []any{
 	(*Status)(nil),                // 0: salve.local.v1.Status
 	(*ControllerLine)(nil),        // 1: salve.local.v1.ControllerLine
 	(*Configuration)(nil),         // 2: salve.local.v1.Configuration
-	(*Service)(nil),               // 3: salve.local.v1.Service
-	(*UnitState)(nil),             // 4: salve.local.v1.UnitState
-	(*Source)(nil),                // 5: salve.local.v1.Source
-	(*Signal)(nil),                // 6: salve.local.v1.Signal
-	(*Usual)(nil),                 // 7: salve.local.v1.Usual
-	(*Value)(nil),                 // 8: salve.local.v1.Value
-	(*Alert)(nil),                 // 9: salve.local.v1.Alert
-	(*IncidentSummary)(nil),       // 10: salve.local.v1.IncidentSummary
-	(*Incident)(nil),              // 11: salve.local.v1.Incident
-	(*TimelineEvent)(nil),         // 12: salve.local.v1.TimelineEvent
-	(*Attempt)(nil),               // 13: salve.local.v1.Attempt
-	(*Evidence)(nil),              // 14: salve.local.v1.Evidence
-	(*Escalation)(nil),            // 15: salve.local.v1.Escalation
-	(*Pause)(nil),                 // 16: salve.local.v1.Pause
-	(*RunResult)(nil),             // 17: salve.local.v1.RunResult
-	(*Finding)(nil),               // 18: salve.local.v1.Finding
-	nil,                           // 19: salve.local.v1.Status.AlertsEntry
-	nil,                           // 20: salve.local.v1.Status.IncidentsEntry
-	nil,                           // 21: salve.local.v1.TimelineEvent.FieldsEntry
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*RuleBundle)(nil),            // 3: salve.local.v1.RuleBundle
+	(*Service)(nil),               // 4: salve.local.v1.Service
+	(*UnitState)(nil),             // 5: salve.local.v1.UnitState
+	(*Source)(nil),                // 6: salve.local.v1.Source
+	(*Signal)(nil),                // 7: salve.local.v1.Signal
+	(*Usual)(nil),                 // 8: salve.local.v1.Usual
+	(*Value)(nil),                 // 9: salve.local.v1.Value
+	(*Alert)(nil),                 // 10: salve.local.v1.Alert
+	(*IncidentSummary)(nil),       // 11: salve.local.v1.IncidentSummary
+	(*Incident)(nil),              // 12: salve.local.v1.Incident
+	(*TimelineEvent)(nil),         // 13: salve.local.v1.TimelineEvent
+	(*Attempt)(nil),               // 14: salve.local.v1.Attempt
+	(*Evidence)(nil),              // 15: salve.local.v1.Evidence
+	(*Escalation)(nil),            // 16: salve.local.v1.Escalation
+	(*Pause)(nil),                 // 17: salve.local.v1.Pause
+	(*RunResult)(nil),             // 18: salve.local.v1.RunResult
+	(*Finding)(nil),               // 19: salve.local.v1.Finding
+	nil,                           // 20: salve.local.v1.Status.AlertsEntry
+	nil,                           // 21: salve.local.v1.Status.IncidentsEntry
+	nil,                           // 22: salve.local.v1.TimelineEvent.FieldsEntry
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
 }
 var file_localpb_record_proto_depIdxs = []int32{
-	22, // 0: salve.local.v1.Status.uptime:type_name -> google.protobuf.Duration
+	23, // 0: salve.local.v1.Status.uptime:type_name -> google.protobuf.Duration
 	2,  // 1: salve.local.v1.Status.configuration:type_name -> salve.local.v1.Configuration
-	3,  // 2: salve.local.v1.Status.services:type_name -> salve.local.v1.Service
-	16, // 3: salve.local.v1.Status.pauses:type_name -> salve.local.v1.Pause
-	5,  // 4: salve.local.v1.Status.sources:type_name -> salve.local.v1.Source
-	19, // 5: salve.local.v1.Status.alerts:type_name -> salve.local.v1.Status.AlertsEntry
-	20, // 6: salve.local.v1.Status.incidents:type_name -> salve.local.v1.Status.IncidentsEntry
-	22, // 7: salve.local.v1.Status.tick_last:type_name -> google.protobuf.Duration
-	22, // 8: salve.local.v1.Status.tick_max:type_name -> google.protobuf.Duration
+	4,  // 2: salve.local.v1.Status.services:type_name -> salve.local.v1.Service
+	17, // 3: salve.local.v1.Status.pauses:type_name -> salve.local.v1.Pause
+	6,  // 4: salve.local.v1.Status.sources:type_name -> salve.local.v1.Source
+	20, // 5: salve.local.v1.Status.alerts:type_name -> salve.local.v1.Status.AlertsEntry
+	21, // 6: salve.local.v1.Status.incidents:type_name -> salve.local.v1.Status.IncidentsEntry
+	23, // 7: salve.local.v1.Status.tick_last:type_name -> google.protobuf.Duration
+	23, // 8: salve.local.v1.Status.tick_max:type_name -> google.protobuf.Duration
 	1,  // 9: salve.local.v1.Status.controller:type_name -> salve.local.v1.ControllerLine
-	22, // 10: salve.local.v1.ControllerLine.since:type_name -> google.protobuf.Duration
-	22, // 11: salve.local.v1.ControllerLine.silent:type_name -> google.protobuf.Duration
-	16, // 12: salve.local.v1.ControllerLine.pauses:type_name -> salve.local.v1.Pause
-	23, // 13: salve.local.v1.Configuration.loaded:type_name -> google.protobuf.Timestamp
-	4,  // 14: salve.local.v1.Service.units:type_name -> salve.local.v1.UnitState
-	22, // 15: salve.local.v1.Source.duration:type_name -> google.protobuf.Duration
-	22, // 16: salve.local.v1.Source.age:type_name -> google.protobuf.Duration
-	22, // 17: salve.local.v1.Signal.age:type_name -> google.protobuf.Duration
-	22, // 18: salve.local.v1.Signal.every:type_name -> google.protobuf.Duration
-	7,  // 19: salve.local.v1.Signal.usual:type_name -> salve.local.v1.Usual
-	23, // 20: salve.local.v1.Alert.since:type_name -> google.protobuf.Timestamp
-	23, // 21: salve.local.v1.Alert.fired:type_name -> google.protobuf.Timestamp
-	23, // 22: salve.local.v1.Alert.resolved:type_name -> google.protobuf.Timestamp
-	8,  // 23: salve.local.v1.Alert.values:type_name -> salve.local.v1.Value
-	23, // 24: salve.local.v1.IncidentSummary.opened:type_name -> google.protobuf.Timestamp
-	23, // 25: salve.local.v1.IncidentSummary.ended:type_name -> google.protobuf.Timestamp
-	22, // 26: salve.local.v1.IncidentSummary.detect:type_name -> google.protobuf.Duration
-	22, // 27: salve.local.v1.IncidentSummary.act:type_name -> google.protobuf.Duration
-	22, // 28: salve.local.v1.IncidentSummary.verify:type_name -> google.protobuf.Duration
-	22, // 29: salve.local.v1.IncidentSummary.total:type_name -> google.protobuf.Duration
-	10, // 30: salve.local.v1.Incident.summary:type_name -> salve.local.v1.IncidentSummary
-	9,  // 31: salve.local.v1.Incident.alerts:type_name -> salve.local.v1.Alert
-	12, // 32: salve.local.v1.Incident.timeline:type_name -> salve.local.v1.TimelineEvent
-	13, // 33: salve.local.v1.Incident.attempts:type_name -> salve.local.v1.Attempt
-	14, // 34: salve.local.v1.Incident.evidence:type_name -> salve.local.v1.Evidence
-	15, // 35: salve.local.v1.Incident.escalation:type_name -> salve.local.v1.Escalation
-	23, // 36: salve.local.v1.TimelineEvent.at:type_name -> google.protobuf.Timestamp
-	22, // 37: salve.local.v1.TimelineEvent.offset:type_name -> google.protobuf.Duration
-	21, // 38: salve.local.v1.TimelineEvent.fields:type_name -> salve.local.v1.TimelineEvent.FieldsEntry
-	23, // 39: salve.local.v1.Attempt.intended:type_name -> google.protobuf.Timestamp
-	22, // 40: salve.local.v1.Attempt.offset:type_name -> google.protobuf.Duration
-	22, // 41: salve.local.v1.Attempt.act:type_name -> google.protobuf.Duration
-	22, // 42: salve.local.v1.Attempt.verify:type_name -> google.protobuf.Duration
-	23, // 43: salve.local.v1.Evidence.at:type_name -> google.protobuf.Timestamp
-	23, // 44: salve.local.v1.Escalation.since:type_name -> google.protobuf.Timestamp
-	23, // 45: salve.local.v1.Escalation.due:type_name -> google.protobuf.Timestamp
-	23, // 46: salve.local.v1.Pause.from:type_name -> google.protobuf.Timestamp
-	23, // 47: salve.local.v1.Pause.until:type_name -> google.protobuf.Timestamp
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	23, // 10: salve.local.v1.ControllerLine.since:type_name -> google.protobuf.Duration
+	23, // 11: salve.local.v1.ControllerLine.silent:type_name -> google.protobuf.Duration
+	17, // 12: salve.local.v1.ControllerLine.pauses:type_name -> salve.local.v1.Pause
+	24, // 13: salve.local.v1.Configuration.loaded:type_name -> google.protobuf.Timestamp
+	3,  // 14: salve.local.v1.Configuration.bundles:type_name -> salve.local.v1.RuleBundle
+	5,  // 15: salve.local.v1.Service.units:type_name -> salve.local.v1.UnitState
+	23, // 16: salve.local.v1.Source.duration:type_name -> google.protobuf.Duration
+	23, // 17: salve.local.v1.Source.age:type_name -> google.protobuf.Duration
+	23, // 18: salve.local.v1.Signal.age:type_name -> google.protobuf.Duration
+	23, // 19: salve.local.v1.Signal.every:type_name -> google.protobuf.Duration
+	8,  // 20: salve.local.v1.Signal.usual:type_name -> salve.local.v1.Usual
+	24, // 21: salve.local.v1.Alert.since:type_name -> google.protobuf.Timestamp
+	24, // 22: salve.local.v1.Alert.fired:type_name -> google.protobuf.Timestamp
+	24, // 23: salve.local.v1.Alert.resolved:type_name -> google.protobuf.Timestamp
+	9,  // 24: salve.local.v1.Alert.values:type_name -> salve.local.v1.Value
+	24, // 25: salve.local.v1.IncidentSummary.opened:type_name -> google.protobuf.Timestamp
+	24, // 26: salve.local.v1.IncidentSummary.ended:type_name -> google.protobuf.Timestamp
+	23, // 27: salve.local.v1.IncidentSummary.detect:type_name -> google.protobuf.Duration
+	23, // 28: salve.local.v1.IncidentSummary.act:type_name -> google.protobuf.Duration
+	23, // 29: salve.local.v1.IncidentSummary.verify:type_name -> google.protobuf.Duration
+	23, // 30: salve.local.v1.IncidentSummary.total:type_name -> google.protobuf.Duration
+	11, // 31: salve.local.v1.Incident.summary:type_name -> salve.local.v1.IncidentSummary
+	10, // 32: salve.local.v1.Incident.alerts:type_name -> salve.local.v1.Alert
+	13, // 33: salve.local.v1.Incident.timeline:type_name -> salve.local.v1.TimelineEvent
+	14, // 34: salve.local.v1.Incident.attempts:type_name -> salve.local.v1.Attempt
+	15, // 35: salve.local.v1.Incident.evidence:type_name -> salve.local.v1.Evidence
+	16, // 36: salve.local.v1.Incident.escalation:type_name -> salve.local.v1.Escalation
+	24, // 37: salve.local.v1.TimelineEvent.at:type_name -> google.protobuf.Timestamp
+	23, // 38: salve.local.v1.TimelineEvent.offset:type_name -> google.protobuf.Duration
+	22, // 39: salve.local.v1.TimelineEvent.fields:type_name -> salve.local.v1.TimelineEvent.FieldsEntry
+	24, // 40: salve.local.v1.Attempt.intended:type_name -> google.protobuf.Timestamp
+	23, // 41: salve.local.v1.Attempt.offset:type_name -> google.protobuf.Duration
+	23, // 42: salve.local.v1.Attempt.act:type_name -> google.protobuf.Duration
+	23, // 43: salve.local.v1.Attempt.verify:type_name -> google.protobuf.Duration
+	24, // 44: salve.local.v1.Evidence.at:type_name -> google.protobuf.Timestamp
+	24, // 45: salve.local.v1.Escalation.since:type_name -> google.protobuf.Timestamp
+	24, // 46: salve.local.v1.Escalation.due:type_name -> google.protobuf.Timestamp
+	24, // 47: salve.local.v1.Pause.from:type_name -> google.protobuf.Timestamp
+	24, // 48: salve.local.v1.Pause.until:type_name -> google.protobuf.Timestamp
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_localpb_record_proto_init() }
@@ -2340,7 +2450,7 @@ func file_localpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_localpb_record_proto_rawDesc), len(file_localpb_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

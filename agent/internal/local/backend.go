@@ -141,6 +141,17 @@ type Config struct {
 	Warnings []string
 	Refused  string // why the last reload was refused; "" if it was not
 	Refusals uint64 // reloads refused since the agent started
+	Bundles  []Bundle
+}
+
+// Bundle is a set of rules that the controller delivers.
+type Bundle struct {
+	Name     string
+	Digest   string   // of what holds, in hex; "": nothing of it
+	Rules    int      // of it that hold
+	Shadowed []string // rules and thresholds for which the host has its own
+	Absent   []string // rules about services that this host does not have
+	Problem  string   // why what the controller wants does not hold; "": it does
 }
 
 // Service is one service with its units as systemd tells them.

@@ -44,6 +44,11 @@ func agePB(d time.Duration) *durationpb.Duration {
 	return durationpb.New(d)
 }
 
+func bundlePB(b Bundle) *localpb.RuleBundle {
+	return &localpb.RuleBundle{Name: b.Name, Digest: b.Digest, Rules: uint32(b.Rules), Shadowed: b.Shadowed, Absent: b.Absent,
+		Problem: b.Problem}
+}
+
 func statusPB(st Status) *localpb.Status {
 	out := &localpb.Status{
 		Host:     st.Host,
@@ -58,6 +63,7 @@ func statusPB(st Status) *localpb.Status {
 			Loaded:   timestamppb.New(st.Config.Loaded),
 			Warnings: st.Config.Warnings,
 			Refused:  st.Config.Refused,
+			Bundles:  each(st.Config.Bundles, bundlePB),
 		},
 		Services:      each(st.Services, servicePB),
 		Pauses:        each(st.Pauses, pausePB),

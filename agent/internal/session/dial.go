@@ -63,6 +63,11 @@ func (l *grpcLine) Figure(ctx context.Context, r *agentpb.ReadFigureRequest) (*a
 	return agentpb.NewFiguresClient(l.client).ReadFigure(ctx, r)
 }
 
+// Bundle implements Line.
+func (l *grpcLine) Bundle(ctx context.Context, r *agentpb.BundleRequest) (*agentpb.BundleResponse, error) {
+	return agentpb.NewLineClient(l.client).Bundle(ctx, r)
+}
+
 // Keep implements Line.
 func (l *grpcLine) Keep(ctx context.Context, first *agentpb.EvidenceRequest, text string) error {
 	up, err := agentpb.NewLineClient(l.client).Evidence(ctx)

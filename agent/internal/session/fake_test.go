@@ -53,7 +53,10 @@ func (w wall) Recv() (*agentpb.ConnectResponse, error) {
 }
 
 func (wall) Keep(context.Context, *agentpb.EvidenceRequest, string) error { return io.EOF }
-func (w wall) Close()                                                     { close(w.closed) }
+func (wall) Bundle(context.Context, *agentpb.BundleRequest) (*agentpb.BundleResponse, error) {
+	return nil, io.EOF
+}
+func (w wall) Close() { close(w.closed) }
 
 func (wall) Figure(context.Context, *agentpb.ReadFigureRequest) (*agentpb.ReadFigureResponse, error) {
 	return nil, io.EOF

@@ -16,13 +16,14 @@ const pingEvery = 2 * time.Second
 // session is one established session, in the goroutine that serves it.
 type session struct {
 	*Session
-	c     *conn
-	epoch uint64
-	ping  uint64 // the last one
-	sent  map[uint64]time.Duration
-	heard uint64            // serial of the last pong
-	owed  *agentpb.Standing // orders that are not confirmed, because they are not on disk
-	marks chan uint64       // what the node has of the events
+	c        *conn
+	epoch    uint64
+	ping     uint64 // the last one
+	sent     map[uint64]time.Duration
+	heard    uint64            // serial of the last pong
+	owed     *agentpb.Standing // orders that are not confirmed, because they are not on disk
+	marks    chan uint64       // what the node has of the events
+	reported int               // version of the report on bundles that the node has
 }
 
 // serve talks to the node until the session ends, and says why.
@@ -90,6 +91,9 @@ func (x *session) pump() error {
 	var out []*agentpb.ConnectRequest
 	if edges != nil {
 		out = append(out, &agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Edges{Edges: edges}})
+	}
+	if c := x.news(); c != nil {
+		out = append(out, &agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Bundles{Bundles: c}})
 	}
 	for _, c := range x.book.Settles(x.now(), claims(x.reports)) {
 		out = append(out, &agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Settle{Settle: c}})

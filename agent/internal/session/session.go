@@ -64,6 +64,8 @@ type Line interface {
 	Keep(ctx context.Context, first *agentpb.EvidenceRequest, text string) error
 	// Figure asks for the answer to one of the controller's queries.
 	Figure(ctx context.Context, r *agentpb.ReadFigureRequest) (*agentpb.ReadFigureResponse, error)
+	// Bundle fetches the content of a bundle of rules beside the stream.
+	Bundle(ctx context.Context, r *agentpb.BundleRequest) (*agentpb.BundleResponse, error)
 	Close()
 }
 
@@ -146,6 +148,7 @@ type Session struct {
 	told     []*logpb.ServiceReport // what the node knows of them in this session
 	orders   Orders                 // that hold
 	line     Line                   // of the session that is established; nil: none is
+	bundles  bundles
 	status   status
 }
 

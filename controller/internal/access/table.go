@@ -27,6 +27,7 @@ func Table() map[string]Need {
 	t := map[string]Need{
 		agentpb.Line_Connect_FullMethodName:       {Kind: identity.Host},
 		agentpb.Line_Evidence_FullMethodName:      {Kind: identity.Host},
+		agentpb.Line_Bundle_FullMethodName:        {Kind: identity.Host},
 		agentpb.Figures_ReadFigure_FullMethodName: {Kind: identity.Host},
 		agentpb.Enrollment_Renew_FullMethodName:   {Kind: identity.Host, Or: identity.Controller},
 		agentpb.Enrollment_Enroll_FullMethodName:  {Anyone: true}, // it asks for a token of its own kind
@@ -62,7 +63,8 @@ func operators() map[identity.Role][]string {
 			adminpb.Admin_ListPauses_FullMethodName, adminpb.Admin_ListSilences_FullMethodName,
 			adminpb.Admin_ListWindows_FullMethodName, adminpb.Admin_ListChanges_FullMethodName,
 			adminpb.Admin_ListAudit_FullMethodName, adminpb.Admin_ListPeers_FullMethodName,
-			adminpb.Admin_WhoAmI_FullMethodName,
+			adminpb.Admin_WhoAmI_FullMethodName, adminpb.Admin_ListBundles_FullMethodName,
+			adminpb.Admin_GetBundle_FullMethodName,
 		},
 		identity.Steward: { // holds back, and takes over
 			adminpb.Admin_Acknowledge_FullMethodName, adminpb.Admin_Release_FullMethodName,
@@ -74,7 +76,8 @@ func operators() map[identity.Role][]string {
 			adminpb.Admin_CloseBreaker_FullMethodName, adminpb.Admin_RevokePermit_FullMethodName,
 			adminpb.Admin_SettlePermit_FullMethodName,
 		},
-		identity.Admin: { // hosts, nodes, backups, who gets in
+		identity.Admin: { // hosts and their rules, nodes, backups, who gets in
+			adminpb.Admin_PushBundle_FullMethodName, adminpb.Admin_RollbackBundle_FullMethodName,
 			adminpb.Admin_AdoptHost_FullMethodName, adminpb.Admin_RemoveHost_FullMethodName,
 			adminpb.Admin_AddPeer_FullMethodName, adminpb.Admin_RemovePeer_FullMethodName,
 			adminpb.Admin_TransferLeadership_FullMethodName, adminpb.Admin_Snapshot_FullMethodName,

@@ -152,6 +152,8 @@ func checkMessage(x *session, m *agentpb.ConnectRequest) error {
 			return errNotYours
 		}
 		return of("confirm", names("generation", what.Confirm.GetGeneration()))
+	case *agentpb.ConnectRequest_Bundles:
+		return checkBundles(x, what.Bundles)
 	}
 	return nil
 }

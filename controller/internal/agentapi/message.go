@@ -43,6 +43,8 @@ func (x *session) take(ctx context.Context, m *agentpb.ConnectRequest) error {
 		return x.settle(ctx, what.Settle)
 	case *agentpb.ConnectRequest_Confirm:
 		return x.counts(x.propose(ctx, &logpb.Command{What: &logpb.Command_ConfirmStanding{ConfirmStanding: what.Confirm}}))
+	case *agentpb.ConnectRequest_Bundles:
+		return x.bundles(ctx, what.Bundles)
 	}
 	return status.Error(codes.InvalidArgument, "the message says nothing that this node knows")
 }

@@ -34,14 +34,15 @@ func TestCluster(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TZ", "UTC")
 			e.Setenv("SUDO_USER", "ann")
-			c := &cluster{bin: bin, dir: e.WorkDir, nodes: map[string]*controllerProcess{}}
+			c := &cluster{bin: bin, dir: e.WorkDir, nodes: map[string]*controllerProcess{},
+				agents: map[string]*fakeAgent{}}
 			e.Values[theCluster] = c
 			e.Defer(c.stop)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"cluster": newCluster, "start": startNode, "crash": crashNode, "term": termNode, "wipe": wipeNode,
-			"await": await, "get": get, "exits": exits,
+			"await": await, "get": get, "exits": exits, "agent": joinAgent, "alarm": falseAlarm,
 		},
 	})
 }
@@ -67,6 +68,7 @@ type cluster struct {
 	lost     string // the node that ended last
 	tls      string // block of every node's file, "": plain text
 	nodes    map[string]*controllerProcess
+	agents   map[string]*fakeAgent
 }
 
 // controllerProcess is one running controller.
@@ -174,8 +176,12 @@ service "checkout" {
 	return p.cmd.Start()
 }
 
-// stop ends all nodes.
+// stop ends all nodes, and the agents.
 func (c *cluster) stop() {
+	for name, a := range c.agents {
+		a.stop()
+		delete(c.agents, name)
+	}
 	for name, p := range c.nodes {
 		_ = p.cmd.Process.Kill() // it may have ended
 		_ = p.cmd.Wait()         // by that signal

@@ -37,6 +37,7 @@ func (a *app) fleet() []*cobra.Command {
 		a.fleetWindow(),
 		a.fleetSilence(),
 		a.fleetChange(),
+		a.fleetRules(),
 		a.fleetAudit(),
 		a.fleetRaft(),
 		a.fleetEnroll(),

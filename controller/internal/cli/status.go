@@ -58,6 +58,7 @@ func writeStatus(w io.Writer, st *localpb.Status) {
 	fmt.Fprintf(w, "\nconfiguration  %s, loaded %s\n", story.Number(len(cfg.GetFiles()), "file"), moment(cfg.GetLoaded()))
 	fmt.Fprintf(w, "rules          %d, evaluated in %s, at most %s\n",
 		st.GetRules(), span(st.GetTickLast()), span(st.GetTickMax()))
+	writeBundles(w, cfg.GetBundles())
 	fmt.Fprintf(w, "remedies       %d of %d in the last hour\n", st.GetRemediesHour(), st.GetRemediesLimit())
 	fmt.Fprintf(w, "alerts         %s\n", counts(st.GetAlerts()))
 	fmt.Fprintf(w, "incidents      %s\n", counts(st.GetIncidents()))
@@ -68,6 +69,26 @@ func writeStatus(w io.Writer, st *localpb.Status) {
 	writeServices(w, st.GetServices())
 	writePauses(w, st.GetPauses())
 	writeSources(w, st.GetSources())
+}
+
+// writeBundles says which rules came from the controller.
+func writeBundles(w io.Writer, bundles []*localpb.RuleBundle) {
+	for _, b := range bundles {
+		text := "nothing of it holds"
+		if b.GetDigest() != "" {
+			text = fmt.Sprintf("%s from the controller, digest %.12s", story.Number(int(b.GetRules()), "rule"), b.GetDigest())
+		}
+		if len(b.GetShadowed()) > 0 {
+			text += "; the host's own hold for " + strings.Join(b.GetShadowed(), ", ")
+		}
+		if len(b.GetAbsent()) > 0 {
+			text += "; no services here for " + strings.Join(b.GetAbsent(), ", ")
+		}
+		if b.GetProblem() != "" {
+			text += "; NOT AS IT SHOULD BE: " + b.GetProblem()
+		}
+		fmt.Fprintf(w, "               %s: %s\n", b.GetName(), oneLine(text))
+	}
 }
 
 // writeLine says how the agent's line to the controller is; nothing for an agent that works alone.

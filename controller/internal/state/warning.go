@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -138,7 +139,8 @@ func (s *State) bundleWarnings() []string {
 			out = append(out, fmt.Sprintf("the rollout of the rules %s is halted: %s", VersionText(b, r.GetVersion()), r.GetReason()))
 		}
 		for _, h := range s.Hosts() {
-			if hb := HostBundle(h, b.GetName()); hb.GetError() != "" && Wanted(b, h) != nil {
+			hb, want := HostBundle(h, b.GetName()), Wanted(b, h)
+			if hb.GetError() != "" && want != nil && bytes.Equal(hb.GetWanted(), want.GetDigest()) {
 				out = append(out, fmt.Sprintf("host %s does not run the rules %s as it is told: %s", s.name(h.GetId()), b.GetName(),
 					hb.GetError()))
 			}

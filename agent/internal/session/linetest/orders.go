@@ -53,6 +53,9 @@ func (s *Server) standingOf(h *host) *agentpb.Standing {
 	for _, name := range slices.Sorted(maps.Keys(s.services)) {
 		out.Services = append(out.Services, proto.CloneOf(s.services[name]))
 	}
+	for _, d := range s.bundles {
+		out.Bundles = append(out.Bundles, proto.CloneOf(d.order))
+	}
 	return out
 }
 

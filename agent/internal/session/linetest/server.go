@@ -58,7 +58,8 @@ type tables struct {
 	windows               []*logpb.Window
 	services              map[string]*agentpb.ServiceOrder
 	incidents             map[string]*agentpb.IncidentOrder // by the agent's names
-	escalates             bool                              // hand-overs are told to people
+	bundles               []delivered
+	escalates             bool // hand-overs are told to people
 }
 
 // host is one host as the node knows it.
@@ -69,7 +70,8 @@ type host struct {
 	serving                              map[string]logpb.Serving
 	awaited                              bool
 	events                               []*logpb.Event
-	session                              *stream // the one that counts; nil: none is open
+	bundles                              []*logpb.HostBundle // as it says
+	session                              *stream             // the one that counts; nil: none is open
 }
 
 // New is a node in the generation "g1".

@@ -55,7 +55,7 @@ func (s *Server) hello(st *stream, c *logpb.Hello) {
 	if h.session != nil && h.session != st {
 		h.session.end(turnedAway("superseded", "a newer session has begun"))
 	}
-	h.session, st.host, st.epoch = st, h, h.epoch
+	h.session, st.host, st.epoch, h.bundles = st, h, h.epoch, nil
 	st.send(&agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Welcome{Welcome: s.welcome(h)}})
 	s.push(h)
 }
@@ -145,6 +145,8 @@ func (s *Server) message(st *stream, m *agentpb.ConnectRequest) {
 			s.flaw("orders are confirmed that were not given: %v", c)
 		}
 		h.confirmed = max(h.confirmed, c.GetIndex())
+	case *agentpb.ConnectRequest_Bundles:
+		s.report(st, what.Bundles)
 	default:
 		s.flaw("a message that says nothing")
 	}

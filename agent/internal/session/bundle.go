@@ -1,0 +1,56 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"github.com/salveops/salve/proto/agentpb"
+	"github.com/salveops/salve/proto/logpb"
+)
+
+// bundles is what the node has to know of the bundles of rules on this host, and the line on which they are fetched.
+type bundles struct {
+	line    Line // nil: there is no session
+	report  []*logpb.HostBundle
+	version int // of the report, 0: there never was one
+}
+
+var errNoLine = errors.New("there is no line to the controller")
+
+// Fetch gets the files of a bundle that stands in the orders. Whether they are the right ones, the caller checks.
+func (s *Session) Fetch(ctx context.Context, o *agentpb.BundleOrder) ([]*logpb.BundleFile, error) {
+	s.mu.Lock()
+	line := s.bundles.line
+	s.mu.Unlock()
+	if line == nil {
+		return nil, errNoLine
+	}
+	r, err := line.Bundle(ctx, &agentpb.BundleRequest{Host: s.o.Host, Name: o.GetName(), Digest: o.GetDigest()})
+	return r.GetFiles(), err
+}
+
+// Report says all that there is to say of bundles, each time that something has changed. The session keeps it, and says
+// it anew to each node.
+func (s *Session) Report(all []*logpb.HostBundle) {
+	s.mu.Lock()
+	s.bundles.report = all
+	s.bundles.version++
+	s.mu.Unlock()
+	poke(s.wake)
+}
+
+// serves notes the line of the session that is established; nil: there is none any more.
+func (s *Session) serves(l Line) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bundles.line = l
+}
+
+// news is the report if this session has not told it. The caller holds mu.
+func (x *session) news() *logpb.ReportBundles {
+	if x.reported == x.bundles.version {
+		return nil
+	}
+	x.reported = x.bundles.version
+	return &logpb.ReportBundles{Host: x.o.Host, Epoch: x.epoch, Bundles: x.bundles.report}
+}
