@@ -70,7 +70,7 @@ type Delivery struct {
 	outcome  Outcome
 	refused  map[string]refusal // by name: what was fetched and does not load
 	failed   map[string]string  // by name: why what is wanted could not be had
-	reported bool
+	reported bool               // the controller has heard, or may have, that there are some
 }
 
 // refusal is of one content. It is not fetched again before the host's files change.
@@ -89,6 +89,7 @@ func New(o Options) *Delivery {
 	if d.kept, err = Read(d.path()); err != nil {
 		d.log.Error("bundles of rules on the disk are damaged, and do not hold until the controller gives them anew", "error", err)
 	}
+	d.reported = len(d.kept) > 0
 	return d
 }
 

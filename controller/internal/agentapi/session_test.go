@@ -161,6 +161,9 @@ func TestForeignMessages(t *testing.T) {
 		"another host's confirmation": func(a *agent) *agentpb.ConnectRequest {
 			return &agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Confirm{Confirm: &logpb.ConfirmStanding{Host: "h2", Epoch: a.epoch}}}
 		},
+		"another host's bundles": func(a *agent) *agentpb.ConnectRequest {
+			return &agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Bundles{Bundles: &logpb.ReportBundles{Host: "h2", Epoch: a.epoch}}}
+		},
 		"another host's events": func(a *agent) *agentpb.ConnectRequest {
 			return &agentpb.ConnectRequest{What: &agentpb.ConnectRequest_Events{Events: &logpb.Events{Host: "h2", Epoch: a.epoch}}}
 		},
