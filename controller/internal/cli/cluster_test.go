@@ -26,9 +26,15 @@ const clusterPatience = 30 * time.Second
 // TestCluster runs the transcripts of testdata/cluster against real controllers: three processes with the
 // built program, each on a loopback address of its own.
 func TestCluster(t *testing.T) {
+	p := onCluster(t)
+	p.Dir = "testdata/cluster"
+	testscript.Run(t, p)
+}
+
+// onCluster is what scripts with real controllers need.
+func onCluster(t *testing.T) testscript.Params {
 	bin := buildController(t)
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/cluster",
+	return testscript.Params{
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
@@ -44,7 +50,7 @@ func TestCluster(t *testing.T) {
 			"cluster": newCluster, "start": startNode, "crash": crashNode, "term": termNode, "wipe": wipeNode,
 			"await": await, "get": get, "exits": exits, "agent": joinAgent, "alarm": falseAlarm,
 		},
-	})
+	}
 }
 
 // buildController builds the program that is shipped.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/salveops/salve/controller/internal/story"
+	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/proto/adminpb"
 	"github.com/salveops/salve/proto/logpb"
 )
@@ -201,5 +202,5 @@ func writePushed(w io.Writer, r *adminpb.PushBundleResponse) {
 	slices.Sort(canaries)
 	fmt.Fprintf(w, "pushed %s@%d to %s: %s\n", b.GetName(), b.GetRollout().GetVersion(), story.Number(len(canaries), "host"),
 		strings.Join(canaries, ", "))
-	fmt.Fprintf(w, "to all after %s there without a false alarm\n", time.Duration(b.GetRollout().GetBake()))
+	fmt.Fprintf(w, "to all after %s there without a false alarm\n", defaults.Duration(time.Duration(b.GetRollout().GetBake())))
 }

@@ -34,7 +34,7 @@ func (a *app) rulesPush() *cobra.Command {
 tests run first; nothing is pushed if one fails, or if a rule has none. Rules about services are tested on the
 configuration of a host that has them, which --on names and which is not pushed.
 
-What would change is shown, and asked for. Without --labels a version goes to the hosts of the version before, and the
+What changes is shown, and whether it is meant is asked. Without --labels a version goes to the hosts of the version before, and the
 first one to all.
 
 Ends with 4 if the rules are not valid or not tested.`,
@@ -69,9 +69,12 @@ Ends with 4 if the rules are not valid or not tested.`,
 			return err
 		}
 		req.Base, req.Files = was.GetNewest(), filesOf(b)
-		if text := bundleDiff(was.GetVersion(), b); text != "" {
+		text := bundleDiff(was.GetVersion(), b)
+		switch {
+		case was.GetVersion() == nil: // all of it is new
+		case text != "":
 			fmt.Fprint(story.Printable(a.Err), text)
-		} else if req.GetSameLabels() && was.GetVersion().GetN() == was.GetNewest() {
+		case req.GetSameLabels() && was.GetVersion().GetN() == was.GetNewest():
 			fmt.Fprintf(story.Printable(a.Out), "nothing to push: %s@%d is the same\n", *name, was.GetNewest())
 			return nil
 		}
