@@ -37,8 +37,8 @@ func exitCodesTopic() *cobra.Command {
      or no test to run, or nothing that was recorded.
   4  It went well and found something: the agent is not healthy, the controller
      has something to look at, the doctor has a failed finding, a configuration
-     is not valid, a file is not formatted, a test of rules fails, the audit's
-     chain is broken.
+     is not valid, a file is not formatted, a test of rules fails or is missing,
+     rules differ from those that hosts have, the audit's chain is broken.
   5  The agent or the controller refused, or a remedy that was run by hand did
      not help.
   6  No agent answers on the socket, or the socket may not be opened; or no node

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,7 +63,7 @@ func (s *State) pushBundle(c *logpb.PushBundle) *logpb.Result {
 // draft is the version that a push would make, or what is wrong with it.
 func (s *State) draft(b *logpb.Bundle, c *logpb.PushBundle) (*logpb.BundleVersion, *logpb.Result) {
 	files := Files(c.GetFiles())
-	if err := firstError(bundle.CheckName(c.GetName()), bundle.Check(files)); err != nil {
+	if err := cmp.Or(bundle.CheckName(c.GetName()), bundle.Check(files)); err != nil {
 		return nil, refuse("bundle", "%v", err)
 	}
 	switch {
@@ -84,15 +85,6 @@ func (s *State) draft(b *logpb.Bundle, c *logpb.PushBundle) (*logpb.BundleVersio
 		v.Rules = append(v.Rules, &logpb.BundleRule{Name: clip(r.GetName(), maxName), Digest: r.GetDigest()})
 	}
 	return v, nil
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // rollbackBundle leaves a version, on all hosts at once, for the one that they had before: none, if it was the first.

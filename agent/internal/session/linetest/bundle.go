@@ -44,7 +44,7 @@ func (s *Server) Forge(change func([]*logpb.BundleFile)) {
 	})
 }
 
-// Report is what a host said last of its bundles in this session.
+// Report is what a host said last of its bundles in the session that is open.
 func (s *Server) Report(host string) []*logpb.HostBundle {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -85,7 +85,7 @@ func (st *stream) serve() {
 func (st *stream) leave() {
 	delete(st.server.line, st)
 	if st.host != nil && st.host.session == st {
-		st.host.session = nil
+		st.host.session, st.host.bundles = nil, nil
 	}
 }
 

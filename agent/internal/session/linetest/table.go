@@ -55,7 +55,7 @@ func (s *Server) hello(st *stream, c *logpb.Hello) {
 	if h.session != nil && h.session != st {
 		h.session.end(turnedAway("superseded", "a newer session has begun"))
 	}
-	h.session, st.host, st.epoch, h.bundles = st, h, h.epoch, nil
+	h.session, st.host, st.epoch = st, h, h.epoch
 	st.send(&agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Welcome{Welcome: s.welcome(h)}})
 	s.push(h)
 }
