@@ -85,7 +85,7 @@ func (e *email) Send(ctx context.Context, m Message) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	c, err := smtp.NewClient(&transport.Bounded{Conn: conn, Left: maxMailAnswer}, e.host)
+	c, err := smtp.NewClient(transport.Bound(conn, maxMailAnswer), e.host)
 	if err != nil {
 		return refusal("greet", err)
 	}

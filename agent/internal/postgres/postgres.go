@@ -63,7 +63,7 @@ func Connect(ctx context.Context, t Target) (*Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &transport.Bounded{Conn: conn, Left: t.Most}, nil
+		return transport.Bound(conn, t.Most), nil
 	}
 	pg, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
@@ -129,7 +129,7 @@ func (t Target) endpoint() (host string, port uint16, err error) {
 // Ask runs one command. After an error the connection may be of no use any more. A refusal by the server is a
 // *pgconn.PgError.
 func (c *Conn) Ask(ctx context.Context, command string) (Table, error) {
-	c.line.Left = c.most
+	c.line.Allow(c.most)
 	results, err := c.pg.Exec(ctx, command).ReadAll()
 	if err != nil {
 		return Table{}, fmt.Errorf("ask: %w", err)

@@ -37,7 +37,7 @@ func (h haproxy) ask(ctx context.Context) (reading, error) {
 	if _, err := fmt.Fprintf(conn, "show stat %s 6 -1\n", h.backend); err != nil { // 6: backends and servers
 		return nil, fmt.Errorf("ask HAProxy: %w", err)
 	}
-	raw, err := io.ReadAll(&transport.Bounded{Conn: conn, Left: haproxyMost})
+	raw, err := io.ReadAll(transport.Bound(conn, haproxyMost))
 	if err != nil {
 		return nil, fmt.Errorf("ask HAProxy: %w", err)
 	}
