@@ -14,7 +14,6 @@ var bounds = map[string]bound{
 	"probe":   {most: 1000},
 	"scrape":  {most: 256},
 	"statsd":  {most: 64},
-	"metric":  {most: 2000},
 	"pool":    {most: 256},
 	"log":     {64, ` One expression can look for several words: "this|that".`},
 	"slo":     {most: 64},
