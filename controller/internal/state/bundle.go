@@ -131,17 +131,17 @@ func Former(b *logpb.Bundle) uint64 {
 
 // trim forgets the oldest versions that nobody can come back to.
 func trim(b *logpb.Bundle) {
-	size := 0
+	count, size := len(b.GetVersions()), 0
 	for _, v := range b.GetVersions() {
 		size += sizeOf(v)
 	}
 	keep := []uint64{b.GetCurrent(), b.GetRollout().GetVersion(), Former(b), newestVersion(b).GetN()}
 	b.Versions = slices.DeleteFunc(b.GetVersions(), func(v *logpb.BundleVersion) bool {
-		over := len(b.GetVersions()) > keepVersions || size > keepVersionBytes
+		over := count > keepVersions || size > keepVersionBytes
 		if !over || slices.Contains(keep, v.GetN()) {
 			return false
 		}
-		size -= sizeOf(v)
+		count, size = count-1, size-sizeOf(v)
 		return true
 	})
 }

@@ -368,6 +368,20 @@ func TestVersionsKept(t *testing.T) {
 	}
 }
 
+// One version too many costs the oldest one, and not all of them.
+func TestOldestVersionGoes(t *testing.T) {
+	t.Parallel()
+	r := newWebs(t, 1)
+	for n := range uint64(keepVersions + 1) {
+		r.pushes(n, fmt.Sprint("full=", n))
+		r.runs("web-1")
+		r.later(bake)
+	}
+	if all := r.s.Bundle("base").GetVersions(); len(all) != keepVersions || all[0].GetN() != 2 {
+		t.Errorf("%d versions are kept, the oldest is %d", len(all), all[0].GetN())
+	}
+}
+
 // TestCanariesAreFew: whatever happens, no more hosts than the share have a version that was not tried, none without
 // its labels, and none after a false alarm; and a rollback reaches what all had before.
 func TestCanariesAreFew(t *testing.T) {
