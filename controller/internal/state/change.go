@@ -30,10 +30,15 @@ func (s *State) recordChange(c *logpb.RecordChange) *logpb.Result {
 }
 
 // noticed enters what a host noticed, or what was recorded there. What is told again is known; what is new of it counts.
+// One without a name is not entered: it would take the place of any that was recorded here of the host, on each
+// replica of another one.
 func (s *State) noticed(h *logpb.Host, c *logpb.LocalChange) {
-	from := c.GetChange()
+	from, local := c.GetChange(), clip(c.GetLocal(), maxName)
+	if local == "" {
+		return
+	}
 	for _, x := range s.changes {
-		if x.GetHost() == h.GetId() && x.GetLocal() == c.GetLocal() {
+		if x.GetHost() == h.GetId() && x.GetLocal() == local {
 			if x.GetText() == clip(from.GetText(), maxText) {
 				return
 			}
@@ -42,7 +47,7 @@ func (s *State) noticed(h *logpb.Host, c *logpb.LocalChange) {
 		}
 	}
 	x := s.change(from)
-	x.Host, x.Local, x.At = h.GetId(), clip(c.GetLocal(), maxName), s.now()
+	x.Host, x.Local, x.At = h.GetId(), local, s.now()
 	if at := c.GetHostAt(); 0 < at && at < x.GetAt() {
 		x.At = at
 	}

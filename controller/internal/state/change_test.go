@@ -39,6 +39,25 @@ func TestNoticed(t *testing.T) {
 	}
 }
 
+// What a host tells without a name takes the place of nothing that was recorded of it here: which, would be chance.
+func TestNoticedWithoutAName(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.joins("checkout", nil, "web-1")
+	for _, text := range []string{"a", "b"} {
+		r.must(command(&logpb.RecordChange{Change: &logpb.Change{Host: "web-1", Kind: "deployment", Text: text}}))
+	}
+	r.says("web-1", &logpb.Event{What: &logpb.Event_Change{Change: &logpb.LocalChange{
+		Change: &logpb.Change{Kind: "package", Text: "c"}}}})
+	var got []string
+	for _, x := range r.s.Changes() {
+		got = append(got, x.GetText())
+	}
+	if !slices.Equal(got, []string{"b", "a"}) {
+		t.Errorf("the changes are %q", got)
+	}
+}
+
 // TestChangesAreToldToHosts: a host knows what was recorded of it and its services, and not what it or another host told.
 func TestChangesAreToldToHosts(t *testing.T) {
 	t.Parallel()
