@@ -13,7 +13,7 @@ import (
 // The way of a version to the hosts:
 //
 //	push ─► canary ─┬─ every canary that is there has run it for the bake time ─► all
-//	                ├─ a false alarm, a refusal, or not everywhere in time ─────► halted
+//	                ├─ a false alarm, a refusal, or not well in time ───────────► halted
 //	                └─ a person ────────────────────────────────────────────────► rolled back ◄─ a person ─ all
 //
 // Halted and rolled back, the hosts have the version before. A false alarm is an alert of a rule that the version adds or
@@ -26,8 +26,13 @@ const (
 	phaseRolledBack = logpb.RolloutPhase_ROLLOUT_PHASE_ROLLED_BACK
 )
 
-// canaryPatience is how long after the bake time a version may still not run on a canary before it is halted.
+// canaryPatience is how long after the bake time a version may still not run on a canary, or an alert of it fire there,
+// before it is halted.
 const canaryPatience = hour
+
+// canaryTelling is how long a canary that is heard again has for telling what happened meanwhile; no longer than the bake
+// time.
+const canaryTelling = 60e9
 
 // canaries are the hosts that try a version first: those that can be reached, then by a hash, so that it is not always
 // the same ones. A share of the hosts, rounded up.
@@ -119,28 +124,57 @@ func (s *State) enterPhase(b *logpb.Bundle, phase logpb.RolloutPhase, by, reason
 	r.Phase, r.Since, r.By, r.Reason = phase, s.now(), by, reason
 }
 
-// trial is when the canaries of a version have tried it for long enough, or, while it does not run on each of them, by
-// when it has to, with those that are missing. Canaries that nobody hears are not waited for as long as another one
-// tries it.
-func (s *State) trial(b *logpb.Bundle) (end int64, missing []string) {
+// trial is when the canaries of a version have tried it for long enough, or by when they have to, with why it is halted then.
+// Canaries that nobody hears are not waited for as long as another one tries it.
+func (s *State) trial(b *logpb.Bundle) (end int64, why string) {
 	r := b.GetRollout()
 	v := Version(b, r.GetVersion())
-	begun, tried, waits := r.GetSince(), false, false
+	begun, told, tried, waits := r.GetSince(), int64(0), false, false
+	var missing []string
 	for _, id := range r.GetCanaries() {
 		h := s.hosts[id]
 		hb := HostBundle(h, b.GetName())
 		here := reachable(h) && labelled(h, v)
 		if here && bytes.Equal(hb.GetRunning(), v.GetDigest()) {
 			tried, begun = true, max(begun, hb.GetSince())
+			told = max(told, plus(h.GetChanged(), min(canaryTelling, r.GetBake())))
 			continue
 		}
 		waits = waits || here
 		missing = append(missing, id)
 	}
-	if tried && !waits {
-		return plus(begun, r.GetBake()), nil
+	if !tried || waits {
+		return plus(plus(r.GetSince(), r.GetBake()), canaryPatience), "it does not run on " + join(s.names(missing))
 	}
-	return plus(plus(r.GetSince(), r.GetBake()), canaryPatience), missing
+	end = max(plus(begun, r.GetBake()), told)
+	if end > s.now() {
+		return end, ""
+	}
+	if a := s.firesOn(b); a != nil {
+		return plus(end, canaryPatience), fmt.Sprintf("%s fires on %s, and nobody has acknowledged it", subject(a),
+			s.name(a.GetKey().GetHost()))
+	}
+	return end, ""
+}
+
+// firesOn is an alert of the version on its canaries that has begun there and that nobody has to do with, nil if there is
+// none: one that never ends is no better than a false one.
+func (s *State) firesOn(b *logpb.Bundle) *logpb.Alert {
+	for _, id := range b.GetRollout().GetCanaries() {
+		for _, a := range sorted(s.derived.live[id], compareKeys) {
+			if a.GetResolved() == 0 && a.GetMuted() == "" && s.incidents[a.GetIncident()].GetAckBy() == "" && suspects(b, a) {
+				return a
+			}
+		}
+	}
+	return nil
+}
+
+// suspects reports whether an alert is one of the version on its canaries, and has begun there.
+func suspects(b *logpb.Bundle, a *logpb.Alert) bool {
+	r := b.GetRollout()
+	return r.GetPhase() == phaseCanary && a.GetFired() >= r.GetSince() &&
+		slices.Contains(r.GetCanaries(), a.GetKey().GetHost()) && changes(b, a.GetRule())
 }
 
 // reachable reports whether a host can be expected to take orders.
@@ -154,10 +188,10 @@ func (s *State) roll() {
 		if b.GetRollout().GetPhase() != phaseCanary {
 			continue
 		}
-		switch end, missing := s.trial(b); {
+		switch end, why := s.trial(b); {
 		case end > s.now():
-		case len(missing) > 0:
-			s.halt(b, "it does not run on "+join(s.names(missing)))
+		case why != "":
+			s.halt(b, why)
 		default:
 			s.promote(b)
 		}
@@ -198,12 +232,9 @@ func (s *State) halt(b *logpb.Bundle, why string) {
 
 // mistrust halts the versions that an alert speaks against.
 func (s *State) mistrust(a *logpb.Alert, how string) {
-	host := a.GetKey().GetHost()
 	for _, b := range s.Bundles() {
-		r := b.GetRollout()
-		if r.GetPhase() == phaseCanary && a.GetFired() >= r.GetSince() && slices.Contains(r.GetCanaries(), host) &&
-			changes(b, a.GetRule()) {
-			s.halt(b, fmt.Sprintf("false alarm: %s on %s %s", subject(a), s.name(host), how))
+		if suspects(b, a) {
+			s.halt(b, fmt.Sprintf("false alarm: %s on %s %s", subject(a), s.name(a.GetKey().GetHost()), how))
 		}
 	}
 }

@@ -263,6 +263,61 @@ func TestLostCanaries(t *testing.T) {
 	r.stands(phaseHalted, "it does not run on web-1")
 }
 
+// A canary that comes back when its time is over tells first what happened meanwhile.
+func TestCanaryTellsFirst(t *testing.T) {
+	t.Parallel()
+	r := newWebs(t, 2)
+	r.pushes(0, "slow")
+	c := r.canary()
+	r.runs(c)
+	r.lose(c, true)
+	r.later(bake + minute)
+	r.stands(phaseCanary, "")
+	r.lose(c, false)
+	r.later(minute - second)
+	r.stands(phaseCanary, "")
+	r.clears(c, r.fires(c, "checkout", "slow"), false)
+	r.stands(phaseHalted, "false alarm")
+
+	r.pushes(1, "slow=2")
+	c = r.canary()
+	r.runs(c)
+	r.lose(c, true)
+	r.later(bake)
+	r.lose(c, false)
+	r.later(minute)
+	r.stands(phaseAll, "")
+}
+
+// An alert that does not end holds a version up until somebody has taken it, and halts it if nobody does.
+func TestAlarmWithoutEnd(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		then  func(r *rig, canary string, n uint64)
+		phase logpb.RolloutPhase
+		why   string
+	}{
+		"for ever":        {func(*rig, string, uint64) {}, phaseHalted, "slow fires on"},
+		"a person has it": {func(r *rig, _ string, _ uint64) { r.acks(r.incident("checkout"), false) }, phaseAll, ""},
+		"a remedy helped": {func(r *rig, c string, n uint64) { r.clears(c, n, true) }, phaseAll, ""},
+		"it was false":    {func(r *rig, c string, n uint64) { r.clears(c, n, false) }, phaseHalted, "is over by itself"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newWebs(t, 2)
+			r.pushes(0, "slow")
+			canary := r.canary()
+			r.runs(canary)
+			n := r.fires(canary, "checkout", "slow")
+			r.later(bake + canaryPatience - minute)
+			r.stands(phaseCanary, "")
+			c.then(r, canary, n)
+			r.later(2 * minute)
+			r.stands(c.phase, c.why)
+		})
+	}
+}
+
 func (r *rig) pushesRefused(code string, c *logpb.PushBundle) {
 	r.t.Helper()
 	r.code(code, r.apply(command(c)))
