@@ -40,6 +40,19 @@ type Figure struct {
 	At    time.Time // the moment that was asked about, by the server's clock; zero without an element
 }
 
+// late is the age from which a number does not count.
+const late = time.Minute
+
+// Late says why a number does not count that was asked for at a moment by the own clock, nil if it does: it is about a
+// moment long before.
+func (f Figure) Late(asked time.Time) error {
+	if old := asked.Sub(f.At); f.Known && old > late {
+		return fmt.Errorf("the answer is %s old by the clock of who asked: something keeps answers, or a clock is wrong",
+			old.Round(time.Second))
+	}
+	return nil
+}
+
 // point is a moment and a number.
 type point struct {
 	at    time.Time

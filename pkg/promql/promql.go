@@ -50,7 +50,7 @@ func New(q Query) *Client {
 // Close ends what is kept between two questions.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Ask asks once. No error holds the secret or the address.
+// Ask asks once. No error holds the secret or the URL.
 func (c *Client) Ask(ctx context.Context) (*Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.query.Timeout)
 	defer cancel()

@@ -54,7 +54,7 @@ type asked struct {
 	answer *promql.Answer // nil: none, or it failed
 	err    error
 	n      uint64        // of the answer
-	at     time.Duration // Boot time before the server was asked
+	at     clock.Instant // before the server was asked
 }
 
 // New makes a server without queries.
@@ -137,7 +137,7 @@ func (s *Server) ask(ctx context.Context, a *asked) {
 	defer ticker.Stop()
 	warned := false
 	for {
-		at := s.o.Clock.Now().Boot
+		at := s.o.Clock.Now()
 		answer, err := client.Ask(ctx)
 		if ctx.Err() != nil {
 			return
@@ -157,7 +157,7 @@ func (s *Server) ask(ctx context.Context, a *asked) {
 }
 
 // note takes an answer over. Its number is random, so that that of another leader is another one.
-func (s *Server) note(a *asked, answer *promql.Answer, err error, at time.Duration) {
+func (s *Server) note(a *asked, answer *promql.Answer, err error, at clock.Instant) {
 	s.mu.Lock()
 	was := a.err
 	a.answer, a.err, a.at, a.n = answer, err, at, 1+rand.N(^uint64(0))
@@ -189,11 +189,14 @@ func (s *Server) ReadFigure(_ context.Context, r *agentpb.ReadFigureRequest) (*a
 		out.Error = "the server has not answered so far"
 	default:
 		f, err := a.answer.Figure(r.GetHost())
+		if err == nil {
+			err = f.Late(a.at.Wall)
+		}
 		if err != nil {
 			out.Error = err.Error()
 			return out, nil
 		}
-		out.Value, out.Known, out.Answer, out.Age = f.Value, f.Known, a.n, int64(s.o.Clock.Now().Boot-a.at)
+		out.Value, out.Known, out.Answer, out.Age = f.Value, f.Known, a.n, int64(s.o.Clock.Now().Boot-a.at.Boot)
 	}
 	return out, nil
 }

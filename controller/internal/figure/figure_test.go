@@ -49,11 +49,15 @@ type prometheus struct {
 	asked atomic.Int64
 	ill   atomic.Bool
 	held  atomic.Bool // it does not answer
+	late  atomic.Bool // something before it keeps its answers
 }
 
 func (p *prometheus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm() // or the server does not see that nobody waits any more
-	n := p.asked.Add(1)
+	n, at := p.asked.Add(1), time.Now()
+	if p.late.Load() {
+		at = at.Add(-2 * time.Minute)
+	}
 	switch {
 	case p.held.Load():
 		<-r.Context().Done()
@@ -62,7 +66,7 @@ func (p *prometheus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		_, _ = fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":[`+
 			`{"metric":{"instance":"web-1"},"value":[%d,"%d"]},{"metric":{"instance":"web-2:80"},"value":[%[1]d,"NaN"]}]}}`,
-			time.Now().Unix(), n)
+			at.Unix(), n)
 	}
 }
 
@@ -164,6 +168,12 @@ func TestFigures(t *testing.T) {
 	})
 	r.told.ill.Store(false)
 	r.until("a figure again", known)
+	r.told.late.Store(true)
+	r.until("why an old answer is none", func(f *agentpb.ReadFigureResponse, _ error) bool {
+		return !f.GetKnown() && strings.HasPrefix(f.GetError(), "the answer is 2m0s old")
+	})
+	r.told.late.Store(false)
+	r.until("a new one", known)
 
 	r.told.held.Store(true)
 	r.crown.set(false)

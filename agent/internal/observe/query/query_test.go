@@ -85,8 +85,8 @@ func TestWatcher(t *testing.T) {
 	answer.Store(func() string { return vector(0, "3", "4") })
 	w.Until("unknown when there are several", tells(nil))
 	fails(t, w, "2 elements: aggregate")
-	answer.Store(func() string { return vector(2*late, "3") })
-	fails(t, w, "2m0s old by this host's clock")
+	answer.Store(func() string { return vector(2*time.Minute, "3") })
+	fails(t, w, "2m0s old by the clock of who asked")
 	w.Until("unknown when it is old", tells(nil))
 	answer.Store(func() string {
 		return strings.Replace(vector(0, "3"), `"data"`, `"warnings":["half of them"],"data"`, 1)

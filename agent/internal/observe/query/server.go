@@ -2,15 +2,10 @@ package query
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/promql"
 )
-
-// late is the age from which an answer does not count, by the clocks of both sides.
-const late = time.Minute
 
 // server is a Prometheus server.
 type server struct {
@@ -30,9 +25,8 @@ func (s *server) ask(ctx context.Context, now clock.Instant) (figure, error) {
 	}
 	out := figure{at: now.Boot, warnings: answer.Warnings}
 	f, err := answer.Figure(s.host)
-	if old := now.Wall.Sub(f.At); err == nil && f.Known && old > late {
-		err = fmt.Errorf("the answer is %s old by this host's clock: something keeps answers, or a clock is wrong",
-			old.Round(time.Second))
+	if err == nil {
+		err = f.Late(now.Wall)
 	}
 	out.value, out.known = f.Value, f.Known
 	return out, err
