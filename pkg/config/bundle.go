@@ -145,21 +145,22 @@ func (l *loader) beneath(d *Delivered, kind string, blocks []*block) []*block {
 func bundleRules(rules, thresholds []*block) []BundleRule {
 	shared := sha256.New()
 	for _, t := range thresholds {
-		t.write(shared)
+		t.write(shared, "threshold")
 	}
 	common := shared.Sum(nil)
 	out := make([]BundleRule, len(rules))
 	for i, r := range rules {
 		sum := sha256.New()
 		sum.Write(common)
-		r.write(sum)
+		r.write(sum, "rule")
 		out[i] = BundleRule{Name: r.labels[0], Digest: [sha256.Size]byte(sum.Sum(nil))}
 	}
 	return out
 }
 
-// write writes what a block says, key by key.
-func (b *block) write(w io.Writer) {
+// write writes what a block of that type is called and says, key by key.
+func (b *block) write(w io.Writer, typ string) {
+	fmt.Fprintf(w, "%s %q {\n", typ, b.labels)
 	for _, a := range b.kind.attrs {
 		if b.has(a.name) {
 			fmt.Fprintf(w, "%s %q\n", a.name, b.at(a.name).SliceBytes(b.src))
@@ -167,10 +168,10 @@ func (b *block) write(w io.Writer) {
 	}
 	for _, name := range b.kind.blocks {
 		for _, n := range b.blocks(name) {
-			fmt.Fprintf(w, "%s {\n", name)
-			n.write(w)
+			n.write(w, name)
 		}
 	}
+	fmt.Fprintln(w, "}")
 }
 
 // absent takes out a delivered rule that is about no service of this host.

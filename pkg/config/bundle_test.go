@@ -240,6 +240,10 @@ func TestBundleRuleDigests(t *testing.T) {
 	if now := of(limit("0.6") + x + full); now["x"] == was["x"] {
 		t.Error("another threshold changes nothing")
 	}
+	other := func(v string) string { return strings.Replace(limit(v), `"t"`, `"u"`, 1) }
+	if of(limit("0.9") + other("0.5") + x)["x"] == of(other("0.9") + limit("0.5") + x)["x"] {
+		t.Error("two thresholds that change places change nothing")
+	}
 }
 
 // FuzzCheckBundle: whatever a client or a controller sends, it is judged soon, without a panic; and what passes here
