@@ -2,28 +2,22 @@ package session
 
 import (
 	"context"
-	"errors"
 
 	"github.com/salveops/salve/proto/agentpb"
 	"github.com/salveops/salve/proto/logpb"
 )
 
-// bundles is what the node has to know of the bundles of rules on this host, and the line on which they are fetched.
+// bundles is what the node has to know of the bundles of rules on this host.
 type bundles struct {
-	line    Line // nil: there is no session
 	report  []*logpb.HostBundle
 	version int // of the report, 0: there never was one
 }
 
-var errNoLine = errors.New("there is no line to the controller")
-
 // Fetch gets the files of a bundle that stands in the orders. Whether they are the right ones, the caller checks.
 func (s *Session) Fetch(ctx context.Context, o *agentpb.BundleOrder) ([]*logpb.BundleFile, error) {
-	s.mu.Lock()
-	line := s.bundles.line
-	s.mu.Unlock()
-	if line == nil {
-		return nil, errNoLine
+	line, err := s.established()
+	if err != nil {
+		return nil, err
 	}
 	r, err := line.Bundle(ctx, &agentpb.BundleRequest{Host: s.o.Host, Name: o.GetName(), Digest: o.GetDigest()})
 	return r.GetFiles(), err
@@ -37,13 +31,6 @@ func (s *Session) Report(all []*logpb.HostBundle) {
 	s.bundles.version++
 	s.mu.Unlock()
 	poke(s.wake)
-}
-
-// serves notes the line of the session that is established; nil: there is none any more.
-func (s *Session) serves(l Line) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bundles.line = l
 }
 
 // news is the report if this session has not told it. The caller holds mu.

@@ -174,8 +174,6 @@ func (s *Session) connect(ctx context.Context, address string) error {
 	s.status, s.line = status{address: address, since: s.now()}, line
 	s.mu.Unlock()
 	s.log.Info("line to the controller", "address", address, "epoch", w.GetEpoch())
-	s.serves(line)
-	defer s.serves(nil)
 	s.o.Changed(true)
 	return s.serve(c, w)
 }
