@@ -86,8 +86,8 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 		}
 	}
 	for _, name := range a.Reopen {
-		if !k.Allowed(remedy.Reload, name) {
-			return kind.Refuse("no allow block of this host permits reload on %s", name)
+		if _, err := k.on(ctx, s, remedy.Reload, name); err != nil {
+			return err
 		}
 	}
 	files, err := dir.candidates(ctx, a.Files, a.Keep, k.Clock.Now().Wall.Add(-a.MinAge))
@@ -106,25 +106,33 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 
 // mayClean refuses a cleaner that could do something else than run to its end.
 func (k Kind) mayClean(ctx context.Context, s *kind.Step, name string) error {
-	if !k.Allowed(remedy.Start, name) {
-		return kind.Refuse("no allow block of this host permits start on %s", name)
+	part, err := k.on(ctx, s, remedy.Start, name)
+	if err != nil {
+		return err
 	}
-	u, err := k.Systemd.Read(ctx, name)
+	u, err := k.Systemd.Read(ctx, part.Target)
 	switch {
 	case err != nil:
 		return kind.Unknown("the state of "+name, err)
 	case u.Type != "oneshot":
 		return kind.Refuse("%s is no oneshot service: it would not end", name)
 	}
-	return k.start.Precheck(ctx, on(s, remedy.Start, name))
+	return k.start.Precheck(ctx, part)
 }
 
-// on is the step for one unit of a recipe.
-func on(s *kind.Step, k remedy.Kind, name string) *kind.Step {
-	part := &kind.Step{Request: s.Request, Target: name}
+// on is the step for one unit of a recipe, which must be allowed by its primary name, whatever the recipe calls it.
+func (k Kind) on(ctx context.Context, s *kind.Step, does remedy.Kind, name string) (*kind.Step, error) {
+	part := &kind.Step{Request: s.Request}
 	part.ByPerson = true // a cleaner that is not running was not stopped by anybody
-	part.Remedy = &config.Remedy{Kind: k, Name: s.Remedy.Name, Service: s.Remedy.Service, Args: &remedy.UnitArgs{Unit: name}}
-	return part
+	part.Remedy = &config.Remedy{Kind: does, Name: s.Remedy.Name, Service: s.Remedy.Service, Args: &remedy.UnitArgs{Unit: name}}
+	var err error
+	if part.Target, err = k.start.Target(ctx, part.Request); err != nil {
+		return nil, err
+	}
+	if !k.Allowed(does, part.Target) {
+		return nil, kind.Refuse("no allow block of this host permits %s on %s", does, part.Target)
+	}
+	return part, nil
 }
 
 // Act implements kind.Kind. Each part begins only if there is not yet room, and what one part could not do is no reason to
@@ -138,7 +146,7 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	defer dir.close()
 	run := &run{dir: dir, free: a.Free}
 	for _, name := range a.Cleaners {
-		run.part("ran "+name, func() (bool, error) { return true, k.start.Act(ctx, on(s, remedy.Start, name)) })
+		run.part("ran "+name, func() (bool, error) { return true, k.clean(ctx, s, name) })
 	}
 	for _, name := range a.Reopen {
 		run.part("reloaded "+name, func() (bool, error) { return k.reopen(ctx, s, dir, name) })
@@ -164,9 +172,22 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	return nil // whether it is enough is for the verification to say
 }
 
+// clean runs a cleaner to its end.
+func (k Kind) clean(ctx context.Context, s *kind.Step, name string) error {
+	part, err := k.on(ctx, s, remedy.Start, name)
+	if err != nil {
+		return err
+	}
+	return k.start.Act(ctx, part)
+}
+
 // reopen reloads the service if a process of it holds files of this file system open that were removed.
 func (k Kind) reopen(ctx context.Context, s *kind.Step, dir *folder, name string) (did bool, err error) {
-	u, err := k.Systemd.Read(ctx, name)
+	part, err := k.on(ctx, s, remedy.Reload, name)
+	if err != nil {
+		return false, err
+	}
+	u, err := k.Systemd.Read(ctx, part.Target)
 	if err != nil {
 		return false, err
 	}
@@ -174,7 +195,6 @@ func (k Kind) reopen(ctx context.Context, s *kind.Step, dir *folder, name string
 	if err != nil || held == 0 {
 		return false, err
 	}
-	part := on(s, remedy.Reload, name)
 	if err := k.reload.Precheck(ctx, part); err != nil {
 		return false, err
 	}

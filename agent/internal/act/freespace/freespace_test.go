@@ -167,6 +167,26 @@ func TestCleanersFirst(t *testing.T) {
 	}
 }
 
+// Cleaners and services are allowed by their primary names: another name of a unit opens no way around the allow blocks.
+func TestOtherNames(t *testing.T) {
+	d := newDisk(t)
+	d.must(d.WriteUnit("secret.service", fmt.Sprintf(cleaner, d.root)))
+	d.Do("daemon-reload")
+	file, err := d.Systemctl("show", "-p", "FragmentPath", "--value", "secret.service")
+	d.must(err)
+	d.must(os.Symlink("secret.service", filepath.Join(filepath.Dir(strings.TrimSpace(file)), "clean.service")))
+	d.Do("daemon-reload")
+	d.put("data/cache", 10, 0)
+	d.fill()
+	before := d.names()
+	d.Runner.SetAllow(append(acttest.Paths(d.logs), acttest.Everything("clean.service")...))
+	d.args.Cleaners = []string{"clean.service"}
+	d.Refused(d.request(), "permits start on secret.service", false)
+	d.args.Cleaners, d.args.Reopen = nil, []string{"clean.service"}
+	d.Refused(d.request(), "permits reload on secret.service", false)
+	d.lost(before)
+}
+
 // A file that was removed and is held open takes room until its service opens its files anew.
 func TestHeldOpen(t *testing.T) {
 	d := newDisk(t, "shop.service", acttest.Sleeper)
