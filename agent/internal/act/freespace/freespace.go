@@ -151,9 +151,10 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	for _, name := range a.Reopen {
 		run.part("reloaded "+name, func() (bool, error) { return k.reopen(ctx, s, dir, name) })
 	}
+	var cut error
 	for _, f := range before.Files {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if cut = context.Cause(ctx); cut != nil {
+			break
 		}
 		run.part("", func() (bool, error) {
 			err := dir.remove(f)
@@ -166,6 +167,9 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	after := evidence{Files: run.gone, Did: run.text()}
 	after.room, _ = dir.room() // it is done; only the evidence would be missing
 	s.After = after
+	if cut != nil {
+		return cut
+	}
 	if len(run.did)+len(run.gone) == 0 && len(run.failed) > 0 {
 		return fmt.Errorf("no room was made: %s", run.failed[0])
 	}
@@ -207,15 +211,28 @@ type run struct {
 	free   float64
 	did    []string
 	failed []string
+	before room // the first file went
 	gone   []file
 }
 
-// part does one part, unless there is room.
-func (r *run) part(what string, do func() (bool, error)) {
-	if now, err := r.dir.room(); err == nil && now.enough(r.free) {
-		return
+// enough reports whether there is room, by what the file system says or by what has gone. Some file systems give room back
+// only later, and a file that somebody holds open gives none: no more go than it takes.
+func (r *run) enough() (bool, error) {
+	now, err := r.dir.room()
+	if len(r.gone) == 0 {
+		r.before = now
 	}
-	switch did, err := do(); {
+	return now.enough(r.free) || r.before.without(r.gone).enough(r.free), err
+}
+
+// part does one part, unless there is room, or nobody knows.
+func (r *run) part(what string, do func() (bool, error)) {
+	enough, err := r.enough()
+	did := false
+	if err == nil && !enough {
+		did, err = do()
+	}
+	switch {
 	case err != nil:
 		r.failed = append(r.failed, err.Error())
 	case did && what != "":
@@ -283,6 +300,13 @@ func (r room) free() float64 {
 		share = min(share, float64(r.FreeInodes)/float64(r.Inodes))
 	}
 	return share
+}
+
+// without is the room that there is without the files.
+func (r room) without(files []file) room {
+	r.FreeBytes += total(files)
+	r.FreeInodes += uint64(len(files))
+	return r
 }
 
 func (r room) enough(share float64) bool { return r.free() >= share }

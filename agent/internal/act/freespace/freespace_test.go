@@ -1,6 +1,8 @@
 package freespace_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -119,6 +121,53 @@ func TestListedFilesOnly(t *testing.T) {
 	before := d.names()
 	d.must(k.Act(t.Context(), s))
 	d.lost(before, "logs/a.log.2")
+}
+
+// No more go than it takes, also where room does not come back at once: here because somebody holds the files open.
+func TestNoMoreThanItTakes(t *testing.T) {
+	d := newDisk(t)
+	for i := range 6 {
+		d.put(fmt.Sprintf("logs/a.log.%d", i), 2048, i)
+		f, err := os.Open(filepath.Join(d.logs, fmt.Sprintf("a.log.%d", i)))
+		d.must(err)
+		t.Cleanup(func() { f.Close() })
+	}
+	d.fill()
+	before := d.names()
+	d.makeRoom()
+	d.lost(before, "logs/a.log.0", "logs/a.log.1", "logs/a.log.2", "logs/a.log.3")
+}
+
+// ends is a context that is over after it has been asked so many times.
+type ends struct {
+	context.Context
+	left int
+}
+
+func (c *ends) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Who is told to stop in the middle removes no further file, and says which are gone.
+func TestCut(t *testing.T) {
+	d := newDisk(t)
+	for i := range 4 {
+		d.put(fmt.Sprintf("logs/a.log.%d", i), 10, i)
+	}
+	d.fill()
+	k := freespace.New(&kind.Host{Systemd: d.Watcher, Clock: acttest.Clock(t)}, unit.Units{})
+	s, _ := acttest.Stage(t, k, d.request())
+	before := d.names()
+	if err := k.Act(&ends{context.Background(), 1}, s); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+	d.lost(before, "logs/a.log.0")
+	if text := string(kind.Raw(s.After)); !strings.Contains(text, `"name":"a.log.0"`) || strings.Contains(text, "a.log.1") {
+		t.Errorf("evidence %s", text)
+	}
 }
 
 // Many tiny files fill a disk, too.
