@@ -47,7 +47,7 @@ func freeSpace() Spec {
 		Needs: "The agent's user must be able to write the folders that files go from, and Linux 5.6. Files that other users hold " +
 			"open are seen with CAP_SYS_PTRACE only.",
 		Worst: "a file is gone that somebody wanted. Only regular files go that a glob names, never the newest, never one by way of a " +
-			"symbolic link or on another mount, at most 200 in one run; a dry run lists them all.",
+			"symbolic link, with another name (a hard link) or on another mount, at most 200 in one run; a dry run lists them all.",
 		Back: "Never: removed files are gone.",
 		decode: func(r *reader) Args {
 			a := &FreeSpaceArgs{

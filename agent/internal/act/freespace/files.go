@@ -108,7 +108,7 @@ type walk struct {
 	stay   map[string]bool // that are among the newest
 }
 
-// match follows one glob, segment by segment. What lies below a link or another mount, or cannot be read, is not there.
+// match follows one glob, segment by segment. What lies below a link or another mount is not there.
 func (w *walk) match(at string, segments []string) error {
 	sub, err := w.dir.sub(at)
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENOENT) {
@@ -159,13 +159,14 @@ func (w *walk) match(at string, segments []string) error {
 	return nil
 }
 
-// stat looks at a name in the open folder parent. Only regular files count.
+// stat looks at a name in the open folder parent. Only regular files count that have no other name: what has one takes as much
+// room without this one.
 func (d *folder) stat(parent int, name string) (file, bool) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(parent, path.Base(name), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return file{}, false
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
 		return file{}, false
 	}
 	return file{Name: name, Size: uint64(st.Blocks) * 512, Inode: st.Ino, Time: time.Unix(st.Mtim.Unix()).UTC()}, true

@@ -138,6 +138,22 @@ func TestNoMoreThanItTakes(t *testing.T) {
 	d.lost(before, "logs/a.log.0", "logs/a.log.1", "logs/a.log.2", "logs/a.log.3")
 }
 
+// What has another name, as in backups that share what did not change, takes as much room without this one.
+func TestOtherLinks(t *testing.T) {
+	d := newDisk(t)
+	for i := range 3 {
+		d.put(fmt.Sprintf("logs/a.log.%d", i), 10, i)
+	}
+	for _, name := range []string{"a.log.0", "a.log.2"} { // of which one would be the newest
+		d.must(os.Link(filepath.Join(d.logs, name), filepath.Join(d.root, "data", name)))
+	}
+	d.put("logs/a.log.3", 10, 1)
+	d.fill()
+	before := d.names()
+	d.makeRoom()
+	d.lost(before, "logs/a.log.1")
+}
+
 // ends is a context that is over after it has been asked so many times.
 type ends struct {
 	context.Context
