@@ -176,7 +176,7 @@ func (b *block) end(now time.Duration, batch *source.Batch) error {
 	err := t.complaint(now)
 	for i, h := range b.handles {
 		f := t.figure(i)
-		batch.Maybe(h, at, f.Value, f.Known)
+		batch.Figure(h, at, f)
 		if err == nil && f.Fault != nil && now-t.begun > t.stale {
 			err = fmt.Errorf("metric %s: %w", b.target.Metrics[i].Name, f.Fault)
 		}

@@ -138,8 +138,11 @@ func (r *rig) round() (figures string, err error) {
 	var words []string
 	for _, s := range batch.Samples {
 		word := "unknown"
-		if s.Known {
+		switch {
+		case s.Known:
 			word = fmt.Sprintf("%.3g", s.Value)
+		case s.Idle:
+			word = "idle"
 		}
 		words = append(words, word)
 	}

@@ -131,6 +131,17 @@ func TestDelta(t *testing.T) {
 	r.each("10 0", r.grown("n", r.number("", 10)))
 }
 
+// Who tells that nobody asks is idle. Who tells nothing is not.
+func TestIdle(t *testing.T) {
+	r := newRig(t, ratio(t, "n", "n"))
+	n := r.sum("n", r.number("", 5))
+	r.each("unknown", n)
+	r.each("idle", n)
+	r.each("idle", n)
+	r.pass(3 * every)
+	r.sees("unknown")
+}
+
 // Nothing is known of what nobody tells of, though others go on.
 func TestSilence(t *testing.T) {
 	r := newRig(t, rate(t, "n"), rate(t, "m"), gauge(t, "g", metric.Only))

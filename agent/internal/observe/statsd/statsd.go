@@ -46,7 +46,8 @@ const (
 	budget   = 16 << 20
 	overhead = 256
 	// patience is how long a socket may bring no line of a metric before that is told as a failure, and for how long
-	// lines that could not be read are.
+	// lines that could not be read are. A socket that brings nothing at all for so long is not that of an idle service: who
+	// has died sends nothing, too.
 	patience = time.Minute
 	// waiting is how much the kernel keeps for us, if it may.
 	waiting = 1 << 20
@@ -64,6 +65,7 @@ type listener struct {
 	since   time.Duration // when it was
 	took    time.Duration // to read what came in this round
 	spent   int           // of the budget of this round
+	heard   time.Duration // end of the last round in which anything came
 	lost    int           // datagrams of this round that were not looked at, as far as one knows
 	bad     uint64        // lines that the table had refused when the last one was told
 	badAt   time.Duration // and when that was
@@ -219,11 +221,15 @@ func (l *listener) end(ctx context.Context) {
 		l.opt.Unknown(l.handles)
 		return
 	}
+	if l.spent > 0 {
+		l.heard = now
+	}
 	start := time.Now()
 	l.table.end(now)
 	b := l.opt.Book.Batch()
 	for i, h := range l.handles {
 		f := l.table.figures[i].Take()
+		f.Idle = f.Idle && now-l.heard <= patience
 		b.Figure(h, now, f)
 		if err == nil && f.Fault != nil && now-l.since > patience {
 			err = fmt.Errorf("metric %s: %w", l.target.Metrics[i].Name, f.Fault)

@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"github.com/DataDog/datadog-go/v5/statsd"
+	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
+	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
+	"github.com/salveops/salve/pkg/clock"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -106,6 +109,42 @@ func TestWatcher(t *testing.T) {
 	w.until("and the rest goes on", send("queue:7|g"), func(r sourcetest.Round) bool { return r["metric.queue{shop}"] == 7 })
 	w.SetTargets(nil)
 	w.until("unknown once nobody listens", func() {}, func(r sourcetest.Round) bool { return len(r) == 0 })
+}
+
+type hand struct{ now time.Duration }
+
+func (h *hand) Now() clock.Instant { return clock.Instant{Boot: h.now} }
+func (h *hand) BootID() string     { return "boot" }
+
+// A service of which nobody asks anything is idle. One that sends nothing at all any more may be dead.
+func TestIdle(t *testing.T) {
+	h := &hand{time.Hour}
+	idle := false
+	l := newListener(source.Options{Clock: h, Log: hclog.NewNullLogger(), Book: source.NewBook(), Deliver: func(b *source.Batch) {
+		idle = b.Samples[0].Idle
+		b.Release()
+	}}, target(t, freeAddress(t)))
+	if err := l.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rounds := func(n int, line string) bool {
+		for range n {
+			h.now += time.Second
+			l.table.take([]byte(line))
+			l.spent = len(line)
+			l.end(t.Context())
+		}
+		return idle
+	}
+	for i, step := range []struct {
+		rounds int
+		line   string
+		idle   bool
+	}{{4, "http.requests:0|c", true}, {60, "", true}, {1, "", false}, {60, "", false}, {1, "other:1|c", true}} {
+		if got := rounds(step.rounds, step.line); got != step.idle {
+			t.Errorf("step %d: idle is %v", i, got)
+		}
+	}
 }
 
 // A socket that a killed agent left is taken over; one of somebody else, or a file, is not.
