@@ -155,18 +155,20 @@ func (p *patient) refuse(remedy string, why *kind.Refusal, now time.Duration) (t
 // doubt is a remedy whose precheck could not find out what it must know.
 type doubt struct {
 	reason, text string
-	since        time.Duration
+	since, asked time.Duration // when it was asked for first, and last
 	until        time.Duration // passed over until then, and asked for again; 0: it is waited for
 }
 
 // doubt waits for what could not be known, so that nothing harsher runs because of a moment's silence, and after
-// UnknownWait lets the next candidate have its turn. It is asked for again from time to time.
+// UnknownWait lets the next candidate have its turn. It is asked for again from time to time. Two moments with a pause
+// between them, in which nobody asked, are no long silence.
 func (p *patient) doubt(remedy, reason string, now time.Duration) (text string, said bool) {
 	d, known := p.doubts[remedy]
 	said = known && d.reason == reason
-	if d.reason, d.text = reason, reason; !known {
+	if !known || d.until == 0 && now-d.asked > defaults.UnknownWait {
 		d.since = now
 	}
+	d.reason, d.text, d.asked = reason, reason, now
 	if waited := now - d.since; waited >= defaults.UnknownWait {
 		said = said && d.until > 0
 		d.until, p.wait = now+defaults.UnknownWait, 0

@@ -71,3 +71,21 @@ func TestUnknownTargetThatComesBack(t *testing.T) {
 		h.WantActs("reset_pool db")
 	})
 }
+
+// Nor is one that hid long ago, and hides now: nobody asked meanwhile, so that nobody knows that it was hidden for long.
+func TestUnknownTargetLongAgo(t *testing.T) {
+	heals(t, golden, func(h *rig) {
+		h.goldenHost()
+		h.hides("db", true)
+		h.failing()
+		h.Advance(20 * time.Second)
+		h.Pauses("all", time.Hour)
+		h.Advance(3 * time.Minute)
+		h.Resumes()
+		h.Advance(40 * time.Second)
+		h.WantActs()
+		h.hides("db", false)
+		h.Advance(40 * time.Second)
+		h.WantActs("reset_pool db")
+	})
+}
