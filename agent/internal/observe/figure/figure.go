@@ -84,13 +84,14 @@ type level struct {
 // told is when something was told of last.
 type told struct {
 	fresh bool          // it was in this round
+	ever  bool          // it was in an earlier one
 	at    time.Duration // end of the last round in which it was
 }
 
 // ends ends a round, and returns for how long nothing was told.
 func (t *told) ends(at time.Duration) time.Duration {
 	if t.fresh {
-		t.at, t.fresh = at, false
+		t.at, t.fresh, t.ever = at, false, true
 	}
 	return at - t.at
 }
@@ -216,6 +217,9 @@ func (f *Figure) End(at time.Duration) (forgot bool) {
 			forgot = true
 			continue
 		}
+		if !s.ever { // it was opened, and what was to follow could not be read
+			continue
+		}
 		total := 0.0
 		for i, series := range s.series {
 			total += s.counts[i]
@@ -228,7 +232,9 @@ func (f *Figure) End(at time.Duration) (forgot bool) {
 			forgot = true
 			continue
 		}
-		f.set.Put(series, l.value)
+		if l.ever {
+			f.set.Put(series, l.value)
+		}
 	}
 	f.set.End(at)
 	if forgot {

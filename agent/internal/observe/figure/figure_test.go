@@ -112,6 +112,34 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// What was opened and never told of is unknown, and not zero.
+func TestNeverTold(t *testing.T) {
+	for _, told := range []Told{{Name: "n", Kind: Counter, Silent: true}, {Name: "n", Kind: Level}} {
+		kind := metric.Rate
+		if told.Kind == Level {
+			kind = metric.Gauge
+		}
+		f := New(definition(t, kind, "n"), every, 10*every, 0)
+		p := part(t, f, told)
+		for at := every; at <= 4*every; at += every {
+			if f.End(at); f.Take().Known {
+				t.Errorf("%s at %s: %+v", kindNames[told.Kind], at, f.Take())
+			}
+		}
+		for at := 5 * every; at <= 8*every; at += every {
+			if told.Kind == Level {
+				p.Set(2)
+			} else {
+				p.Grow(0, 2)
+			}
+			f.End(at)
+		}
+		if got := f.Take(); !got.Known || got.Value != 2 {
+			t.Errorf("%s: %+v", kindNames[told.Kind], got)
+		}
+	}
+}
+
 func TestWrongKind(t *testing.T) {
 	f := New(definition(t, metric.Rate, "n"), every, 3*every, 0)
 	if _, ok := f.Open(Told{Name: "n", Kind: Level}); ok {

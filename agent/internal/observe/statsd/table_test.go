@@ -165,3 +165,14 @@ func BenchmarkPacket(b *testing.B) {
 		tb.take(packet)
 	}
 }
+
+// Lines whose value cannot be read say nothing, and not that it is zero.
+func TestBrokenValues(t *testing.T) {
+	const lines = "http.requests:x|c\nqueue:x|g"
+	tb := rounds(t, lines, lines, lines, lines)
+	for i, f := range tb.figures {
+		if got := f.Take(); got.Known || tb.bad != 8 {
+			t.Errorf("figure %d of %d bad lines: %+v", i, tb.bad, got)
+		}
+	}
+}
