@@ -81,7 +81,7 @@ func (r *Runner) do(ctx context.Context, k kind.Kind, s *kind.Step, a *incident.
 	r.o.Log.Info("acting", "attempt", a.ID, "kind", a.Kind, "target", a.Target, "by", a.By)
 	inner, cancel := bounded(ctx, cmp.Or(s.Remedy.Timeout, defaults.ActionTimeout))
 	defer cancel()
-	a.Phase = incident.Acted
+	a.Phase, s.Halt = incident.Acted, ctx.Done()
 	if err := k.Act(inner, s); err != nil {
 		a.Error = err.Error()
 		if errors.Is(err, kind.ErrLost) {

@@ -5,6 +5,7 @@ package freespace
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -144,18 +145,14 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 		return err
 	}
 	defer dir.close()
-	run := &run{dir: dir, free: a.Free}
+	run := &run{ctx: ctx, halt: s.Halt, dir: dir, free: a.Free}
 	for _, name := range a.Cleaners {
 		run.part("ran "+name, func() (bool, error) { return true, k.clean(ctx, s, name) })
 	}
 	for _, name := range a.Reopen {
 		run.part("reloaded "+name, func() (bool, error) { return k.reopen(ctx, s, dir, name) })
 	}
-	var cut error
 	for _, f := range before.Files {
-		if cut = context.Cause(ctx); cut != nil {
-			break
-		}
 		run.part("", func() (bool, error) {
 			err := dir.remove(f)
 			if err == nil {
@@ -167,8 +164,8 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	after := evidence{Files: run.gone, Did: run.text()}
 	after.room, _ = dir.room() // it is done; only the evidence would be missing
 	s.After = after
-	if cut != nil {
-		return cut
+	if run.cut != nil {
+		return run.cut
 	}
 	if len(run.did)+len(run.gone) == 0 && len(run.failed) > 0 {
 		return fmt.Errorf("no room was made: %s", run.failed[0])
@@ -207,12 +204,27 @@ func (k Kind) reopen(ctx context.Context, s *kind.Step, dir *folder, name string
 
 // run is one run of the recipe.
 type run struct {
+	ctx    context.Context
+	halt   <-chan struct{}
 	dir    *folder
 	free   float64
 	did    []string
 	failed []string
 	before room // the first file went
 	gone   []file
+	cut    error // why no further part begins
+}
+
+var errHalt = errors.New("it was told to stop: no further part began")
+
+// ended is why no further part may begin.
+func (r *run) ended() error {
+	select {
+	case <-r.halt:
+		return errHalt
+	default:
+		return context.Cause(r.ctx)
+	}
 }
 
 // enough reports whether there is room, by what the file system says or by what has gone. Some file systems give room back
@@ -225,11 +237,14 @@ func (r *run) enough() (bool, error) {
 	return now.enough(r.free) || r.before.without(r.gone).enough(r.free), err
 }
 
-// part does one part, unless there is room, or nobody knows.
+// part does one part, unless there is room, nobody knows, or no further one may begin.
 func (r *run) part(what string, do func() (bool, error)) {
 	enough, err := r.enough()
 	did := false
 	if err == nil && !enough {
+		if r.cut = r.ended(); r.cut != nil {
+			return
+		}
 		did, err = do()
 	}
 	switch {

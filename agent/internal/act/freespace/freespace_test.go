@@ -186,6 +186,34 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// An agent that stops lets the part that runs come to its end, and begins no further one.
+func TestHalt(t *testing.T) {
+	d := newDisk(t)
+	d.must(d.WriteUnit("clean.service", fmt.Sprintf(cleaner, d.root)))
+	d.Do("daemon-reload")
+	d.put("data/cache", 10, 0)
+	d.put("logs/a.log.1", 10, 0)
+	d.put("logs/a.log.2", 10, 1)
+	d.fill()
+	d.args.Cleaners = []string{"clean.service"}
+	before := d.names()
+	p, err := d.Runner.Prepare(t.Context(), d.request())
+	d.must(err)
+	ctx, stop := context.WithCancel(t.Context())
+	d.Journal.After = func(a *incident.Attempt) error {
+		if a.Phase == incident.Intended {
+			stop()
+		}
+		return nil
+	}
+	a, err := d.Runner.Run(ctx, p)
+	d.must(err)
+	if a.Phase != incident.Acted || a.Error != "it was told to stop: no further part began" {
+		t.Errorf("%s, %q", a.Phase, a.Error)
+	}
+	d.lost(before)
+}
+
 // Many tiny files fill a disk, too.
 func TestInodes(t *testing.T) {
 	d := newDisk(t)

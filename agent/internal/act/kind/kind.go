@@ -70,6 +70,9 @@ type Step struct {
 	Detail []string
 	// For is how long after its intent the attempt is taken back, whoever lives then; 0: when it is asked for.
 	For time.Duration
+	// Halt is closed when no further part of what has several is to begin: the agent stops, or the time of its permit is over.
+	// nil: never.
+	Halt <-chan struct{}
 }
 
 // Intent is the record that goes to disk before the step.
