@@ -125,7 +125,8 @@ func (s *State) enterPhase(b *logpb.Bundle, phase logpb.RolloutPhase, by, reason
 }
 
 // trial is when the canaries of a version have tried it for long enough, or by when they have to, with why it is halted then.
-// Canaries that nobody hears are not waited for as long as another one tries it.
+// Canaries that nobody hears are not waited for as long as another one tries it, but for those that were lost with it:
+// that may be its work.
 func (s *State) trial(b *logpb.Bundle) (end int64, why string) {
 	r := b.GetRollout()
 	v := Version(b, r.GetVersion())
@@ -134,17 +135,19 @@ func (s *State) trial(b *logpb.Bundle) (end int64, why string) {
 	for _, id := range r.GetCanaries() {
 		h := s.hosts[id]
 		hb := HostBundle(h, b.GetName())
-		here := reachable(h) && labelled(h, v)
-		if here && bytes.Equal(hb.GetRunning(), v.GetDigest()) {
-			tried, begun = true, max(begun, hb.GetSince())
-			told = max(told, plus(h.GetChanged(), min(canaryTelling, r.GetBake())))
+		here, has := reachable(h) && labelled(h, v), bytes.Equal(hb.GetRunning(), v.GetDigest())
+		if has {
+			begun = max(begun, hb.GetSince())
+		}
+		if has && here {
+			tried, told = true, max(told, plus(h.GetChanged(), min(canaryTelling, r.GetBake())))
 			continue
 		}
-		waits = waits || here
+		waits = waits || here || has
 		missing = append(missing, id)
 	}
 	if !tried || waits {
-		return plus(plus(r.GetSince(), r.GetBake()), canaryPatience), "it does not run on " + join(s.names(missing))
+		return plus(plus(begun, r.GetBake()), canaryPatience), "it is not known to run on " + join(s.names(missing))
 	}
 	end = max(plus(begun, r.GetBake()), told)
 	if end > s.now() {

@@ -249,7 +249,7 @@ func TestLostCanaries(t *testing.T) {
 	r.later(bake + canaryPatience - 1)
 	r.stands(phaseCanary, "")
 	r.later(1)
-	r.stands(phaseHalted, "it does not run on web-1, web-2, web-3")
+	r.stands(phaseHalted, "it is not known to run on web-1, web-2, web-3")
 	r.pushes(2, "full=3") // nobody is there: any of them
 	r.lose("web-1", false)
 	r.pushesRefused("canary", pushOf(3, "full=4"))
@@ -260,7 +260,51 @@ func TestLostCanaries(t *testing.T) {
 	}
 	r.must(command(&logpb.RemoveHost{Host: "web-1", By: "kim", Gone: true}))
 	r.later(bake + canaryPatience)
-	r.stands(phaseHalted, "it does not run on web-1")
+	r.stands(phaseHalted, "it is not known to run on web-1")
+}
+
+// A canary that is lost while it tries a version may be lost by it, whatever the others say.
+func TestCanaryLostWithIt(t *testing.T) {
+	t.Parallel()
+	for name, back := range map[string]bool{"for ever": false, "and comes back": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newWebs(t, 3)
+			r.pushes(0, "full", share(wholeShare))
+			for _, h := range r.s.Hosts() {
+				r.runs(h.GetId())
+			}
+			r.later(minute)
+			r.lose("web-2", true)
+			r.later(bake + canaryPatience - 2*minute)
+			r.stands(phaseCanary, "")
+			if back {
+				r.lose("web-2", false)
+				r.later(minute)
+				r.stands(phaseAll, "")
+				return
+			}
+			r.later(minute)
+			r.stands(phaseHalted, "it is not known to run on web-2")
+		})
+	}
+}
+
+// A canary that comes late has its bake time, and may be lost for a moment in it.
+func TestLateCanary(t *testing.T) {
+	t.Parallel()
+	r := newWebs(t, 2)
+	r.pushes(0, "full")
+	c := r.canary()
+	r.later(bake + canaryPatience - minute)
+	r.runs(c)
+	r.later(2 * minute)
+	r.lose(c, true)
+	r.later(minute)
+	r.stands(phaseCanary, "")
+	r.lose(c, false)
+	r.later(bake)
+	r.stands(phaseAll, "")
 }
 
 // A canary that comes back when its time is over tells first what happened meanwhile.
@@ -345,7 +389,7 @@ func TestBundleLabels(t *testing.T) {
 	r.labels[r.canary()] = nil // it comes back as another host
 	r.joins("checkout", nil, r.canary())
 	r.later(bake + canaryPatience)
-	r.stands(phaseHalted, "does not run on")
+	r.stands(phaseHalted, "not known to run on")
 	r.pushesRefused("hosts", pushOf(3, "full", labels("role=nobody")))
 }
 
