@@ -40,6 +40,7 @@ type Options struct {
 	Journal   Journal
 	Clock     clock.Clock
 	Log       hclog.Logger // nil: silent
+	Data      string       // the agent's own folder, of which no remedy removes anything; "": it has none
 	// Helper is the socket of the helper. While it is there, every change of a unit goes through it, and limits can
 	// end by themselves. "": there is none.
 	Helper string
@@ -71,6 +72,7 @@ func New(o Options) (*Runner, error) {
 	r := &Runner{o: o, allow: o.Allow, targets: map[string]chan struct{}{}, limited: make(chan limit, 16)}
 	r.kinds = registry(&kind.Host{
 		Systemd: o.Systemd, Helper: helper.Client{Socket: o.Helper}, Clock: o.Clock, Log: o.Log, Protected: o.Protected,
+		Data:    o.Data,
 		Allowed: func(k remedy.Kind, target string) bool { return Allowed(r.blocks(), k, target) },
 		Program: func(ctx context.Context, argv, env []string) (program.Output, error) {
 			return r.Command(ctx, program.Cmd{Purpose: program.Remedy, Argv: argv, Env: env, Timeout: boundless})

@@ -34,6 +34,7 @@ type file struct {
 // folder is an open folder below which every name is looked up without following a link or crossing a mount.
 type folder struct {
 	path string
+	own  string // the agent's folder, of which nothing is a candidate; "": it has none
 	fd   int
 	dev  uint64
 }
@@ -108,8 +109,11 @@ type walk struct {
 	stay   map[string]bool // that are among the newest
 }
 
-// match follows one glob, segment by segment. What lies below a link or another mount is not there.
+// match follows one glob, segment by segment. What lies below a link or another mount, or is the agent's own, is not there.
 func (w *walk) match(at string, segments []string) error {
+	if own := w.dir.own; own != "" && strings.HasPrefix(path.Join(w.dir.path, at)+"/", own+"/") {
+		return nil
+	}
 	sub, err := w.dir.sub(at)
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENOENT) {
 		return nil

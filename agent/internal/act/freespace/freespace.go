@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -74,6 +75,11 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 		return err
 	}
 	defer dir.close()
+	if dir.own = k.Data; k.Data != "" {
+		if real, err := filepath.EvalSymlinks(k.Data); err == nil { // the folder's own way has no links either
+			dir.own = real
+		}
+	}
 	now, err := dir.room()
 	if err != nil {
 		return kind.Unknown("how full "+s.Target+" is", err)

@@ -105,6 +105,28 @@ func TestLinksAndMounts(t *testing.T) {
 	d.lost(before)
 }
 
+// The agent's own folder is out of reach, whether it lies below the path or around it, and by whatever way it is configured.
+func TestOwnFolder(t *testing.T) {
+	d := newDisk(t)
+	for i := range 2 {
+		d.put(fmt.Sprintf("logs/old/journal.log.%d", i), 10, i)
+		d.put(fmt.Sprintf("logs/a.log.%d", i), 10, i)
+	}
+	d.must(os.Symlink("logs/old", filepath.Join(d.root, "own")))
+	d.args.Files = []string{"*.log.*", "old/*"}
+	d.fill()
+	k := freespace.New(&kind.Host{Systemd: d.Watcher, Clock: acttest.Clock(t), Data: filepath.Join(d.root, "own")}, unit.Units{})
+	s, _ := acttest.Stage(t, k, d.request())
+	if len(s.Detail) != 1 || !strings.HasSuffix(s.Detail[0], "  a.log.0") {
+		t.Errorf("what may go: %q", s.Detail)
+	}
+	d.args.Path, d.args.Files = filepath.Join(d.logs, "old"), []string{"*.log.*"}
+	s = &kind.Step{Request: d.request(), Target: d.args.Path}
+	if err := k.Precheck(t.Context(), s); err == nil || !strings.Contains(err.Error(), "may go") {
+		t.Errorf("within: %v, %q", err, s.Detail)
+	}
+}
+
 // What was written to, or became something else, between the list and the removal stays.
 func TestListedFilesOnly(t *testing.T) {
 	d := newDisk(t)

@@ -93,6 +93,8 @@ type Host struct {
 	Log    hclog.Logger
 	// Protected are globs of units that no remedy may touch, beside those that Salve itself needs.
 	Protected []string
+	// Data is the agent's own folder, of which no remedy may remove anything; "": it has none.
+	Data string
 	// Allowed reports whether the allow blocks, as they are now, permit that kind of remedy on the target.
 	Allowed func(kind remedy.Kind, target string) bool
 	// Program runs a program for an exec remedy, if the allow blocks permit it; see act.Runner.Command.
