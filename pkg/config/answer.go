@@ -82,7 +82,9 @@ func (rem *Remedy) Verification(r *Rule) Verification {
 		}
 	}
 	if v.Within == 0 {
-		v.Within = max(defaults.VerifyWithin, rem.startup()+v.Hold, v.When.Window()+v.Hold)
+		// One period more than there are samples to wait for: a tick and an answer that is late must not decide.
+		samples := (defaults.VerifySamples + 1) * v.When.Pace()
+		v.Within = max(defaults.VerifyWithin, rem.startup()+v.Hold, v.When.Window()+v.Hold, samples+v.Hold)
 	}
 	return v
 }

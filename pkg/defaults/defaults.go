@@ -79,7 +79,7 @@ const (
 	KillSignal       = "SIGKILL"
 	KillWhom         = "main"
 	ResetMode        = "reconnect"
-	VerifyWithin     = 30 * time.Second // at least; startup + hold if that is more
+	VerifyWithin     = 30 * time.Second // at least; Remedy.Verification says what may be more
 	VerifyHold       = 5 * time.Second
 	VerifySamples    = 3 // of each signal, from after the action
 )

@@ -137,7 +137,8 @@ func All() []Default {
 		{Group: remedy, Const: "ResetMode", Key: "remedy.mode", Value: ResetMode,
 			Help: "reset_pool replaces server connections as they become free"},
 		{Group: remedy, Const: "VerifyWithin", Key: "verify.within", Value: VerifyWithin,
-			Help: "time to recover; startup + hold, or the longest window used + hold, if that is more"},
+			Help: "time to recover; startup, the longest window used or four periods of the slowest signal, + hold, if that " +
+				"is more"},
 		{Group: remedy, Const: "VerifyHold", Key: "verify.hold", Value: VerifyHold,
 			Help: "how long recovery must last"},
 		{Group: remedy, Const: "VerifySamples", Value: VerifySamples,

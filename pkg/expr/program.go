@@ -115,3 +115,13 @@ func (p *Program) NeedsClear() (construct string, needed bool) {
 // Window is the longest time that the condition looks back, held() included, and the time that figures
 // which look back themselves take to be about nothing else than what came after an action.
 func (p *Program) Window() time.Duration { return p.window }
+
+// Pace is the longest period of the polled signals of which a verification demands samples; 0 when there are none.
+func (p *Program) Pace() (slowest time.Duration) {
+	for _, r := range p.refs {
+		if !r.Absent {
+			slowest = max(slowest, r.Every)
+		}
+	}
+	return slowest
+}

@@ -66,6 +66,27 @@ func TestProgramTellsAboutItself(t *testing.T) {
 	}
 }
 
+func TestPace(t *testing.T) {
+	s := scope()
+	s.Every = func(p signal.Path) time.Duration {
+		if p.Key == "health" {
+			return time.Minute
+		}
+		return 0
+	}
+	for src, want := range map[string]time.Duration{
+		"unit.failed":    0,
+		"unit.cpu > 0.5": time.Second,
+		`host.disk["/"].used_ratio > 0.5 && unit.failed`: 10 * time.Second,
+		"unit.cpu > 0.5 || !probe.health.ok":             time.Minute,
+		"unit.cpu > 0.5 || absent(probe.health.ok)":      time.Second, // no samples are demanded
+	} {
+		if got := compile(t, src, s).Pace(); got != want {
+			t.Errorf("%s: %v, want %v", src, got, want)
+		}
+	}
+}
+
 func TestRefs(t *testing.T) {
 	s := scope()
 	s.Thresholds = map[string]*Threshold{

@@ -43,6 +43,7 @@ func report(r Result) string {
 func TestHost(t *testing.T) {
 	for _, path := range []string{
 		"testdata/host.hcl", "testdata/unit.hcl", "testdata/slo.hcl", "testdata/idle.hcl", "testdata/change.hcl",
+		"testdata/slow.hcl",
 	} {
 		cfg := load(t, path)
 		for _, test := range cfg.Tests {
