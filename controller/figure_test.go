@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -16,8 +17,8 @@ import (
 // The leader asks what its file says, also after a reload, and tells hosts.
 func TestFigures(t *testing.T) {
 	prometheus := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, fmt.Sprintf(`{"status":"success","data":{"resultType":"scalar","result":[1,%q]}}`,
-			r.FormValue("query")))
+		_, _ = io.WriteString(w, fmt.Sprintf(`{"status":"success","data":{"resultType":"scalar","result":[%d,%q]}}`,
+			time.Now().Unix(), r.FormValue("query")))
 	}))
 	defer prometheus.Close()
 	s := newSite(t)
