@@ -177,9 +177,10 @@ func chokes() []choke {
 			imports: []string{"github.com/coreos/go-systemd/v22/dbus", "github.com/godbus/dbus/v5"},
 		},
 		{
-			reason:  "only act may change pools and databases, and observe may look at them",
-			allowed: append([]string{"agent/internal/observe", "agent/internal/postgres"}, act...),
-			imports: []string{"github.com/jackc/pgx/v5", "github.com/redis/go-redis/v9", module + "/agent/internal/postgres"},
+			reason:  "only act may change pools, caches and databases, and observe may look at them",
+			allowed: append([]string{"agent/internal/observe", "agent/internal/postgres", "agent/internal/redis"}, act...),
+			imports: []string{"github.com/jackc/pgx/v5", "github.com/redis/go-redis/v9", module + "/agent/internal/postgres",
+				module + "/agent/internal/redis"},
 		},
 		{
 			reason: "only controller/internal/node runs Raft, fsm serves it, and arbiter alone proposes: whoever else could " +

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -22,8 +23,8 @@ type RedisServer struct {
 	process *process
 }
 
-// Redis starts a Redis for a test, and stops it at its end.
-func Redis(t testing.TB) *RedisServer {
+// Redis starts a Redis for a test, with these lines in its configuration, and stops it at its end.
+func Redis(t testing.TB, lines ...string) *RedisServer {
 	t.Helper()
 	program := findProgram("/usr/bin/redis-server")
 	Require(t, "Redis", program != "", "install the package redis-server")
@@ -32,7 +33,8 @@ func Redis(t testing.TB) *RedisServer {
 	r := &RedisServer{Address: "unix:" + socket, Password: "hush hush", User: "watcher"}
 	conf := filepath.Join(dir, "redis.conf")
 	text := "port 0\nsave \"\"\nunixsocket " + socket + "\nrequirepass \"" + r.Password + "\"\n" +
-		"user " + r.User + " on \">" + r.Password + "\" -@all +ping\n"
+		"user " + r.User + " on \">" + r.Password + "\" -@all +ping\n" +
+		strings.Join(lines, "\n") + "\n"
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -81,4 +83,11 @@ func says(ctx context.Context, socket, question, want string) error {
 		return errors.Join(err, errors.New("unexpected answer "+string(answer[:n])))
 	}
 	return nil
+}
+
+// FreePort is a port of 127.0.0.1 that nobody listens on.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(freeAddress(t))
+	return port
 }

@@ -15,6 +15,7 @@ var bounds = map[string]bound{
 	"scrape":  {most: 256},
 	"statsd":  {most: 64},
 	"pool":    {most: 256},
+	"cache":   {most: 256},
 	"log":     {64, ` One expression can look for several words: "this|that".`},
 	"slo":     {most: 64},
 	"context": {most: 64},

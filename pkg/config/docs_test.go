@@ -99,3 +99,17 @@ func TestDocumentedQueries(t *testing.T) {
 		t.Errorf("loaded: %+v, %v", a, diags)
 	}
 }
+
+// TestDocumentedCaches loads what the page about caches shows.
+func TestDocumentedCaches(t *testing.T) {
+	page, err := os.ReadFile("../../docs/caches.md")
+	check(t, err)
+	_, after, _ := strings.Cut(string(page), "```hcl\n")
+	example, _, _ := strings.Cut(after, "```")
+	path := filepath.Join(t.TempDir(), "agent.hcl")
+	write(t, path, []byte(example))
+	a, diags := LoadAgent(path, LoadOptions{Host: "h", Offline: true})
+	if a == nil || len(a.Services[0].Caches) != 1 {
+		t.Errorf("loaded: %+v, %v", a, diags)
+	}
+}

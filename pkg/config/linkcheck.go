@@ -125,10 +125,15 @@ func (l *loader) tries(r *Remedy) []*ruleDraft {
 	return found
 }
 
-// checkUse warns about what has no effect, and reports pools that a remedy names in vain.
+// checkUse warns about what has no effect, and reports pools and caches that a remedy names in vain.
 func (l *loader) checkUse() {
 	for _, d := range l.eachRemedy() {
-		l.checkPool(d)
+		switch d.spec.Target {
+		case remedy.OnPool:
+			l.checkPool(d)
+		case remedy.OnCache:
+			l.checkCache(d)
+		}
 	}
 	for _, d := range l.services {
 		if !l.ruled(d.Service) {
@@ -153,22 +158,36 @@ func (l *loader) ruled(s *Service) bool {
 }
 
 func (l *loader) checkPool(d *remedyDraft) {
-	if d.spec.Target != remedy.OnPool {
-		return
-	}
-	if d.Service == nil {
-		l.fail(d.targetAt, "Unknown pool", "A remedy of the host has no pools; put it into the service of the pool.")
-		return
-	}
-	var known []string
-	for _, p := range d.Service.Pools {
-		known = append(known, p.Name)
-	}
-	name := d.Args.Names()
-	switch p := named(d.Service.Pools, name, func(p *Pool) string { return p.Name }); {
-	case p == nil:
-		l.fail(d.targetAt, "Unknown pool", "The service %q has no pool %q.%s", d.Service.Name, name, meant(name, known))
-	case p.PgBouncer == "":
+	p := ofService(l, d, func(s *Service) []*Pool { return s.Pools }, func(p *Pool) string { return p.Name })
+	if p != nil && p.PgBouncer == "" {
 		l.fail(d.targetAt, "Wrong pool", "%s works on pools of PgBouncer, and %q is another one.", d.Kind, p.Name)
 	}
+}
+
+// checkCache warns of a remedy that is never held back: what a cache forgets is asked of what stands behind it.
+func (l *loader) checkCache(d *remedyDraft) {
+	c := ofService(l, d, func(s *Service) []*Cache { return s.Caches }, func(c *Cache) string { return c.Name })
+	if c != nil && d.Precondition == nil {
+		l.warn(d.Range, "Cold cache", "While the cache %q is cold, what stands behind it has more to do, and nothing says when it can "+
+			"take that. Say so with precondition, such as pool.db.waiting < 5.", c.Name)
+	}
+}
+
+// ofService is what the remedy acts on by a name that its service declares; nil, and reported, if there is none.
+func ofService[T any](l *loader, d *remedyDraft, declared func(*Service) []*T, name func(*T) string) *T {
+	what := d.spec.Target
+	if d.Service == nil {
+		l.fail(d.targetAt, "Unknown "+string(what), "A remedy of the host has no %ss; put it into the service of the %s.", what, what)
+		return nil
+	}
+	var known []string
+	for _, one := range declared(d.Service) {
+		known = append(known, name(one))
+	}
+	found := named(declared(d.Service), d.Args.Names(), name)
+	if found == nil {
+		l.fail(d.targetAt, "Unknown "+string(what), "The service %q has no %s %q.%s", d.Service.Name, what, d.Args.Names(),
+			meant(d.Args.Names(), known))
+	}
+	return found
 }

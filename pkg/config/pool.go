@@ -54,7 +54,7 @@ func (l *loader) decodePool(b *block) *Pool {
 		p.PasswordFile, _ = b.secretFile("password_file")
 	}
 	address := cmp.Or(p.PgBouncer, p.Postgres)
-	b.postgresTLS(address)
+	b.aboutTLS(address)
 	b.unread(address)
 	for _, need := range []struct{ key, its string }{{"haproxy", "backend"}, {"postgres", "database"}, {"http", "fields"}} {
 		if b.has(need.key) && !b.has(need.its) {
@@ -109,11 +109,11 @@ func (p *Pool) Signals() []string {
 	return given
 }
 
-// postgresTLS sees to it that what is said of TLS has an effect, if the block is about a server at the address.
-func (b *block) postgresTLS(address string) {
+// aboutTLS sees to it that what is said of TLS has an effect, if the block is about a server at the address.
+func (b *block) aboutTLS(address string) {
 	switch {
 	case address == "":
-	case b.boolean("secure") && strings.HasPrefix(address, "/"):
+	case b.boolean("secure") && (strings.HasPrefix(address, "/") || strings.HasPrefix(address, "unix:")):
 		b.fail("secure", "No effect", "secure is for a server at host:port; %s is a socket of this host.", address)
 	case b.has("ca_file") && !b.boolean("secure"):
 		b.fail("ca_file", "No effect", "ca_file says who is trusted when secure = true.")

@@ -78,7 +78,7 @@ func (l *loader) decodeProbe(b *block) *Probe {
 	if b.has("password_file") {
 		p.PasswordFile, _ = b.secretFile("password_file")
 	}
-	b.postgresTLS(p.Postgres)
+	b.aboutTLS(p.Postgres)
 	b.unread(cmp.Or(p.Postgres, p.Redis))
 	if len(p.Body) > maxBody {
 		b.fail("body", "Too long", "body has at most %d bytes.", maxBody)

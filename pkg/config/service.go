@@ -61,6 +61,9 @@ func (l *loader) decodeService(b *block) {
 	for _, nested := range b.blocks("pool") {
 		s.Pools = append(s.Pools, l.decodePool(nested))
 	}
+	for _, nested := range b.blocks("cache") {
+		s.Caches = append(s.Caches, l.decodeCache(nested))
+	}
 	for _, nested := range b.blocks("log") {
 		s.Logs = append(s.Logs, l.decodeLog(nested))
 	}

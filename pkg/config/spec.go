@@ -79,6 +79,7 @@ type Controller struct {
 type Allow struct {
 	Units   []string // unit names and globs
 	Pools   []string // pool names
+	Caches  []string // cache names
 	Paths   []string // folders
 	Exec    []string // absolute paths and globs of programs
 	Actions []string // action kinds, and "probe" for exec probes, "notify" for exec notifiers
@@ -101,6 +102,7 @@ type Service struct {
 	StatsDs   []*StatsD
 	OTLPs     []*OTLP
 	Pools     []*Pool
+	Caches    []*Cache
 	Logs      []*Log
 	SLOs      []*SLO
 	Remedies  []*Remedy
@@ -190,6 +192,19 @@ type Pool struct {
 
 	Every time.Duration
 	Range hcl.Range
+}
+
+// Cache is what can be made to forget: that of a Redis.
+type Cache struct {
+	Name         string
+	Redis        string // host:port or unix:/path
+	Database     int    // its number
+	User         string // "": the default user
+	PasswordFile string // was readable when loaded; "" means none
+	Secure       bool   // at host:port: over TLS
+	CAFile       string // authorities that may vouch for the server then; "": those of the system
+	Private      bool   // no other host uses it
+	Range        hcl.Range
 }
 
 // Log counts lines of the journal: those of the service's units, or those of the kernel if it belongs to no service.

@@ -18,6 +18,7 @@ const (
 	Exec        Kind = "exec"
 	ResetPool   Kind = "reset_pool"
 	FreeSpace   Kind = "free_space"
+	ClearCache  Kind = "clear_cache"
 )
 
 // Target is the list of an allow block that must name what a kind acts on.
@@ -25,10 +26,11 @@ type Target string
 
 // Targets.
 const (
-	OnUnit Target = "unit" // allow { units = … }
-	OnPool Target = "pool" // allow { pools = … }
-	OnExec Target = "exec" // allow { exec = … }
-	OnPath Target = "path" // allow { paths = … }
+	OnUnit  Target = "unit"  // allow { units = … }
+	OnPool  Target = "pool"  // allow { pools = … }
+	OnCache Target = "cache" // allow { caches = … }
+	OnExec  Target = "exec"  // allow { exec = … }
+	OnPath  Target = "path"  // allow { paths = … }
 )
 
 // Args are the decoded and checked arguments of one remedy, in the type of its kind: *UnitArgs, *KillArgs, …
@@ -97,7 +99,7 @@ func (k Kind) OnUnit() bool {
 
 // Specs lists every kind that exists, in the order in which people read them.
 func Specs() []Spec {
-	return []Spec{start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace()}
+	return []Spec{start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache()}
 }
 
 // Lookup finds the kind by the name that configurations use.
@@ -127,13 +129,12 @@ func Later(name string) (what string, ok bool) {
 
 func later() map[string]string {
 	return map[string]string{
-		"clear_cache": "empties a cache",
-		"isolate":     "takes the host out of the traffic",
-		"scale":       "changes the number of instances",
-		"rollback":    "goes back to the version before",
-		"shed":        "refuses part of the load",
-		"dump":        "saves a core dump or a profile",
-		"reboot":      "reboots the host",
+		"isolate":  "takes the host out of the traffic",
+		"scale":    "changes the number of instances",
+		"rollback": "goes back to the version before",
+		"shed":     "refuses part of the load",
+		"dump":     "saves a core dump or a profile",
+		"reboot":   "reboots the host",
 	}
 }
 

@@ -1,6 +1,7 @@
 package act
 
 import (
+	"github.com/salveops/salve/agent/internal/act/cache"
 	"github.com/salveops/salve/agent/internal/act/exec"
 	"github.com/salveops/salve/agent/internal/act/freespace"
 	"github.com/salveops/salve/agent/internal/act/kind"
@@ -23,13 +24,14 @@ func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 		remedy.Exec:        exec.New(h),
 		remedy.ResetPool:   pool.New(h),
 		remedy.FreeSpace:   freespace.New(h, units),
+		remedy.ClearCache:  cache.New(h),
 	}
 }
 
 // Plan is a request that passed every check.
 type Plan struct {
 	Kind   remedy.Kind
-	Target string // primary name of the unit, pool, or program
+	Target string // primary name of the unit, pool, cache, or program
 	// Text says what would be done, Detail one by one, a line each.
 	Text   string
 	Detail []string

@@ -93,6 +93,8 @@ func verb(kind string) string {
 		return "ran"
 	case "reset_pool":
 		return "reset pool"
+	case "clear_cache":
+		return "cleared cache"
 	}
 	return "did " + kind + " on"
 }

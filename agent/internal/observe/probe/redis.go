@@ -7,10 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/redis"
 	"github.com/salveops/salve/pkg/secret"
 )
 
-// redisProtocol sends PING to Redis, or to what speaks its protocol. That takes two lines of text, and no client.
+// redisProtocol sends PING to Redis, or to what speaks its protocol. That takes a line of text, and no client.
 type redisProtocol struct {
 	endpoint
 	user, passwordFile string
@@ -80,12 +81,7 @@ func (e redisError) Error() string { return fmt.Sprintf("refused: %.200q", strin
 func command(c *conn, deadline time.Time, words ...string) (string, error) {
 	_ = c.SetDeadline(deadline) // fails only on a closed connection, and then so does Write
 	c.limit.N = readBuffer
-	var wire strings.Builder
-	fmt.Fprintf(&wire, "*%d\r\n", len(words))
-	for _, w := range words {
-		fmt.Fprintf(&wire, "$%d\r\n%s\r\n", len(w), w)
-	}
-	if _, err := c.Write([]byte(wire.String())); err != nil {
+	if _, err := c.Write(redis.Append(nil, words...)); err != nil {
 		return "", err
 	}
 	raw, err := c.in.ReadSlice('\n')

@@ -1,0 +1,92 @@
+package cache
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/redis"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// pretend is a server that answers the questions that come, one after the other; a question ends with the text.
+func pretend(t *testing.T, end string, answers ...string) *remote {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		in := bufio.NewScanner(c)
+		for _, a := range answers {
+			for in.Scan() && in.Text() != end {
+			}
+			_, _ = io.WriteString(c, a)
+		}
+		_, _ = io.Copy(io.Discard, c)
+	}()
+	r, err := open(t.Context(), redis.Target{Address: "unix:" + path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.Close()
+		_ = l.Close()
+		<-done
+	})
+	return r
+}
+
+// A key that a cluster is moving is left to its new node; what else is refused ends the sweep.
+func TestMovingKeys(t *testing.T) {
+	const moving = "-MOVED 7 127.0.0.1:1\r\n-ASK 7 127.0.0.1:1\r\n-TRYAGAIN x\r\n:1\r\n:0\r\n"
+	keys := []string{"a", "b", "c", "d", "e"}
+	r := pretend(t, "e", moving)
+	if err := r.remove(t.Context(), keys); err != nil || r.removed != 1 {
+		t.Errorf("%d keys, %v", r.removed, err)
+	}
+	r = pretend(t, "e", strings.Replace(moving, "TRYAGAIN", "MISCONF", 1))
+	if err := r.remove(t.Context(), keys); err == nil || !strings.Contains(err.Error(), "MISCONF") || r.removed != 1 {
+		t.Errorf("%d keys, %v", r.removed, err)
+	}
+}
+
+// A server that answers with other keys than it was asked for, or never comes to an end, removes nothing and does end.
+func TestWrongServer(t *testing.T) {
+	c, err := clock.System()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, a := New(&kind.Host{Clock: c}), &remedy.CacheArgs{Prefix: "sess:", Rate: 1000, Most: 10}
+	r := pretend(t, "1000", "*2\r\n$1\r\n5\r\n*1\r\n$4\r\ncart\r\n", "*2\r\n$1\r\n0\r\n*0\r\n")
+	if err := k.sweep(t.Context(), r, a, time.Minute); err != nil || r.removed != 0 || r.end != "every key was looked at" {
+		t.Errorf("other keys: %d removed, %q, %v", r.removed, r.end, err)
+	}
+	endless := make([]string, 1000)
+	for i := range endless {
+		endless[i] = "*2\r\n$1\r\n5\r\n*0\r\n"
+	}
+	r = pretend(t, "1000", endless...)
+	if err := k.sweep(t.Context(), r, a, 20*time.Millisecond); err != nil || !strings.Contains(r.end, "time of one run") {
+		t.Errorf("endless: %q, %v", r.end, err)
+	}
+	for _, answer := range []string{"+OK\r\n", "*2\r\n*0\r\n*0\r\n", "*0\r\n", "$-1\r\n"} {
+		if _, _, err := pretend(t, "1000", answer).scan(t.Context(), "0", ""); err == nil {
+			t.Errorf("%q is taken for keys", answer)
+		}
+	}
+}
