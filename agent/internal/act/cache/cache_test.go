@@ -143,6 +143,10 @@ func TestPrefix(t *testing.T) {
 	if diff := cmp.Diff(before, g.all()); diff != "" {
 		t.Errorf("a plan changed something: %s", diff)
 	}
+	g.cache.Private = true
+	if p, err = g.Runner.Prepare(t.Context(), g.request()); err != nil || p.Shared {
+		t.Errorf("a cache of this host alone: %+v, %v", p, err)
+	}
 	a := g.Must(g.request())
 	if diff := cmp.Diff(kept(before, "sess:"), g.all()); diff != "" {
 		t.Errorf("left is not what was to be left: %s", diff)

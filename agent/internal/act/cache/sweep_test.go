@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"path/filepath"
@@ -87,6 +88,53 @@ func TestWrongServer(t *testing.T) {
 	for _, answer := range []string{"+OK\r\n", "*2\r\n*0\r\n*0\r\n", "*0\r\n", "$-1\r\n"} {
 		if _, _, err := pretend(t, "1000", answer).scan(t.Context(), "0", ""); err == nil {
 			t.Errorf("%q is taken for keys", answer)
+		}
+	}
+}
+
+// A step whose answer is lost may have removed keys, or emptied the database; a look at the keys removes none.
+func TestLostAnswers(t *testing.T) {
+	r := pretend(t, "a", "")
+	r.Close()
+	if err := r.remove(t.Context(), []string{"a"}); !errors.Is(err, kind.ErrLost) {
+		t.Errorf("keys: %v", err)
+	}
+	r = pretend(t, "ASYNC", "")
+	r.Close()
+	if err := r.flush(t.Context()); !errors.Is(err, kind.ErrLost) {
+		t.Errorf("all at once: %v", err)
+	}
+	r = pretend(t, "1000", "")
+	r.Close()
+	if _, _, err := r.scan(t.Context(), "0", ""); err == nil || errors.Is(err, kind.ErrLost) {
+		t.Errorf("a look: %v", err)
+	}
+}
+
+// stood is a clock that stands still.
+type stood struct {
+	clock.Clock
+	boot time.Duration
+}
+
+func (s stood) Now() clock.Instant { return clock.Instant{Boot: s.boot} }
+
+// cold-cache: a server that is slow gets as long a rest as the step took, whatever the rate allows.
+func TestPause(t *testing.T) {
+	k := New(&kind.Host{Clock: stood{boot: 10 * time.Second}})
+	for _, tt := range []struct {
+		took       time.Duration
+		keys, rate int
+		want       time.Duration
+	}{
+		{0, 100, 1000, 100 * time.Millisecond},
+		{20 * time.Millisecond, 100, 1000, 80 * time.Millisecond},
+		{70 * time.Millisecond, 100, 1000, 70 * time.Millisecond},
+		{2 * time.Second, 100, 1000, 2 * time.Second},
+		{3 * time.Millisecond, 0, 1000, 3 * time.Millisecond},
+	} {
+		if got := k.pause(10*time.Second-tt.took, tt.keys, tt.rate); got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
 		}
 	}
 }
