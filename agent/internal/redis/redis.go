@@ -76,7 +76,7 @@ func dial(ctx context.Context, t Target) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{line: &transport.Bounded{Conn: conn, Left: most}}
+	c := &Conn{line: transport.Bound(conn, most)}
 	c.conn = c.line
 	if t.Secure {
 		if err := c.secure(ctx, t); err != nil {
@@ -143,7 +143,7 @@ func (c *Conn) Do(ctx context.Context, words ...string) (Value, error) {
 // Each sends the commands together and gives an answer for each, of which any may be a refusal (Err). What an error means is
 // as with Do.
 func (c *Conn) Each(ctx context.Context, commands [][]string) ([]Value, error) {
-	c.line.Left = most
+	c.line.Allow(most)
 	stop := context.AfterFunc(ctx, func() { _ = c.line.SetDeadline(time.Unix(1, 0)) }) // long ago: ends what waits
 	defer stop()
 	var wire []byte

@@ -131,7 +131,7 @@ func TestPasswordIsNotTold(t *testing.T) {
 		_, _ = far.Write([]byte("-ERR unknown command 'AUTH', with args beginning with: 'hush'\r\n"))
 		_ = far.Close()
 	}()
-	line := &transport.Bounded{Conn: near}
+	line := transport.Bound(near, 0)
 	c := &Conn{conn: line, line: line, in: bufio.NewReader(line)}
 	if err := c.enter(t.Context(), Target{}, "hush"); err == nil || err.Error() != `log in: refused: "ERR"` {
 		t.Errorf("%v", err)
