@@ -57,10 +57,10 @@ func TestTooManyMetrics(t *testing.T) {
 		_, diags := LoadTests(dir, LoadOptions{Host: "h"})
 		return diags
 	}
-	if diags := load(2000); diags.HasErrors() {
+	if diags := load(otherwise); diags.HasErrors() {
 		t.Error(diags)
 	}
-	if diags := load(2001); len(diags.Errs()) != 1 || !strings.Contains(diags.Error(), "at most 2000 blocks \"metric\"") {
+	if diags := load(otherwise + 1); len(diags.Errs()) != 1 || !strings.Contains(diags.Error(), "at most 20000 blocks \"metric\"") {
 		t.Error(diags)
 	}
 }
