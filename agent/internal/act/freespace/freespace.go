@@ -198,8 +198,8 @@ func (k Kind) reopen(ctx context.Context, s *kind.Step, dir *folder, name string
 	if err != nil {
 		return false, err
 	}
-	held, err := heldBy(u.ControlGroup, dir.dev)
-	if err != nil || held == 0 {
+	held, err := holds(u.ControlGroup, dir.dev)
+	if err != nil || !held {
 		return false, err
 	}
 	if err := k.reload.Precheck(ctx, part); err != nil {

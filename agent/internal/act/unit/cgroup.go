@@ -178,7 +178,7 @@ func (l limits) kernel(s setting) (text, file string, v1 bool, err error) {
 	files := s.v1
 	if !v1 {
 		t, files = l.trees[""], s.v2
-	} else if at, err := l.sits(v1Name(s.controller)); err != nil || !inside(at, l.group) {
+	} else if at, err := l.sits(v1Name(s.controller)); err != nil || !Inside(at, l.group) {
 		return "", "", true, fmt.Errorf("its processes sit in %s of the %s hierarchy", at, s.controller)
 	}
 	for _, name := range files {

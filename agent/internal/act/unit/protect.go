@@ -37,7 +37,7 @@ func (k Units) unprotected(ctx context.Context, u systemd.Unit) error {
 	if own == "" {
 		return nil
 	}
-	if u.Name == path.Base(own) || inside(own, u.ControlGroup) {
+	if u.Name == path.Base(own) || Inside(own, u.ControlGroup) {
 		return kind.Refuse("%s is protected: this agent runs in it", u.Name)
 	}
 	needs, err := k.needs(ctx)
@@ -74,9 +74,9 @@ func (k Units) needs(ctx context.Context) ([]string, error) {
 	return k.self.required, nil
 }
 
-// ownGroup is this process's control group in systemd's own hierarchy.
-func ownGroup() string {
-	text, err := os.ReadFile("/proc/self/cgroup")
+// GroupOf is the control group of a process in systemd's own hierarchy, "" if it cannot be known; pid is a number or "self".
+func GroupOf(pid string) string {
+	text, err := os.ReadFile(path.Join("/proc", pid, "cgroup"))
 	if err != nil {
 		return ""
 	}
@@ -91,8 +91,8 @@ func ownGroup() string {
 	return strings.TrimSuffix(group, "/")
 }
 
-// inside reports whether group is top or lies below it. Nothing lies in the empty group: a unit that
+// Inside reports whether group is top or lies below it. Nothing lies in the empty group: a unit that
 // never ran has none.
-func inside(group, top string) bool {
+func Inside(group, top string) bool {
 	return top != "" && top != "/" && (group == top || strings.HasPrefix(group, top+"/"))
 }

@@ -25,7 +25,7 @@ type Units struct {
 }
 
 // New prepares the kinds that act on units of the host.
-func New(h *kind.Host) Units { return Units{Host: h, self: &self{group: ownGroup()}} }
+func New(h *kind.Host) Units { return Units{Host: h, self: &self{group: GroupOf("self")}} }
 
 // unitEvidence is what identifies one life of a unit, for telling later whether it was replaced.
 type unitEvidence struct {
