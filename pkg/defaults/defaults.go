@@ -79,6 +79,11 @@ const (
 	KillSignal       = "SIGKILL"
 	KillWhom         = "main"
 	ResetMode        = "reconnect"
+	FreeShare        = 0.2
+	FreeKeep         = 1
+	FreeMinAge       = time.Hour
+	CacheRate        = 1000
+	CacheMost        = 100_000
 	VerifyWithin     = 30 * time.Second // at least; Remedy.Verification says what may be more
 	VerifyHold       = 5 * time.Second
 	VerifySamples    = 3 // of each signal, from after the action

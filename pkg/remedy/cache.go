@@ -1,5 +1,11 @@
 package remedy
 
+import (
+	"fmt"
+
+	"github.com/salveops/salve/pkg/defaults"
+)
+
 // CacheArgs are the arguments of clear_cache.
 type CacheArgs struct {
 	Cache  string // of the remedy's own service
@@ -29,14 +35,14 @@ func clearCache() Spec {
 			{Name: "all", Type: Bool, Default: "false", Help: "every key of the database goes; instead of prefix"},
 			{Name: "at_once", Type: Bool, Default: "false", Help: "with all: in one step (FLUSHDB ASYNC), which rate does not hold back; " +
 				"refused if there are more keys than most"},
-			{Name: "rate", Type: Integer, Default: "1000", Least: 1, Most: 100_000, Help: "keys a second, at most"},
-			{Name: "most", Type: Integer, Default: "100000", Least: 1, Most: 100_000_000, Help: "keys in one run, at most; the remedy's " +
+			{Name: "rate", Type: Integer, Default: fmt.Sprint(defaults.CacheRate), Least: 1, Most: 100_000, Help: "keys a second, at most"},
+			{Name: "most", Type: Integer, Default: fmt.Sprint(defaults.CacheMost), Least: 1, Most: 100_000_000, Help: "keys in one run, at most; the remedy's " +
 				"timeout is the other bound"},
 		},
 		decode: func(r *reader) Args {
 			a := &CacheArgs{
 				Cache: r.text("cache"), Prefix: r.text("prefix"), All: r.boolean("all", false), AtOnce: r.boolean("at_once", false),
-				Rate: r.integer("rate", 1000), Most: r.integer("most", 100_000),
+				Rate: r.integer("rate", defaults.CacheRate), Most: r.integer("most", defaults.CacheMost),
 			}
 			r.checkCache(a)
 			return a

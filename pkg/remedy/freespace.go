@@ -1,9 +1,12 @@
 package remedy
 
 import (
+	"fmt"
 	"path"
 	"strings"
 	"time"
+
+	"github.com/salveops/salve/pkg/defaults"
 )
 
 // FreeSpaceArgs are the arguments of free_space.
@@ -34,14 +37,14 @@ func freeSpace() Spec {
 		Summary: "make room on a file system: cleaners, then files that were removed and are held open, then the oldest files",
 		Args: []Arg{
 			{Name: "path", Type: String, Required: true, Target: true, Help: "folder on the file system, below which files may go"},
-			{Name: "free", Type: Share, Default: "0.2", Help: "share of its bytes, and of its inodes, that is to be free; then it ends"},
+			{Name: "free", Type: Share, Default: fmt.Sprint(defaults.FreeShare), Help: "share of its bytes, and of its inodes, that is to be free; then it ends"},
 			{Name: "cleaners", Type: Strings, Help: "oneshot services that make room, each run to its end, in this order, such as " +
 				"\"logrotate.service\"; an allow block must permit their start"},
 			{Name: "reopen", Type: Strings, Help: "services that are reloaded if they hold files open that somebody removed; an allow " +
 				"block must permit their reload"},
 			{Name: "files", Type: Strings, Help: "globs below path of files to be removed, the oldest first; * stands for no slash"},
-			{Name: "keep", Type: Integer, Default: "1", Least: 1, Most: 10000, Help: "so many of the newest files of each glob in each folder stay"},
-			{Name: "min_age", Type: Duration, Default: "1h", Min: LeastAge, Max: 365 * 24 * time.Hour,
+			{Name: "keep", Type: Integer, Default: fmt.Sprint(defaults.FreeKeep), Least: 1, Most: 10000, Help: "so many of the newest files of each glob in each folder stay"},
+			{Name: "min_age", Type: Duration, Default: defaults.Duration(defaults.FreeMinAge), Min: LeastAge, Max: 365 * 24 * time.Hour,
 				Help: "files that were written to since stay"},
 		},
 		Needs: "The agent's user must be able to write the folders that files go from, and Linux 5.6. Files that other users hold " +
@@ -51,8 +54,8 @@ func freeSpace() Spec {
 		Back: "Never: removed files are gone.",
 		decode: func(r *reader) Args {
 			a := &FreeSpaceArgs{
-				Path: r.text("path"), Free: r.share("free", 0.2), Cleaners: r.services("cleaners"), Reopen: r.services("reopen"),
-				Files: r.strings("files"), Keep: r.integer("keep", 1), MinAge: r.duration("min_age", time.Hour),
+				Path: r.text("path"), Free: r.share("free", defaults.FreeShare), Cleaners: r.services("cleaners"), Reopen: r.services("reopen"),
+				Files: r.strings("files"), Keep: r.integer("keep", defaults.FreeKeep), MinAge: r.duration("min_age", defaults.FreeMinAge),
 			}
 			r.checkFreeSpace(a)
 			return a
