@@ -34,12 +34,17 @@ func running(t *testing.T) *Poller {
 
 func wait(t *testing.T, c <-chan string, want string) {
 	t.Helper()
+	waitFor(t, 10*time.Second, c, want)
+}
+
+func waitFor(t *testing.T, patience time.Duration, c <-chan string, want string) {
+	t.Helper()
 	select {
 	case got := <-c:
 		if got != want {
 			t.Errorf("called for %q, want %q", got, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("no call for %q", want)
 	}
 }
@@ -176,8 +181,9 @@ func TestClosedPollerRefuses(t *testing.T) {
 	}
 }
 
-// The kernel announces real pressure. Without CAP_SYS_RESOURCE it takes only windows of two seconds,
-// and tells late.
+// The kernel announces real pressure. Without CAP_SYS_RESOURCE it takes only windows of two seconds, looks once
+// a window, and not even then when somebody who read the file was quicker: on a busy host with many readers a
+// trigger is passed over several times in a row.
 func TestPressureIsAnnounced(t *testing.T) {
 	fd, err := psi.Trigger("/proc/pressure/cpu", 2*time.Second)
 	agenttest.Require(t, "pressure triggers", err == nil, "a kernel with PSI that lets this user arm triggers")
@@ -201,7 +207,7 @@ func TestPressureIsAnnounced(t *testing.T) {
 		}()
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2*runtime.NumCPU() + 4))
-	wait(t, calls, "pressure")
+	waitFor(t, 2*time.Minute, calls, "pressure")
 }
 
 func event(wd int32, name string) []byte {
