@@ -158,9 +158,8 @@ func patterns(cfg *config.Agent) []string {
 func unitsOf(remedies []*config.Remedy) []string {
 	var out []string
 	for _, r := range remedies {
-		if r.Kind.OnUnit() {
-			out = append(out, r.Target(""))
-		}
+		out = append(out, r.Among()...)
+		out = append(out, r.Unit(""))
 	}
 	return out
 }

@@ -23,6 +23,19 @@ func (a *Agent) Allows(action string, on remedy.Target, target string) bool {
 	return allows(a.Allow, action, on, func(pattern string) bool { return glob.Match(pattern, target) })
 }
 
+// AllowsRemedy reports whether some allow block permits the remedy when it is tried for the unit. Of one that chooses what
+// it acts on this says no more than that it may find something.
+func (a *Agent) AllowsRemedy(rem *Remedy, unit string) bool {
+	spec, known := remedy.Lookup(string(rem.Kind))
+	if among := rem.Among(); among != nil {
+		return known && slices.ContainsFunc(among, func(glob string) bool {
+			return allows(a.Allow, string(rem.Kind), spec.Target, func(pattern string) bool { return overlap(pattern, glob) })
+		})
+	}
+	target := rem.Target(unit)
+	return known && target != "" && a.Allows(string(rem.Kind), spec.Target, target)
+}
+
 func allows(blocks []Allow, action string, on remedy.Target, meets func(pattern string) bool) bool {
 	for i := range blocks {
 		if slices.Contains(blocks[i].Actions, action) && slices.ContainsFunc(blocks[i].targets(on), meets) {

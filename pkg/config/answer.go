@@ -7,6 +7,7 @@ import (
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
 	"github.com/salveops/salve/pkg/glob"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 // Answers that a checked specification gives, so that everyone who asks gets the same one.
@@ -114,6 +115,23 @@ func (rem *Remedy) Target(unit string) string {
 		return unit
 	}
 	return cmp.Or(rem.Args.Names(), unit)
+}
+
+// Among are the units that the remedy chooses from when it acts, as globs; nil: it acts on its Target.
+func (rem *Remedy) Among() []string {
+	if choice, ok := rem.Args.(remedy.Choice); ok {
+		return choice.Among()
+	}
+	return nil
+}
+
+// Unit is the one unit that the remedy acts on when it is tried for the unit; "": it acts on something else, or chooses
+// when it acts.
+func (rem *Remedy) Unit(unit string) string {
+	if !rem.Kind.OnUnit() || rem.Among() != nil {
+		return ""
+	}
+	return rem.Target(unit)
 }
 
 // Observes reports whether nothing may be done alone for the service, or for the host if s is nil: the stricter of

@@ -52,6 +52,13 @@ func (l *loader) checkTarget(d *remedyDraft, target word) {
 // targets are what the remedy may act on: what it names, else the unit of the rules that try it,
 // else that of its service.
 func (l *loader) targets(d *remedyDraft) []word {
+	if among := d.Among(); among != nil {
+		var found []word
+		for _, glob := range among {
+			found = append(found, word{glob, d.targetAt})
+		}
+		return found
+	}
 	if name := d.Args.Names(); name != "" || d.spec.Target != remedy.OnUnit {
 		return []word{{name, d.targetAt}}
 	}

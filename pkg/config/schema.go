@@ -141,10 +141,11 @@ func remedyKind(s remedy.Spec) *kind {
 		remedy.Strings: texts, remedy.Integer: integer, remedy.Share: share,
 	}
 	for _, arg := range s.Args {
-		k.attrs = append(k.attrs, attr{
-			name: arg.Name, typ: types[arg.Type], least: max(int64(arg.Min), int64(arg.Least)),
-			most: max(int64(arg.Max), int64(arg.Most)),
-		})
+		a := attr{name: arg.Name, typ: types[arg.Type], least: int64(arg.Least), most: int64(arg.Most)}
+		if arg.Type == remedy.Duration {
+			a.least, a.most = int64(arg.Min), int64(arg.Max)
+		}
+		k.attrs = append(k.attrs, a)
 	}
 	return k
 }

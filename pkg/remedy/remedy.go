@@ -19,6 +19,7 @@ const (
 	ResetPool   Kind = "reset_pool"
 	FreeSpace   Kind = "free_space"
 	ClearCache  Kind = "clear_cache"
+	Scale       Kind = "scale"
 )
 
 // Target is the list of an allow block that must name what a kind acts on.
@@ -38,6 +39,12 @@ type Args interface {
 	// Names is what the arguments say that the remedy acts on, as an allow block has to list it; "" leaves it to the
 	// alert: its unit.
 	Names() string
+}
+
+// Choice is implemented by arguments that name several units, of which the host chooses when it acts.
+type Choice interface {
+	// Among are the units, or globs of them. Every one that is chosen must be allowed by itself.
+	Among() []string
 }
 
 // risky is implemented by arguments that decide whether their remedy is disruptive.
@@ -99,7 +106,9 @@ func (k Kind) OnUnit() bool {
 
 // Specs lists every kind that exists, in the order in which people read them.
 func Specs() []Spec {
-	return []Spec{start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache()}
+	return []Spec{
+		start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache(), scale(),
+	}
 }
 
 // Lookup finds the kind by the name that configurations use.
@@ -130,7 +139,6 @@ func Later(name string) (what string, ok bool) {
 func later() map[string]string {
 	return map[string]string{
 		"isolate":  "takes the host out of the traffic",
-		"scale":    "changes the number of instances",
 		"rollback": "goes back to the version before",
 		"shed":     "refuses part of the load",
 		"dump":     "saves a core dump or a profile",

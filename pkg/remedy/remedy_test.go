@@ -69,6 +69,8 @@ func TestDecode(t *testing.T) {
 		{"exec", Exec, Values{"command": []string{"/bin/a", "b"}, "undo": []string{"/bin/c"}},
 			&ExecArgs{Command: []string{"/bin/a", "b"}, Undo: []string{"/bin/c"}}},
 		{"pool", ResetPool, Values{"pool": "db"}, &PoolArgs{Pool: "db", Mode: "reconnect"}},
+		{"more", Scale, Values{"unit": "a@.service", "by": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", By: 2, Min: 1, Max: 8}},
+		{"so many", Scale, Values{"unit": "a@.service", "to": 2, "min": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", To: 2, Min: 2, Max: 8}},
 	} {
 		got, problems := spec(t, c.kind).Decode(c.values)
 		if diff := cmp.Diff(c.want, got); diff != "" || len(problems) > 0 {
@@ -106,6 +108,15 @@ func TestDecodeRefuses(t *testing.T) {
 		{"no unit", Restart, Values{"unit": ""}, "unit", "no name"},
 		{"no pool", ResetPool, nil, "", `needs "pool"`},
 		{"empty pool", ResetPool, Values{"pool": ""}, "pool", "no name"},
+		{"no template", Scale, Values{"unit": "a@1.service", "by": 1, "max": 2}, "unit", "is no template"},
+		{"glob of instances", Scale, Values{"unit": "a@*.service", "by": 1, "max": 2}, "unit", "is no template"},
+		{"wrong template", Scale, Values{"unit": "a b@.service", "by": 1, "max": 2}, "unit", "does not allow"},
+		{"neither by nor to", Scale, Values{"unit": "a@.service", "max": 2}, "", "either by or to"},
+		{"by and to", Scale, Values{"unit": "a@.service", "by": 1, "to": 1, "max": 2}, "", "either by or to"},
+		{"by nothing", Scale, Values{"unit": "a@.service", "by": 0, "max": 2}, "by", "nothing would change"},
+		{"no max", Scale, Values{"unit": "a@.service", "by": 1}, "", `needs "max"`},
+		{"min above max", Scale, Values{"unit": "a@.service", "by": 1, "min": 3, "max": 2}, "min", "above max"},
+		{"to above max", Scale, Values{"unit": "a@.service", "to": 3, "max": 2}, "to", "must lie from"},
 		{"mode", ResetPool, Values{"pool": "a", "mode": "kill"}, "mode", "none of"},
 	} {
 		_, problems := spec(t, c.kind).Decode(c.values)
@@ -149,6 +160,9 @@ func TestRisk(t *testing.T) {
 		{Stop, &UnitArgs{}, true},
 		{Kill, &KillArgs{}, true},
 		{Exec, &ExecArgs{}, true},
+		{Scale, &ScaleArgs{By: 2}, false},
+		{Scale, &ScaleArgs{By: -2}, true},
+		{Scale, &ScaleArgs{To: 2}, true},
 		{SetProperty, &PropertyArgs{Properties: map[string]string{"CPUWeight": "10"}}, false},
 		{SetProperty, &PropertyArgs{Properties: map[string]string{"CPUQuota": "20%"}}, true},
 		{SetProperty, &PropertyArgs{Properties: map[string]string{"CPUQuota": "", "MemoryMax": "infinity"}}, false},
@@ -163,7 +177,7 @@ func TestRisk(t *testing.T) {
 }
 
 func TestCanUndo(t *testing.T) {
-	undoable := []Kind{Stop, SetProperty}
+	undoable := []Kind{Stop, SetProperty, Scale}
 	for _, s := range Specs() {
 		args, _ := s.Decode(nil)
 		if got := s.CanUndo(args); got != slices.Contains(undoable, s.Kind) {

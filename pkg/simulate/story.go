@@ -212,8 +212,8 @@ func (h *host) facts(s *story, p *patient) healing.Facts {
 	for _, rem := range h.cfg.Candidates(a.Rule, a.Service) {
 		c := care.Candidate(h.now, rem, a.Unit, a.Rule.Name, h.rules, &h.past)
 		c.Allowed, c.Refusal = true, p.refused[rem.Name] // what this host allows, salve validate says
-		if c.Target != a.Unit && rem.Kind.OnUnit() {
-			c.Unit = h.unitFacts(c.Target, nil)
+		if own := rem.Unit(a.Unit); own != a.Unit && own != "" {
+			c.Unit = h.unitFacts(own, nil)
 		}
 		f.Candidates = append(f.Candidates, c)
 	}

@@ -1,6 +1,7 @@
 package heal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -244,7 +245,7 @@ func (e *Engine) wouldRun(ctx context.Context, c check) local.Finding {
 	default:
 		f.Text = "would run: " + plan.Text
 	}
-	return e.withLeave(c, f)
+	return e.withLeave(c, cmp.Or(plan.Target, c.rem.Target(c.unit)), f)
 }
 
 // Leave is what root told of whom it lets do what to a unit. The zero value: all that was asked about.
@@ -254,12 +255,11 @@ type Leave struct {
 }
 
 // withLeave is a finding about a remedy that would run, as far as the agent is concerned, with what root says to it.
-func (e *Engine) withLeave(c check, f local.Finding) local.Finding {
+func (e *Engine) withLeave(c check, unit string, f local.Finding) local.Finding {
 	spec, ok := remedy.Lookup(string(c.rem.Kind))
 	if !ok || spec.Target != remedy.OnUnit || e.o.Leave == nil || f.Verdict != fine {
 		return f
 	}
-	unit := c.rem.Target(c.unit)
 	switch leave := e.o.Leave(unit, spec.Verbs); {
 	case leave.Unknown != "":
 		f.Verdict, f.Text = warning, f.Text+"; whether systemd lets Salve do so is unknown: "+leave.Unknown

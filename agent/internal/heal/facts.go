@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/agent/internal/transaction"
 	"github.com/salveops/salve/pkg/care"
@@ -136,9 +135,9 @@ func (e *Engine) transaction() (file string, since time.Duration) {
 // candidate is one remedy as the decision sees it.
 func (e *Engine) candidate(rem *config.Remedy, unit, ruleName string) healing.Candidate {
 	c := care.Candidate(e.o.Clock.Now(), rem, unit, ruleName, e.rules, &e.past)
-	c.Allowed = act.Allowed(e.cfg.Allow, rem.Kind, c.Target)
-	if c.Target != unit && rem.Kind.OnUnit() {
-		c.Unit = e.unitFacts(c.Target, e.keeper(c.Target))
+	c.Allowed = e.cfg.AllowsRemedy(rem, unit)
+	if own := rem.Unit(unit); own != unit && own != "" {
+		c.Unit = e.unitFacts(own, e.keeper(own))
 	}
 	return c
 }

@@ -47,6 +47,7 @@ func (e *Engine) seek(ctx context.Context, r *run, plan act.Plan) (*leave, error
 	var needed, alone bool
 	var l leave
 	if err := e.call(ctx, func() {
+		r.attempt.Target = plan.Target // of several, the one that was chosen
 		if needed = plan.Disruptive || plan.Shared || e.permitAlways(r); needed {
 			l.ask = e.askFor(r, plan)
 			alone = e.mayActAlone(l.ask.Targets)

@@ -86,7 +86,7 @@ func (s *session) begin(ctx context.Context) ([]Event, error) {
 		}
 	}
 	t.patterns = w.t.patterns // Watch may have been called meanwhile; rewatch is set then
-	t.expected = w.t.expected
+	t.expected, t.left = w.t.expected, w.t.left
 	w.t, w.conn = t, s.c
 	return append(events, Event{Kind: System, At: now}, Event{Kind: Connected, At: now}), nil
 }

@@ -150,9 +150,11 @@ func (t *table) unitRemoved(p dbus.ObjectPath, now time.Duration) []Event {
 			was := *u
 			u.Active, u.Sub, u.MainPID, u.Job = "inactive", "dead", 0, 0
 			t.judge(u, was)
+			t.leave(u)
 			return t.event(u, was, now)
 		}
 	}
+	t.leave(u)
 	gone := *u
 	t.drop(p)
 	return []Event{{Kind: Removed, Unit: gone, Was: gone.Active, At: now}}

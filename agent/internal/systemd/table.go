@@ -19,6 +19,8 @@ type table struct {
 	jobs     map[uint32]*job            // queued, and those removed less than memory ago
 	expected []*Expectation
 
+	left map[string]bool // units that a person stopped and systemd has unloaded since
+
 	reloading bool // between Reloading(true) and Reloading(false) all units vanish and come back
 	system    string
 	group     string // systemd's own control group
@@ -41,6 +43,7 @@ func newTable(patterns []string) *table {
 		watched:  map[dbus.ObjectPath]*Unit{},
 		names:    map[string]dbus.ObjectPath{},
 		jobs:     map[uint32]*job{},
+		left:     map[string]bool{},
 	}
 }
 
@@ -78,6 +81,23 @@ func (t *table) drop(p dbus.ObjectPath) {
 			delete(t.names, name)
 		}
 	}
+}
+
+// mostLeft is of how many units that are gone it is remembered that a person stopped them.
+const mostLeft = 1024
+
+// leave keeps in mind whose stop it was of a unit that systemd forgets.
+func (t *table) leave(u *Unit) {
+	byPerson := t.byPerson(u)
+	delete(t.left, u.Name)
+	if byPerson && len(t.left) < mostLeft {
+		t.left[u.Name] = true
+	}
+}
+
+// byPerson reports whether u is down because a person stopped it: it ran, unlike what merely was never started.
+func (t *table) byPerson(u *Unit) bool {
+	return u.Down() && u.Stopped == Person && (u.InvocationID != "" || t.left[u.Name])
 }
 
 // active is the state of any unit; one that is not in systemd's memory is inactive.

@@ -196,6 +196,17 @@ func (w *Watcher) Active(name string) string {
 	return w.t.active(name)
 }
 
+// StoppedByPerson reports whether the unit is down because a person was seen to stop it, which is remembered of watched
+// units also when systemd has forgotten them. Unlike Unit.Stopped it is false for what never ran.
+func (w *Watcher) StoppedByPerson(name string) bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if u := w.t.unit(name); u != nil {
+		return w.t.byPerson(u)
+	}
+	return w.t.left[name] && down(w.t.active(name))
+}
+
 // Queued reports whether any unit, watched or not, has a job that did not end yet.
 func (w *Watcher) Queued(name string) bool {
 	w.mu.RLock()

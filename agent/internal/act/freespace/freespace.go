@@ -15,7 +15,6 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/unit"
-	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 	"github.com/salveops/salve/pkg/signal"
@@ -129,9 +128,8 @@ func (k Kind) mayClean(ctx context.Context, s *kind.Step, name string) error {
 
 // on is the step for one unit of a recipe, which must be allowed by its primary name, whatever the recipe calls it.
 func (k Kind) on(ctx context.Context, s *kind.Step, does remedy.Kind, name string) (*kind.Step, error) {
-	part := &kind.Step{Request: s.Request}
-	part.ByPerson = true // a cleaner that is not running was not stopped by anybody
-	part.Remedy = &config.Remedy{Kind: does, Name: s.Remedy.Name, Service: s.Remedy.Service, Args: &remedy.UnitArgs{Unit: name}}
+	part := s.Part(does, name, &remedy.UnitArgs{Unit: name})
+	part.Idle = true // a cleaner that is not running was not stopped by anybody
 	var err error
 	if part.Target, err = k.start.Target(ctx, part.Request); err != nil {
 		return nil, err

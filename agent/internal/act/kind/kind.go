@@ -68,11 +68,21 @@ type Step struct {
 	Undo       any // what Undo needs; nil: cannot be undone
 	// Detail lists what would be done one by one, a line each, for who asks before it is done.
 	Detail []string
+	// Idle is true of a part whose unit is down because nobody needed it so far: nobody has stopped it, whatever
+	// systemd's memory of it looks like.
+	Idle bool
 	// For is how long after its intent the attempt is taken back, whoever lives then; 0: when it is asked for.
 	For time.Duration
 	// Halt is closed when no further part of what has several is to begin: the agent stops, or the time of its permit is over.
 	// nil: never.
 	Halt <-chan struct{}
+}
+
+// Part is the step of another kind on one unit, of which this step is made up.
+func (s *Step) Part(k remedy.Kind, unit string, args remedy.Args) *Step {
+	part := &Step{Request: s.Request, Target: unit}
+	part.Remedy = &config.Remedy{Kind: k, Name: s.Remedy.Name, Service: s.Remedy.Service, Args: args}
+	return part
 }
 
 // Intent is the record that goes to disk before the step.

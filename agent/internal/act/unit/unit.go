@@ -86,7 +86,7 @@ func (k Units) ready(ctx context.Context, s *kind.Step) (systemd.Unit, error) {
 	switch {
 	case k.Systemd.SystemState() == "stopping":
 		return u, kind.Refuse("the system is shutting down")
-	case u.Stopped == systemd.Person && u.Down() && !s.ByPerson:
+	case u.Stopped == systemd.Person && u.Down() && !s.ByPerson && !s.Idle:
 		return u, kind.Refuse("%s was stopped by a person and stays stopped", u.Name)
 	case u.AutoRestart():
 		return u, kind.Postpone("systemd itself is about to restart %s", u.Name)

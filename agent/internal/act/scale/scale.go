@@ -1,0 +1,234 @@
+// Package scale is the kind of remedy that starts more instances of a template, or stops some.
+package scale
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/unit"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// Kind starts and stops instances. Make it with New.
+type Kind struct {
+	*kind.Host
+	start unit.Starter
+	stop  unit.Stopper
+}
+
+// New prepares the kind; units is what it starts and stops instances with.
+func New(h *kind.Host, units unit.Units) Kind {
+	return Kind{Host: h, start: unit.Starter{Units: units}, stop: unit.Stopper{Units: units}}
+}
+
+// evidence is which instances ran, before or after.
+type evidence struct {
+	Running []int `json:"running"`
+}
+
+// record is what taking back and settling need: the instances to be changed, in order, each as it was before. The others
+// are nobody's business.
+type record struct {
+	Verb  remedy.Kind `json:"verb"` // remedy.Start or remedy.Stop
+	Parts []part      `json:"parts"`
+}
+
+// part is one instance, with what the kind of its verb left for taking back and settling.
+type part struct {
+	Unit   string          `json:"unit"`
+	Before json.RawMessage `json:"before"`
+	Undo   json.RawMessage `json:"undo,omitempty"`
+}
+
+// attempt is the part as an attempt of its own.
+func (p part) attempt(a *incident.Attempt) *incident.Attempt {
+	return &incident.Attempt{ID: a.ID, Remedy: a.Remedy, Target: p.Unit, Before: p.Before, Undo: p.Undo}
+}
+
+func (r record) names() string {
+	var names []string
+	for _, p := range r.Parts {
+		names = append(names, p.Unit)
+	}
+	return strings.Join(names, ", ")
+}
+
+func argsOf(q kind.Request) *remedy.ScaleArgs { return q.Remedy.Args.(*remedy.ScaleArgs) }
+
+// of is the kind of the verb.
+func (k Kind) of(verb remedy.Kind) kind.Kind {
+	if verb == remedy.Start {
+		return k.start
+	}
+	return k.stop
+}
+
+// Target implements kind.Kind: it is the template.
+func (Kind) Target(_ context.Context, q kind.Request) (string, error) {
+	a := argsOf(q)
+	if wrong := remedy.CheckTemplateName(a.Unit); wrong != "" {
+		return "", kind.Refuse("%s", wrong)
+	}
+	return a.Unit, nil
+}
+
+// Describe implements kind.Kind.
+func (Kind) Describe(s *kind.Step) string {
+	plan, before := s.Undo.(record), s.Before.(evidence)
+	return fmt.Sprintf("%s %s (%d of at most %d run)", plan.Verb, plan.names(), len(before.Running), argsOf(s.Request).Max)
+}
+
+// Precheck implements kind.Kind. It chooses the instances, so that they are on disk before one is touched.
+func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
+	if !k.Systemd.Connected() {
+		return kind.Unknown("which instances run", errors.New("there is no connection to systemd"))
+	}
+	running, err := k.running(argsOf(s.Request))
+	if err != nil {
+		return err
+	}
+	s.Before = evidence{Running: slices.Clone(running)}
+	verb, chosen, err := k.choose(ctx, argsOf(s.Request), running)
+	if err != nil {
+		return err
+	}
+	plan := record{Verb: verb}
+	for _, n := range chosen {
+		p := on(s, verb, argsOf(s.Request).Instance(n))
+		if err := k.may(ctx, verb, p); err != nil {
+			return err
+		}
+		plan.Parts = append(plan.Parts, part{Unit: p.Target, Before: kind.Raw(p.Before), Undo: kind.Raw(p.Undo)})
+		s.Detail = append(s.Detail, fmt.Sprintf("%s %s", verb, p.Target))
+	}
+	s.Undo, s.Disruptive = plan, verb == remedy.Stop
+	return nil
+}
+
+// may refuses what must not happen to one instance now.
+func (k Kind) may(ctx context.Context, verb remedy.Kind, p *kind.Step) error {
+	if !k.Allowed(remedy.Scale, p.Target) {
+		return kind.Refuse("no allow block of this host permits scale on %s", p.Target)
+	}
+	return k.of(verb).Precheck(ctx, p)
+}
+
+// on is the step for one instance. That a person stopped it was asked when it was chosen.
+func on(s *kind.Step, verb remedy.Kind, name string) *kind.Step {
+	p := s.Part(verb, name, &remedy.UnitArgs{Unit: name})
+	p.Idle = true
+	return p
+}
+
+// Act implements kind.Kind: one instance after the other, each up or down before the next is touched. Where one fails it
+// ends, since the next would hardly fare better; what was done stays recorded, and can be taken back.
+func (k Kind) Act(ctx context.Context, s *kind.Step) error {
+	plan := s.Undo.(record)
+	defer func() {
+		if now, err := k.running(argsOf(s.Request)); err == nil {
+			s.After = evidence{Running: now}
+		}
+	}()
+	for i, p := range plan.Parts {
+		if err := k.one(ctx, plan.Verb, on(s, plan.Verb, p.Unit)); err != nil {
+			return fmt.Errorf("%s %s, after %d of %d: %w", plan.Verb, p.Unit, i, len(plan.Parts), err)
+		}
+	}
+	return nil
+}
+
+// one starts or stops one instance, if that may still be: the ones before it have taken their time.
+func (k Kind) one(ctx context.Context, verb remedy.Kind, p *kind.Step) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if verb == remedy.Start && k.Systemd.StoppedByPerson(p.Target) {
+		return kind.Refuse("a person stopped it meanwhile")
+	}
+	if err := k.may(ctx, verb, p); err != nil {
+		return err
+	}
+	if err := k.of(verb).Act(ctx, p); err != nil {
+		return err
+	}
+	if u, err := k.Systemd.Read(ctx, p.Target); verb == remedy.Start && err == nil && u.Down() {
+		return fmt.Errorf("it was started, and is %s (%s)", u.Active, u.Result)
+	}
+	return nil
+}
+
+// Undo implements kind.Kind: the instances of the plan become what they were, the last that was changed first. What a
+// person changed meanwhile stays.
+func (k Kind) Undo(ctx context.Context, a *incident.Attempt) error {
+	var plan record
+	if err := json.Unmarshal(a.Undo, &plan); err != nil {
+		return fmt.Errorf("read which instances were changed: %w", err)
+	}
+	var failed []error
+	for _, p := range slices.Backward(plan.Parts) {
+		if err := k.back(ctx, plan.Verb, p, a); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", p.Unit, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (k Kind) back(ctx context.Context, verb remedy.Kind, p part, a *incident.Attempt) error {
+	if verb == remedy.Stop {
+		if k.Systemd.StoppedByPerson(p.Unit) {
+			return nil // it was started meanwhile, and a person wants it down
+		}
+		return k.stop.Undo(ctx, p.attempt(a))
+	}
+	s := on(&kind.Step{Request: kind.Request{Remedy: &config.Remedy{Name: a.Remedy}}}, remedy.Stop, p.Unit)
+	var refusal *kind.Refusal
+	if err := k.stop.Precheck(ctx, s); errors.As(err, &refusal) && refusal.Needless {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return k.stop.Act(ctx, s)
+}
+
+// Repeatable implements kind.Kind: an instance that is as it was is left alone.
+func (Kind) Repeatable() bool { return true }
+
+// Settle implements kind.Kind: the recorded instances tell, each by itself. As soon as one was changed there is something
+// to verify or to take back.
+func (k Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+	var plan record
+	if err := json.Unmarshal(a.Undo, &plan); err != nil || len(plan.Parts) == 0 {
+		return incident.Unknown, "which instances were to be changed is not recorded"
+	}
+	count, unknown := map[incident.Phase]int{}, ""
+	for _, p := range plan.Parts {
+		phase, why := k.of(plan.Verb).Settle(ctx, p.attempt(a))
+		if count[phase]++; phase == incident.Unknown {
+			unknown = why
+		}
+	}
+	done := fmt.Sprintf("%s: done for %d of %d instances", plan.Verb, count[incident.Acted], len(plan.Parts))
+	switch {
+	case count[incident.Acted] > 0:
+		return incident.Acted, done
+	case unknown != "":
+		return incident.Unknown, unknown
+	}
+	return incident.NotDone, done
+}
+
+// Quiet implements kind.Kind.
+func (k Kind) Quiet(a *incident.Attempt) bool {
+	var plan record
+	if json.Unmarshal(a.Undo, &plan) != nil || !k.Systemd.Connected() {
+		return false
+	}
+	return !slices.ContainsFunc(plan.Parts, func(p part) bool { return k.Systemd.Queued(p.Unit) })
+}

@@ -1,0 +1,95 @@
+package remedy
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ScaleArgs are the arguments of scale.
+type ScaleArgs struct {
+	Unit     string // template, "worker@.service"; its instances are numbered from 1
+	By       int    // so many more, or fewer if it is negative; 0: To counts
+	To       int    // so many in all; 0: By counts
+	Min, Max int    // never fewer, never more; also the highest number of an instance
+}
+
+// maxInstances is how many instances of a template scale looks after.
+const maxInstances = 64
+
+// Names implements Args.
+func (a *ScaleArgs) Names() string { return a.Unit }
+
+// Among implements Choice.
+func (a *ScaleArgs) Among() []string {
+	stem, suffix, _ := strings.Cut(a.Unit, "@")
+	return []string{stem + "@*" + suffix}
+}
+
+// Instance is the unit of that number.
+func (a *ScaleArgs) Instance(n int) string {
+	stem, suffix, _ := strings.Cut(a.Unit, "@")
+	return stem + "@" + strconv.Itoa(n) + suffix
+}
+
+// disruptive: only more instances are certainly no fewer.
+func (a *ScaleArgs) disruptive() bool { return a.By <= 0 }
+
+func scale() Spec {
+	return Spec{
+		Kind: Scale, Target: OnUnit, Disruptive: true, Undoable: true,
+		Summary: "start more instances of a template, or stop some; undo brings back those that ran before",
+		Verbs:   []string{"start", "stop", "reset-failed"},
+		Worst: "what an instance serves is cut when it is stopped, and the host is short of memory when more are started. There are " +
+			"never fewer than min and never more than max. An instance that was seen to be stopped by a person, or is masked, " +
+			"stays down; one that was stopped before the agent started and is not masked cannot be told from one that never ran.",
+		Back: "Those that were started are stopped, and those that were stopped are started, unless a person changed them meanwhile.",
+		Args: []Arg{
+			{Name: "unit", Type: String, Required: true, Target: true,
+				Help: "template such as \"worker@.service\", whose instances have the numbers 1, 2, …; others are left alone. An allow " +
+					"block names it by units = [\"worker@*.service\"]"},
+			{Name: "by", Type: Integer, Least: -maxInstances, Most: maxInstances,
+				Help: "so many more: those that are missing, the lowest first; or, if it is negative, fewer: the highest first"},
+			{Name: "to", Type: Integer, Least: 1, Most: maxInstances, Help: "so many in all, instead of by"},
+			{Name: "min", Type: Integer, Default: "1", Least: 1, Most: maxInstances, Help: "never fewer than these"},
+			{Name: "max", Type: Integer, Required: true, Least: 1, Most: maxInstances,
+				Help: "never more than these, and none with a higher number"},
+		},
+		decode: func(r *reader) Args {
+			a := &ScaleArgs{Unit: r.text("unit"), By: r.integer("by", 0), To: r.integer("to", 0), Min: r.integer("min", 1),
+				Max: r.integer("max", 0)}
+			r.checkScale(a)
+			return a
+		},
+	}
+}
+
+func (r *reader) checkScale(a *ScaleArgs) {
+	if r.has("unit") {
+		if wrong := CheckTemplateName(a.Unit); wrong != "" {
+			r.problem("unit", "%s", wrong)
+		}
+	}
+	switch {
+	case r.has("by") == r.has("to"):
+		r.problem("", "scale needs either by or to: how many instances there are to be")
+	case r.has("by") && a.By == 0:
+		r.problem("by", "by is 0: nothing would change")
+	}
+	switch {
+	case !r.has("max"):
+	case a.Min > a.Max:
+		r.problem("min", "min (%d) is above max (%d)", a.Min, a.Max)
+	case r.has("to") && (a.To < a.Min || a.To > a.Max):
+		r.problem("to", "to (%d) must lie from min (%d) to max (%d)", a.To, a.Min, a.Max)
+	}
+}
+
+// CheckTemplateName returns what is wrong with the name of a template of services, or "".
+func CheckTemplateName(name string) string {
+	stem, ok := strings.CutSuffix(name, "@.service")
+	if !ok || stem == "" || strings.Contains(stem, "@") {
+		return fmt.Sprintf("%q is no template of services; write it as \"worker@.service\"", name)
+	}
+	return CheckUnitName(stem+"@1.service", false)
+}
