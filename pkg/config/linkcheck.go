@@ -134,6 +134,7 @@ func (l *loader) checkUse() {
 		case remedy.OnCache:
 			l.checkCache(d)
 		}
+		l.checkVictims(d)
 	}
 	for _, d := range l.services {
 		if !l.ruled(d.Service) {
@@ -155,6 +156,27 @@ func (l *loader) ruled(s *Service) bool {
 	return slices.ContainsFunc(l.rules, func(r *ruleDraft) bool {
 		return slices.Contains(r.about, s) || r.Unit != "" && overlap(r.Unit, s.Unit)
 	})
+}
+
+// checkVictims reports a shed that could take what it is tried for.
+func (l *loader) checkVictims(d *remedyDraft) {
+	if d.Kind != remedy.Shed {
+		return
+	}
+	for _, r := range l.tries(d.Remedy) {
+		own := []string{r.Unit}
+		for _, s := range r.about {
+			own = append(own, s.Unit)
+		}
+		for _, glob := range d.Among() {
+			for _, unit := range own {
+				if unit != "" && overlap(glob, unit) {
+					l.fail(d.targetAt, "Wrong victim", "The rule %q tries %q for %s, which %q among its victims means, too.",
+						r.Name, d.Name, unit, glob)
+				}
+			}
+		}
+	}
 }
 
 func (l *loader) checkPool(d *remedyDraft) {

@@ -20,6 +20,7 @@ const (
 	FreeSpace   Kind = "free_space"
 	ClearCache  Kind = "clear_cache"
 	Scale       Kind = "scale"
+	Shed        Kind = "shed"
 )
 
 // Target is the list of an allow block that must name what a kind acts on.
@@ -108,6 +109,7 @@ func (k Kind) OnUnit() bool {
 func Specs() []Spec {
 	return []Spec{
 		start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache(), scale(),
+		shed(),
 	}
 }
 
@@ -140,7 +142,6 @@ func later() map[string]string {
 	return map[string]string{
 		"isolate":  "takes the host out of the traffic",
 		"rollback": "goes back to the version before",
-		"shed":     "refuses part of the load",
 		"dump":     "saves a core dump or a profile",
 		"reboot":   "reboots the host",
 	}

@@ -70,6 +70,10 @@ func TestDecode(t *testing.T) {
 			&ExecArgs{Command: []string{"/bin/a", "b"}, Undo: []string{"/bin/c"}}},
 		{"pool", ResetPool, Values{"pool": "db"}, &PoolArgs{Pool: "db", Mode: "reconnect"}},
 		{"more", Scale, Values{"unit": "a@.service", "by": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", By: 2, Min: 1, Max: 8}},
+		{"shed", Shed, Values{"victims": []string{"a.service", "b*.service"}, "by": "memory", "how": "stop"},
+			&ShedArgs{Victims: []string{"a.service", "b*.service"}, By: "memory", How: "stop", For: 10 * time.Minute}},
+		{"throttle", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "throttle", "limit": "20%", "for": time.Minute},
+			&ShedArgs{Victims: []string{"a.service"}, By: "cpu", How: "throttle", Limit: "20%", For: time.Minute}},
 		{"so many", Scale, Values{"unit": "a@.service", "to": 2, "min": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", To: 2, Min: 2, Max: 8}},
 	} {
 		got, problems := spec(t, c.kind).Decode(c.values)
@@ -108,6 +112,19 @@ func TestDecodeRefuses(t *testing.T) {
 		{"no unit", Restart, Values{"unit": ""}, "unit", "no name"},
 		{"no pool", ResetPool, nil, "", `needs "pool"`},
 		{"empty pool", ResetPool, Values{"pool": ""}, "pool", "no name"},
+		{"no victims", Shed, Values{"by": "cpu", "how": "stop"}, "", `needs "victims"`},
+		{"empty victims", Shed, Values{"victims": []string{}, "by": "cpu", "how": "stop"}, "victims", "from 1 to 32"},
+		{"any unit", Shed, Values{"victims": []string{"a*"}, "by": "cpu", "how": "stop"}, "victims", "only services"},
+		{"a slice", Shed, Values{"victims": []string{"a.slice"}, "by": "cpu", "how": "stop"}, "victims", "only services"},
+		{"shed by io", Shed, Values{"victims": []string{"a.service"}, "by": "io", "how": "stop"}, "by", "none of"},
+		{"freeze", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "freeze"}, "how", "none of"},
+		{"stop with a limit", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "stop", "limit": "1%"},
+			"limit", "needs no limit"},
+		{"throttle without", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "throttle"}, "", "needs limit"},
+		{"size of CPU", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "throttle", "limit": "512M"},
+			"limit", "CPUQuota takes"},
+		{"no limit at all", Shed, Values{"victims": []string{"a.service"}, "by": "memory", "how": "throttle", "limit": "infinity"},
+			"limit", "limits nothing"},
 		{"no template", Scale, Values{"unit": "a@1.service", "by": 1, "max": 2}, "unit", "is no template"},
 		{"glob of instances", Scale, Values{"unit": "a@*.service", "by": 1, "max": 2}, "unit", "is no template"},
 		{"wrong template", Scale, Values{"unit": "a b@.service", "by": 1, "max": 2}, "unit", "does not allow"},
@@ -177,7 +194,7 @@ func TestRisk(t *testing.T) {
 }
 
 func TestCanUndo(t *testing.T) {
-	undoable := []Kind{Stop, SetProperty, Scale}
+	undoable := []Kind{Stop, SetProperty, Scale, Shed}
 	for _, s := range Specs() {
 		args, _ := s.Decode(nil)
 		if got := s.CanUndo(args); got != slices.Contains(undoable, s.Kind) {

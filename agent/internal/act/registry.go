@@ -7,6 +7,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/pool"
 	"github.com/salveops/salve/agent/internal/act/scale"
+	"github.com/salveops/salve/agent/internal/act/shed"
 	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/pkg/permit"
 	"github.com/salveops/salve/pkg/remedy"
@@ -27,6 +28,7 @@ func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 		remedy.FreeSpace:   freespace.New(h, units),
 		remedy.ClearCache:  cache.New(h),
 		remedy.Scale:       scale.New(h, units),
+		remedy.Shed:        shed.New(h, units),
 	}
 }
 

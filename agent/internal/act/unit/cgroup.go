@@ -3,11 +3,14 @@ package unit
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 )
@@ -106,6 +109,45 @@ func somePID(dir string) int {
 		}
 	}
 	return 0
+}
+
+// Processes are those of a unit's control group and of the groups below it; none in the groups that are no unit's own.
+func Processes(group string) ([]int, error) {
+	if group == "" || group == "/" {
+		return nil, nil
+	}
+	trees, err := mounts()
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	for _, name := range []string{"", "name=systemd"} { // not in both: some systemd versions use but one of them
+		t, ok := trees[name]
+		if !ok || len(found) > 0 {
+			continue
+		}
+		err = filepath.WalkDir(t.folder(group), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.Name() != "cgroup.procs" {
+				return gone(err)
+			}
+			text, err := os.ReadFile(path)
+			for _, word := range strings.Fields(string(text)) {
+				if pid, err := strconv.Atoi(word); err == nil {
+					found = append(found, pid)
+				}
+			}
+			return gone(err)
+		})
+	}
+	return found, err
+}
+
+// gone makes nothing of the error that a control group went away.
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
 }
 
 // works refuses a property whose controller is not systemd's to use for this unit: systemd would say

@@ -1,0 +1,230 @@
+package shed_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/shed"
+	"github.com/salveops/salve/agent/internal/act/unit"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// host has services that hold so many MiB each.
+type host struct {
+	*acttest.Rig
+	args remedy.ShedArgs
+	hog  string
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	h := &host{hog: acttest.Script(t, "#!/bin/sh\nx=$(head -c $(($1 * 1048576)) /dev/zero | tr '\\0' x)\nsystemd-notify --ready\n"+
+		"while :; do sleep 1000; done\n"), args: remedy.ShedArgs{
+		Victims: []string{"report.service", "backup*.service"}, By: remedy.ByMemory, How: remedy.HowStop, For: 10 * time.Minute,
+	}}
+	h.Rig = acttest.New(t)
+	h.Runner.SetAllow(acttest.Everything("report.service", "backup*.service"))
+	return h
+}
+
+// holds starts a service that holds so many MiB, with these lines in its [Unit] section.
+func (h *host) holds(name string, mib int, lines string) {
+	h.T.Helper()
+	text := fmt.Sprintf("[Unit]\n%s\n[Service]\nType=notify\nNotifyAccess=all\nExecStart=%s %d\n", lines, h.hog, mib)
+	if err := h.WriteUnit(name, text); err != nil {
+		h.T.Fatal(err)
+	}
+	h.Do("daemon-reload")
+	h.Do("start", name)
+	agenttest.Eventually(h.T, wait, func() bool {
+		u, err := h.Watcher.Read(h.T.Context(), name)
+		return err == nil && u.Active == "active" && u.ControlGroup != "" && h.Watcher.Active(name) == "active" && !h.Watcher.Queued(name)
+	}, name+" runs")
+}
+
+const wait = 20 * time.Second
+
+func (h *host) shed() kind.Request {
+	args := h.args
+	return acttest.Ask(remedy.Shed, "", &args)
+}
+
+// active checks in which state each of "NAME STATE" is.
+func (h *host) active(want ...string) {
+	h.T.Helper()
+	for _, w := range want {
+		name, state, _ := strings.Cut(w, " ")
+		if got, err := h.Property(name, "ActiveState"); err != nil || got != state {
+			h.T.Errorf("%s is %s, want %s (%v)", name, got, state, err)
+		}
+	}
+}
+
+// Of the declared ones, the one that holds most is stopped, and only that; it comes back when its time is over, also if
+// the agent that stopped it is dead then.
+func TestMostMemory(t *testing.T) {
+	h := newHost(t)
+	h.holds("report.service", 4, "")
+	h.holds("backup-a.service", 16, "")
+	h.holds("shop.service", 32, "") // nobody declared it
+	h.args.For = time.Second
+	p, err := h.Runner.Prepare(t.Context(), h.shed())
+	if err != nil || p.Target != "backup-a.service" || !p.Disruptive || len(p.Detail) != 2 ||
+		!strings.HasPrefix(p.Text, "stop backup-a.service for 1s, since backup-a.service holds 1") ||
+		!strings.Contains(p.Text, " MiB, report.service ") {
+		t.Fatalf("plan %q, %v, %v", p.Text, p.Detail, err)
+	}
+	h.active("backup-a.service active") // a plan changes nothing
+	q := h.shed()
+	a := h.Must(q)
+	h.active("backup-a.service inactive", "report.service active", "shop.service active")
+	if !strings.Contains(string(a.Before), "backup-a.service holds 1") || a.For != time.Second {
+		t.Errorf("evidence %s, for %s", a.Before, a.For)
+	}
+	if _, err := h.Run(q); err == nil { // double-run: it would be the next one's turn
+		t.Error("it ran twice")
+	}
+	h.active("report.service active")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- h.NewRunner(acttest.Everything("backup*.service")).Serve(ctx) }()
+	agenttest.Eventually(t, wait, func() bool {
+		a, err := h.Journal.Attempt(a.ID)
+		return err == nil && a.Phase == incident.Undone
+	}, "it is taken back")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	h.active("backup-a.service active", "report.service active", "shop.service active")
+}
+
+// By the CPU that is taken now; and what became of it meanwhile is asked again before it is done.
+func TestMostCPU(t *testing.T) {
+	h := newHost(t)
+	h.args.By = remedy.ByCPU
+	if err := h.WriteUnit("backup.service", acttest.ServiceOf("while :; do :; done", "", "")); err != nil {
+		t.Fatal(err)
+	}
+	h.holds("report.service", 16, "")
+	h.Refused(h.shed(), "no cpu is known to be used by any victim: report.service  0 % of a CPU", false)
+	h.Do("start", "backup.service")
+	agenttest.Eventually(t, wait, func() bool {
+		p, err := h.Runner.Prepare(t.Context(), h.shed())
+		return err == nil && strings.HasPrefix(p.Text, "stop backup.service for 10m0s, since backup.service takes ") &&
+			strings.HasSuffix(p.Text, " of a CPU, report.service 0 % of a CPU")
+	}, "the one that is busy is chosen")
+	p, err := h.Runner.Prepare(t.Context(), h.shed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Do("stop", "backup.service")
+	if a, err := h.Runner.Run(t.Context(), p); err == nil {
+		t.Errorf("it ran on %s", a.Target)
+	}
+	h.active("report.service active")
+}
+
+// A throttle is a limit of set_property, and is taken back as one.
+func TestThrottle(t *testing.T) {
+	g, _ := acttest.Running(t, acttest.ServiceOf("while :; do :; done", "", ""))
+	g.RequireLimit(map[string]string{"CPUQuota": "50%"})
+	a := g.Must(acttest.Ask(remedy.Shed, "", &remedy.ShedArgs{Victims: []string{"b.service", "a.service"}, By: remedy.ByCPU,
+		How: remedy.HowThrottle, Limit: "10%", For: time.Minute}))
+	if got, _ := g.Property("a.service", "CPUQuotaPerSecUSec"); got != "100ms" || a.For != time.Minute {
+		t.Errorf("the quota is %s, for %s", got, a.For)
+	}
+	if _, err := g.Runner.Undo(t.Context(), a.ID); err != nil {
+		t.Error(err)
+	}
+	if got, _ := g.Property("a.service", "CPUQuotaPerSecUSec"); got != "infinity" {
+		t.Errorf("the quota after the undo is %s", got)
+	}
+}
+
+// Who is spared: the alert's own unit and service, what is not allowed or protected, and what others need.
+func TestSpared(t *testing.T) {
+	h := newHost(t)
+	h.holds("report.service", 1, "")
+	h.holds("backup-a.service", 8, "")
+	chosen := func(why string, q kind.Request, want string) {
+		t.Helper()
+		p, err := h.Runner.Prepare(t.Context(), q)
+		if err != nil || p.Target != want {
+			t.Errorf("%s: %q, %v", why, p.Target, err)
+		}
+	}
+	chosen("nobody", h.shed(), "backup-a.service")
+	q := h.shed()
+	q.Unit = "backup-a.service"
+	chosen("the alert's unit", q, "report.service")
+	q = h.shed()
+	q.Remedy.Service = &config.Service{Name: "backup", Unit: "backup-*.service"}
+	chosen("the own service", q, "report.service")
+
+	h.Runner.SetAllow(acttest.Everything("report.service"))
+	chosen("not allowed", h.shed(), "report.service")
+	h.Runner.SetAllow([]config.Allow{{Units: []string{"backup-a.service", "report.service"}, Actions: []string{"stop"}}})
+	h.Refused(h.shed(), "that an allow block permits shed on", false)
+
+	h.Runner.SetAllow(acttest.Everything("*.service"))
+	h.args.Victims = append(h.args.Victims, "salve-agent.service")
+	h.holds("salve-agent.service", 16, "")
+	chosen("protected", h.shed(), "backup-a.service")
+
+	h.Runner.SetAllow(acttest.Everything("report.service", "backup*.service"))
+	h.holds("shop.service", 1, "Requires=backup-a.service")
+	chosen("needed", h.shed(), "report.service")
+	p, err := h.Runner.Prepare(t.Context(), h.shed())
+	if err != nil || !strings.Contains(strings.Join(p.Detail, "\n"), "MiB, but stop on backup-a.service would take shop.service along") {
+		t.Errorf("detail %q, %v", p.Detail, err)
+	}
+	h.args.Victims = []string{"backup*.service"}
+	h.Refused(h.shed(), "would take shop.service along", false)
+}
+
+// empty-means-all: no victim is nobody.
+func TestNothingNamed(t *testing.T) {
+	h := newHost(t)
+	h.holds("report.service", 1, "")
+	for _, victims := range [][]string{nil, {""}, {"nobody*.service"}} {
+		h.args.Victims = victims
+		h.Refused(h.shed(), "runs that an allow block permits shed on", false)
+	}
+	h.active("report.service active")
+}
+
+// dies-in-the-middle.
+func TestSettle(t *testing.T) {
+	h := newHost(t)
+	h.holds("report.service", 1, "")
+	env := &kind.Host{Systemd: h.Watcher, Clock: acttest.Clock(t), Allowed: func(remedy.Kind, string) bool { return true }}
+	k := shed.New(env, unit.New(env))
+	_, a := acttest.Stage(t, k, h.shed())
+	if phase, why := k.Settle(t.Context(), a); phase != incident.NotDone {
+		t.Errorf("before: %s, %s", phase, why)
+	}
+	h.Do("stop", "report.service")
+	if phase, why := k.Settle(t.Context(), a); phase != incident.Acted {
+		t.Errorf("after: %s, %s", phase, why)
+	}
+	if err := k.Undo(t.Context(), a); err != nil {
+		t.Error(err)
+	}
+	h.active("report.service active")
+	for _, undo := range []string{"", "{}"} {
+		a.Undo = []byte(undo)
+		if phase, why := k.Settle(t.Context(), a); phase != incident.Unknown || k.Undo(t.Context(), a) == nil {
+			t.Errorf("without a record: %s, %s", phase, why)
+		}
+	}
+}
