@@ -28,8 +28,8 @@ func (a *Agent) Allows(action string, on remedy.Target, target string) bool {
 func (a *Agent) AllowsRemedy(rem *Remedy, unit string) bool {
 	spec, known := remedy.Lookup(string(rem.Kind))
 	if among := rem.Among(); among != nil {
-		return known && slices.ContainsFunc(among, func(glob string) bool {
-			return allows(a.Allow, string(rem.Kind), spec.Target, func(pattern string) bool { return overlap(pattern, glob) })
+		return known && slices.ContainsFunc(among, func(one string) bool {
+			return allows(a.Allow, string(rem.Kind), spec.Target, func(pattern string) bool { return glob.Overlap(pattern, one) })
 		})
 	}
 	target := rem.Target(unit)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -137,6 +138,41 @@ rule "host" {
   try  = ["of-host"]
 }
 `
+
+// What a remedy chooses from when it acts is nobody's one target.
+func TestChoices(t *testing.T) {
+	a := load(t, `
+allow {
+  units   = ["worker@*.service", "backup-a.service", "web.service"]
+  actions = ["restart", "scale", "shed"]
+}
+`)
+	scale := &Remedy{Kind: remedy.Scale, Args: &remedy.ScaleArgs{Unit: "worker@.service"}}
+	shed := func(victims ...string) *Remedy {
+		return &Remedy{Kind: remedy.Shed, Args: &remedy.ShedArgs{Victims: victims}}
+	}
+	restart := func(unit string) *Remedy { return &Remedy{Kind: remedy.Restart, Args: &remedy.UnitArgs{Unit: unit}} }
+	for _, c := range []struct {
+		rem     *Remedy
+		among   []string
+		unit    string
+		allowed bool
+	}{
+		{scale, []string{"worker@*.service"}, "", true},
+		{&Remedy{Kind: remedy.Scale, Args: &remedy.ScaleArgs{Unit: "mail@.service"}}, []string{"mail@*.service"}, "", false},
+		{shed("report.service", "backup-*.service"), []string{"report.service", "backup-*.service"}, "", true},
+		{shed("report.service"), []string{"report.service"}, "", false},
+		{restart(""), nil, "web.service", true},
+		{restart("worker@1.service"), nil, "worker@1.service", true},
+		{restart("db.service"), nil, "db.service", false},
+		{&Remedy{Kind: remedy.Exec, Args: &remedy.ExecArgs{}}, nil, "", false},
+	} {
+		among, unit, allowed := c.rem.Among(), c.rem.Unit("web.service"), a.AllowsRemedy(c.rem, "web.service")
+		if !slices.Equal(among, c.among) || unit != c.unit || allowed != c.allowed {
+			t.Errorf("%s %+v: among %v, unit %q, allowed %v", c.rem.Kind, c.rem.Args, among, unit, allowed)
+		}
+	}
+}
 
 func TestCandidates(t *testing.T) {
 	a := load(t, twoServices)

@@ -73,7 +73,7 @@ func (l *loader) implicit(u word, kind remedy.Kind) *Service {
 	}
 	for _, other := range l.agent.Services {
 		switch {
-		case !overlap(s.Unit, other.Unit):
+		case !glob.Overlap(s.Unit, other.Unit):
 		case glob.Is(s.Unit):
 			s.Except = append(s.Except, other.Unit)
 		case other.Implicit: // the name has it before the glob

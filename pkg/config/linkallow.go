@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -32,7 +33,7 @@ func (l *loader) checkAllowed() {
 
 func (l *loader) checkTarget(d *remedyDraft, target word) {
 	permitted := allows(l.agent.Allow, string(d.Kind), d.spec.Target,
-		func(pattern string) bool { return overlap(pattern, target.text) })
+		func(pattern string) bool { return glob.Overlap(pattern, target.text) })
 	if permitted {
 		return
 	}
@@ -54,8 +55,8 @@ func (l *loader) checkTarget(d *remedyDraft, target word) {
 func (l *loader) targets(d *remedyDraft) []word {
 	if among := d.Among(); among != nil {
 		var found []word
-		for _, glob := range among {
-			found = append(found, word{glob, d.targetAt})
+		for _, one := range among {
+			found = append(found, word{one, d.targetAt})
 		}
 		return found
 	}

@@ -154,7 +154,7 @@ func (l *loader) checkUse() {
 // ruled reports whether some rule is about the service or its unit.
 func (l *loader) ruled(s *Service) bool {
 	return slices.ContainsFunc(l.rules, func(r *ruleDraft) bool {
-		return slices.Contains(r.about, s) || r.Unit != "" && overlap(r.Unit, s.Unit)
+		return slices.Contains(r.about, s) || r.Unit != "" && glob.Overlap(r.Unit, s.Unit)
 	})
 }
 
@@ -168,11 +168,11 @@ func (l *loader) checkVictims(d *remedyDraft) {
 		for _, s := range r.about {
 			own = append(own, s.Unit)
 		}
-		for _, glob := range d.Among() {
+		for _, victim := range d.Among() {
 			for _, unit := range own {
-				if unit != "" && overlap(glob, unit) {
+				if unit != "" && glob.Overlap(victim, unit) {
 					l.fail(d.targetAt, "Wrong victim", "The rule %q tries %q for %s, which %q among its victims means, too.",
-						r.Name, d.Name, unit, glob)
+						r.Name, d.Name, unit, victim)
 				}
 			}
 		}

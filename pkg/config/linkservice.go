@@ -36,7 +36,7 @@ func (l *loader) linkServices() {
 func (l *loader) shareUnits(d *serviceDraft, before []*serviceDraft) {
 	for _, other := range before {
 		switch {
-		case !overlap(d.Unit, other.Unit):
+		case !glob.Overlap(d.Unit, other.Unit):
 		case glob.Is(d.Unit):
 			d.Except = append(d.Except, other.Unit)
 			if glob.Is(other.Unit) {

@@ -151,6 +151,11 @@ func refused(_ clock.Stamp, _ *Facts, c *Candidate) finding {
 }
 
 func targetPaused(now clock.Stamp, f *Facts, c *Candidate) finding {
+	for _, unit := range c.Among {
+		if found := stopped(now, f, unit); found.objects() {
+			return found
+		}
+	}
 	return stopped(now, f, f.target(c).Name)
 }
 

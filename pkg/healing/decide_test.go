@@ -144,6 +144,21 @@ func TestPauses(t *testing.T) {
 	})
 }
 
+// A pause of one unit holds every remedy back that could choose it.
+func TestPauseOfAChoice(t *testing.T) {
+	for scope, paused := range map[string]bool{
+		"unit:worker@3.service": true, "unit:*@3.service": true, "unit:report.service": true, "unit:mail@3.service": false,
+	} {
+		f := dead()
+		f.Candidates = []Candidate{{Name: "more", Kind: remedy.Scale, Target: "worker@.service", Allowed: true,
+			Attempts: 3, Recurring: 3, Among: []string{"worker@*.service", "report.service"}}}
+		f.Pauses = []incident.Pause{{Scope: scope, By: "kim", From: at(0)}}
+		if d := Decide(at(0), f); (d.Guard == Paused) != paused {
+			t.Errorf("%s: got %s/%q: %s", scope, d.Verdict, d.Guard, d.Reason)
+		}
+	}
+}
+
 func TestOpenWindow(t *testing.T) {
 	f := dead()
 	f.Windows = []config.Window{{Name: "w", Services: []string{"check*"}, From: "00:00", To: "00:00", Zone: time.UTC, Reason: "batch"}}

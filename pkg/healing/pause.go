@@ -52,7 +52,7 @@ func covers(scope, service, unit string) bool {
 	case "service":
 		return name == service && service != ""
 	case "unit":
-		return glob.Match(name, unit) // the controller's may be a glob
+		return glob.Match(name, unit) || glob.Is(unit) && glob.Overlap(name, unit) // the controller's may be a glob
 	}
 	return false
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/scale"
 	"github.com/salveops/salve/agent/internal/act/unit"
+	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -97,6 +98,7 @@ func (f *fleet) stopped(unit string) {
 
 func TestUp(t *testing.T) {
 	f := newFleet(t, acttest.Sleeper, 1, 3)
+	f.Up("worker@01.service")
 	f.Up("worker@mail.service")
 	f.Up("other.service")
 	before := f.invocations("worker@1.service", "worker@3.service", "worker@mail.service", "other.service")
@@ -105,14 +107,14 @@ func TestUp(t *testing.T) {
 		p.Text != "start worker@2.service, worker@4.service (2 of at most 5 run)" || len(p.Detail) != 2 {
 		t.Fatalf("plan %+v, %v", p, err)
 	}
-	f.run("1", "3", "mail") // a plan changes nothing
+	f.run("01", "1", "3", "mail") // a plan changes nothing
 	a := f.Must(f.by(2))
-	f.run("1", "2", "3", "4", "mail")
+	f.run("01", "1", "2", "3", "4", "mail")
 	if string(a.Before) != `{"running":[1,3]}` || string(a.After) != `{"running":[1,2,3,4]}` {
 		t.Errorf("evidence %s, %s", a.Before, a.After)
 	}
 	f.undo(a)
-	f.run("1", "3", "mail")
+	f.run("01", "1", "3", "mail")
 	if after := f.invocations("worker@1.service", "worker@3.service", "worker@mail.service", "other.service"); after != before {
 		t.Error("others were touched")
 	}
@@ -179,6 +181,15 @@ func TestPeopleWin(t *testing.T) {
 	f.stopped("worker@3.service")
 	f.undo(down)
 	f.run("1", "2")
+}
+
+// While one is on its way nobody knows how many there are.
+func TestOnTheWay(t *testing.T) {
+	f := newFleet(t, acttest.Trapping(acttest.Lingers(80), ""), 1, 2)
+	f.Do("--no-block", "stop", "worker@2.service")
+	f.Becomes("worker@2.service", "stopping", func(u systemd.Unit) bool { return u.Active == "deactivating" })
+	f.Refused(f.by(1), "worker@2.service is starting or stopping", true)
+	f.Do("kill", "-s", "KILL", "worker@2.service")
 }
 
 // What an instance needs is not started against a person's will either, nor without leave.
@@ -254,6 +265,12 @@ func TestSettle(t *testing.T) {
 	settles(down, incident.NotDone, "stop: done for 0 of 1 instances")
 	f.Do("stop", "worker@2.service")
 	settles(down, incident.Acted, "stop: done for 1 of 1 instances")
+	s, _ := acttest.Stage(t, k, f.by(2))
+	f.Up("worker@3.service")
+	f.stopped("worker@3.service") // after it was chosen
+	if err := k.Act(t.Context(), s); err == nil || !strings.Contains(err.Error(), "start worker@3.service, after 0 of 2: a person stopped it") {
+		t.Errorf("against a person: %v", err)
+	}
 	down.Undo = nil
 	if phase, why := k.Settle(t.Context(), down); phase != incident.Unknown || k.Quiet(down) {
 		t.Errorf("without a record: %s, %s", phase, why)
