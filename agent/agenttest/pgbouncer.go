@@ -148,19 +148,22 @@ func (p *Pool) startPostgres(bin string) error {
 	if p.postgres, err = spawn(server, syscall.SIGINT); err != nil { // SIGINT is its fast shutdown
 		return err
 	}
-	return p.postgres.answers(func(ctx context.Context) error {
-		c, err := connect(ctx, p.dir, "5432", "postgres", "postgres")
-		if err != nil {
+	var c *pgconn.PgConn
+	if err := p.postgres.answers(func(ctx context.Context) (err error) {
+		c, err = connect(ctx, p.dir, "5432", "postgres", "postgres")
+		return err
+	}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // a database takes its time on a busy host
+	defer cancel()
+	defer c.Close(ctx)
+	for _, sql := range []string{"CREATE ROLE app LOGIN", "CREATE DATABASE app OWNER app"} {
+		if err := c.Exec(ctx, sql).Close(); err != nil {
 			return err
 		}
-		defer c.Close(ctx)
-		for _, sql := range []string{"CREATE ROLE app LOGIN", "CREATE DATABASE app OWNER app"} {
-			if err := c.Exec(ctx, sql).Close(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (p *Pool) startBouncer(program string) error {
