@@ -7,44 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"strings"
 
-	"github.com/salveops/salve/pkg/transport"
+	"github.com/salveops/salve/agent/internal/haproxy"
 )
 
-// haproxyMost bounds what HAProxy says about one backend, with thousands of servers.
-const haproxyMost = 4 << 20
+// balancer asks HAProxy about one backend.
+type balancer struct{ address, backend string }
 
-// haproxy asks HAProxy's stats socket about one backend. HAProxy answers one command and hangs up, so that there is
-// no connection to keep.
-type haproxy struct{ address, backend string }
-
-func (h haproxy) ask(ctx context.Context) (reading, error) {
-	network := "tcp"
-	if strings.HasPrefix(h.address, "/") {
-		network = "unix"
-	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, h.address)
+func (h balancer) ask(ctx context.Context) (reading, error) {
+	raw, err := haproxy.Ask(ctx, h.address, "show stat "+h.backend+" 6 -1") // 6: backends and servers
 	if err != nil {
-		return nil, fmt.Errorf("connect to HAProxy: %w", err)
-	}
-	defer conn.Close()
-	release := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer release()
-	if _, err := fmt.Fprintf(conn, "show stat %s 6 -1\n", h.backend); err != nil { // 6: backends and servers
-		return nil, fmt.Errorf("ask HAProxy: %w", err)
-	}
-	raw, err := io.ReadAll(transport.Bound(conn, haproxyMost))
-	if err != nil {
-		return nil, fmt.Errorf("ask HAProxy: %w", err)
+		return nil, err
 	}
 	return parseStat(raw, h.backend)
 }
 
-func (haproxy) close() {}
+func (balancer) close() {}
 
 // parseStat reads the answer to "show stat": a table, or a line that says why there is none.
 func parseStat(raw []byte, backend string) (reading, error) {

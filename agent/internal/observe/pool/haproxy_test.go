@@ -70,7 +70,7 @@ func TestRealHAProxy(t *testing.T) {
 
 func TestRealHAProxyWithoutBackend(t *testing.T) {
 	b := agenttest.HAProxy(t, " server a 127.0.0.1:1")
-	_, err := haproxy{b.Stats, "none"}.ask(t.Context())
+	_, err := balancer{b.Stats, "none"}.ask(t.Context())
 	if err == nil || !strings.Contains(err.Error(), `backend none: it says "No such proxy."`) {
 		t.Error(err)
 	}
@@ -158,7 +158,7 @@ func TestEndlessStat(t *testing.T) {
 			_, err = c.Write(line)
 		}
 	}()
-	if _, err := (haproxy{path, "web"}).ask(t.Context()); err == nil || !strings.Contains(err.Error(), "too much") {
+	if _, err := (balancer{path, "web"}).ask(t.Context()); err == nil || !strings.Contains(err.Error(), "too much") {
 		t.Error(err)
 	}
 }

@@ -64,7 +64,7 @@ type origin interface {
 func newOrigin(t Target) origin {
 	switch {
 	case t.HAProxy != "":
-		return haproxy{t.HAProxy, t.Backend}
+		return balancer{t.HAProxy, t.Backend}
 	case t.Postgres != "":
 		return &server{target: t.login(t.Postgres, t.Database)}
 	case t.HTTP != "":

@@ -1,0 +1,40 @@
+// Package haproxy asks HAProxy over its stats socket.
+package haproxy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/salveops/salve/pkg/transport"
+)
+
+// most bounds one answer: what is said about one backend, with thousands of servers.
+const most = 4 << 20
+
+// Ask sends one command to the socket, a path or host:port, and returns what is said to it until ctx ends. HAProxy hangs
+// up then, so that there is no connection to keep. It tells no error apart from an answer: that is for who knows the command.
+func Ask(ctx context.Context, address, command string) ([]byte, error) {
+	network := "tcp"
+	if strings.HasPrefix(address, "/") {
+		network = "unix"
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to HAProxy: %w", err)
+	}
+	defer conn.Close()
+	release := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer release()
+	if _, err := fmt.Fprintln(conn, command); err != nil {
+		return nil, fmt.Errorf("ask HAProxy: %w", err)
+	}
+	raw, err := io.ReadAll(transport.Bound(conn, most))
+	if err != nil {
+		return nil, fmt.Errorf("ask HAProxy: %w", err)
+	}
+	return raw, nil
+}
