@@ -89,6 +89,7 @@ func (r *Runner) do(ctx context.Context, k kind.Kind, s *kind.Step, a *incident.
 		}
 	}
 	a.After, a.Acted = kind.Raw(s.After), clock.Now(r.o.Clock)
+	a.Undo, a.For = kind.Raw(s.Undo), s.For
 	if err := r.o.Journal.PutAttempt(a); err != nil {
 		// It is done and cannot be taken back by not saying so. After a crash the open intent is
 		// settled by evidence.

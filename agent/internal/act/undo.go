@@ -138,7 +138,8 @@ func (r *Runner) unexpired() ([]limit, error) {
 		if a.For <= 0 {
 			continue
 		}
-		if a.Phase == incident.Acted || a.Phase == incident.Judged || a.Phase == incident.Undoing {
+		switch a.Phase {
+		case incident.Acted, incident.Judged, incident.Undoing, incident.Unknown: // what may be in force
 			found = append(found, limit{attempt: a.ID, due: now.Boot + a.For - a.Intended.Age(now)})
 		}
 	}

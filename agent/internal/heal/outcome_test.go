@@ -183,3 +183,20 @@ func TestClockJumps(t *testing.T) {
 		})
 	}
 }
+
+// A limit whose time is over while it is being verified was taken back, and is not taken back once more: somebody may have
+// changed by hand meanwhile what it had changed.
+func TestTakenBackOnlyOnce(t *testing.T) {
+	heals(t, two, func(h *rig) {
+		h.Trait("checkout.service", trait{cures: func() { h.Tells(health, 1) }})
+		h.Tells(health, 0)
+		h.Until("acting", time.Minute, func() bool { return h.count() == 1 })
+		h.Advance(2 * time.Second)
+		if _, err := h.p.o.Act.Undo(h.ctx(), h.Last("checkout").Runs[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(2 * time.Minute)
+		h.WantActs("set_property checkout.service", "undo limit checkout.service", "restart checkout.service")
+		h.WantOutcomes("checkout", "limit ineffective", "restart verified")
+	})
+}

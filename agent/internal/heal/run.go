@@ -181,6 +181,9 @@ func (e *Engine) conclude(ctx context.Context, r *run, a *incident.Attempt) {
 		return
 	}
 	e.o.Step("judge")
+	if last, err := e.o.Journal.Attempt(a.ID); err == nil && last.Phase == incident.Undone {
+		a.Undo, a.For, a.Undone = nil, 0, last.Undone // its time was over: it is not to be taken back once more
+	}
 	a.Outcome, a.Reason, a.Judged = v.outcome, v.reason, e.stamp()
 	if a.Phase != incident.Unknown || v.outcome == incident.Verified {
 		a.Phase = incident.Judged // what may have run stays unknown unless it was seen to help

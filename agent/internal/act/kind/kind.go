@@ -33,10 +33,12 @@ type Kind interface {
 	// step's Before, Undo, For, Detail and Disruptive. A *Refusal says why not.
 	Precheck(ctx context.Context, s *Step) error
 	// Act does it and fills in the step's After. An error that wraps ErrLost says that nobody knows whether it worked.
+	// It clears Undo and For once nothing is left that would have to be taken back.
 	Act(ctx context.Context, s *Step) error
 	// Undo takes back what Act did, by what Precheck left in a.Undo.
 	Undo(ctx context.Context, a *incident.Attempt) error
-	// Settle says what became of an attempt during which the agent died: Acted, NotDone or Unknown.
+	// Settle says what became of an attempt during which the agent died: Acted, NotDone or Unknown. It clears a's Undo
+	// and For if nothing is left to be taken back.
 	Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string)
 	// Repeatable reports whether an undo may be run again that was interrupted.
 	Repeatable() bool
