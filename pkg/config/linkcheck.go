@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/salveops/salve/pkg/defaults"
 	"github.com/salveops/salve/pkg/expr"
@@ -181,8 +182,21 @@ func (l *loader) checkVictims(d *remedyDraft) {
 
 func (l *loader) checkPool(d *remedyDraft) {
 	p := ofService(l, d, func(s *Service) []*Pool { return s.Pools }, func(p *Pool) string { return p.Name })
-	if p != nil && p.PgBouncer == "" {
-		l.fail(d.targetAt, "Wrong pool", "%s works on pools of PgBouncer, and %q is another one.", d.Kind, p.Name)
+	if p != nil && d.Kind == remedy.ResetPool {
+		l.checkReset(d, p)
+	}
+}
+
+// checkReset refuses a way of resetting a pool that this kind of pool has not.
+func (l *loader) checkReset(d *remedyDraft, p *Pool) {
+	mode, modes := d.Args.(*remedy.PoolArgs).Mode, remedy.ResetModes(p.Source())
+	switch {
+	case len(modes) == 0:
+		l.fail(d.targetAt, "Wrong pool", "%s cannot reset the pool %q, which is of the kind %s; a remedy of the kind reload, restart, "+
+			"kill or exec may do.", d.Kind, p.Name, p.Source())
+	case !slices.Contains(modes, mode):
+		l.fail(d.targetAt, "Wrong mode", "The pool %q is of the kind %s, which has no mode %q. It has %s.", p.Name, p.Source(), mode,
+			strings.Join(modes, ", "))
 	}
 }
 

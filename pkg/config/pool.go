@@ -88,6 +88,19 @@ func (b *block) fields() map[string]string {
 	return paths
 }
 
+// Source is the key of its block that says where the pool's figures come from: "pgbouncer", "haproxy", "postgres" or "http".
+func (p *Pool) Source() string {
+	switch {
+	case p.PgBouncer != "":
+		return "pgbouncer"
+	case p.HAProxy != "":
+		return "haproxy"
+	case p.Postgres != "":
+		return "postgres"
+	}
+	return "http"
+}
+
 // Signals are those that the pool gives.
 func (p *Pool) Signals() []string {
 	switch {

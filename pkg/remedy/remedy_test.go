@@ -75,6 +75,13 @@ func TestDecode(t *testing.T) {
 		{"throttle", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "throttle", "limit": "20%", "for": time.Minute},
 			&ShedArgs{Victims: []string{"a.service"}, By: "cpu", How: "throttle", Limit: "20%", For: time.Minute}},
 		{"so many", Scale, Values{"unit": "a@.service", "to": 2, "min": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", To: 2, Min: 2, Max: 8}},
+		{"pause", ResetPool, Values{"pool": "db", "mode": "pause"}, &PoolArgs{Pool: "db", Mode: "pause", Wait: 10 * time.Second}},
+		{"drain", ResetPool, Values{"pool": "web", "mode": "drain", "server": "a", "wait": time.Second},
+			&PoolArgs{Pool: "web", Mode: "drain", Server: "a", Wait: time.Second}},
+		{"terminate", ResetPool, Values{"pool": "db", "mode": "terminate", "user": "app"},
+			&PoolArgs{Pool: "db", Mode: "terminate", User: "app", OlderThan: time.Minute, Most: 10}},
+		{"terminate by age", ResetPool, Values{"pool": "db", "mode": "terminate", "older_than": time.Hour, "most": 3},
+			&PoolArgs{Pool: "db", Mode: "terminate", OlderThan: time.Hour, Most: 3}},
 	} {
 		got, problems := spec(t, c.kind).Decode(c.values)
 		if diff := cmp.Diff(c.want, got); diff != "" || len(problems) > 0 {
@@ -134,7 +141,13 @@ func TestDecodeRefuses(t *testing.T) {
 		{"no max", Scale, Values{"unit": "a@.service", "by": 1}, "", `needs "max"`},
 		{"min above max", Scale, Values{"unit": "a@.service", "by": 1, "min": 3, "max": 2}, "min", "above max"},
 		{"to above max", Scale, Values{"unit": "a@.service", "to": 3, "max": 2}, "to", "must lie from"},
-		{"mode", ResetPool, Values{"pool": "a", "mode": "kill"}, "mode", "none of"},
+		{"mode", ResetPool, Values{"pool": "a", "mode": "flush"}, "mode", "none of reconnect, pause, kill, terminate, drain"},
+		{"another mode's argument", ResetPool, Values{"pool": "a", "mode": "kill", "wait": time.Second}, "wait", "does not read wait"},
+		{"any session", ResetPool, Values{"pool": "a", "mode": "terminate", "most": 5}, "", "never ends just any session"},
+		{"any session, in words", ResetPool, Values{"pool": "a", "mode": "terminate", "idle_in_transaction": false}, "", "never ends just"},
+		{"user without a name", ResetPool, Values{"pool": "a", "mode": "terminate", "user": "", "older_than": time.Hour}, "user", "is empty"},
+		{"no server", ResetPool, Values{"pool": "a", "mode": "drain"}, "", "the name of one server"},
+		{"two servers", ResetPool, Values{"pool": "a", "mode": "drain", "server": "a; shutdown sessions server web/b"}, "server", "one server"},
 	} {
 		_, problems := spec(t, c.kind).Decode(c.values)
 		if len(problems) != 1 || problems[0].Arg != c.arg || !strings.Contains(problems[0].Text, c.text) {
@@ -173,6 +186,10 @@ func TestRisk(t *testing.T) {
 		{Start, &UnitArgs{}, false},
 		{Reload, &UnitArgs{}, false},
 		{ResetPool, &PoolArgs{Mode: "reconnect"}, false},
+		{ResetPool, &PoolArgs{Mode: "pause"}, true},
+		{ResetPool, &PoolArgs{Mode: "kill"}, true},
+		{ResetPool, &PoolArgs{Mode: "terminate"}, true},
+		{ResetPool, &PoolArgs{Mode: "drain"}, true},
 		{Restart, &UnitArgs{}, true},
 		{Stop, &UnitArgs{}, true},
 		{Kill, &KillArgs{}, true},

@@ -1,5 +1,4 @@
-// Package postgres asks a PostgreSQL server, or the console of PgBouncer, over one connection in the simple protocol:
-// the console speaks no other.
+// Package postgres asks a PostgreSQL server, or the console of PgBouncer, over one connection.
 package postgres
 
 import (
@@ -127,10 +126,22 @@ func (t Target) endpoint() (host string, port uint16, err error) {
 }
 
 // Ask runs one command. After an error the connection may be of no use any more. A refusal by the server is a
-// *pgconn.PgError.
-func (c *Conn) Ask(ctx context.Context, command string) (Table, error) {
+// *pgconn.PgError. With args, which are what $1, $2 and so on stand for, it is one statement in the extended protocol,
+// which the console of PgBouncer does not speak.
+func (c *Conn) Ask(ctx context.Context, command string, args ...string) (Table, error) {
 	c.line.Allow(c.most)
-	results, err := c.pg.Exec(ctx, command).ReadAll()
+	var results []*pgconn.Result
+	var err error
+	if len(args) == 0 {
+		results, err = c.pg.Exec(ctx, command).ReadAll()
+	} else {
+		values := make([][]byte, len(args))
+		for i, arg := range args {
+			values[i] = []byte(arg)
+		}
+		result := c.pg.ExecParams(ctx, command, values, nil, nil, nil).Read()
+		results, err = []*pgconn.Result{result}, result.Err
+	}
 	if err != nil {
 		return Table{}, fmt.Errorf("ask: %w", err)
 	}

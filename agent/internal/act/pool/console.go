@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/postgres"
@@ -13,16 +12,8 @@ import (
 // console is a connection to PgBouncer's console.
 type console struct{ c *postgres.Conn }
 
-// consoleTimeout bounds connecting to the console, and each question that has no earlier end.
-const consoleTimeout = 5 * time.Second
-
 func openConsole(ctx context.Context, at address) (*console, error) {
-	ctx, cancel := context.WithTimeout(ctx, consoleTimeout)
-	defer cancel()
-	c, err := postgres.Connect(ctx, postgres.Target{
-		Address: at.Address, Database: "pgbouncer", User: at.User, PasswordFile: at.PasswordFile,
-		Secure: at.Secure, CAFile: at.CAFile,
-	})
+	c, err := at.connect(ctx, "pgbouncer")
 	if err != nil {
 		return nil, fmt.Errorf("the pool's console: %w", err)
 	}
@@ -32,46 +23,54 @@ func openConsole(ctx context.Context, at address) (*console, error) {
 func (c *console) close() { _ = c.c.Close() } // nothing hangs on a good-bye
 
 func (c *console) ask(ctx context.Context, command string) (postgres.Table, error) {
-	ctx, cancel := context.WithTimeout(ctx, consoleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	return c.c.Ask(ctx, command)
 }
 
-// runs refuses unless the database exists and serves: a paused or disabled one is a person's doing.
-func (c *console) runs(ctx context.Context, database string) error {
+// database is what the console says of one.
+type database struct{ known, paused, disabled bool }
+
+func (c *console) database(ctx context.Context, name string) (database, error) {
 	t, err := c.ask(ctx, "SHOW DATABASES")
-	if err != nil {
-		return kind.Unknown("the databases of the pool", err)
-	}
 	for _, row := range t.Rows {
-		switch {
-		case t.Cell(row, "name") != database:
-		case t.Cell(row, "paused") == "1":
-			return kind.Refuse("database %s is paused: a person is at work on it", database)
-		case t.Cell(row, "disabled") == "1":
-			return kind.Refuse("database %s is disabled: a person wants it so", database)
-		default:
-			return nil
+		if t.Cell(row, "name") == name {
+			return database{true, t.Cell(row, "paused") == "1", t.Cell(row, "disabled") == "1"}, err
 		}
 	}
-	return kind.Refuse("PgBouncer has no database %q", database)
+	return database{}, err
 }
 
-func (c *console) servers(ctx context.Context, database string) (evidence, error) {
-	e := evidence{Database: database}
+// runs refuses unless the database exists and serves: a paused or disabled one is a person's doing.
+func (c *console) runs(ctx context.Context, name string) error {
+	switch d, err := c.database(ctx, name); {
+	case err != nil:
+		return kind.Unknown("the databases of the pool", err)
+	case !d.known:
+		return kind.Refuse("PgBouncer has no database %q", name)
+	case d.paused:
+		return kind.Refuse("database %s is paused: a person is at work on it", name)
+	case d.disabled:
+		return kind.Refuse("database %s is disabled: a person wants it so", name)
+	}
+	return nil
+}
+
+func (c *console) servers(ctx context.Context, name string) (connections, error) {
+	var found connections
 	t, err := c.ask(ctx, "SHOW SERVERS")
 	for _, row := range t.Rows {
-		if t.Cell(row, "database") != database {
+		if t.Cell(row, "database") != name {
 			continue
 		}
-		e.Servers++
+		found.Servers++
 		if t.Cell(row, "close_needed") == "1" {
-			e.Closing++
-		} else if at := t.Cell(row, "connect_time"); e.Oldest == "" || at < e.Oldest {
-			e.Oldest = at
+			found.Closing++
+		} else if at := t.Cell(row, "connect_time"); found.Oldest == "" || at < found.Oldest {
+			found.Oldest = at
 		}
 	}
-	return e, err
+	return found, err
 }
 
 // quoteName makes a name safe inside a console command.

@@ -6,32 +6,149 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/postgres"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
-// Kind makes a PgBouncer pool replace its connections to the database. RECONNECT is gentle: each
-// server connection is replaced when it becomes free, no client is cut, and the pool never stops, so
-// there is nothing that could be left half done.
-type Kind struct{ kind.NoUndo }
+// Kind resets a pool in the mode that the remedy names.
+type Kind struct{}
 
 // New prepares the kind.
 func New(*kind.Host) Kind { return Kind{} }
 
-// evidence is the pool's server connections at one moment.
-type evidence struct {
-	Console  address `json:"console"`
-	Database string  `json:"database"`
-	Servers  int     `json:"servers"`          // connections to the database
-	Closing  int     `json:"closing"`          // of these: to be replaced when they become free
-	Oldest   string  `json:"oldest,omitempty"` // when the oldest that is not closing was made, by PgBouncer's clock
+// mode is one way to reset a pool. Its methods are those of kind.Kind.
+type mode interface {
+	describe(s *kind.Step) string
+	precheck(ctx context.Context, s *kind.Step, p *config.Pool) error
+	act(ctx context.Context, s *kind.Step) error
+	settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string)
+	// restore puts a pool back into service that act took out. Nothing is wrong if it is in service.
+	restore(ctx context.Context, undo json.RawMessage) error
 }
 
-// address is how the console is reached, without any secret, so that an attempt can be settled
+// modeOf is nil of a name that no mode has.
+func modeOf(name string) mode {
+	switch name {
+	case remedy.Reconnect, remedy.Pause, remedy.KillPool:
+		return bouncer{name}
+	case remedy.Terminate:
+		return terminator{}
+	case remedy.Drain:
+		return drainer{}
+	}
+	return nil
+}
+
+// moded is the part of the evidence that says which mode it is of.
+type moded struct {
+	Mode string `json:"mode"`
+}
+
+func recorded(a *incident.Attempt) mode {
+	var m moded
+	_ = json.Unmarshal(a.Before, &m) // what cannot be read is of no mode
+	return modeOf(m.Mode)
+}
+
+// restoreWithin is how long it is tried to put a pool back into service, before that is left to the dead man's switch.
+const restoreWithin = 3 * time.Second
+
+// restoreNow puts the pool back into service, whatever the context of the action says: clients wait.
+func restoreNow(ctx context.Context, s *kind.Step, m mode) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreWithin)
+	defer cancel()
+	var err error
+	if !kind.Eventually(ctx, 100*time.Millisecond, func() bool {
+		err = m.restore(ctx, kind.Raw(s.Undo))
+		return err == nil
+	}) {
+		return fmt.Errorf("%w: pool %s may be out of service until it answers again: %w", kind.ErrLost, s.Target, err)
+	}
+	inService(s)
+	return nil
+}
+
+// inService says of a step that its pool is in service, so that whoever takes it out from now on is somebody else.
+func inService(s *kind.Step) { s.Undo, s.For = nil, 0 }
+
+func argsOf(q kind.Request) *remedy.PoolArgs { return q.Remedy.Args.(*remedy.PoolArgs) }
+
+// Target implements kind.Kind.
+func (Kind) Target(_ context.Context, q kind.Request) (string, error) {
+	if _, err := poolOf(q); err != nil {
+		return "", err
+	}
+	return argsOf(q).Pool, nil
+}
+
+func poolOf(q kind.Request) (*config.Pool, error) {
+	a := argsOf(q)
+	if a.Pool == "" {
+		return nil, kind.Refuse("reset_pool names no pool")
+	}
+	if q.Remedy.Service != nil {
+		for _, p := range q.Remedy.Service.Pools {
+			if p.Name == a.Pool && !slices.Contains(remedy.ResetModes(p.Source()), a.Mode) {
+				return nil, kind.Refuse("pool %q is of the kind %s, which has no mode %q", a.Pool, p.Source(), a.Mode)
+			}
+			if p.Name == a.Pool {
+				return p, nil
+			}
+		}
+	}
+	return nil, kind.Refuse("the service has no pool %q", a.Pool)
+}
+
+// Describe implements kind.Kind.
+func (Kind) Describe(s *kind.Step) string { return modeOf(argsOf(s.Request).Mode).describe(s) }
+
+// Precheck implements kind.Kind.
+func (Kind) Precheck(ctx context.Context, s *kind.Step) error {
+	p, err := poolOf(s.Request)
+	if err != nil {
+		return err
+	}
+	return modeOf(argsOf(s.Request).Mode).precheck(ctx, s, p)
+}
+
+// Act implements kind.Kind.
+func (Kind) Act(ctx context.Context, s *kind.Step) error {
+	return modeOf(argsOf(s.Request).Mode).act(ctx, s)
+}
+
+// Undo implements kind.Kind: it is there for pools that were left out of service.
+func (Kind) Undo(ctx context.Context, a *incident.Attempt) error {
+	m := recorded(a)
+	if m == nil {
+		return kind.Refuse("what was done to pool %s is not recorded", a.Target)
+	}
+	return m.restore(ctx, a.Undo)
+}
+
+// Settle implements kind.Kind.
+func (Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+	m := recorded(a)
+	if m == nil {
+		return incident.Unknown, "there is no evidence from before"
+	}
+	return m.settle(ctx, a)
+}
+
+// Repeatable implements kind.Kind: a pool that is in service stays as it is.
+func (Kind) Repeatable() bool { return true }
+
+// Quiet implements kind.Kind: nothing of a reset goes on once the server has answered.
+func (Kind) Quiet(*incident.Attempt) bool { return true }
+
+// address is how PgBouncer's console or PostgreSQL is reached, without any secret, so that an attempt can be settled
 // after a restart with another configuration.
 type address struct {
 	Address      string `json:"address"`
@@ -41,103 +158,24 @@ type address struct {
 	CAFile       string `json:"ca_file,omitempty"`
 }
 
-func (Kind) Target(_ context.Context, q kind.Request) (string, error) {
-	if _, err := poolOf(q); err != nil {
-		return "", err
-	}
-	return q.Remedy.Args.Names(), nil
+func addressOf(p *config.Pool, at string) address {
+	return address{Address: at, User: p.User, PasswordFile: p.PasswordFile, Secure: p.Secure, CAFile: p.CAFile}
 }
 
-func poolOf(q kind.Request) (*config.Pool, error) {
-	name := q.Remedy.Args.Names()
-	if name == "" {
-		return nil, kind.Refuse("reset_pool names no pool")
-	}
-	if q.Remedy.Service != nil {
-		for _, p := range q.Remedy.Service.Pools {
-			if p.Name == name && p.PgBouncer == "" {
-				return nil, kind.Refuse("pool %q is not one of PgBouncer", name)
-			}
-			if p.Name == name {
-				return p, nil
-			}
-		}
-	}
-	return nil, kind.Refuse("the service has no pool %q", name)
+func (a address) connect(ctx context.Context, database string) (*postgres.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return postgres.Connect(ctx, postgres.Target{
+		Address: a.Address, Database: database, User: a.User, PasswordFile: a.PasswordFile, Secure: a.Secure, CAFile: a.CAFile,
+	})
 }
 
-func (Kind) Describe(s *kind.Step) string {
-	return "make pool " + s.Target + " replace its connections to the database"
-}
+// askTimeout bounds connecting to a server, and each question that has no earlier end.
+const askTimeout = 5 * time.Second
 
-func (Kind) Precheck(ctx context.Context, s *kind.Step) error {
-	p, err := poolOf(s.Request)
-	if err != nil {
-		return err
-	}
-	at := address{Address: p.PgBouncer, User: p.User, PasswordFile: p.PasswordFile, Secure: p.Secure, CAFile: p.CAFile}
-	c, err := openConsole(ctx, at)
-	if err != nil {
-		return kind.Unknown("the state of pool "+s.Target, err)
-	}
-	defer c.close()
-	if err := c.runs(ctx, p.Database); err != nil {
-		return err
-	}
-	before, err := c.servers(ctx, p.Database)
-	if err != nil {
-		return kind.Unknown("the connections of pool "+s.Target, err)
-	}
-	before.Console = at
-	s.Before = before
-	return nil
-}
-
-func (Kind) Act(ctx context.Context, s *kind.Step) error {
-	before := s.Before.(evidence)
-	c, err := openConsole(ctx, before.Console)
-	if err != nil {
-		return fmt.Errorf("nothing was done: %w", err)
-	}
-	defer c.close()
-	if _, err := c.ask(ctx, "RECONNECT "+quoteName(before.Database)); err != nil {
-		var refusal *pgconn.PgError
-		if errors.As(err, &refusal) {
-			return fmt.Errorf("reconnect pool: %w", err)
-		}
-		return fmt.Errorf("reconnect pool: %w: %w", kind.ErrLost, err)
-	}
-	after, err := c.servers(ctx, before.Database)
-	if err != nil {
-		return nil // it is done; only the evidence is missing
-	}
-	after.Console = before.Console
-	s.After = after
-	return nil
-}
-
-// Quiet is true: nothing of a reset goes on once the console has answered.
-func (Kind) Quiet(*incident.Attempt) bool { return true }
-
-// Settle compares the server connections: a reconnect marks every one that was there.
-func (Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
-	var was evidence
-	if err := json.Unmarshal(a.Before, &was); err != nil {
-		return incident.Unknown, "there is no evidence from before"
-	}
-	c, err := openConsole(ctx, was.Console)
-	if err != nil {
-		return incident.Unknown, err.Error()
-	}
-	defer c.close()
-	now, err := c.servers(ctx, was.Database)
-	switch {
-	case err != nil:
-		return incident.Unknown, err.Error()
-	case was.Servers == was.Closing:
-		return incident.Unknown, "the pool had no connection by which it could be told"
-	case now.Servers > now.Closing && now.Oldest == was.Oldest:
-		return incident.NotDone, "the connection from " + was.Oldest + " is still in use"
-	}
-	return incident.Acted, "the connections from before are gone or being closed"
+// refused reports whether the server itself said that it does not do what it was asked. What it says when it hangs up
+// is no such answer.
+func refused(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && refusal.Severity == "ERROR"
 }

@@ -21,33 +21,79 @@ import (
 type rig struct {
 	*act.Runner
 	*agenttest.Pool
+	journal *acttest.Journal
 	t       *testing.T
 	service *config.Service
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	p := agenttest.PgBouncer(t)
+	p, j := agenttest.PgBouncer(t), acttest.OpenJournal(t, t.TempDir())
+	return &rig{Runner: newRunner(t, j), Pool: p, journal: j, t: t, service: &config.Service{Pools: []*config.Pool{
+		{Name: "db", PgBouncer: p.Socket, Database: p.Database, User: p.Admin},
+	}}}
+}
+
+// newRunner is that of an agent that begins to live with the journal.
+func newRunner(t *testing.T, j *acttest.Journal) *act.Runner {
+	t.Helper()
 	r, err := act.New(act.Options{
-		Systemd: acttest.IdleWatcher(t), Journal: acttest.OpenJournal(t, t.TempDir()), Clock: acttest.Clock(t),
+		Systemd: acttest.IdleWatcher(t), Journal: j, Clock: acttest.Clock(t),
 		Allow: []config.Allow{{Pools: []string{"db"}, Actions: []string{"reset_pool"}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rig{Runner: r, Pool: p, t: t, service: &config.Service{Pools: []*config.Pool{
-		{Name: "db", PgBouncer: p.Socket, Database: p.Database, User: p.Admin},
-	}}}
+	return r
+}
+
+// serve runs the dead man's switch of a runner to the end of the test.
+func serve(t *testing.T, r *act.Runner) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// diesAfter is what the next agent makes of an attempt that was in the middle of its action: it settles it, and does what
+// is then due until the attempt is taken back.
+func diesAfter(t *testing.T, j *acttest.Journal, a *incident.Attempt) {
+	t.Helper()
+	if err := j.PutAttempt(a); err != nil {
+		t.Fatal(err)
+	}
+	next := newRunner(t, j)
+	settled := next.Settle(t.Context())
+	if len(settled) != 1 || settled[0].Phase != incident.Acted || !strings.Contains(settled[0].Reason, "was left") {
+		t.Fatalf("settled as %+v", settled)
+	}
+	serve(t, next)
+	agenttest.Eventually(t, 10*time.Second, func() bool {
+		now, err := j.Attempt(a.ID)
+		return err == nil && now.Phase == incident.Undone
+	}, "the attempt is taken back")
 }
 
 func (g *rig) request() kind.Request {
-	q := acttest.Ask(remedy.ResetPool, "", &remedy.PoolArgs{Pool: "db", Mode: "reconnect"})
+	return g.with(&remedy.PoolArgs{Pool: "db", Mode: "reconnect"})
+}
+
+func (g *rig) with(args *remedy.PoolArgs) kind.Request {
+	q := acttest.Ask(remedy.ResetPool, "", args)
 	q.Remedy.Service = g.service
 	return q
 }
 
-func (g *rig) run() (incident.Attempt, error) {
-	p, err := g.Prepare(g.t.Context(), g.request())
+func (g *rig) run() (incident.Attempt, error) { return g.do(g.request()) }
+
+func (g *rig) do(q kind.Request) (incident.Attempt, error) {
+	p, err := g.Prepare(g.t.Context(), q)
 	if err != nil {
 		return incident.Attempt{}, err
 	}
@@ -83,7 +129,6 @@ func (g *rig) console(command string) {
 
 func TestResetPool(t *testing.T) {
 	g := newRig(t)
-	const whoami = "SELECT pg_backend_pid()"
 	old := g.query(whoami)
 	if again := g.query(whoami); again != old {
 		t.Fatalf("the pool does not keep its connection: %s, then %s", old, again)
@@ -172,6 +217,12 @@ func TestPoolThatMustNotBeReset(t *testing.T) {
 	expect("cannot be known now")
 	p.PgBouncer = "/nonexistent/socket"
 	expect("not named .s.PGSQL.PORT")
+	for _, mode := range []string{"terminate", "drain", "flush", ""} {
+		if _, err := g.do(g.with(&remedy.PoolArgs{Pool: "db", Mode: mode})); err == nil ||
+			!strings.Contains(err.Error(), "pgbouncer, which has no mode") {
+			t.Errorf("mode %q: %v", mode, err)
+		}
+	}
 	g.service.Pools = nil
 	expect(`has no pool "db"`)
 	g.SetAllow(nil)
