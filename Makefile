@@ -75,6 +75,7 @@ missing:
 	need '/usr/sbin/pgbouncer' PgBouncer pgbouncer 'connection pools'; \
 	need '/usr/lib/postgresql/*/bin/postgres' PostgreSQL postgresql 'connection pools'; \
 	need '/usr/sbin/haproxy' HAProxy haproxy 'connection pools'; \
+	need '/usr/sbin/nft' nft nftables 'circuits that are cut'; \
 	need '/usr/bin/redis-server' Redis redis-server 'probes and caches'; \
 	need '/usr/sbin/dnsmasq' dnsmasq dnsmasq-base 'probes'; \
 	need '/usr/bin/prometheus-alertmanager' Alertmanager prometheus-alertmanager 'messages to Alertmanager'; \

@@ -57,6 +57,8 @@ func (a *Allow) targets(on remedy.Target) []string {
 		return a.Exec
 	case remedy.OnPath:
 		return a.Paths
+	case remedy.OnCircuit:
+		return a.Circuits
 	}
 	return nil
 }
@@ -65,13 +67,14 @@ func (l *loader) decodeAllow(b *block) {
 	units := b.globs("units", func(s string) string { return remedy.CheckUnitName(s, true) })
 	a := Allow{
 		Range: b.header, Units: plain(units),
-		Pools:  plain(b.globs("pools", anyGlob)),
-		Caches: plain(b.globs("caches", anyGlob)),
-		Paths:  plain(b.globs("paths", checkAbsolute)),
-		Exec:   plain(b.globs("exec", checkProgramGlob)),
+		Pools:    plain(b.globs("pools", anyGlob)),
+		Caches:   plain(b.globs("caches", anyGlob)),
+		Circuits: plain(b.globs("circuits", anyGlob)),
+		Paths:    plain(b.globs("paths", checkAbsolute)),
+		Exec:     plain(b.globs("exec", checkProgramGlob)),
 	}
-	if len(b.set("units", "pools", "caches", "paths", "exec")) == 0 {
-		l.fail(b.header, "No target", "allow names no units, pools, caches, paths or exec; nothing listed, nothing allowed.")
+	if len(b.set("units", "pools", "caches", "circuits", "paths", "exec")) == 0 {
+		l.fail(b.header, "No target", "allow names no units, pools, caches, circuits, paths or exec; nothing listed, nothing allowed.")
 	}
 	actions := b.texts("actions")
 	if b.has("actions") && len(actions) == 0 {
@@ -101,8 +104,10 @@ func (l *loader) checkAction(b *block, w word) bool {
 		}
 		on = spec.Target
 	}
-	key := map[remedy.Target]string{remedy.OnUnit: "units", remedy.OnPool: "pools", remedy.OnCache: "caches", remedy.OnExec: "exec",
-		remedy.OnPath: "paths"}[on]
+	key := map[remedy.Target]string{
+		remedy.OnUnit: "units", remedy.OnPool: "pools", remedy.OnCache: "caches", remedy.OnCircuit: "circuits",
+		remedy.OnExec: "exec", remedy.OnPath: "paths",
+	}[on]
 	if len(b.set(key)) == 0 {
 		l.fail(w.at, "No target", "%s acts on what %q lists, and this allow block has no %q.", w.text, key, key)
 		return false

@@ -16,6 +16,7 @@ var bounds = map[string]bound{
 	"statsd":  {most: 64},
 	"pool":    {most: 256},
 	"cache":   {most: 256},
+	"circuit": {most: 256},
 	"log":     {64, ` One expression can look for several words: "this|that".`},
 	"slo":     {most: 64},
 	"context": {most: 64},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"strings"
@@ -46,7 +47,7 @@ func dumpStruct(b *strings.Builder, indent string, v reflect.Value) {
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x)
 		case time.Duration:
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, defaults.Duration(x))
-		case time.Time, script.Script:
+		case time.Time, script.Script, []netip.Addr:
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x)
 		case *time.Location:
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, x)

@@ -35,6 +35,7 @@ func grammars() []grammar {
 			"metric":     "service \"x\" {\n  scrape \"x\" {\n  metric \"x\" {\n%s\n  }\n  }\n}",
 			"pool":       "service \"x\" {\n  pool \"x\" {\n%s\n  }\n}",
 			"cache":      "service \"x\" {\n  cache \"x\" {\n%s\n  }\n}",
+			"circuit":    "service \"x\" {\n  circuit \"x\" {\n%s\n  }\n}",
 			"log":        "service \"x\" {\n  log \"x\" {\n%s\n  }\n}",
 			"slo":        "service \"x\" {\n  slo \"x\" {\n%s\n  }\n}",
 			"spent":      "service \"x\" {\n  slo \"x\" {\n  spent {\n%s\n  }\n  }\n}",

@@ -126,7 +126,7 @@ func (l *loader) tries(r *Remedy) []*ruleDraft {
 	return found
 }
 
-// checkUse warns about what has no effect, and reports pools and caches that a remedy names in vain.
+// checkUse warns about what has no effect, and reports pools, caches and circuits that a remedy names in vain.
 func (l *loader) checkUse() {
 	for _, d := range l.eachRemedy() {
 		switch d.spec.Target {
@@ -134,6 +134,8 @@ func (l *loader) checkUse() {
 			l.checkPool(d)
 		case remedy.OnCache:
 			l.checkCache(d)
+		case remedy.OnCircuit:
+			l.checkCircuit(d)
 		}
 		l.checkVictims(d)
 	}

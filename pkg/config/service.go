@@ -64,6 +64,9 @@ func (l *loader) decodeService(b *block) {
 	for _, nested := range b.blocks("cache") {
 		s.Caches = append(s.Caches, l.decodeCache(nested))
 	}
+	for _, nested := range b.blocks("circuit") {
+		s.Circuits = append(s.Circuits, l.decodeCircuit(nested))
+	}
 	for _, nested := range b.blocks("log") {
 		s.Logs = append(s.Logs, l.decodeLog(nested))
 	}

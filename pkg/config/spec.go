@@ -4,6 +4,7 @@
 package config
 
 import (
+	"net/netip"
 	"regexp"
 	"time"
 
@@ -77,13 +78,14 @@ type Controller struct {
 
 // Allow is one block of the local last word: its targets × its actions.
 type Allow struct {
-	Units   []string // unit names and globs
-	Pools   []string // pool names
-	Caches  []string // cache names
-	Paths   []string // folders
-	Exec    []string // absolute paths and globs of programs
-	Actions []string // action kinds, and "probe" for exec probes, "notify" for exec notifiers
-	Range   hcl.Range
+	Units    []string // unit names and globs
+	Pools    []string // pool names
+	Caches   []string // cache names
+	Circuits []string // circuit names
+	Paths    []string // folders
+	Exec     []string // absolute paths and globs of programs
+	Actions  []string // action kinds, and "probe" for exec probes, "notify" for exec notifiers
+	Range    hcl.Range
 }
 
 // Service is what Salve looks after: a unit (or a glob of template instances) with its signals and remedies.
@@ -103,6 +105,7 @@ type Service struct {
 	OTLPs     []*OTLP
 	Pools     []*Pool
 	Caches    []*Cache
+	Circuits  []*Circuit
 	Logs      []*Log
 	SLOs      []*SLO
 	Remedies  []*Remedy
@@ -205,6 +208,15 @@ type Cache struct {
 	CAFile       string // authorities that may vouch for the server then; "": those of the system
 	Private      bool   // no other host uses it
 	Range        hcl.Range
+}
+
+// Circuit is a dependency that isolate can cut the service off from. Exactly one of Addresses and File is set.
+type Circuit struct {
+	Name      string
+	Addresses []netip.Addr // where the dependency is; none of them on this host
+	Ports     []int        // TCP ports there; not empty with Addresses
+	File      string       // absolute path of a file that is there while the service shall do without it
+	Range     hcl.Range
 }
 
 // Log counts lines of the journal: those of the service's units, or those of the kernel if it belongs to no service.

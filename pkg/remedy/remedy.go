@@ -21,6 +21,7 @@ const (
 	ClearCache  Kind = "clear_cache"
 	Scale       Kind = "scale"
 	Shed        Kind = "shed"
+	Isolate     Kind = "isolate"
 )
 
 // Target is the list of an allow block that must name what a kind acts on.
@@ -28,11 +29,12 @@ type Target string
 
 // Targets.
 const (
-	OnUnit  Target = "unit"  // allow { units = … }
-	OnPool  Target = "pool"  // allow { pools = … }
-	OnCache Target = "cache" // allow { caches = … }
-	OnExec  Target = "exec"  // allow { exec = … }
-	OnPath  Target = "path"  // allow { paths = … }
+	OnUnit    Target = "unit"    // allow { units = … }
+	OnPool    Target = "pool"    // allow { pools = … }
+	OnCache   Target = "cache"   // allow { caches = … }
+	OnCircuit Target = "circuit" // allow { circuits = … }
+	OnExec    Target = "exec"    // allow { exec = … }
+	OnPath    Target = "path"    // allow { paths = … }
 )
 
 // Args are the decoded and checked arguments of one remedy, in the type of its kind: *UnitArgs, *KillArgs, …
@@ -109,7 +111,7 @@ func (k Kind) OnUnit() bool {
 func Specs() []Spec {
 	return []Spec{
 		start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache(), scale(),
-		shed(),
+		shed(), isolate(),
 	}
 }
 
@@ -140,7 +142,6 @@ func Later(name string) (what string, ok bool) {
 
 func later() map[string]string {
 	return map[string]string{
-		"isolate":  "takes the host out of the traffic",
 		"rollback": "goes back to the version before",
 		"dump":     "saves a core dump or a profile",
 		"reboot":   "reboots the host",

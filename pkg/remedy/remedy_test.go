@@ -193,6 +193,7 @@ func TestRisk(t *testing.T) {
 		{Restart, &UnitArgs{}, true},
 		{Stop, &UnitArgs{}, true},
 		{Kill, &KillArgs{}, true},
+		{Isolate, &IsolateArgs{}, true},
 		{Exec, &ExecArgs{}, true},
 		{Scale, &ScaleArgs{By: 2}, false},
 		{Scale, &ScaleArgs{By: -2}, true},
@@ -211,7 +212,7 @@ func TestRisk(t *testing.T) {
 }
 
 func TestCanUndo(t *testing.T) {
-	undoable := []Kind{Stop, SetProperty, Scale, Shed}
+	undoable := []Kind{Stop, SetProperty, Scale, Shed, Isolate}
 	for _, s := range Specs() {
 		args, _ := s.Decode(nil)
 		if got := s.CanUndo(args); got != slices.Contains(undoable, s.Kind) {

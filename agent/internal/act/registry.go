@@ -4,6 +4,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/cache"
 	"github.com/salveops/salve/agent/internal/act/exec"
 	"github.com/salveops/salve/agent/internal/act/freespace"
+	"github.com/salveops/salve/agent/internal/act/isolate"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/pool"
 	"github.com/salveops/salve/agent/internal/act/scale"
@@ -29,6 +30,7 @@ func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 		remedy.ClearCache:  cache.New(h),
 		remedy.Scale:       scale.New(h, units),
 		remedy.Shed:        shed.New(h, units),
+		remedy.Isolate:     isolate.New(h),
 	}
 }
 
