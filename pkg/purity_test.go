@@ -17,7 +17,7 @@ import (
 // pure are the packages that only compute: what they decide depends on nothing but what they are given.
 var pure = []string{
 	"anomaly", "signal", "series", "metric", "exposition", "expr", "rule", "remedy", "healing", "care", "script", "recording",
-	"simulate", "slo", "incident", "permit", "identity", "jsonpath", "otlp", "../controller/internal/state",
+	"simulate", "slo", "incident", "permit", "identity", "jsonpath", "otlp", "wire", "../controller/internal/state",
 }
 
 // impure are the imports that a pure package must not have, with everything below them.

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/salveops/salve/pkg/wire"
 )
 
 // Attributes are those of a resource or a point, as they came. They are valid as long as the request is.
@@ -44,24 +46,26 @@ func (a Attributes) Each(each func(key, value string)) error {
 	return nil
 }
 
+var errLetter = errors.New("a text in it is not UTF-8")
+
 // errCompound is for values that are no single text. It reaches nobody.
 var errCompound = errors.New("it is a list")
 
 // attribute reads a KeyValue.
 func attribute(raw []byte) (key, value string, err error) {
-	f := fields{rest: raw}
-	for f.next() {
+	f := wire.Of(raw)
+	for f.Next() {
 		switch {
-		case f.message(keyOfAttribute):
-			key = string(f.raw)
-		case f.message(valueOfAttribute):
-			if value, err = text(f.raw); err != nil {
+		case f.Message(keyOfAttribute):
+			key = string(f.Raw)
+		case f.Message(valueOfAttribute):
+			if value, err = text(f.Raw); err != nil {
 				return "", "", err
 			}
 		}
 	}
-	if f.err != nil {
-		return "", "", f.err
+	if f.Err != nil {
+		return "", "", f.Err
 	}
 	if !utf8.ValidString(key) || !utf8.ValidString(value) {
 		return "", "", errLetter
@@ -71,25 +75,25 @@ func attribute(raw []byte) (key, value string, err error) {
 
 // text writes an AnyValue.
 func text(raw []byte) (value string, err error) {
-	f := fields{rest: raw}
-	for f.next() {
+	f := wire.Of(raw)
+	for f.Next() {
 		switch {
-		case f.message(1):
-			value, err = string(f.raw), nil
-		case f.is(2, protowire.VarintType):
-			value, err = strconv.FormatBool(f.n != 0), nil
-		case f.is(3, protowire.VarintType):
-			value, err = strconv.FormatInt(int64(f.n), 10), nil
-		case f.is(4, protowire.Fixed64Type):
-			value, err = strconv.FormatFloat(f.float(), 'g', -1, 64), nil
-		case f.message(5), f.message(6):
+		case f.Message(1):
+			value, err = string(f.Raw), nil
+		case f.Is(2, protowire.VarintType):
+			value, err = strconv.FormatBool(f.N != 0), nil
+		case f.Is(3, protowire.VarintType):
+			value, err = strconv.FormatInt(int64(f.N), 10), nil
+		case f.Is(4, protowire.Fixed64Type):
+			value, err = strconv.FormatFloat(f.Float(), 'g', -1, 64), nil
+		case f.Message(5), f.Message(6):
 			err = errCompound
-		case f.message(7):
-			value, err = base64.StdEncoding.EncodeToString(f.raw), nil
+		case f.Message(7):
+			value, err = base64.StdEncoding.EncodeToString(f.Raw), nil
 		}
 	}
-	if f.err != nil {
-		return "", f.err
+	if f.Err != nil {
+		return "", f.Err
 	}
 	return value, err
 }

@@ -2,10 +2,13 @@ package otlp
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/salveops/salve/pkg/wire"
 )
 
 // Point is one measurement.
@@ -40,8 +43,12 @@ var (
 	errCount    = errors.New("its buckets do not add up to its count")
 	errNegative = errors.New("it has events below zero, of which no quantile is made")
 	errScale    = errors.New("its scale is not between -10 and 20")
+	errBuckets  = fmt.Errorf("it has more than %d buckets", maxBuckets)
 	errKind     = errors.New("it is of a summary, or of what this version does not know")
 )
+
+// maxBuckets bounds the buckets of one histogram.
+const maxBuckets = 1024
 
 // The scales of exponential histograms.
 const (
@@ -67,17 +74,17 @@ func (p *Point) read(kind Kind, raw []byte) error {
 	}
 	var err error
 	value := false
-	f := fields{rest: raw}
-	for err == nil && f.next() {
+	f := wire.Of(raw)
+	for err == nil && f.Next() {
 		switch {
-		case f.message(attributesAt[kind]):
-			p.Attributes = append(p.Attributes, f.raw)
-		case f.is(2, protowire.Fixed64Type):
-			p.Start = f.n
-		case f.is(3, protowire.Fixed64Type):
-			p.Time = f.n
-		case f.is(flagsAt[kind], protowire.VarintType):
-			p.None = f.n&1 != 0
+		case f.Message(attributesAt[kind]):
+			p.Attributes = append(p.Attributes, f.Raw)
+		case f.Is(2, protowire.Fixed64Type):
+			p.Start = f.N
+		case f.Is(3, protowire.Fixed64Type):
+			p.Time = f.N
+		case f.Is(flagsAt[kind], protowire.VarintType):
+			p.None = f.N&1 != 0
 		case kind == Gauge, kind == Sum:
 			value = p.number(&f) || value
 		default:
@@ -85,10 +92,12 @@ func (p *Point) read(kind Kind, raw []byte) error {
 		}
 	}
 	switch {
+	case err == wire.ErrMany:
+		return errBuckets
 	case err != nil:
 		return err
-	case f.err != nil:
-		return f.err
+	case f.Err != nil:
+		return f.Err
 	case p.Time == 0:
 		return errTime
 	case p.None:
@@ -103,12 +112,12 @@ func (p *Point) read(kind Kind, raw []byte) error {
 }
 
 // number reads the value of a Gauge or a Sum; false: this field is another.
-func (p *Point) number(f *fields) bool {
+func (p *Point) number(f *wire.Fields) bool {
 	switch {
-	case f.is(4, protowire.Fixed64Type):
-		p.Value = f.float()
-	case f.is(6, protowire.Fixed64Type):
-		p.Value = float64(int64(f.n))
+	case f.Is(4, protowire.Fixed64Type):
+		p.Value = f.Float()
+	case f.Is(6, protowire.Fixed64Type):
+		p.Value = float64(int64(f.N))
 	default:
 		return false
 	}
@@ -116,25 +125,25 @@ func (p *Point) number(f *fields) bool {
 }
 
 // events reads what histograms have.
-func (p *Point) events(kind Kind, f *fields) (err error) {
+func (p *Point) events(kind Kind, f *wire.Fields) (err error) {
 	switch {
-	case f.is(4, protowire.Fixed64Type):
-		p.Count = f.n
-	case f.is(5, protowire.Fixed64Type):
-		p.Sum, p.HasSum = f.float(), true
-	case kind == Histogram && f.num == 6:
-		p.Counts, err = f.numbers(6, p.Counts)
-	case kind == Histogram && f.num == 7:
-		p.numbers, err = f.numbers(7, p.numbers)
-	case kind == Exponential && f.is(6, protowire.VarintType):
-		p.Scale = int32(protowire.DecodeZigZag(f.n & math.MaxUint32))
-	case kind == Exponential && f.is(7, protowire.Fixed64Type):
-		p.Zero = f.n
-	case kind == Exponential && f.message(8):
-		p.Offset, p.Counts, err = buckets(f.raw, p.Offset, p.Counts)
-	case kind == Exponential && f.message(9):
+	case f.Is(4, protowire.Fixed64Type):
+		p.Count = f.N
+	case f.Is(5, protowire.Fixed64Type):
+		p.Sum, p.HasSum = f.Float(), true
+	case kind == Histogram && f.Num == 6:
+		p.Counts, err = f.Fixed(6, p.Counts, maxBuckets)
+	case kind == Histogram && f.Num == 7:
+		p.numbers, err = f.Fixed(7, p.numbers, maxBuckets)
+	case kind == Exponential && f.Is(6, protowire.VarintType):
+		p.Scale = int32(protowire.DecodeZigZag(f.N & math.MaxUint32))
+	case kind == Exponential && f.Is(7, protowire.Fixed64Type):
+		p.Zero = f.N
+	case kind == Exponential && f.Message(8):
+		p.Offset, p.Counts, err = buckets(f.Raw, p.Offset, p.Counts)
+	case kind == Exponential && f.Message(9):
 		var below []uint64
-		if _, below, err = buckets(f.raw, 0, nil); err == nil && slices.ContainsFunc(below, func(n uint64) bool { return n > 0 }) {
+		if _, below, err = buckets(f.Raw, 0, nil); err == nil && slices.ContainsFunc(below, func(n uint64) bool { return n > 0 }) {
 			err = errNegative
 		}
 	}
@@ -143,17 +152,17 @@ func (p *Point) events(kind Kind, f *fields) (err error) {
 
 // buckets reads those of one side of an exponential histogram, beside what was read of it.
 func buckets(raw []byte, offset int32, counts []uint64) (int32, []uint64, error) {
-	f := fields{rest: raw}
-	for f.next() {
-		if f.is(1, protowire.VarintType) {
-			offset = int32(protowire.DecodeZigZag(f.n & math.MaxUint32))
+	f := wire.Of(raw)
+	for f.Next() {
+		if f.Is(1, protowire.VarintType) {
+			offset = int32(protowire.DecodeZigZag(f.N & math.MaxUint32))
 		}
 		var err error
-		if counts, err = f.varints(2, counts); err != nil {
+		if counts, err = f.Varints(2, counts, maxBuckets); err != nil {
 			return 0, counts, err
 		}
 	}
-	return offset, counts, f.err
+	return offset, counts, f.Err
 }
 
 // judge says whether the parts of a point of several fit together.

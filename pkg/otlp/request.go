@@ -12,6 +12,8 @@ import (
 	"iter"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/salveops/salve/pkg/wire"
 )
 
 // Kind is what the points of a metric are.
@@ -55,19 +57,19 @@ func Check(request []byte) (points int, err error) { return count(request, 0) }
 
 // count goes down from the request (0) over resources, scopes, metrics and their data to the points (5).
 func count(raw []byte, depth int) (points int, err error) {
-	f := fields{rest: raw}
-	for f.next() {
-		if f.raw == nil {
+	f := wire.Of(raw)
+	for f.Next() {
+		if f.Raw == nil {
 			continue
 		}
 		n := 0
-		_, isData := dataOf(f.num)
+		_, isData := dataOf(f.Num)
 		switch {
-		case depth == 0 && f.num == 1, (depth == 1 || depth == 2) && f.num == metricsWithin, depth == 3 && isData:
-			n, err = count(f.raw, depth+1)
-		case depth == 1 && f.num == resourceOfAll:
-			_, err = count(f.raw, 5)
-		case depth == 4 && f.num == pointsOfMetric:
+		case depth == 0 && f.Num == 1, (depth == 1 || depth == 2) && f.Num == metricsWithin, depth == 3 && isData:
+			n, err = count(f.Raw, depth+1)
+		case depth == 1 && f.Num == resourceOfAll:
+			_, err = count(f.Raw, 5)
+		case depth == 4 && f.Num == pointsOfMetric:
 			n = 1
 		}
 		if err != nil {
@@ -75,7 +77,7 @@ func count(raw []byte, depth int) (points int, err error) {
 		}
 		points += n
 	}
-	return points, f.err
+	return points, f.Err
 }
 
 // Resource is who has measured: a process, as a rule.
@@ -87,9 +89,9 @@ type Resource struct {
 // Resources are those of a request.
 func Resources(request []byte) iter.Seq[Resource] {
 	return func(yield func(Resource) bool) {
-		f := fields{rest: request}
-		for f.next() {
-			if f.message(1) && !yield(resource(f.raw)) {
+		f := wire.Of(request)
+		for f.Next() {
+			if f.Message(1) && !yield(resource(f.Raw)) {
 				return
 			}
 		}
@@ -98,15 +100,15 @@ func Resources(request []byte) iter.Seq[Resource] {
 
 func resource(raw []byte) Resource {
 	r := Resource{raw: raw}
-	f := fields{rest: raw}
-	for f.next() {
-		if !f.message(resourceOfAll) {
+	f := wire.Of(raw)
+	for f.Next() {
+		if !f.Message(resourceOfAll) {
 			continue
 		}
-		in := fields{rest: f.raw}
-		for in.next() {
-			if in.message(1) {
-				r.Attributes = append(r.Attributes, in.raw)
+		in := wire.Of(f.Raw)
+		for in.Next() {
+			if in.Message(1) {
+				r.Attributes = append(r.Attributes, in.Raw)
 			}
 		}
 	}
@@ -128,9 +130,9 @@ type Metric struct {
 // Metrics are those of all scopes.
 func (r Resource) Metrics() iter.Seq[Metric] {
 	return func(yield func(Metric) bool) {
-		scopes := fields{rest: r.raw}
-		for scopes.next() {
-			if scopes.message(metricsWithin) && !scope(scopes.raw, yield) {
+		scopes := wire.Of(r.raw)
+		for scopes.Next() {
+			if scopes.Message(metricsWithin) && !scope(scopes.Raw, yield) {
 				return
 			}
 		}
@@ -140,14 +142,14 @@ func (r Resource) Metrics() iter.Seq[Metric] {
 func scope(raw []byte, yield func(Metric) bool) bool {
 	var name []byte
 	for _, wanted := range []protowire.Number{resourceOfAll, metricsWithin} { // in whatever order they stand
-		f := fields{rest: raw}
-		for f.next() {
+		f := wire.Of(raw)
+		for f.Next() {
 			switch {
-			case !f.message(wanted):
+			case !f.Message(wanted):
 			case wanted == resourceOfAll:
-				name = f.raw
+				name = f.Raw
 			default:
-				m := metric(f.raw)
+				m := metric(f.Raw)
 				m.Scope = name
 				if !yield(m) {
 					return false
@@ -160,24 +162,24 @@ func scope(raw []byte, yield func(Metric) bool) bool {
 
 func metric(raw []byte) Metric {
 	var m Metric
-	f := fields{rest: raw}
-	for f.next() {
-		switch kind, isData := dataOf(f.num); {
-		case f.message(1):
-			m.Name = f.raw
-		case f.message(3):
-			m.Unit = f.raw
-		case isData && f.raw != nil:
-			m.Kind, m.raw = kind, f.raw
+	f := wire.Of(raw)
+	for f.Next() {
+		switch kind, isData := dataOf(f.Num); {
+		case f.Message(1):
+			m.Name = f.Raw
+		case f.Message(3):
+			m.Unit = f.Raw
+		case isData && f.Raw != nil:
+			m.Kind, m.raw = kind, f.Raw
 		}
 	}
-	in := fields{rest: m.raw}
-	for in.next() {
+	in := wire.Of(m.raw)
+	for in.Next() {
 		switch {
-		case in.is(2, protowire.VarintType):
-			m.Delta, m.Cumulative = in.n == 1, in.n == 2
-		case in.is(3, protowire.VarintType):
-			m.Monotonic = in.n != 0
+		case in.Is(2, protowire.VarintType):
+			m.Delta, m.Cumulative = in.N == 1, in.N == 2
+		case in.Is(3, protowire.VarintType):
+			m.Monotonic = in.N != 0
 		}
 	}
 	return m
@@ -186,13 +188,13 @@ func metric(raw []byte) Metric {
 // Points reads each point into p, which is used again for the next one. An error is that of a point; the rest goes on.
 func (m Metric) Points(p *Point) iter.Seq[error] {
 	return func(yield func(error) bool) {
-		f := fields{rest: m.raw}
-		for f.next() {
-			if !f.message(pointsOfMetric) {
+		f := wire.Of(m.raw)
+		for f.Next() {
+			if !f.Message(pointsOfMetric) {
 				continue
 			}
 			p.reset()
-			if err := p.read(m.Kind, f.raw); !yield(err) {
+			if err := p.read(m.Kind, f.Raw); !yield(err) {
 				return
 			}
 		}
