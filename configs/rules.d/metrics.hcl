@@ -10,6 +10,7 @@ service "shop" {
     every   = "2s" # the page costs the service more than the agent
     timeout = "1s"
     # exemplars = true # ask for OpenMetrics: the newest trace of each metric is evidence of an incident
+    # native    = true # ask for protocol buffers: quantiles are of native histograms, and 19 % wrong at most
 
     # How much of the second grew as a share of the first, within the window. Counters may begin again.
     metric "error_rate" {
@@ -24,7 +25,8 @@ service "shop" {
       window = "10s"
     }
 
-    # From the buckets of a classic histogram, added up over all series that match.
+    # From the buckets of a classic histogram, added up over all series that match; with native = true of a native one.
+    # Then a histogram that has both kinds of buckets is read as a native one.
     metric "p99_latency" {
       quantile   = 0.99
       of         = "http_request_duration_seconds"

@@ -22,6 +22,7 @@ func scrapeKinds(ks kinds) {
 		blocks: []string{"metric"},
 		attrs: []attr{
 			{name: "url", typ: text, required: true}, {name: "exemplars", typ: boolean},
+			{name: "native", typ: boolean},
 			{name: "every", typ: duration, def: defaults.ScrapeEvery, least: int64(fastest), most: int64(slowestScrape)},
 			{name: "timeout", typ: duration, def: defaults.ScrapeWait,
 				least: int64(10 * time.Millisecond), most: int64(time.Minute)},
@@ -58,7 +59,7 @@ var making = map[string]struct {
 
 func (l *loader) decodeScrape(b *block) *Scrape {
 	s := &Scrape{Name: b.name("scrape", checkWord), Range: b.header, URL: b.checked("url", checkURL)}
-	s.Exemplars, s.Every = b.boolean("exemplars"), b.duration("every")
+	s.Exemplars, s.Native, s.Every = b.boolean("exemplars"), b.boolean("native"), b.duration("every")
 	s.Timeout = b.patience(s.Every)
 	s.Metrics = l.decodeMetrics(b, s.Every)
 	return s

@@ -227,11 +227,12 @@ type Log struct {
 	Range  hcl.Range
 }
 
-// Scrape is a page of metrics that is read again and again, in Prometheus' text format or OpenMetrics.
+// Scrape is a page of metrics that is read again and again.
 type Scrape struct {
 	Name      string
 	URL       string
 	Exemplars bool // it is asked for as OpenMetrics, and its exemplars are kept for evidence
+	Native    bool // it is asked for as protocol buffers, which have native histograms, and read as text where it is not
 	Every     time.Duration
 	Timeout   time.Duration // of the whole page; never longer than Every
 	Metrics   []*Metric     // at least one

@@ -1,11 +1,11 @@
 // Package exposition reads the pages on which programs tell their metrics: Prometheus' text format
-// 0.0.4 and OpenMetrics text 1.0. It takes bytes in and gives samples out, one line at a time, and
-// allocates nothing for a line.
+// 0.0.4, OpenMetrics text 1.0, and Prometheus' protocol buffers, which alone have native histograms. It
+// takes bytes in and gives samples out, one line at a time, and allocates nothing for a line. A page of
+// protocol buffers is read as if it were the text page of the same metrics.
 //
 // A page may come from anybody, so everything is bounded, and the first line that cannot be read ends
 // it with an error. Lines that nobody wants are passed over: of those only the first letters are looked
-// at. Names in quotes, which no selector can name, are passed over as well. Native histograms are not
-// part of either format.
+// at. Names in quotes, which no selector can name, are passed over as well.
 package exposition
 
 import (
@@ -24,11 +24,12 @@ type Format uint8
 const (
 	Text        Format = iota // Prometheus' text format 0.0.4
 	OpenMetrics               // OpenMetrics text 1.0: ends in "# EOF", times in seconds, exemplars
+	Protobuf                  // io.prometheus.client.MetricFamily, each after its length
 )
 
 const (
 	maxPage = 16 << 20 // bytes
-	maxLine = 16 << 10 // bytes, of a line that somebody wants
+	maxLine = 16 << 10 // bytes, of a line, or a metric of a Protobuf page, that somebody wants
 )
 
 // Sample is one line of a page. Its bytes hold until the next call of Next.
@@ -40,6 +41,11 @@ type Sample struct {
 	Millis int64   // that, since 1970
 	// Exemplar is what OpenMetrics has after the sample; ReadExemplar reads it.
 	Exemplar []byte
+	// Native are the buckets of a native histogram, whose Name is wanted with "_bucket"; Value is 0 then. nil: this is
+	// a sample of a name and a value.
+	Native *Native
+	// Beside: this is a classic bucket of a histogram that has native ones as well.
+	Beside bool
 }
 
 // Parser reads one page after another. It belongs to one goroutine.
@@ -52,6 +58,8 @@ type Parser struct {
 	sample Sample
 	end    bool // "# EOF" was read
 	err    error
+
+	message message // of a Protobuf page
 }
 
 // New makes a parser that gives out the samples whose name is wanted; all for nil.
@@ -69,13 +77,14 @@ func (p *Parser) Reset(page io.Reader, f Format) {
 	p.limit = io.LimitedReader{R: page, N: maxPage + 1}
 	p.in.Reset(&p.limit)
 	p.format, p.line, p.end, p.err = f, 0, false, nil
+	p.message.begin()
 }
 
 // Next reads on to the next sample that is wanted. It is false at the end of the page, and after an
 // error; Err tells which.
 func (p *Parser) Next() bool {
 	for p.err == nil {
-		found, err := p.next()
+		found, err := p.step()
 		if found && err == nil {
 			return true
 		}
@@ -84,10 +93,18 @@ func (p *Parser) Next() bool {
 	return false
 }
 
+// step reads on by a line, or by a part of a Protobuf page. io.EOF is the end of the page.
+func (p *Parser) step() (found bool, err error) {
+	if p.format == Protobuf {
+		return p.nextMetric()
+	}
+	return p.next()
+}
+
 // Sample is what Next found.
 func (p *Parser) Sample() Sample { return p.sample }
 
-// Err is why reading ended, with the number of the line; nil at the end of a whole page.
+// Err is why reading ended, with the number of the line or of the family; nil at the end of a whole page.
 func (p *Parser) Err() error {
 	if p.err == io.EOF {
 		return nil

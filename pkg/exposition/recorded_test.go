@@ -3,6 +3,7 @@ package exposition
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,12 +33,15 @@ func TestRecordedPages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, want := ours(t, text), theirs(t, text)
+			got, want := ours(t, text, Text), theirs(t, text)
 			if len(got) < 5 {
 				t.Errorf("%d samples", len(got))
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-theirs +ours)\n%s", diff)
+			}
+			if diff := cmp.Diff(got, ours(t, delimited(t, slices.Collect(maps.Values(families(t, text)))...), Protobuf)); diff != "" {
+				t.Errorf("(-text +protocol buffers)\n%s", diff)
 			}
 		})
 	}
@@ -49,9 +53,9 @@ func write(name string, labels []string, v float64) string {
 	return fmt.Sprintf("%s{%s} %v", name, strings.Join(labels, ","), v)
 }
 
-func ours(t *testing.T, text []byte) (all []string) {
+func ours(t *testing.T, text []byte, f Format) (all []string) {
 	p := New(nil)
-	for p.Reset(bytes.NewReader(text), Text); p.Next(); {
+	for p.Reset(bytes.NewReader(text), f); p.Next(); {
 		s := p.Sample()
 		labels, err := Labels(s.Series)
 		if err != nil {
@@ -70,13 +74,18 @@ func ours(t *testing.T, text []byte) (all []string) {
 	return all
 }
 
-func theirs(t *testing.T, text []byte) (all []string) {
+// families are those of a page.
+func families(t *testing.T, text []byte) map[string]*dto.MetricFamily {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, f := range families {
+	return families
+}
+
+func theirs(t *testing.T, text []byte) (all []string) {
+	for name, f := range families(t, text) {
 		for _, m := range f.GetMetric() {
 			all = append(all, spread(name, m)...)
 		}

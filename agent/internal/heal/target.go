@@ -29,7 +29,7 @@ func (e *Engine) aim(units []string) {
 		for _, p := range s.Scrapes {
 			t.Scrapes = append(t.Scrapes, observe.ScrapeTarget{
 				Service: s.Name, Unit: s.Unit, Except: s.Except, Name: p.Name, URL: p.URL, Exemplars: p.Exemplars,
-				Every: p.Every, Timeout: p.Timeout, Metrics: e.metrics(s, p.Metrics),
+				Native: p.Native, Every: p.Every, Timeout: p.Timeout, Metrics: e.metrics(s, p.Metrics),
 			})
 		}
 		for _, p := range s.StatsDs {

@@ -1,5 +1,6 @@
-// Package figure makes figures for sources that are told by others, and when those like: StatsD and OTLP. A source opens
-// a Part for what tells growth, events or a level, and gives it that; when it ends a round there is a figure:
+// Package figure makes figures for sources that are told by others, and when those like: StatsD and OTLP; and of native
+// histograms on pages. A source opens a Part for what tells growth, events or a level, and gives it that; when it ends a
+// round there is a figure:
 //
 //	New(definition) ──▶ Figure.Open(Told) ──▶ Part.Grow, Part.Set … ──▶ Figure.End(at) ──▶ Figure.Take()
 package figure

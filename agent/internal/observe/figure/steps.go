@@ -8,11 +8,16 @@ import (
 const (
 	perDouble = 4  // buckets in which a value doubles
 	below     = 20 // how often 1 halves until the first bound
+
+	// Schema is the schema of native histograms whose buckets are as wide as the Steps.
+	Schema = 2
+	// Steps is how many there are.
+	Steps = 60*perDouble + 2
 )
 
 // steps are the buckets of events that come without bounds: from 1 µs to 1e12, each wider than the one before by the fourth
 // root of two. What is said of a quantile is wrong by 19 % of it at most.
-var steps = func() (all [60*perDouble + 2]float64) {
+var steps = func() (all [Steps]float64) {
 	for i := range all {
 		all[i] = math.Exp2(float64(i)/perDouble - below)
 	}
@@ -42,5 +47,20 @@ func Spread(from, to, n float64, grow func(i int, by float64)) {
 		}
 		grow(step, n*(end-at)/(to-from))
 		at = end
+	}
+}
+
+// Even shares out n events that lie evenly between 0 and a value to the Steps up to it. Grow is called for each of them.
+func Even(to, n float64, grow func(i int, by float64)) {
+	last := Step(to)
+	if last == 0 {
+		grow(0, n)
+		return
+	}
+	from := 0.0
+	for i := range last + 1 {
+		end := min(steps[i], to)
+		grow(i, n*((end-from)/to))
+		from = end
 	}
 }

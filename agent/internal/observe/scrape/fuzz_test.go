@@ -24,7 +24,7 @@ func FuzzPages(f *testing.F) {
 				p.set.End(time.Duration(i+1) * time.Second)
 			}
 			for i := range 4 {
-				v := p.set.Figure(i)
+				v := p.figure(i)
 				if v.Known && (v.Fault != nil || math.IsNaN(v.Value) || math.IsInf(v.Value, 0) || i < 2 && v.Value < 0) {
 					t.Errorf("figure %d is %+v", i, v)
 				}

@@ -8,6 +8,8 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/observe/source"
@@ -23,11 +25,25 @@ const (
 	maxLines = 20_000
 	// late is the age from which a sample does not count, when the page says how old it is.
 	late = time.Minute
-	// accept asks for names as people see them when they look at the page: OpenMetrics changes some.
-	accept = "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5"
-	// acceptExemplars asks for the only format that has them.
-	acceptExemplars = "application/openmetrics-text;version=1.0.0, text/plain;version=0.0.4;q=0.5"
+	// kindProtobuf is the kind of page that has native histograms.
+	kindProtobuf = "application/vnd.google.protobuf"
 )
+
+// accept is what pages are asked for: with names as people see them when they look at the page, which OpenMetrics
+// changes some of; with exemplars, which text has not; with native histograms, which only protocol buffers have.
+func accept(t Target) string {
+	kinds := []string{"text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0"}
+	if t.Exemplars {
+		slices.Reverse(kinds)
+	}
+	if t.Native {
+		kinds = slices.Insert(kinds, 0, kindProtobuf+";proto=io.prometheus.client.MetricFamily;encoding=delimited")
+	}
+	for i := range kinds {
+		kinds[i] += fmt.Sprintf(";q=%.1f", 1-0.3*float64(i))
+	}
+	return strings.Join(kinds, ", ")
+}
 
 // page is a page of metrics that is read again and again. A line that was there before is known by its
 // text, and neither taken apart nor matched again.
@@ -40,13 +56,15 @@ type page struct {
 	round  uint64
 	old    int // samples of this round that are too old to count
 	links  *links
+	// natives are nil for a page that is not asked for native histograms.
+	natives *natives
 }
 
 // line is the series of a line.
 type line struct {
 	series   *metric.Series
 	round    uint64 // in which it was last there
-	counts   []int  // metrics that count the series, where exemplars are kept
+	counts   []int  // metrics that count the series, where exemplars are kept or native histograms read
 	exemplar uint64 // hash of the last
 }
 
@@ -75,6 +93,9 @@ func (p *page) begin() {
 	}
 	p.set, p.lines = metric.New(definitions, p.target.Every), map[string]*line{}
 	p.parser = exposition.New(p.set.Wants)
+	if p.target.Native {
+		p.natives = newNatives(p.target.Metrics, p.target.Every)
+	}
 }
 
 func (p *page) close() { p.client.CloseIdleConnections() }
@@ -91,16 +112,13 @@ func (p *page) read(ctx context.Context, at clock.Instant) (err error) {
 		return fmt.Errorf("make request: %w", err)
 	}
 	req.Header.Set("User-Agent", "salve")
-	req.Header.Set("Accept", accept)
-	if p.target.Exemplars {
-		req.Header.Set("Accept", acceptExemplars)
-	}
+	req.Header.Set("Accept", accept(p.target))
 	res, err := p.client.Do(req)
 	if err != nil {
 		return fmt.Errorf("ask: %w", source.WithoutURL(err))
 	}
 	defer func() { _ = res.Body.Close() }() // all that counts was read before
-	format, err := formatOf(res)
+	format, err := formatOf(res, p.target.Native)
 	if err != nil {
 		return err
 	}
@@ -108,12 +126,20 @@ func (p *page) read(ctx context.Context, at clock.Instant) (err error) {
 	if err := p.take(at.Wall.Add(-late).UnixMilli()); err != nil {
 		return fmt.Errorf("read page: %w", err)
 	}
-	p.set.End(at.Boot)
+	p.end(at.Boot)
 	return nil
 }
 
-// formatOf judges the head of an answer.
-func formatOf(res *http.Response) (exposition.Format, error) {
+// end ends a round: the page was read to its end.
+func (p *page) end(at time.Duration) {
+	p.set.End(at)
+	if p.natives != nil {
+		p.natives.end(at, p.round)
+	}
+}
+
+// formatOf judges the head of an answer. A page with native histograms comes only where it is asked for.
+func formatOf(res *http.Response, native bool) (exposition.Format, error) {
 	if res.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("status %d", res.StatusCode)
 	}
@@ -121,11 +147,13 @@ func formatOf(res *http.Response) (exposition.Format, error) {
 		return 0, fmt.Errorf("the page is compressed (%s), which it was not asked to be", coding)
 	}
 	given := res.Header.Get("Content-Type")
-	switch kind, _, _ := mime.ParseMediaType(given); kind {
-	case "application/openmetrics-text":
+	switch kind, with, _ := mime.ParseMediaType(given); {
+	case kind == "application/openmetrics-text":
 		return exposition.OpenMetrics, nil
-	case "text/plain", "":
+	case kind == "text/plain", kind == "":
 		return exposition.Text, nil
+	case native && kind == kindProtobuf && with["proto"] == "io.prometheus.client.MetricFamily" && with["encoding"] == "delimited":
+		return exposition.Protobuf, nil
 	}
 	return 0, fmt.Errorf("the page is %s, and not text/plain or application/openmetrics-text", given)
 }
@@ -135,10 +163,19 @@ func (p *page) take(oldest int64) error {
 	p.round++
 	p.old = 0
 	there := 0
+	if p.natives != nil {
+		p.natives.begin()
+	}
 	for p.parser.Next() {
 		s := p.parser.Sample()
 		if s.Timed && s.Millis < oldest {
 			p.old++
+			continue
+		}
+		if s.Native != nil {
+			if err := p.takeNative(s); err != nil {
+				return err
+			}
 			continue
 		}
 		l := p.lines[string(s.Series)]
@@ -153,14 +190,40 @@ func (p *page) take(oldest int64) error {
 			there++
 		}
 		p.set.Put(l.series, s.Value)
-		if len(l.counts) > 0 && len(s.Exemplar) > 0 {
-			p.links.note(l, s.Exemplar, p.target.Metrics)
+		if len(l.counts) > 0 {
+			p.count(l, s)
 		}
 	}
 	if there < len(p.lines) {
 		p.drop()
 	}
 	return p.parser.Err()
+}
+
+// takeNative puts in the native buckets of a histogram.
+func (p *page) takeNative(s exposition.Sample) error {
+	h, err := p.natives.take(s, p.round)
+	if err != nil {
+		p.begin() // as in open
+		return err
+	}
+	p.link(&h.line, s)
+	return nil
+}
+
+// count tells those who count a line what else a sample says of it.
+func (p *page) count(l *line, s exposition.Sample) {
+	if p.natives != nil && !s.Beside {
+		p.natives.beside(l.counts)
+	}
+	p.link(l, s)
+}
+
+// link keeps the exemplar of a sample, where they are wanted.
+func (p *page) link(l *line, s exposition.Sample) {
+	if p.target.Exemplars && len(l.counts) > 0 && len(s.Exemplar) > 0 {
+		p.links.note(l, s.Exemplar, p.target.Metrics)
+	}
 }
 
 // drop forgets the lines that are not on this page so far.
@@ -186,7 +249,7 @@ func (p *page) open(s exposition.Sample) (*line, error) {
 		return nil, err
 	}
 	l := &line{series: series}
-	if p.target.Exemplars {
+	if p.target.Exemplars || p.target.Native {
 		l.counts = p.set.Counts(series)
 	}
 	p.lines[string(s.Series)] = l

@@ -71,7 +71,7 @@ func (r *reader) next() error {
 func (r *reader) figures() []string {
 	out := make([]string, 4)
 	for i := range out {
-		f := r.set.Figure(i)
+		f := r.figure(i)
 		switch out[i] = "unknown"; {
 		case f.Fault != nil:
 			out[i] = f.Fault.Error()

@@ -19,6 +19,7 @@ type Target struct {
 	Name      string
 	URL       string
 	Exemplars bool // the page is asked for as OpenMetrics, and exemplars are kept
+	Native    bool // it is asked for as protocol buffers, and quantiles are of native histograms where it has some
 	Every     time.Duration
 	Timeout   time.Duration // of the whole page; not longer than Every
 	Metrics   []source.Metric
@@ -26,7 +27,7 @@ type Target struct {
 
 func (t Target) equal(o Target) bool {
 	return t.Service == o.Service && t.Unit == o.Unit && slices.Equal(t.Except, o.Except) && t.Name == o.Name &&
-		t.URL == o.URL && t.Exemplars == o.Exemplars && t.Every == o.Every && t.Timeout == o.Timeout &&
+		t.URL == o.URL && t.Exemplars == o.Exemplars && t.Native == o.Native && t.Every == o.Every && t.Timeout == o.Timeout &&
 		slices.EqualFunc(t.Metrics, o.Metrics, source.Metric.Equal)
 }
 
@@ -89,7 +90,7 @@ func (s *scraper) once(ctx context.Context) {
 	}
 	b := s.opt.Book.Batch()
 	for i, h := range s.handles {
-		b.Figure(h, at.Boot, s.page.set.Figure(i))
+		b.Figure(h, at.Boot, s.page.figure(i))
 	}
 	s.opt.Deliver(b)
 }
@@ -97,7 +98,7 @@ func (s *scraper) once(ctx context.Context) {
 // fault is why a figure cannot be made of the page though it was read; the first of them.
 func (s *scraper) fault() error {
 	for i, m := range s.target.Metrics {
-		f := s.page.set.Figure(i)
+		f := s.page.figure(i)
 		switch {
 		case f.Fault != nil && s.page.old > 0:
 			return fmt.Errorf("metric %s: %w; %d samples are more than %s old", m.Name, f.Fault, s.page.old, late)
