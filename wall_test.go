@@ -17,7 +17,7 @@ var measured = map[string][]string{
 		"agent/internal/observe/pool/pool.go", "agent/internal/observe/probe/line.go",
 		"agent/internal/observe/probe/plain.go", "agent/internal/observe/query/query.go",
 		"agent/internal/observe/scrape/scrape.go",
-		"agent/internal/observe/statsd/statsd.go", "agent/internal/observe/unit/sampler.go",
+		"agent/internal/observe/statsd/receiver.go", "agent/internal/observe/unit/sampler.go",
 		"controller/internal/arbiter/line.go", "controller/internal/cli/test.go", "controller/internal/cli/wrap.go",
 	},
 	"how long ago something was": {

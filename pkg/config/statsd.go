@@ -29,9 +29,6 @@ func (l *loader) decodeStatsD(b *block) *StatsD {
 		Name: b.name("statsd", checkWord), Range: b.header,
 		Listen: b.checked("listen", checkStatsD), Every: b.duration("every"),
 	}
-	if b.has("listen") {
-		l.unique("statsd address", "", s.Listen, b.at("listen"))
-	}
 	s.Metrics = l.decodeMetrics(b, s.Every)
 	return s
 }

@@ -1,165 +1,88 @@
 package statsd
 
 import (
-	"bytes"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/salveops/salve/agent/internal/observe/figure"
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/pkg/metric"
 )
 
-const (
-	// maxHeads bounds the bytes that are kept to know the beginnings of lines again.
-	maxHeads = 1 << 20
-	// stale is how long a gauge is believed after its last line.
-	stale = 10 * time.Minute
-)
+// stale is how long a gauge is believed after its last line.
+const stale = 10 * time.Minute
 
-// table makes the figures of some metrics from lines. It belongs to one goroutine.
+// table has the figures of one block. Its door's lock guards all but told.
 type table struct {
+	metrics []source.Metric
+	every   time.Duration
 	figures []*figure.Figure
-	wanted  map[string][]*figure.Figure // by name
-	heads   map[string][]figure.Part    // by name, kind and tags: where the values go
-	size    int                         // of heads
-	key     []byte                      // scratch
-	name    []byte                      // scratch
+	told    []metric.Figure // what the last round said; of the block
 
-	bad     uint64 // lines that could not be read
-	badText string // the last of them, or its beginning
-	badErr  error  // and why
+	since time.Duration // when it entered its door
+	last  time.Duration // end of the last round
+	busy  time.Duration // of the door, by then
+
+	heard   bool          // something came since then that shows that its service lives
+	heardAt time.Duration // end of the last round in which it did
+
+	bad     uint64        // lines that could not be read
+	badText string        // the last of them, or its beginning
+	badErr  error         // and why
+	badSeen uint64        // how many there were at the end of the last round
+	badAt   time.Duration // end of the last round that had some
 }
 
-// newTable is a table that counts from the given moment on.
-func newTable(metrics []source.Metric, every, at time.Duration) *table {
-	t := &table{wanted: map[string][]*figure.Figure{}, heads: map[string][]figure.Part{}}
-	for _, m := range metrics {
-		f := figure.New(m.Definition, every, stale, at)
-		t.figures = append(t.figures, f)
-		t.want(m.Of.Name(), f)
-		if all := m.All.Name(); m.Kind == metric.Ratio && all != m.Of.Name() {
-			t.want(all, f)
-		}
-	}
-	return t
+func newTable(metrics []source.Metric, every time.Duration) *table {
+	return &table{metrics: metrics, every: every, told: make([]metric.Figure, len(metrics))}
 }
 
-func (t *table) want(name string, f *figure.Figure) { t.wanted[name] = append(t.wanted[name], f) }
-
-// take reads the lines of a datagram.
-func (t *table) take(packet []byte) {
-	for len(packet) > 0 {
-		var text []byte
-		text, packet, _ = bytes.Cut(packet, []byte{'\n'})
-		text = bytes.TrimSuffix(text, []byte{'\r'})
-		if len(text) == 0 {
-			continue
-		}
-		if err := t.line(text); err != nil {
-			t.refuse(text, err)
-		}
+// begin counts from the given moment on.
+func (t *table) begin(at time.Duration) {
+	t.figures, t.last = nil, at
+	for _, m := range t.metrics {
+		t.figures = append(t.figures, figure.New(m.Definition, t.every, stale, at))
 	}
 }
 
-// refuse notes that something could not be read.
-func (t *table) refuse(text []byte, err error) {
-	t.bad++
-	t.badText, t.badErr = string(text[:min(len(text), 100)]), err
-}
-
-// line reads one line. Events and checks of DogStatsD, and lines of which no metric is made, are passed over.
-func (t *table) line(text []byte) error {
-	if bytes.HasPrefix(text, []byte("_e{")) || bytes.HasPrefix(text, []byte("_sc|")) {
-		return nil
-	}
-	name, rest, ok := bytes.Cut(text, []byte{':'})
-	if !ok {
-		return errForm
-	}
-	if len(name) == 0 || len(name) > maxName {
-		return errName
-	}
-	t.name = figure.Name(t.name, name)
-	figures := t.wanted[string(t.name)]
-	if figures == nil {
-		return nil
-	}
-	l, err := parse(rest)
-	if err != nil {
-		return err
-	}
-	parts, err := t.parts(figures, l)
-	if err != nil {
-		return err
-	}
-	for more := true; more; {
-		var text []byte
-		text, l.values, more = bytes.Cut(l.values, []byte{':'})
-		v, signed, err := l.value(text)
-		if err != nil {
-			return err
-		}
-		for _, p := range parts {
-			l.add(p, v, signed)
-		}
-	}
-	return nil
-}
-
-// parts are what lines with this name, kind and tags contribute to. Beginnings of lines are forgotten when they are
-// too many: all that this costs is to match them again.
-func (t *table) parts(figures []*figure.Figure, l line) ([]figure.Part, error) {
-	t.key = append(append(append(t.key[:0], t.name...), byte(l.kind)), l.tags...)
-	if found, known := t.heads[string(t.key)]; known {
-		return found, nil
-	}
-	if !utf8.Valid(l.tags) {
-		return nil, errLetter
-	}
-	told := figure.Told{Name: string(t.name), Kind: l.kind, Labels: t.labels(l.tags), Silent: true}
-	var parts []figure.Part
-	for _, f := range figures {
-		if p, ok := f.Open(told); ok {
-			parts = append(parts, p)
-		}
-	}
-	if t.size += len(t.key) + 100; t.size > maxHeads {
-		clear(t.heads)
-		t.size = 0
-	}
-	t.heads[string(t.key)] = parts
-	return parts, nil
-}
-
-// labels makes labels of tags. One without a value is "true".
-func (t *table) labels(tags []byte) []metric.Label {
-	var labels []metric.Label
-	var name []byte
-	for len(tags) > 0 {
-		var tag []byte
-		tag, tags, _ = bytes.Cut(tags, []byte{','})
-		if len(tag) == 0 {
-			continue
-		}
-		key, value, ok := bytes.Cut(tag, []byte{':'})
-		if !ok {
-			value = []byte("true")
-		}
-		name = figure.Name(name, key)
-		labels = append(labels, metric.Label{Name: string(name), Value: string(value)})
-	}
-	return labels
-}
-
-// end ends a round and makes the figures.
-func (t *table) end(at time.Duration) {
+// end ends a round. It reports whether a gauge was forgotten, to which lines may still lead.
+func (t *table) end(at time.Duration) (forgot bool) {
+	t.last = at
 	for _, f := range t.figures {
-		if f.End(at) {
-			clear(t.heads) // they may lead to a gauge that is forgotten
-			t.size = 0
+		forgot = f.End(at) || forgot
+	}
+	return forgot
+}
+
+// tell makes the figures of a round, and returns what the operator should know.
+func (t *table) tell(at time.Duration) (err error) {
+	if t.heard {
+		t.heard, t.heardAt = false, at
+	}
+	for i, f := range t.figures {
+		t.told[i] = f.Take()
+		t.told[i].Idle = t.told[i].Idle && at-t.heardAt <= patience
+		if fault := t.told[i].Fault; fault != nil && err == nil && at-t.since > patience {
+			err = fmt.Errorf("metric %s: %w", t.metrics[i].Name, fault)
 		}
+	}
+	if t.bad > t.badSeen {
+		t.badSeen, t.badAt = t.bad, at
+	}
+	if t.bad > 0 && at-t.badAt <= patience {
+		return t.complaint()
+	}
+	return err
+}
+
+// refuse notes in some tables that something for them could not be read. Neighbours that are the same are one.
+func refuse(tables []*table, text []byte, err error) {
+	for i, t := range tables {
+		if i > 0 && tables[i-1] == t {
+			continue
+		}
+		t.bad++
+		t.badText, t.badErr = string(text[:min(len(text), 100)]), err
 	}
 }
 

@@ -34,14 +34,29 @@ func golden(t testing.TB) []source.Metric {
 	}
 }
 
+// rig is one table with the lines for it.
+type rig struct {
+	*table
+	lines
+}
+
 // rounds gives each text to a table as one datagram, a second apart, and returns the table after the last.
-func rounds(t testing.TB, texts ...string) *table {
-	tb := newTable(golden(t), time.Second, 0)
+func rounds(t testing.TB, texts ...string) *rig {
+	r := &rig{table: newTable(golden(t), time.Second)}
+	r.begin(0)
+	r.set([]*table{r.table})
 	for i, text := range texts {
-		tb.take([]byte(text))
-		tb.end(time.Duration(i+1) * time.Second)
+		r.take([]byte(text))
+		r.end(time.Duration(i+1) * time.Second)
 	}
-	return tb
+	return r
+}
+
+// end ends a round.
+func (r *rig) end(at time.Duration) {
+	if r.table.end(at) {
+		r.forget()
+	}
 }
 
 // TestFigures: what lines make, once a window is full of them. Each case is repeated for as long.
@@ -154,16 +169,6 @@ func FuzzLines(f *testing.F) {
 			t.Errorf("%d bytes are kept", tb.size)
 		}
 	})
-}
-
-// BenchmarkPacket reads a datagram of one line, with tags that were seen before.
-func BenchmarkPacket(b *testing.B) {
-	tb := newTable(golden(b), time.Second, 0)
-	packet := []byte("http.requests:1|c|#code:200,env:prod,host:web-17")
-	b.ReportAllocs()
-	for b.Loop() {
-		tb.take(packet)
-	}
 }
 
 // Lines whose value cannot be read say nothing, and not that it is zero.
