@@ -240,6 +240,8 @@ type CachedBundle struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Order         *BundleOrder           `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
 	Files         []*logpb.BundleFile    `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	Proved        bool                   `protobuf:"varint,3,opt,name=proved,proto3" json:"proved,omitempty"` // the agent has run with it for a minute
+	Starts        uint32                 `protobuf:"varint,4,opt,name=starts,proto3" json:"starts,omitempty"` // of the agent with it before that
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -288,6 +290,20 @@ func (x *CachedBundle) GetFiles() []*logpb.BundleFile {
 	return nil
 }
 
+func (x *CachedBundle) GetProved() bool {
+	if x != nil {
+		return x.Proved
+	}
+	return false
+}
+
+func (x *CachedBundle) GetStarts() uint32 {
+	if x != nil {
+		return x.Starts
+	}
+	return 0
+}
+
 var File_agentpb_bundle_proto protoreflect.FileDescriptor
 
 const file_agentpb_bundle_proto_rawDesc = "" +
@@ -304,10 +320,12 @@ const file_agentpb_bundle_proto_rawDesc = "" +
 	"\x0eBundleResponse\x12.\n" +
 	"\x05files\x18\x01 \x03(\v2\x18.salve.log.v1.BundleFileR\x05files\"E\n" +
 	"\vBundleCache\x126\n" +
-	"\abundles\x18\x01 \x03(\v2\x1c.salve.agent.v1.CachedBundleR\abundles\"q\n" +
+	"\abundles\x18\x01 \x03(\v2\x1c.salve.agent.v1.CachedBundleR\abundles\"\xa1\x01\n" +
 	"\fCachedBundle\x121\n" +
 	"\x05order\x18\x01 \x01(\v2\x1b.salve.agent.v1.BundleOrderR\x05order\x12.\n" +
-	"\x05files\x18\x02 \x03(\v2\x18.salve.log.v1.BundleFileR\x05filesB)Z'github.com/salveops/salve/proto/agentpbb\x06proto3"
+	"\x05files\x18\x02 \x03(\v2\x18.salve.log.v1.BundleFileR\x05files\x12\x16\n" +
+	"\x06proved\x18\x03 \x01(\bR\x06proved\x12\x16\n" +
+	"\x06starts\x18\x04 \x01(\rR\x06startsB)Z'github.com/salveops/salve/proto/agentpbb\x06proto3"
 
 var (
 	file_agentpb_bundle_proto_rawDescOnce sync.Once

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -21,8 +22,29 @@ const FileName = "bundles"
 // maxCache is more than as many bundles as there may be take on the disk.
 const maxCache = bundle.MaxBundles * (bundle.MaxSize + 64<<10)
 
+// cached is a bundle as it is kept.
+type cached struct {
+	*config.Bundle
+	trial
+}
+
+// trial says how far a bundle has come to be trusted not to kill the agent.
+type trial struct {
+	proved bool // an agent has run with it for trialTime
+	starts int  // of agents with it before that
+}
+
 // Read gives the bundles that were kept, none if there is no file. What is damaged is left out, and said in the error.
 func Read(path string) ([]*config.Bundle, error) {
+	all, err := read(path)
+	var out []*config.Bundle
+	for _, c := range all {
+		out = append(out, c.Bundle)
+	}
+	return out, err
+}
+
+func read(path string) ([]cached, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -39,12 +61,12 @@ func Read(path string) ([]*config.Bundle, error) {
 	return decode(raw)
 }
 
-func decode(raw []byte) ([]*config.Bundle, error) {
+func decode(raw []byte) ([]cached, error) {
 	var c agentpb.BundleCache
 	if err := proto.Unmarshal(raw, &c); err != nil {
 		return nil, fmt.Errorf("the file of bundles is damaged: %w", err)
 	}
-	var out []*config.Bundle
+	var out []cached
 	var damaged error
 	for _, b := range c.GetBundles() {
 		files, err := verified(b.GetFiles(), b.GetOrder())
@@ -52,19 +74,20 @@ func decode(raw []byte) ([]*config.Bundle, error) {
 			damaged = err
 			continue
 		}
-		if find(out, b.GetOrder().GetName()) == nil && len(out) < bundle.MaxBundles {
-			out = append(out, &config.Bundle{Name: b.GetOrder().GetName(), Files: files})
+		name := b.GetOrder().GetName()
+		if len(out) < bundle.MaxBundles && !slices.ContainsFunc(out, func(c cached) bool { return c.Name == name }) {
+			out = append(out, cached{&config.Bundle{Name: name, Files: files}, trial{b.GetProved(), int(b.GetStarts())}})
 		}
 	}
 	return out, damaged
 }
 
 // write keeps bundles, in place of those before.
-func write(path string, bundles []*config.Bundle) error {
+func write(path string, bundles []cached) error {
 	c := &agentpb.BundleCache{}
 	for _, b := range bundles {
 		sum := bundle.Sum(b.Files)
-		one := &agentpb.CachedBundle{Order: &agentpb.BundleOrder{Name: b.Name, Digest: sum[:]}}
+		one := &agentpb.CachedBundle{Order: &agentpb.BundleOrder{Name: b.Name, Digest: sum[:]}, Proved: b.proved, Starts: uint32(b.starts)}
 		for _, f := range b.Files {
 			one.Files = append(one.Files, &logpb.BundleFile{Name: f.Name, Text: f.Text})
 		}

@@ -66,7 +66,9 @@ type Delivery struct {
 	mu       sync.Mutex
 	known    bool // somebody has said what is to run
 	orders   []*agentpb.BundleOrder
-	kept     []*config.Bundle // on the disk
+	kept     []*config.Bundle         // on the disk
+	trials   map[*config.Bundle]trial // of kept
+	deadly   []cached                 // on the disk as well, for the next process: what agents died of
 	outcome  Outcome
 	refused  map[string]refusal // by name: what was fetched and does not load
 	failed   map[string]string  // by name: why what is wanted could not be had
@@ -81,15 +83,16 @@ type refusal struct {
 
 // New takes up what an earlier process kept. What it was told to run comes with Order.
 func New(o Options) *Delivery {
-	d := &Delivery{o: o, log: o.Log, wake: make(chan struct{}, 1), refused: map[string]refusal{}, failed: map[string]string{}}
+	d := &Delivery{o: o, log: o.Log, wake: make(chan struct{}, 1), failed: map[string]string{}}
 	if d.log == nil {
 		d.log = hclog.NewNullLogger()
 	}
-	var err error
-	if d.kept, err = Read(d.path()); err != nil {
+	all, err := read(d.path())
+	if err != nil {
 		d.log.Error("bundles of rules on the disk are damaged, and do not hold until the controller gives them anew", "error", err)
 	}
-	d.reported = len(d.kept) > 0
+	d.try(all)
+	d.reported = len(all) > 0
 	return d
 }
 
@@ -116,6 +119,9 @@ func (d *Delivery) Order(orders []*agentpb.BundleOrder) {
 	})
 	d.mu.Lock()
 	d.known, d.orders = true, orders[:min(len(orders), bundle.MaxBundles)]
+	d.deadly = slices.DeleteFunc(d.deadly, func(c cached) bool {
+		return !slices.ContainsFunc(d.orders, func(o *agentpb.BundleOrder) bool { return o.GetName() == c.Name && is(c.Bundle, o) })
+	})
 	d.mu.Unlock()
 	d.Look()
 }
@@ -131,7 +137,7 @@ func (d *Delivery) Look() {
 // Loaded says what became of Offers when the host's files were read. What they kept out before may be let in now.
 func (d *Delivery) Loaded(o Outcome) {
 	d.mu.Lock()
-	d.outcome, d.refused = o, map[string]refusal{}
+	d.outcome, d.refused = o, d.refusals()
 	d.mu.Unlock()
 	for name, why := range o.Refused {
 		d.log.Error("bundle of rules does not load beside the host's files any more", "bundle", name, "error", why)
@@ -141,16 +147,23 @@ func (d *Delivery) Loaded(o Outcome) {
 
 // Run does what orders say, until ctx ends.
 func (d *Delivery) Run(ctx context.Context) error {
-	for {
+	var through <-chan time.Time // a trial
+	for began := []*config.Bundle(nil); ; {
 		var again <-chan time.Time
 		if !d.step(ctx) {
 			again = time.After(retryAfter)
 		}
+		if on := d.onTrial(); !slices.Equal(on, began) {
+			through, began = time.After(trialTime), on
+		}
 		select {
 		case <-ctx.Done():
+			d.end(false)
 			return nil
 		case <-d.wake:
 		case <-again:
+		case <-through:
+			d.end(true)
 		}
 	}
 }
@@ -225,7 +238,7 @@ func (d *Delivery) offer(ctx context.Context, o *agentpb.BundleOrder, former *co
 // hold has offers hold.
 func (d *Delivery) hold(ctx context.Context, orders []*agentpb.BundleOrder, offers []Offer) error {
 	d.mu.Lock()
-	kept, before := d.kept, d.outcome
+	kept, before, trials := d.kept, d.outcome, d.trials
 	d.mu.Unlock()
 	written := false
 	err := d.o.Hold(ctx, offers, func(o Outcome) error {
@@ -233,19 +246,15 @@ func (d *Delivery) hold(ctx context.Context, orders []*agentpb.BundleOrder, offe
 		if slices.Equal(o.Held, kept) {
 			return errSame
 		}
-		if err := write(d.path(), o.Held); err != nil {
-			return fmt.Errorf("keep bundles on the disk: %w", err)
-		}
-		written = true
-		d.become(o.Held, o)
-		return nil
+		err := d.become(o.Held, d.trialsOf(o.Held), o)
+		written = err == nil
+		return err
 	})
 	switch {
 	case errors.Is(err, errSame):
 		return nil
 	case err != nil && written:
-		d.become(kept, before)
-		return errors.Join(err, write(d.path(), kept))
+		return errors.Join(err, d.become(kept, trials, before))
 	case err != nil:
 		return err
 	}
@@ -273,10 +282,15 @@ func (d *Delivery) refuse(orders []*agentpb.BundleOrder, outcome Outcome) {
 	}
 }
 
-func (d *Delivery) become(kept []*config.Bundle, o Outcome) {
+// become has bundles hold, once they are on the disk.
+func (d *Delivery) become(kept []*config.Bundle, trials map[*config.Bundle]trial, o Outcome) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.kept, d.outcome = kept, o
+	if err := d.write(kept, trials); err != nil {
+		return fmt.Errorf("keep bundles on the disk: %w", err)
+	}
+	d.kept, d.trials, d.outcome = kept, trials, o
+	return nil
 }
 
 // State is what this host says of its bundles, those that it has to run and has not among them.

@@ -102,7 +102,9 @@ func (w *world) take(o Outcome) {
 // wants is an order for a bundle "base" with that text.
 func (w *world) wants(text string) {
 	sum := bundle.Sum([]bundle.File{{Name: "a.hcl", Text: text}})
+	w.mu.Lock()
 	w.texts[string(sum[:])] = text
+	w.mu.Unlock()
 	w.Order([]*agentpb.BundleOrder{{Name: "base", Version: 1, Digest: sum[:]}})
 }
 
@@ -258,7 +260,7 @@ func FuzzDecode(f *testing.F) {
 	dir := f.TempDir()
 	path := filepath.Join(dir, FileName)
 	b := &config.Bundle{Name: "base", Files: []bundle.File{{Name: "a.hcl", Text: "one"}}}
-	if err := write(path, []*config.Bundle{b}); err != nil {
+	if err := write(path, []cached{{Bundle: b}}); err != nil {
 		f.Fatal(err)
 	}
 	raw, err := os.ReadFile(path)
