@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/salveops/salve/pkg/defaults"
@@ -121,6 +122,31 @@ func (rem *Remedy) Target(unit string) string {
 func (rem *Remedy) Among() []string {
 	if choice, ok := rem.Args.(remedy.Choice); ok {
 		return choice.Among()
+	}
+	return nil
+}
+
+// Locks are what the remedy needs for itself when it is tried for the unit ("": for none), in the order of their names:
+// what it acts on, whatever else it may change, and the unit by which it is judged. Nil: nothing.
+func (rem *Remedy) Locks(unit string) []remedy.Lock {
+	locks := []remedy.Lock{remedy.LockOn(remedy.OnUnit, unit)}
+	for _, name := range slices.Concat(rem.Among(), remedy.UnitsBeside(rem.Args)) {
+		locks = append(locks, remedy.LockOn(remedy.OnUnit, name))
+	}
+	spec, _ := remedy.Lookup(string(rem.Kind))
+	if rem.Among() == nil && spec.Target != remedy.OnExec { // one program serves whoever calls it
+		locks = append(locks, remedy.LockOn(spec.Target, rem.Target(unit)))
+	}
+	if p := rem.pool(); p != nil {
+		locks = append(locks, remedy.BalancerLock(p.HAProxy))
+	}
+	return remedy.Locks(locks...)
+}
+
+// pool is the pool that the remedy acts on; nil: it acts on none.
+func (rem *Remedy) pool() *Pool {
+	if a, ok := rem.Args.(*remedy.PoolArgs); ok && rem.Service != nil {
+		return named(rem.Service.Pools, a.Pool, func(p *Pool) string { return p.Name })
 	}
 	return nil
 }

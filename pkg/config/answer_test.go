@@ -247,3 +247,30 @@ func TestDigest(t *testing.T) {
 		t.Errorf("digests %s, %s, %s after %q became %q", first, again, changed, one, two)
 	}
 }
+
+// A remedy needs for itself all that it may change, and the unit by which it is judged.
+func TestLocks(t *testing.T) {
+	shop := &Service{Name: "shop", Pools: []*Pool{{Name: "db"}, {Name: "web", HAProxy: "/run/haproxy.sock"}}}
+	for _, c := range []struct {
+		kind remedy.Kind
+		args remedy.Args
+		want []remedy.Lock
+	}{
+		{remedy.Restart, &remedy.UnitArgs{}, []remedy.Lock{"unit shop.service"}},
+		{remedy.Restart, &remedy.UnitArgs{Unit: "db.service"}, []remedy.Lock{"unit db.service", "unit shop.service"}},
+		{remedy.ResetPool, &remedy.PoolArgs{Pool: "db"}, []remedy.Lock{"pool db", "unit shop.service"}},
+		{remedy.ResetPool, &remedy.PoolArgs{Pool: "web"}, []remedy.Lock{"balancer /run/haproxy.sock", "pool web", "unit shop.service"}},
+		{remedy.ClearCache, &remedy.CacheArgs{Cache: "pages"}, []remedy.Lock{"cache pages", "unit shop.service"}},
+		{remedy.FreeSpace, &remedy.FreeSpaceArgs{Path: "/srv", Cleaners: []string{"logrotate.service"}, Reopen: []string{"nginx.service"}},
+			[]remedy.Lock{"path /srv", "unit logrotate.service", "unit nginx.service", "unit shop.service"}},
+		{remedy.Shed, &remedy.ShedArgs{Victims: []string{"b.service", "a*.service"}},
+			[]remedy.Lock{"unit a*.service", "unit b.service", "unit shop.service"}},
+		{remedy.Scale, &remedy.ScaleArgs{Unit: "worker@.service"}, []remedy.Lock{"unit shop.service", "unit worker@*.service"}},
+		{remedy.Exec, &remedy.ExecArgs{Command: []string{"/x"}}, []remedy.Lock{"unit shop.service"}},
+	} {
+		rem := &Remedy{Kind: c.kind, Args: c.args, Service: shop}
+		if got := rem.Locks("shop.service"); !slices.Equal(got, c.want) {
+			t.Errorf("%s %+v: %q, want %q", c.kind, c.args, got, c.want)
+		}
+	}
+}

@@ -18,11 +18,11 @@ type candidateGuard func(clock.Stamp, *Facts, *Candidate) finding
 // what rules it out for now, last what only delays it.
 var candidateGuards = []candidateGuard{
 	allowlist, refused, harmful, recurring, budget, breaker, targetPaused, targetFree, precondition, cooldown, backoff,
-	leave,
+	leave, locked,
 }
 
 // requestGuards are those that also bind a person who asks for the remedy.
-var requestGuards = []candidateGuard{allowlist, refused, targetPaused, requestFree, precondition}
+var requestGuards = []candidateGuard{allowlist, refused, targetPaused, requestFree, precondition, locked}
 
 // choose asks the candidates, least tried first, and takes the first that may run or is worth a wait.
 func choose(now clock.Stamp, f *Facts) Decision {
@@ -40,6 +40,9 @@ func choose(now clock.Stamp, f *Facts) Decision {
 			return run(now, f, c, d)
 		case choice.Verdict == Wait, choice.Guard == Recurring:
 			d.Verdict, d.Guard, d.Wait, d.Reason = choice.Verdict, choice.Guard, choice.Wait, choice.Reason
+			if choice.Guard == Busy {
+				d.Locks, d.Waits = c.Locks, c.Name
+			}
 			return d
 		}
 	}
@@ -151,8 +154,8 @@ func refused(_ clock.Stamp, _ *Facts, c *Candidate) finding {
 }
 
 func targetPaused(now clock.Stamp, f *Facts, c *Candidate) finding {
-	for _, unit := range c.Among {
-		if found := stopped(now, f, unit); found.objects() {
+	for _, lock := range c.Locks {
+		if found := stopped(now, f, lock.Unit()); found.objects() {
 			return found
 		}
 	}

@@ -170,9 +170,15 @@ func decisionsWithHistory() []decision {
 		{name: "running", now: time.Second, verdict: Hold, guard: Busy,
 			history: []incident.Attempt{{Incident: "i1", Remedy: "restart-app", Target: unitName, Phase: incident.Intended}},
 			reason:  "restart-app is running on checkout.service"},
-		{name: "being verified, of another incident on the same unit", now: time.Second, verdict: Hold, guard: Busy,
-			history: []incident.Attempt{{Incident: "i9", Remedy: "x", Kind: "restart", Target: unitName, Phase: incident.Acted}},
-			reason:  "x is being verified on checkout.service"},
+		{name: "being verified, of another incident on the same unit", now: 7 * time.Second, verdict: Wait, guard: Busy,
+			history: []incident.Attempt{{Incident: "i9", Remedy: "x", Rule: "r", By: incident.ByRule, Phase: incident.Acted, Intended: at(0),
+				Locks: []remedy.Lock{"path /srv", "unit check*.service"}}},
+			reason: "restart-app waits for unit checkout.service: x of incident i9, because of r, has had it for 7s and is being verified; place 1 in the queue"},
+		{name: "another incident came first", verdict: Wait, guard: Busy,
+			change: func(f *Facts) {
+				f.Ahead = []Waiter{{Incident: "i8", Rule: "r", Remedy: "x", Locks: f.Candidates[0].Locks}, {Incident: "i9", Locks: f.Candidates[0].Locks}}
+			},
+			reason: "restart-app waits for its turn at unit checkout.service: x of incident i8, because of r, came first; place 3 in the queue"},
 		{name: "being undone", now: time.Second, verdict: Hold, guard: Busy,
 			history: []incident.Attempt{{Incident: "i1", Remedy: "x", Target: unitName, Phase: incident.Undoing}}},
 		{name: "another unit is nobody's business", verdict: Act, remedy: "restart-app",

@@ -151,7 +151,7 @@ func TestPauseOfAChoice(t *testing.T) {
 	} {
 		f := dead()
 		f.Candidates = []Candidate{{Name: "more", Kind: remedy.Scale, Target: "worker@.service", Allowed: true,
-			Attempts: 3, Recurring: 3, Among: []string{"worker@*.service", "report.service"}}}
+			Attempts: 3, Recurring: 3, Locks: []remedy.Lock{"unit report.service", "unit worker@*.service"}}}
 		f.Pauses = []incident.Pause{{Scope: scope, By: "kim", From: at(0)}}
 		if d := Decide(at(0), f); (d.Guard == Paused) != paused {
 			t.Errorf("%s: got %s/%q: %s", scope, d.Verdict, d.Guard, d.Reason)

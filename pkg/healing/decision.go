@@ -2,6 +2,8 @@ package healing
 
 import (
 	"time"
+
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 // Verdict is what to do now.
@@ -68,7 +70,10 @@ type Decision struct {
 	Reason  string        // one sentence for a person
 	// ResetFailed says that the target hit systemd's start limit, which must be reset before it starts.
 	ResetFailed bool
-	Candidates  []Choice // every candidate in the order of try; empty if a guard before them decided
+	// Locks are all that the remedy needs which waits for some of them; nil: none waits. See Queue.
+	Locks      []remedy.Lock
+	Waits      string   // the remedy that waits for Locks
+	Candidates []Choice // every candidate in the order of try; empty if a guard before them decided
 }
 
 // Choice says what a decision thought of one candidate.

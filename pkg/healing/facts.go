@@ -28,6 +28,7 @@ type Facts struct {
 	Depends []Dependency // the services that this one depends on
 
 	Candidates []Candidate        // in the order of the rule's try
+	Ahead      []Waiter           // who has waited for longer; see Queue
 	History    []incident.Attempt // attempts on this host, at least of the last 24 h, oldest first
 }
 
@@ -95,9 +96,10 @@ type Candidate struct {
 	// Among are the units, or globs of them, that it chooses from when it acts; nil: it acts on its Target. Then Unit is one
 	// of those that a package transaction may touch, nameless if none is.
 	Among        []string
-	Allowed      bool   // an allow block of this host permits the kind on the target
-	Refusal      string // why the executor's precheck refused it; "" it did not
-	Conditional  bool   // it has a precondition
+	Locks        []remedy.Lock // what it needs for itself; see Queue
+	Allowed      bool          // an allow block of this host permits the kind on the target
+	Refusal      string        // why the executor's precheck refused it; "" it did not
+	Conditional  bool          // it has a precondition
 	Precondition expr.Truth
 	Attempts     int           // most attempts an hour for one instance
 	Recurring    int           // so many verified runs a day, and its help is none

@@ -31,7 +31,7 @@ func dead() Facts {
 }
 
 func restart() Candidate {
-	return Candidate{Name: "restart-app", Kind: remedy.Restart, Target: unitName, Allowed: true, Attempts: 3, Recurring: 3,
+	return Candidate{Name: "restart-app", Kind: remedy.Restart, Target: unitName, Locks: []remedy.Lock{"unit " + unitName}, Allowed: true, Attempts: 3, Recurring: 3,
 		Cooldown: time.Minute, Prior: 0.75}
 }
 

@@ -41,23 +41,12 @@ func busy(_ clock.Stamp, f *Facts) finding {
 	return finding{}
 }
 
-// touches reports whether the attempt belongs to this incident or acts on the same thing.
+// touches reports whether the attempt belongs to this incident or is about the same thing.
 func (f *Facts) touches(a *incident.Attempt) bool {
 	if a.Incident == f.Incident.ID && f.Incident.ID != "" {
 		return true
 	}
-	if a.Service == f.Alert.Service && a.Instance == f.Alert.Instance {
-		return true
-	}
-	if a.Target == f.Unit.Name && f.Unit.Name != "" {
-		return true
-	}
-	for i := range f.Candidates {
-		if shares(&f.Candidates[i], a) {
-			return true
-		}
-	}
-	return false
+	return a.Service == f.Alert.Service && a.Instance == f.Alert.Instance
 }
 
 func doing(p incident.Phase) string {

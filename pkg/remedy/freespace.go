@@ -3,6 +3,7 @@ package remedy
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ type FreeSpaceArgs struct {
 
 // Names implements Args.
 func (a *FreeSpaceArgs) Names() string { return a.Path }
+
+func (a *FreeSpaceArgs) units() []string { return slices.Concat(a.Cleaners, a.Reopen) }
 
 // Bounds of free_space.
 const (

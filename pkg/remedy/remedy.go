@@ -50,6 +50,17 @@ type Choice interface {
 	Among() []string
 }
 
+// recipe is implemented by arguments that name units which the remedy changes beside its target.
+type recipe interface{ units() []string }
+
+// UnitsBeside are the units that a remedy with these arguments may change beside its target.
+func UnitsBeside(a Args) []string {
+	if r, ok := a.(recipe); ok {
+		return r.units()
+	}
+	return nil
+}
+
 // risky is implemented by arguments that decide whether their remedy is disruptive.
 type risky interface{ disruptive() bool }
 

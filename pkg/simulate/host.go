@@ -40,6 +40,7 @@ type host struct {
 	units  map[string]*unit
 	sorted []*unit // by name
 	past   healing.Past
+	queue  healing.Queue
 
 	changes care.Changes
 

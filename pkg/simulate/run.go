@@ -33,7 +33,7 @@ func (h *host) begin(s *story, p *patient, d healing.Decision) bool {
 	r.attempt = &incident.Attempt{
 		ID: fmt.Sprintf("%s-%d", s.ID, len(s.Attempts)+1), Incident: s.ID, Remedy: rem.Name, Kind: string(rem.Kind),
 		Service: s.Service, By: incident.ByRule, Phase: incident.Intended, Intended: h.stamp(),
-		Rule: p.live.Rule.Name, Instance: p.live.Instance, Fired: p.fired, Target: target,
+		Rule: p.live.Rule.Name, Instance: p.live.Instance, Fired: p.fired, Target: target, Locks: rem.Locks(p.live.Unit),
 	}
 	r.after = h.after(rem.Name)
 	r.trial.Remember(rem.Service, h.store)
@@ -145,6 +145,7 @@ func (h *host) conclude(s *story, outcome incident.Outcome, reason string) {
 			p.due = h.now.Boot
 		}
 	}
+	h.nextTurn()
 	h.closeIfQuiet(s)
 }
 

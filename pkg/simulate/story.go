@@ -123,7 +123,27 @@ func (h *host) discharge(ev rule.Event) {
 		panic("simulate: " + err.Error()) // the alert was admitted
 	}
 	h.note(s, incident.EvAlert, care.Ceases(ev.Alert))
+	h.queue.Leave(s.ID, p.live.Rule.Name, p.live.Instance)
+	h.nextTurn()
 	h.closeIfQuiet(s)
+}
+
+// nextTurn decides anew about every alert that waits for what another attempt had.
+func (h *host) nextTurn() {
+	for _, s := range h.open() {
+		for _, p := range s.patients {
+			if h.queue.Has(s.ID, p.live.Rule.Name, p.live.Instance) {
+				p.due = h.now.Boot
+			}
+		}
+	}
+}
+
+// ahead are those who have waited for longer than the alert. One whose incident has an attempt under way has no turn now.
+func (h *host) ahead(s *story, p *patient) []healing.Waiter {
+	return slices.DeleteFunc(h.queue.Before(s.ID, p.live.Rule.Name, p.live.Instance), func(w healing.Waiter) bool {
+		return slices.ContainsFunc(h.open(), func(o *story) bool { return o.ID == w.Incident && o.run != nil })
+	})
 }
 
 // closeIfQuiet ends an incident without firing alerts and without an attempt under way.
@@ -157,7 +177,11 @@ func (h *host) decide(s *story, p *patient) {
 		return
 	}
 	for {
-		d := healing.Decide(h.stamp(), h.facts(s, p))
+		f := h.facts(s, p)
+		d := healing.Decide(h.stamp(), f)
+		if h.queue.Take(&f, d) {
+			h.nextTurn()
+		}
 		if topic := care.Topic(d); d.Verdict != healing.Nothing && (topic != p.topic || d.Verdict == healing.Act) {
 			p.topic = topic
 			h.note(s, incident.EvDecide, d.Reason)
@@ -193,6 +217,7 @@ func (h *host) facts(s *story, p *patient) healing.Facts {
 	f := healing.Facts{
 		Alert: care.Alert(a, p.fired), Incident: care.Story(s.Incident),
 		Host: healing.Host{State: "running", PerHour: h.cfg.PerHour}, History: h.past.List(),
+		Ahead:   h.ahead(s, p),
 		Observe: care.Observes(h.test.Autonomy == config.Observe, h.rules, a.Service),
 	}
 	for _, w := range h.cfg.Windows {

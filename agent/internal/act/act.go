@@ -46,15 +46,15 @@ type Options struct {
 	Helper string
 }
 
-// Runner carries out remedies, one at a time per target.
+// Runner carries out remedies, one at a time on each thing that they lock.
 type Runner struct {
 	o     Options
 	kinds map[remedy.Kind]kind.Kind
 
+	queue   queue
 	mu      sync.Mutex
 	allow   []config.Allow
-	targets map[string]chan struct{} // targets in use; the channel is closed when they are free
-	limited chan limit               // attempts that end by themselves, for Serve
+	limited chan limit // attempts that end by themselves, for Serve
 }
 
 // New makes a runner.
@@ -69,7 +69,7 @@ func New(o Options) (*Runner, error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	r := &Runner{o: o, allow: o.Allow, targets: map[string]chan struct{}{}, limited: make(chan limit, 16)}
+	r := &Runner{o: o, allow: o.Allow, limited: make(chan limit, 16)}
 	r.kinds = registry(&kind.Host{
 		Systemd: o.Systemd, Helper: helper.Client{Socket: o.Helper}, Clock: o.Clock, Log: o.Log, Protected: o.Protected,
 		Data:    o.Data,

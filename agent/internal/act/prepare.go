@@ -15,8 +15,15 @@ func (r *Runner) Prepare(ctx context.Context, q kind.Request) (Plan, error) {
 		return Plan{}, err
 	}
 	return Plan{
-		Kind: q.Remedy.Kind, Target: s.Target, Text: k.Describe(s), Detail: s.Detail, Disruptive: s.Disruptive, Shared: s.Shared, request: q,
+		Kind: q.Remedy.Kind, Target: s.Target, Locks: locksFor(s), Text: k.Describe(s), Detail: s.Detail,
+		Disruptive: s.Disruptive, Shared: s.Shared, request: q,
 	}, nil
+}
+
+// locksFor are the locks of the remedy, and that of its target under the name that it really has.
+func locksFor(s *kind.Step) []remedy.Lock {
+	spec, _ := remedy.Lookup(string(s.Remedy.Kind))
+	return remedy.Locks(append(s.Remedy.Locks(s.Unit), remedy.LockOn(spec.Target, s.Target))...)
 }
 
 // check is everything that must hold before an action. Run asks it again: between Prepare and Run

@@ -38,6 +38,8 @@ func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 type Plan struct {
 	Kind   remedy.Kind
 	Target string // primary name of the unit, pool, cache, or program
+	// Locks are what nobody else touches meanwhile, in the order of their names.
+	Locks []remedy.Lock
 	// Text says what would be done, Detail one by one, a line each.
 	Text   string
 	Detail []string

@@ -22,7 +22,7 @@ func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 	if q.Attempt.ID == "" {
 		return incident.Attempt{}, kind.Refuse("the attempt has no ID, so that it could run twice")
 	}
-	free, err := r.occupy(p.Target)
+	free, err := r.queue.try(&q.Attempt, p.Locks)
 	if err != nil {
 		return incident.Attempt{}, err
 	}
@@ -38,7 +38,7 @@ func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 		return incident.Attempt{}, kind.Postpone("%s has become %s since it was checked", p.Target, s.Target)
 	}
 	a := s.Intent(clock.Now(r.o.Clock))
-	a.Permit = p.Permit
+	a.Permit, a.Locks = p.Permit, p.Locks
 	if err := r.o.Journal.PutAttempt(&a); err != nil {
 		return incident.Attempt{}, fmt.Errorf("write intent, nothing was done: %w", err)
 	}
@@ -98,42 +98,5 @@ func (r *Runner) do(ctx context.Context, k kind.Kind, s *kind.Step, a *incident.
 	r.o.Log.Info("acted", "attempt", a.ID, "target", a.Target, "took", a.Intended.Age(a.Acted), "error", a.Error)
 	if a.For > 0 {
 		r.expect(limit{attempt: a.ID, due: a.Intended.Boot + a.For})
-	}
-}
-
-// occupy takes the target for one action; one at a time touches it.
-func (r *Runner) occupy(target string) (free func(), err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.targets[target] != nil {
-		return nil, kind.Postpone("another remedy is at work on %s", target)
-	}
-	done := make(chan struct{})
-	r.targets[target] = done
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.targets, target)
-		close(done)
-	}, nil
-}
-
-// await takes the target when it is free.
-func (r *Runner) await(ctx context.Context, target string) (free func(), err error) {
-	for {
-		if free, err := r.occupy(target); err == nil {
-			return free, nil
-		}
-		r.mu.Lock()
-		busy := r.targets[target]
-		r.mu.Unlock()
-		if busy == nil {
-			continue
-		}
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for %s: %w", target, ctx.Err())
-		}
 	}
 }

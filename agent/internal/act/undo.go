@@ -20,7 +20,7 @@ func (r *Runner) Undo(ctx context.Context, id string) (incident.Attempt, error) 
 	if err != nil {
 		return incident.Attempt{}, fmt.Errorf("undo %s: %w", id, err)
 	}
-	free, err := r.await(ctx, a.Target)
+	free, err := r.queue.await(ctx, a, locksOf(a))
 	if err != nil {
 		return *a, err
 	}

@@ -29,7 +29,7 @@ type hands struct {
 
 	lock  sync.Mutex
 	plans map[string]kind.Request // by the text of the plan
-	busy  map[string]bool         // targets
+	busy  []*incident.Attempt     // that act
 	n     int
 }
 
@@ -67,7 +67,7 @@ func (h *hands) Prepare(_ context.Context, q kind.Request) (act.Plan, error) {
 	h.lock.Lock()
 	defer h.lock.Unlock()
 	h.n++
-	p := act.Plan{Kind: q.Remedy.Kind, Target: target, Text: fmt.Sprintf("%s %s (plan %d)", q.Remedy.Kind, target, h.n),
+	p := act.Plan{Kind: q.Remedy.Kind, Target: target, Locks: q.Remedy.Locks(q.Unit), Text: fmt.Sprintf("%s %s (plan %d)", q.Remedy.Kind, target, h.n),
 		Disruptive: h.disruptive(q.Remedy, target)}
 	h.plans[p.Text] = q
 	return p, nil
@@ -120,8 +120,9 @@ func (h *hands) check(q kind.Request) (string, error) {
 func (h *hands) Run(ctx context.Context, p act.Plan) (incident.Attempt, error) {
 	h.lock.Lock()
 	q, known := h.plans[p.Text]
-	taken := h.busy[p.Target]
-	h.busy[p.Target] = true
+	taken := slices.ContainsFunc(h.busy, func(a *incident.Attempt) bool { return remedy.Meet(p.Locks, a.Locks) != "" })
+	own := &incident.Attempt{Locks: p.Locks}
+	h.busy = append(h.busy, own)
 	h.lock.Unlock()
 	switch {
 	case !known || q.Attempt.ID == "":
@@ -131,7 +132,7 @@ func (h *hands) Run(ctx context.Context, p act.Plan) (incident.Attempt, error) {
 		h.flaw("two attempts at once on %s", p.Target)
 		return incident.Attempt{}, refuseNow(true, "another remedy is at work on %s", p.Target)
 	}
-	defer h.free(p.Target)
+	defer h.free(own)
 	if old, err := h.p.disk.Attempt(q.Attempt.ID); err == nil {
 		return incident.Attempt{}, refuseNow(false, "attempt %s ran already and is %s", old.ID, old.Phase)
 	} else if !errors.Is(err, journal.ErrNotFound) {
@@ -141,7 +142,7 @@ func (h *hands) Run(ctx context.Context, p act.Plan) (incident.Attempt, error) {
 		return incident.Attempt{}, err
 	}
 	a := h.intent(q, p.Target)
-	a.Permit = p.Permit
+	a.Permit, a.Locks = p.Permit, p.Locks
 	if err := h.p.disk.PutAttempt(&a); err != nil {
 		return incident.Attempt{}, fmt.Errorf("write intent, nothing was done: %w", err)
 	}
@@ -181,10 +182,10 @@ func undoable(rem *config.Remedy) bool {
 	return rem.Kind == remedy.SetProperty || ok && len(program.Undo) > 0
 }
 
-func (h *hands) free(target string) {
+func (h *hands) free(own *incident.Attempt) {
 	h.lock.Lock()
 	defer h.lock.Unlock()
-	delete(h.busy, target)
+	h.busy = slices.DeleteFunc(h.busy, func(a *incident.Attempt) bool { return a == own })
 }
 
 // do changes the machine. A process that is dead changes nothing any more.
@@ -229,6 +230,11 @@ func (h *hands) watch(a *incident.Attempt) {
 	old, err := h.p.disk.Attempt(a.ID)
 	if err != nil || old.Phase != incident.Intended {
 		h.flaw("attempt %s acts without an intent on disk", a.ID)
+	}
+	for _, o := range h.p.disk.attempts() {
+		if l := remedy.Meet(a.Locks, o.Locks); o.ID != a.ID && o.Open() && l != "" && o.Incident != a.Incident {
+			h.flaw("attempt %s acts on %s, which %s has", a.ID, l, o.ID)
+		}
 	}
 	pauses, _ := h.p.disk.Pauses()
 	for _, p := range pauses {

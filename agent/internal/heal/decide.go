@@ -63,7 +63,11 @@ func (e *Engine) decide(ctx context.Context, s *story, p *patient) {
 		return
 	}
 	for {
-		d := healing.Decide(e.stamp(), e.facts(s, p))
+		f := e.facts(s, p)
+		d := healing.Decide(e.stamp(), f)
+		if d.Verdict != healing.Act && e.queue.Take(&f, d) { // one that acts has its place until it has its locks
+			e.nextTurn()
+		}
 		e.record(s, p, d)
 		p.due = e.o.Clock.Now().Boot + care.Again(d)
 		e.wakeAt(p.due)
@@ -128,10 +132,17 @@ func (e *Engine) confirm(r *run) healing.Decision {
 		return healing.Decision{Verdict: healing.Nothing, Guard: healing.Recovered, Reason: "the alert has resolved"}
 	}
 	facts := e.facts(r.story, p)
+	if !r.yielded {
+		facts.Ahead = nil // who came since waits for this one
+	}
 	if r.attempt.By != incident.ByRule {
 		return healing.Request(e.stamp(), facts, r.remedy.Name)
 	}
-	return healing.Confirm(e.stamp(), facts, r.remedy.Name, r.attempt.ID)
+	d := healing.Confirm(e.stamp(), facts, r.remedy.Name, r.attempt.ID)
+	if d.Verdict != healing.Act {
+		e.queue.Take(&facts, d)
+	}
+	return d
 }
 
 // refuse remembers what the precheck said. A no for good is asked for again when the unit changes. What could not be

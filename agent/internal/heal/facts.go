@@ -35,6 +35,7 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 		Pauses:   e.allPauses(),
 		Windows:  e.allWindows(),
 		Depends:  e.depends(a.Service),
+		Ahead:    e.ahead(s, p),
 		History:  e.past.List(),
 	}
 	unit := unitOf(a)

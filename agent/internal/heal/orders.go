@@ -71,8 +71,10 @@ func (e *Engine) endBy(s *story) {
 	const by = "a person, through the controller"
 	for _, p := range s.ordered() {
 		e.tellEnd(p.key, false) // its alert is over for people, whatever the rule says
+		e.queue.Leave(s.ID, p.live.Rule.Name, p.live.Instance)
 	}
 	clear(s.patients)
+	e.nextTurn()
 	if err := s.Resolve(e.stamp(), by, "ended by "+by); err != nil {
 		e.log.Error("cannot end incident", "id", s.ID, "error", err)
 		return

@@ -49,6 +49,7 @@ func (e *Engine) seek(ctx context.Context, r *run, plan act.Plan) (*leave, error
 	if err := e.call(ctx, func() {
 		r.attempt.Target = plan.Target // of several, the one that was chosen
 		if needed = plan.Disruptive || plan.Shared || e.permitAlways(r); needed {
+			e.yield(r)
 			l.ask = e.askFor(r, plan)
 			alone = e.mayActAlone(l.ask.Targets)
 		}
@@ -203,7 +204,7 @@ func (e *Engine) gate(ctx context.Context, r *run, l *leave) error {
 		return err
 	}
 	if d.Verdict != healing.Act {
-		return errNoLonger{d.Reason}
+		return errNoLonger{d}
 	}
 	return e.o.Controller.Permits.Act(r.attempt.ID, f)
 }

@@ -190,7 +190,7 @@ func (r *rig) Start() {
 
 func newHands(m *machine, p *process, allow []config.Allow) *hands {
 	h := &hands{machine: m, p: p, allow: allow}
-	h.plans, h.busy = map[string]kind.Request{}, map[string]bool{}
+	h.plans = map[string]kind.Request{}
 	return h
 }
 

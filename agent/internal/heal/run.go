@@ -30,7 +30,8 @@ type run struct {
 	request kind.Request
 	dead    bool // the target has no main process: nothing delays its start
 
-	cut context.CancelFunc // ends the action at its next safe end; nil while none runs
+	yielded bool               // it has no locks yet: the controller is asked, or was
+	cut     context.CancelFunc // ends the action at its next safe end; nil while none runs
 
 	trial  care.Trial    // judges from Acted on
 	judged chan verdict  // what the engine's judge says; one value
@@ -43,10 +44,10 @@ type verdict struct {
 	reason  string
 }
 
-// errNoLonger says that the facts changed between the decision and the act.
-type errNoLonger struct{ reason string }
+// errNoLonger says that the facts changed between the decision and the act: what is decided now.
+type errNoLonger struct{ healing.Decision }
 
-func (e errNoLonger) Error() string { return e.reason }
+func (e errNoLonger) Error() string { return e.Reason }
 
 // begin starts an attempt that was decided. The engine's goroutine calls it.
 func (e *Engine) begin(ctx context.Context, s *story, p *patient, rem *config.Remedy, d healing.Decision) {
@@ -88,6 +89,7 @@ func (e *Engine) start(ctx context.Context, r *run) {
 		r.dead = u.MainPID == 0 && u.Down()
 	}
 	r.request.Attempt = *r.attempt
+	r.attempt.Locks = r.remedy.Locks(r.request.Unit)
 	s.Attempts = append(s.Attempts, r.attempt.ID)
 	s.run = r
 	e.past.Put(r.attempt)
@@ -132,6 +134,7 @@ func (e *Engine) act(ctx context.Context, r *run) (*incident.Attempt, error) {
 	var again healing.Decision
 	if err := e.call(ctx, func() {
 		if again = e.confirm(r); again.Verdict == healing.Act {
+			e.lock(r)
 			if r.cut = cut; l == nil {
 				e.intend(r, plan, l)
 			}
@@ -140,7 +143,7 @@ func (e *Engine) act(ctx context.Context, r *run) (*incident.Attempt, error) {
 		return nil, err
 	}
 	if again.Verdict != healing.Act {
-		return nil, errNoLonger{again.Reason}
+		return nil, errNoLonger{again}
 	}
 	if l != nil {
 		if plan, err = e.admitted(ctx, r, l, plan); err != nil {
@@ -204,13 +207,16 @@ func (e *Engine) conclude(ctx context.Context, r *run, a *incident.Attempt) {
 
 // refuse ends an attempt that did not begin. Nothing of it is on disk, so nothing of it is kept.
 func (e *Engine) refuse(r *run, err error) {
+	var refusal *kind.Refusal
+	var changed errNoLonger
 	a := *r.attempt
 	a.Phase, a.Reason = incident.Refused, err.Error()
 	r.attempt = &a
 	e.past.Drop(a.ID)
+	if !errors.As(err, &changed) { // else the decision of now has said whether it waits
+		e.leave(r)
+	}
 	r.story.Attempts = slices.DeleteFunc(r.story.Attempts, func(id string) bool { return id == a.ID })
-	var refusal *kind.Refusal
-	var changed errNoLonger
 	if no := refusalOf(err); no != nil && r.patient != nil { // the decision that follows says so
 		e.deny(r, no)
 		e.finish(r)
@@ -303,6 +309,7 @@ func (e *Engine) finish(r *run) {
 		}
 	}
 	e.wakeAt(e.o.Clock.Now().Boot)
+	e.nextTurn()
 	if r.story.ending && r.story.State != incident.Resolved {
 		e.endBy(r.story)
 		return

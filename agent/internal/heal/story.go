@@ -159,6 +159,9 @@ func (e *Engine) discharge(ev rule.Event, verified bool) {
 		return
 	}
 	delete(s.patients, idOf(ev.Alert))
+	if e.queue.Leave(s.ID, p.live.Rule.Name, p.live.Instance) {
+		e.nextTurn()
+	}
 	if err := s.Clear(p.key, clock.At(e.o.Clock, ev.At)); err != nil {
 		e.log.Error("cannot clear alert", "rule", ev.Alert.Rule.Name, "error", err)
 	}
