@@ -154,10 +154,8 @@ func refused(_ clock.Stamp, _ *Facts, c *Candidate) finding {
 }
 
 func targetPaused(now clock.Stamp, f *Facts, c *Candidate) finding {
-	for _, lock := range c.Locks {
-		if found := stopped(now, f, lock.Unit()); found.objects() {
-			return found
-		}
+	if found := lockPaused(now, f, c.Locks); found.objects() {
+		return found
 	}
 	return stopped(now, f, f.target(c).Name)
 }

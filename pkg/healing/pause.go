@@ -10,6 +10,7 @@ import (
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 // stopped finds the pause or window that holds for the alert's service or for the unit.
@@ -32,6 +33,32 @@ func stopped(now clock.Stamp, f *Facts, unit string) finding {
 		}
 	}
 	return finding{}
+}
+
+// lockPaused finds the pause or window that holds for the alert's service or for a unit that a remedy may change.
+func lockPaused(now clock.Stamp, f *Facts, locks []remedy.Lock) finding {
+	for _, lock := range locks {
+		if found := stopped(now, f, lock.Unit()); found.objects() {
+			return found
+		}
+	}
+	return finding{}
+}
+
+// Halted is why an attempt that is at work must begin no further part: people have paused something of it meanwhile, a
+// window has opened, or somebody has the incident who did not let it go on. "": it may. Of f it needs Incident, Pauses,
+// Windows and the service of Alert.
+func Halted(now clock.Stamp, f *Facts, a *incident.Attempt) string {
+	if found := stopped(now, f, ""); found.objects() {
+		return found.reason
+	}
+	if found := lockPaused(now, f, a.Locks); found.objects() {
+		return found.reason
+	}
+	if a.By == incident.ByRule {
+		return acknowledged(now, f).reason
+	}
+	return ""
 }
 
 // PauseLeft reports whether the pause still holds, and for how long; 0 means until a person resumes.

@@ -53,6 +53,8 @@ type Plan struct {
 	// Whoever runs the plan sets both.
 	Permit *permit.Held
 	Gate   func() error
+	// Halt is closed by whoever runs the plan when no further part is to begin; nil: when the context ends.
+	Halt <-chan struct{}
 
 	request kind.Request
 }

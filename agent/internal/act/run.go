@@ -45,6 +45,7 @@ func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 	if err := r.gate(p, &a); err != nil {
 		return incident.Attempt{}, err
 	}
+	s.Halt = p.Halt
 	r.do(ctx, k, s, &a)
 	return a, nil
 }
@@ -81,7 +82,9 @@ func (r *Runner) do(ctx context.Context, k kind.Kind, s *kind.Step, a *incident.
 	r.o.Log.Info("acting", "attempt", a.ID, "kind", a.Kind, "target", a.Target, "by", a.By)
 	inner, cancel := bounded(ctx, cmp.Or(s.Remedy.Timeout, defaults.ActionTimeout))
 	defer cancel()
-	a.Phase, s.Halt = incident.Acted, ctx.Done()
+	if a.Phase = incident.Acted; s.Halt == nil {
+		s.Halt = ctx.Done()
+	}
 	if err := k.Act(inner, s); err != nil {
 		a.Error = err.Error()
 		if errors.Is(err, kind.ErrLost) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -194,6 +195,11 @@ func (h *hands) do(ctx context.Context, rem *config.Remedy, a *incident.Attempt,
 	if h.p.dead.Load() {
 		return errKilled
 	}
+	select {
+	case <-p.Halt:
+		return errors.New("it was told to stop")
+	default:
+	}
 	h.watch(a)
 	h.witnessPermit(p, a)
 	h.did(a.ID, string(rem.Kind)+" "+a.Target)
@@ -238,7 +244,9 @@ func (h *hands) watch(a *incident.Attempt) {
 	}
 	pauses, _ := h.p.disk.Pauses()
 	for _, p := range pauses {
-		if p.For == 0 || p.From.Age(clock.Now(h.clock)) < p.For {
+		name, one := strings.CutPrefix(p.Scope, "unit:")
+		other := one && remedy.Meet(a.Locks, []remedy.Lock{remedy.LockOn(remedy.OnUnit, name)}) == ""
+		if !other && (p.For == 0 || p.From.Age(clock.Now(h.clock)) < p.For) {
 			h.flaw("attempt %s acts while %s is paused", a.ID, p.Scope)
 		}
 	}

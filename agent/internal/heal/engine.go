@@ -193,6 +193,7 @@ func (e *Engine) drain(stop context.CancelFunc) {
 	for _, s := range e.stories {
 		if s.run != nil {
 			close(s.run.left)
+			e.halt(s.run, "the agent is stopping")
 		}
 	}
 	go func() {

@@ -75,6 +75,7 @@ func (e *Engine) Follow(ctx context.Context, o session.Orders) error {
 		e.fleet.take(o)
 		e.learnChanges()
 		e.obey()
+		e.halts()
 		e.rethink()
 	})
 }

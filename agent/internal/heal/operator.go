@@ -40,6 +40,7 @@ func (e *Engine) Pause(
 	}
 	err := e.call(context.WithoutCancel(ctx), func() { // it is on disk: who asked may be gone, the pause holds
 		e.pauses = append(e.pauses, p)
+		e.halts()
 		e.announce(fmt.Sprintf("%s paused %s%s: %s", by, scope, forText(d), reason), "")
 	})
 	return p, err
@@ -193,6 +194,7 @@ func (e *Engine) change(ctx context.Context, id string, f func(*story) error) (l
 		if failed = f(s); failed != nil {
 			failed = fmt.Errorf("%w: %w", local.ErrRefused, failed)
 		}
+		e.halts()
 	}); err != nil {
 		return local.Story{}, err
 	}

@@ -285,6 +285,7 @@ func (e *Engine) overruns() {
 		case r.trial.Judging():
 			e.sentence(r, verdict{incident.Ineffective, "the time of its permit was up before it was seen to help"})
 		case r.cut != nil:
+			e.halt(r, "the time of its permit is over")
 			r.cut()
 		}
 	}

@@ -30,6 +30,8 @@ type run struct {
 	request kind.Request
 	dead    bool // the target has no main process: nothing delays its start
 
+	halt    chan struct{} // closed when it is to begin no further part
+	halted  bool
 	yielded bool               // it has no locks yet: the controller is asked, or was
 	cut     context.CancelFunc // ends the action at its next safe end; nil while none runs
 
@@ -57,7 +59,7 @@ func (e *Engine) begin(ctx context.Context, s *story, p *patient, rem *config.Re
 // prepareRun makes the record of an attempt that is about to start.
 func (e *Engine) prepareRun(s *story, p *patient, rem *config.Remedy, d healing.Decision, by string) *run {
 	r := &run{
-		story: s, patient: p, remedy: rem, judged: make(chan verdict, 1),
+		story: s, patient: p, remedy: rem, judged: make(chan verdict, 1), halt: make(chan struct{}),
 		left: make(chan struct{}), ended: make(chan struct{}),
 	}
 	r.attempt = &incident.Attempt{
@@ -153,6 +155,7 @@ func (e *Engine) act(ctx context.Context, r *run) (*incident.Attempt, error) {
 			return nil, err
 		}
 	}
+	plan.Halt = r.halt
 	e.o.Step("act")
 	done, err := e.o.Act.Run(ctx, plan)
 	if err != nil {

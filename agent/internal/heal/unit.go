@@ -187,6 +187,7 @@ func (e *Engine) tick(ctx context.Context) {
 	e.raise()
 	e.step(now)
 	e.overruns()
+	e.halts()
 	e.clearDoubts()
 	e.judgeDue(ctx)
 	e.remind()

@@ -117,7 +117,7 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	if a.AtOnce {
 		err = r.flush(ctx)
 	} else {
-		err = k.sweep(ctx, r, a, s.Remedy.Timeout)
+		err = k.sweep(ctx, r, s)
 	}
 	after, lookErr := r.look(ctx)
 	if lookErr != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/redis"
 	"github.com/salveops/salve/pkg/defaults"
-	"github.com/salveops/salve/pkg/remedy"
 )
 
 // Bounds of one step.
@@ -62,9 +61,9 @@ func (r *remote) flush(ctx context.Context) error {
 // sweep goes through the keys and removes those that are meant, until it has seen all, or removed as many as it may, or nine
 // tenths of the time are over that the action has. Between two steps it waits for the rate, and at least as long as the step
 // took: a server that is slow has something else to do.
-func (k Kind) sweep(ctx context.Context, r *remote, a *remedy.CacheArgs, timeout time.Duration) error {
-	began := k.Clock.Now().Boot
-	limit := cmp.Or(timeout, defaults.ActionTimeout) * 9 / 10
+func (k Kind) sweep(ctx context.Context, r *remote, s *kind.Step) error {
+	a, began := argsOf(s.Request), k.Clock.Now().Boot
+	limit := cmp.Or(s.Remedy.Timeout, defaults.ActionTimeout) * 9 / 10
 	about := max(1, min(mostAbout, a.Rate/10))
 	for cursor := ""; cursor != "0"; {
 		start := k.Clock.Now().Boot
@@ -74,6 +73,9 @@ func (k Kind) sweep(ctx context.Context, r *remote, a *remedy.CacheArgs, timeout
 		}
 		cursor = next
 		for first := true; first || len(keys) > 0; first = false { // also once after no key: to look at many takes time, too
+			if err := s.Halted(ctx); err != nil {
+				return r.broke(err)
+			}
 			n := min(len(keys), about, a.Most-int(r.removed))
 			if err := r.remove(ctx, keys[:n]); err != nil {
 				return r.broke(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/redis"
 	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -72,9 +73,14 @@ func TestWrongServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, a := New(&kind.Host{Clock: c}), &remedy.CacheArgs{Prefix: "sess:", Rate: 1000, Most: 10}
+	k := New(&kind.Host{Clock: c})
+	step := func(timeout time.Duration) *kind.Step {
+		s := &kind.Step{}
+		s.Remedy = &config.Remedy{Timeout: timeout, Args: &remedy.CacheArgs{Prefix: "sess:", Rate: 1000, Most: 10}}
+		return s
+	}
 	r := pretend(t, "1000", "*2\r\n$1\r\n5\r\n*1\r\n$4\r\ncart\r\n", "*2\r\n$1\r\n0\r\n*0\r\n")
-	if err := k.sweep(t.Context(), r, a, time.Minute); err != nil || r.removed != 0 || r.end != "every key was looked at" {
+	if err := k.sweep(t.Context(), r, step(time.Minute)); err != nil || r.removed != 0 || r.end != "every key was looked at" {
 		t.Errorf("other keys: %d removed, %q, %v", r.removed, r.end, err)
 	}
 	endless := make([]string, 1000)
@@ -82,8 +88,15 @@ func TestWrongServer(t *testing.T) {
 		endless[i] = "*2\r\n$1\r\n5\r\n*0\r\n"
 	}
 	r = pretend(t, "1000", endless...)
-	if err := k.sweep(t.Context(), r, a, 20*time.Millisecond); err != nil || !strings.Contains(r.end, "time of one run") {
+	if err := k.sweep(t.Context(), r, step(20*time.Millisecond)); err != nil || !strings.Contains(r.end, "time of one run") {
 		t.Errorf("endless: %q, %v", r.end, err)
+	}
+	halted, s := make(chan struct{}), step(time.Minute)
+	close(halted)
+	s.Halt = halted
+	r = pretend(t, "1000", "*2\r\n$1\r\n0\r\n*1\r\n$6\r\nsess:1\r\n")
+	if err := k.sweep(t.Context(), r, s); err == nil || !strings.Contains(err.Error(), "told to stop") || r.removed != 0 {
+		t.Errorf("halted: %d removed, %v", r.removed, err)
 	}
 	for _, answer := range []string{"+OK\r\n", "*2\r\n*0\r\n*0\r\n", "*0\r\n", "$-1\r\n"} {
 		if _, _, err := pretend(t, "1000", answer).scan(t.Context(), "0", ""); err == nil {

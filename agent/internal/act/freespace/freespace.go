@@ -5,7 +5,6 @@ package freespace
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -149,7 +148,7 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 		return err
 	}
 	defer dir.close()
-	run := &run{ctx: ctx, halt: s.Halt, dir: dir, free: a.Free}
+	run := &run{halted: func() error { return s.Halted(ctx) }, dir: dir, free: a.Free}
 	for _, name := range a.Cleaners {
 		run.part("ran "+name, func() (bool, error) { return true, k.clean(ctx, s, name) })
 	}
@@ -208,8 +207,7 @@ func (k Kind) reopen(ctx context.Context, s *kind.Step, dir *folder, name string
 
 // run is one run of the recipe.
 type run struct {
-	ctx    context.Context
-	halt   <-chan struct{}
+	halted func() error // why no further part may begin
 	dir    *folder
 	free   float64
 	did    []string
@@ -217,18 +215,6 @@ type run struct {
 	before room // the first file went
 	gone   []file
 	cut    error // why no further part begins
-}
-
-var errHalt = errors.New("it was told to stop: no further part began")
-
-// ended is why no further part may begin.
-func (r *run) ended() error {
-	select {
-	case <-r.halt:
-		return errHalt
-	default:
-		return context.Cause(r.ctx)
-	}
 }
 
 // enough reports whether there is room, by what the file system says or by what has gone. Some file systems give room back
@@ -246,7 +232,7 @@ func (r *run) part(what string, do func() (bool, error)) {
 	enough, err := r.enough()
 	did := false
 	if err == nil && !enough {
-		if r.cut = r.ended(); r.cut != nil {
+		if r.cut = r.halted(); r.cut != nil {
 			return
 		}
 		did, err = do()

@@ -222,18 +222,24 @@ func TestHalt(t *testing.T) {
 	p, err := d.Runner.Prepare(t.Context(), d.request())
 	d.must(err)
 	ctx, stop := context.WithCancel(t.Context())
-	d.Journal.After = func(a *incident.Attempt) error {
-		if a.Phase == incident.Intended {
-			stop()
+	halt := make(chan struct{})
+	p.Halt = halt
+	for _, how := range []func(){func() { close(halt) }, stop} {
+		d.Journal.After = func(a *incident.Attempt) error {
+			if a.Phase == incident.Intended {
+				how()
+			}
+			return nil
 		}
-		return nil
+		a, err := d.Runner.Run(ctx, p)
+		d.must(err)
+		if a.Phase != incident.Acted || a.Error != "it was told to stop: no further part began" {
+			t.Errorf("%s, %q", a.Phase, a.Error)
+		}
+		d.lost(before)
+		p, err = d.Runner.Prepare(t.Context(), d.request())
+		d.must(err)
 	}
-	a, err := d.Runner.Run(ctx, p)
-	d.must(err)
-	if a.Phase != incident.Acted || a.Error != "it was told to stop: no further part began" {
-		t.Errorf("%s, %q", a.Phase, a.Error)
-	}
-	d.lost(before)
 }
 
 // Many tiny files fill a disk, too.

@@ -6,6 +6,7 @@ package kind
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -75,9 +76,21 @@ type Step struct {
 	Idle bool
 	// For is how long after its intent the attempt is taken back, whoever lives then; 0: when it is asked for.
 	For time.Duration
-	// Halt is closed when no further part of what has several is to begin: the agent stops, or the time of its permit is over.
-	// nil: never.
+	// Halt is closed when no further part of what has several is to begin: a person wants it so, the agent stops, or the time
+	// of its permit is over. nil: never.
 	Halt <-chan struct{}
+}
+
+var errHalt = errors.New("it was told to stop: no further part began")
+
+// Halted is why no further part may begin, for kinds whose Act has several; nil: one may. ctx is that of Act.
+func (s *Step) Halted(ctx context.Context) error {
+	select {
+	case <-s.Halt:
+		return errHalt
+	default:
+		return context.Cause(ctx)
+	}
 }
 
 // Part is the step of another kind on one unit, of which this step is made up.

@@ -77,7 +77,7 @@ func (d drainer) act(ctx context.Context, s *kind.Step) error {
 	}
 	left := 0
 	if err == nil {
-		left, err = before.empty(ctx, argsOf(s.Request).Wait)
+		left, err = before.empty(ctx, s)
 	}
 	if back := restoreNow(ctx, s, d); back != nil {
 		return back
@@ -93,8 +93,11 @@ func (d drainer) act(ctx context.Context, s *kind.Step) error {
 const goneAfter = 2 * time.Second
 
 // empty waits for the sessions of the drained server to end, and shuts those down that have not. It counts what is left.
-func (d drained) empty(ctx context.Context, wait time.Duration) (left int, err error) {
-	if left, err = d.await(ctx, wait); err != nil || left == 0 {
+func (d drained) empty(ctx context.Context, s *kind.Step) (left int, err error) {
+	if left, err = d.await(ctx, argsOf(s.Request).Wait); err != nil || left == 0 {
+		return left, err
+	}
+	if err := s.Halted(ctx); err != nil {
 		return left, err
 	}
 	if err = d.tell(ctx, "shutdown sessions server "+d.String()); err != nil {

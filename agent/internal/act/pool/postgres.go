@@ -124,6 +124,9 @@ func (terminator) act(ctx context.Context, s *kind.Step) error {
 	told.Sessions = nil
 	var failed error
 	for _, one := range before.Sessions {
+		if failed = s.Halted(ctx); failed != nil {
+			break
+		}
 		t, err := c.Ask(ctx, terminate, one.PID, one.Began, one.Since)
 		switch {
 		case refused(err):

@@ -137,6 +137,9 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 		}
 	}()
 	for i, p := range plan.Parts {
+		if err := s.Halted(ctx); err != nil {
+			return fmt.Errorf("after %d of %d: %w", i, len(plan.Parts), err)
+		}
 		if err := k.one(ctx, plan.Verb, on(s, plan.Verb, p.Unit)); err != nil {
 			return fmt.Errorf("%s %s, after %d of %d: %w", plan.Verb, p.Unit, i, len(plan.Parts), err)
 		}
@@ -146,9 +149,6 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 
 // one starts or stops one instance, if that may still be: the ones before it have taken their time.
 func (k Kind) one(ctx context.Context, verb remedy.Kind, p *kind.Step) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	if verb == remedy.Start && k.Systemd.StoppedByPerson(p.Target) {
 		return kind.Refuse("a person stopped it meanwhile")
 	}

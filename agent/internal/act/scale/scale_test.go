@@ -156,6 +156,27 @@ func TestBounds(t *testing.T) {
 	f.run("1", "2", "3")
 }
 
+// Who is told to stop begins with no further instance, and what was begun can be taken back.
+func TestHalt(t *testing.T) {
+	f := newFleet(t, strings.Replace(acttest.Sleeper, "[Service]\n", "[Service]\nExecStartPre=/bin/sleep 0.3\n", 1), 1)
+	p, err := f.Runner.Prepare(t.Context(), f.by(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	halt := make(chan struct{})
+	p.Halt = halt
+	go func() {
+		defer close(halt)
+		agenttest.Eventually(t, wait, func() bool { return f.Watcher.Active("worker@2.service") == "activating" }, "the first begins")
+	}()
+	a, err := f.Runner.Run(t.Context(), p)
+	if err != nil || !strings.Contains(a.Error, "after 1 of 3: it was told to stop: no further part began") {
+		t.Fatalf("%q, %v", a.Error, err)
+	}
+	f.undo(a)
+	f.run("1")
+}
+
 // human-wins: what a person stopped or masked is not missing, also when systemd has forgotten the instance.
 func TestPeopleWin(t *testing.T) {
 	f := newFleet(t, acttest.Sleeper, 1, 2, 3)

@@ -1,0 +1,56 @@
+package heal
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// human-wins: what people say while an action is under way lets it begin no further part, and the story says so.
+func TestHaltedByPeople(t *testing.T) {
+	for name, c := range map[string]struct {
+		say func(*rig)
+		why string
+	}{
+		"all":     {func(h *rig) { h.Pauses("all", 0) }, "everything is paused by eve until resumed (maintenance)"},
+		"unit":    {func(h *rig) { h.Pauses("unit:"+unit, time.Hour) }, "unit checkout.service is paused by eve for 1h more (maintenance)"},
+		"service": {func(h *rig) { h.Pauses("service:checkout", 0) }, "service checkout is paused by eve until resumed (maintenance)"},
+		"ack": {func(h *rig) {
+			if _, err := h.p.Acknowledge(h.ctx(), "last", false, "", "eve"); err != nil {
+				h.t.Error(err)
+			}
+		}, "eve acknowledged the incident; no new remedy runs until it is released"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			heals(t, two, func(h *rig) {
+				h.at["acting"] = func() { c.say(h) }
+				h.Tells(health, 0)
+				h.Advance(time.Minute)
+				h.WantActs("undo limit checkout.service")
+				h.WantSaid("checkout", "limit begins no further part: "+c.why)
+				h.WantOutcomes("checkout", "limit ineffective")
+			})
+		})
+	}
+}
+
+// What holds nothing of the action lets it go on.
+func TestNotHalted(t *testing.T) {
+	for i, say := range []func(*rig){
+		func(h *rig) { h.Pauses("unit:worker@1.service", 0) },
+		func(h *rig) {
+			if _, err := h.p.Acknowledge(h.ctx(), "last", true, "", "eve"); err != nil {
+				h.t.Error(err)
+			}
+		},
+	} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			heals(t, crowd(), func(h *rig) {
+				h.at["acting"] = func() { say(h) }
+				h.health("checkout", 0)
+				h.Advance(10 * time.Second)
+				h.WantActs("restart postgres.service")
+			})
+		})
+	}
+}
