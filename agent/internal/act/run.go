@@ -52,10 +52,15 @@ func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 
 // gate asks whether the action may still begin now that its intent is on disk: the disk may have taken its time.
 func (r *Runner) gate(p Plan, a *incident.Attempt) error {
-	if p.Gate == nil {
-		return nil
+	var err error
+	select {
+	case <-p.Halt:
+		err = kind.Postpone("it was told to stop before it began")
+	default:
+		if p.Gate != nil {
+			err = p.Gate()
+		}
 	}
-	err := p.Gate()
 	if err == nil {
 		return nil
 	}

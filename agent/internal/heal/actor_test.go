@@ -147,6 +147,13 @@ func (h *hands) Run(ctx context.Context, p act.Plan) (incident.Attempt, error) {
 	if err := h.p.disk.PutAttempt(&a); err != nil {
 		return incident.Attempt{}, fmt.Errorf("write intent, nothing was done: %w", err)
 	}
+	select {
+	case <-p.Halt:
+		a.Phase = incident.Refused
+		_ = h.p.disk.PutAttempt(&a)
+		return incident.Attempt{}, refuseNow(true, "it was told to stop before it began")
+	default:
+	}
 	if p.Gate != nil {
 		h.p.point("gate")
 		if err := p.Gate(); err != nil {

@@ -36,7 +36,9 @@ service %q {
   startup = "1s"
   probe "health" { http = "http://127.0.0.1:8080/" }
   remedy "restart" "restart-db-for-%s" {
-    unit = "postgres.service"
+    unit      = "postgres.service"
+    attempts  = 50
+    recurring = 50
     verify {
       when   = probe.health.ok
       within = "30s"

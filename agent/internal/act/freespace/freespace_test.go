@@ -222,24 +222,27 @@ func TestHalt(t *testing.T) {
 	p, err := d.Runner.Prepare(t.Context(), d.request())
 	d.must(err)
 	ctx, stop := context.WithCancel(t.Context())
-	halt := make(chan struct{})
-	p.Halt = halt
-	for _, how := range []func(){func() { close(halt) }, stop} {
-		d.Journal.After = func(a *incident.Attempt) error {
-			if a.Phase == incident.Intended {
-				how()
-			}
-			return nil
+	d.Journal.After = func(a *incident.Attempt) error {
+		if a.Phase == incident.Intended {
+			stop()
 		}
-		a, err := d.Runner.Run(ctx, p)
-		d.must(err)
-		if a.Phase != incident.Acted || a.Error != "it was told to stop: no further part began" {
-			t.Errorf("%s, %q", a.Phase, a.Error)
-		}
-		d.lost(before)
-		p, err = d.Runner.Prepare(t.Context(), d.request())
-		d.must(err)
+		return nil
 	}
+	a, err := d.Runner.Run(ctx, p)
+	d.must(err)
+	if a.Phase != incident.Acted || a.Error != "it was told to stop: no further part began" {
+		t.Errorf("%s, %q", a.Phase, a.Error)
+	}
+	halt := make(chan struct{})
+	close(halt)
+	if p, err = d.Runner.Prepare(t.Context(), d.request()); err != nil {
+		t.Fatal(err)
+	}
+	p.Halt = halt
+	if _, err := d.Runner.Run(t.Context(), p); err == nil || err.Error() != "it was told to stop before it began" {
+		t.Errorf("halted before it began: %v", err)
+	}
+	d.lost(before)
 }
 
 // Many tiny files fill a disk, too.
