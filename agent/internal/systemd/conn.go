@@ -171,15 +171,18 @@ func (c *conn) ownerChanged(s *dbus.Signal) bool {
 	return len(s.Body) > 0 && s.Body[0] == service
 }
 
-// list asks for all units that systemd has in memory.
-func (c *conn) list(ctx context.Context) ([]sd.UnitStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	units, err := c.ListUnitsContext(ctx)
-	if err != nil {
+// list asks for all units that systemd has in memory. The answer comes over found, at its place among the signals: it is
+// there before any of those that systemd sent after it.
+func (c *conn) list(ctx context.Context, found chan *dbus.Call) {
+	c.raw.Object(service, managerPath).GoWithContext(ctx, ifaceMan+".ListUnits", 0, found)
+}
+
+// unitsOf is what the answer to a list says.
+func unitsOf(answer *dbus.Call) (all []sd.UnitStatus, err error) {
+	if err := answer.Store(&all); err != nil {
 		return nil, fmt.Errorf("list units: %w", err)
 	}
-	return units, nil
+	return all, nil
 }
 
 // property asks for one property of the manager that is a text.

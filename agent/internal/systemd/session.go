@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
 )
 
 // Calls is go-systemd's connection.
@@ -19,6 +20,7 @@ type session struct {
 	asked   map[string]bool
 	busy    bool // one read is under way
 	answers chan answer
+	lists   chan *dbus.Call // the answer to a list; there is room for it
 }
 
 // answer is what a read in the background found. Name "" is the system state.
@@ -26,7 +28,6 @@ type answer struct {
 	name string
 	unit Unit
 	text string
-	list []sd.UnitStatus
 	kind question
 	err  error
 }
@@ -35,14 +36,14 @@ type question uint8
 
 const (
 	askUnit question = iota
-	askList
 	askSystem
 	askNothing
 )
 
 // begin reads everything afresh. Signals that arrive meanwhile wait in the connection's queue.
 func (s *session) begin(ctx context.Context) ([]Event, error) {
-	list, err := s.c.list(ctx)
+	s.list(ctx)
+	list, err := unitsOf(<-s.lists)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +134,10 @@ func (s *session) loop(ctx context.Context) error {
 				return a.err
 			}
 			s.w.send(ctx, s.take(a))
+		case l := <-s.lists:
+			if err := s.listed(l); err != nil {
+				return err
+			}
 		case sig, ok := <-s.c.signals:
 			if !ok {
 				return ErrDisconnected
@@ -142,6 +147,13 @@ func (s *session) loop(ctx context.Context) error {
 			}
 			if !s.c.believed(sig) {
 				continue
+			}
+			select {
+			case l := <-s.lists: // it knows less than the signal, and would take that back
+				if err := s.listed(l); err != nil {
+					return err
+				}
+			default:
 			}
 			s.w.mu.Lock()
 			events, do := s.w.t.signal(sig, s.w.o.Clock.Now().Boot)
@@ -188,6 +200,10 @@ func (s *session) next(ctx context.Context) {
 	s.queue = s.queue[1:]
 	delete(s.asked, name) // a signal that arrives from now on asks again
 	s.busy = true
+	if name == markList {
+		s.list(ctx)
+		return
+	}
 	s.w.mu.RLock()
 	arrivals, heard := s.w.t.arrivals, s.w.t.heard
 	s.w.mu.RUnlock()
@@ -201,11 +217,15 @@ func (s *session) next(ctx context.Context) {
 	}()
 }
 
+// list asks for all units; an error in the answer says that there was none in time.
+func (s *session) list(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	context.AfterFunc(ctx, cancel) // nobody waits here
+	s.c.list(ctx, s.lists)
+}
+
 func (s *session) query(ctx context.Context, name string) (a answer) {
 	switch name {
-	case markList:
-		a.kind = askList
-		a.list, a.err = s.c.list(ctx)
 	case markReloaded:
 		a.kind = askNothing
 	case markSystem:
@@ -230,15 +250,26 @@ func (s *session) take(a answer) []Event {
 		}
 		w.t.system = a.text
 		return []Event{{Kind: System, At: now}}
-	case askList:
-		w.t.list(a.list)
-		s.ask(w.t.wanted()...)
-		s.ask(markReloaded)
-		return nil
 	case askNothing:
 		return []Event{{Kind: Reloaded, At: now}}
 	}
 	return w.t.install(a.name, a.unit, now)
+}
+
+// listed takes over what systemd has in memory after a reload, and has every watched unit read.
+func (s *session) listed(answer *dbus.Call) error {
+	s.busy = false
+	list, err := unitsOf(answer)
+	if err != nil {
+		return err
+	}
+	w := s.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.t.list(list)
+	s.ask(w.t.wanted()...)
+	s.ask(markReloaded)
+	return nil
 }
 
 // missing are the wanted units that are not watched yet.

@@ -104,7 +104,8 @@ func (w *Watcher) session(ctx context.Context) (up bool, err error) {
 		return false, err
 	}
 	defer c.Close()
-	s := &session{w: w, c: c, answers: make(chan answer), asked: map[string]bool{}}
+	s := &session{w: w, c: c, answers: make(chan answer), asked: map[string]bool{},
+		lists: make(chan *dbus.Call, 1)}
 	events, err := s.begin(ctx)
 	if err != nil {
 		return false, err
