@@ -52,8 +52,7 @@ func (g *rig) busy() *pgconn.PgConn {
 
 const whoami = "SELECT pg_backend_pid()"
 
-func TestPauseAndKill(t *testing.T) {
-	g := newRig(t)
+func testPauseAndKill(t *testing.T, g *rig) {
 	config := g.settings()
 	inService := func(t *testing.T, a incident.Attempt) {
 		t.Helper()
@@ -124,8 +123,7 @@ func (g *rig) settings() (all []map[string]string) {
 }
 
 // The agent may die before, within and after a pause. What it left paused is resumed once, and never what a person paused.
-func TestAgentDiesInAPause(t *testing.T) {
-	g := newRig(t)
+func testAgentDiesInAPause(t *testing.T, g *rig) {
 	k := pool.New(nil)
 	for _, args := range []*remedy.PoolArgs{pause(time.Minute), kill()} {
 		t.Run(args.Mode, func(t *testing.T) {
@@ -175,7 +173,7 @@ func TestAgentDiesInAPause(t *testing.T) {
 // A PgBouncer that hangs while it pauses is resumed when it answers again.
 func TestPgBouncerHangsInAPause(t *testing.T) {
 	t.Parallel()
-	g := newRig(t)
+	g := newRig(t, agenttest.PgBouncer(t))
 	client := g.busy()
 	done := make(chan incident.Attempt, 1)
 	go func() {

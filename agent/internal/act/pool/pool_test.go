@@ -26,9 +26,9 @@ type rig struct {
 	service *config.Service
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, p *agenttest.Pool) *rig {
 	t.Helper()
-	p, j := agenttest.PgBouncer(t), acttest.OpenJournal(t, t.TempDir())
+	j := acttest.OpenJournal(t, t.TempDir())
 	return &rig{Runner: newRunner(t, j), Pool: p, journal: j, t: t, service: &config.Service{Pools: []*config.Pool{
 		{Name: "db", PgBouncer: p.Socket, Database: p.Database, User: p.Admin},
 	}}}
@@ -127,8 +127,34 @@ func (g *rig) console(command string) {
 	}
 }
 
-func TestResetPool(t *testing.T) {
-	g := newRig(t)
+// TestOnePool are the tests that leave a pool as it was, so that one is enough: each begins without clients and connections.
+func TestOnePool(t *testing.T) {
+	t.Parallel()
+	p := agenttest.PgBouncer(t)
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *rig)
+	}{
+		{"ResetPool", testResetPool},
+		{"PoolIsSettledByItsConnections", testPoolIsSettledByItsConnections},
+		{"PoolThatMustNotBeReset", testPoolThatMustNotBeReset},
+		{"PoolThatHangs", testPoolThatHangs},
+		{"PauseAndKill", testPauseAndKill},
+		{"AgentDiesInAPause", testAgentDiesInAPause},
+		{"Terminate", testTerminate},
+		{"SessionThatIsAnother", testSessionThatIsAnother},
+		{"SessionsThatMustNotBeEnded", testSessionsThatMustNotBeEnded},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newRig(t, p)
+			g.console("KILL app")
+			g.console("RESUME app")
+			c.test(t, g)
+		})
+	}
+}
+
+func testResetPool(t *testing.T, g *rig) {
 	old := g.query(whoami)
 	if again := g.query(whoami); again != old {
 		t.Fatalf("the pool does not keep its connection: %s, then %s", old, again)
@@ -165,8 +191,7 @@ func TestResetPool(t *testing.T) {
 	}
 }
 
-func TestPoolIsSettledByItsConnections(t *testing.T) {
-	g := newRig(t)
+func testPoolIsSettledByItsConnections(t *testing.T, g *rig) {
 	front, pair := g.service.Pools[0], agenttest.Certificate(t, time.Hour)
 	front.PgBouncer, front.Secure, front.CAFile = agenttest.Front(t, front.PgBouncer, &pair), true, agenttest.CAFile(t, pair)
 	g.query("SELECT 1")
@@ -181,14 +206,28 @@ func TestPoolIsSettledByItsConnections(t *testing.T) {
 	if phase, why := k.Settle(t.Context(), a); phase != incident.Acted {
 		t.Errorf("after it ran: %s, %s", phase, why)
 	}
+}
+
+func TestServersThatAreGone(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, agenttest.PgBouncer(t))
+	k := pool.New(nil)
+	_, reconnect := acttest.Stage(t, k, g.request())
+	b := newBase(t, g)
+	b.idle("app", g.Database, "a")
+	s, end := acttest.Stage(t, k, g.with(terminate(func(a *remedy.PoolArgs) { a.User = "app" })))
 	g.Stop()
-	if phase, why := k.Settle(t.Context(), a); phase != incident.Unknown {
-		t.Errorf("without a pool: %s, %s", phase, why)
+	for _, a := range []*incident.Attempt{reconnect, end} {
+		if phase, why := k.Settle(t.Context(), a); phase != incident.Unknown {
+			t.Errorf("without servers: %s, %s", phase, why)
+		}
+	}
+	if err := k.Act(t.Context(), s); err == nil || !strings.Contains(err.Error(), "nothing was done") {
+		t.Errorf("without PostgreSQL: %v", err)
 	}
 }
 
-func TestPoolThatMustNotBeReset(t *testing.T) {
-	g := newRig(t)
+func testPoolThatMustNotBeReset(t *testing.T, g *rig) {
 	expect := func(want string) {
 		t.Helper()
 		if _, err := g.run(); err == nil || !strings.Contains(err.Error(), want) {
@@ -229,8 +268,7 @@ func TestPoolThatMustNotBeReset(t *testing.T) {
 	expect("has no pool")
 }
 
-func TestPoolThatHangs(t *testing.T) {
-	g := newRig(t)
+func testPoolThatHangs(t *testing.T, g *rig) {
 	k := pool.New(nil)
 	s, _ := acttest.Stage(t, k, g.request())
 	if err := g.Freeze(); err != nil {

@@ -97,6 +97,7 @@ func (f *fleet) stopped(unit string) {
 }
 
 func TestUp(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, acttest.Sleeper, 1, 3)
 	f.Up("worker@01.service")
 	f.Up("worker@mail.service")
@@ -121,6 +122,7 @@ func TestUp(t *testing.T) {
 }
 
 func TestDown(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, acttest.Sleeper, 1, 2, 3, 5)
 	before := f.invocations("worker@1.service", "worker@2.service")
 	p, err := f.Runner.Prepare(t.Context(), f.by(-2))
@@ -138,6 +140,7 @@ func TestDown(t *testing.T) {
 }
 
 func TestBounds(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, acttest.Sleeper, 1, 2)
 	f.args.Max = 3
 	f.Must(f.by(7))
@@ -179,6 +182,7 @@ func TestHalt(t *testing.T) {
 
 // human-wins: what a person stopped or masked is not missing, also when systemd has forgotten the instance.
 func TestPeopleWin(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, acttest.Sleeper, 1, 2, 3)
 	f.stopped("worker@2.service")
 	agenttest.Eventually(t, wait, func() bool {
@@ -206,15 +210,17 @@ func TestPeopleWin(t *testing.T) {
 
 // While one is on its way nobody knows how many there are.
 func TestOnTheWay(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, acttest.Trapping(acttest.Lingers(80), ""), 1, 2)
 	f.Do("--no-block", "stop", "worker@2.service")
 	f.Becomes("worker@2.service", "stopping", func(u systemd.Unit) bool { return u.Active == "deactivating" })
 	f.Refused(f.by(1), "worker@2.service is starting or stopping", true)
-	f.Do("kill", "-s", "KILL", "worker@2.service")
+	f.Do("kill", "-s", "KILL", "worker@1.service", "worker@2.service") // they would hold up the end
 }
 
 // What an instance needs is not started against a person's will either, nor without leave.
 func TestDragsNobodyAlong(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, strings.Replace(acttest.Sleeper, "[Unit]\n", "[Unit]\nRequires=other.service\nAfter=other.service\n", 1), 1)
 	f.Do("kill", "-s", "KILL", "other.service")
 	f.Down("other.service")
@@ -227,6 +233,7 @@ func TestDragsNobodyAlong(t *testing.T) {
 }
 
 func TestAllowedOneByOne(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, acttest.Sleeper, 1)
 	f.Runner.SetAllow([]config.Allow{{Units: []string{"worker@.service", "worker@[1-2].service"}, Actions: []string{"scale"}}})
 	f.Refused(f.by(2), "permits scale on worker@3.service", false)
@@ -237,6 +244,7 @@ func TestAllowedOneByOne(t *testing.T) {
 
 // An instance that does not come up ends it; those before it are taken back by name.
 func TestHalfDone(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, acttest.ServiceOf("[ %i != 3 ] && systemd-notify --ready && sleep 1000", "", "Type=notify\nNotifyAccess=all"), 1)
 	q := f.by(3)
 	a, err := f.Run(q)
@@ -253,6 +261,7 @@ func TestHalfDone(t *testing.T) {
 
 // What ended as soon as it was started is not up, whatever systemd says of the job.
 func TestShortLife(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, "[Service]\nType=oneshot\nExecStart=/bin/true\n")
 	a, err := f.Run(f.to(2))
 	if err != nil || !strings.Contains(a.Error, "worker@1.service, after 0 of 2: it was started, and is inactive") {
@@ -262,6 +271,7 @@ func TestShortLife(t *testing.T) {
 
 // dies-in-the-middle: the recorded instances tell what became of it, and are taken back by name.
 func TestSettle(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, acttest.Sleeper, 1, 2)
 	host := &kind.Host{Systemd: f.Watcher, Allowed: func(remedy.Kind, string) bool { return true }}
 	k := scale.New(host, unit.New(host))
@@ -300,6 +310,7 @@ func TestSettle(t *testing.T) {
 
 // empty-means-all: a template that is none is nothing.
 func TestNothingNamed(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, acttest.Sleeper, 1)
 	for _, name := range []string{"", "worker@*.service", "worker@1.service", "@.service", "*"} {
 		f.args.Unit = name

@@ -42,7 +42,6 @@ func (h *host) holds(name string, mib int, lines string) {
 	if err := h.WriteUnit(name, text); err != nil {
 		h.T.Fatal(err)
 	}
-	h.Do("daemon-reload")
 	h.Do("start", name)
 	agenttest.Eventually(h.T, wait, func() bool {
 		u, err := h.Watcher.Read(h.T.Context(), name)
@@ -71,6 +70,7 @@ func (h *host) active(want ...string) {
 // Of the declared ones, the one that holds most is stopped, and only that; it comes back when its time is over, also if
 // the agent that stopped it is dead then.
 func TestMostMemory(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.holds("report.service", 4, "")
 	h.holds("backup-a.service", 16, "")
@@ -110,6 +110,7 @@ func TestMostMemory(t *testing.T) {
 
 // By the CPU that is taken now; and what became of it meanwhile is asked again before it is done.
 func TestMostCPU(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.args.By = remedy.ByCPU
 	if err := h.WriteUnit("backup.service", acttest.ServiceOf("while :; do :; done", "", "")); err != nil {
@@ -136,6 +137,7 @@ func TestMostCPU(t *testing.T) {
 
 // A throttle is a limit of set_property, and is taken back as one.
 func TestThrottle(t *testing.T) {
+	t.Parallel()
 	g, _ := acttest.Running(t, acttest.ServiceOf("while :; do :; done", "", ""))
 	g.RequireLimit(map[string]string{"CPUQuota": "50%"})
 	a := g.Must(acttest.Ask(remedy.Shed, "", &remedy.ShedArgs{Victims: []string{"b.service", "a.service"}, By: remedy.ByCPU,
@@ -153,6 +155,7 @@ func TestThrottle(t *testing.T) {
 
 // Who is spared: the alert's own unit and service, what is not allowed or protected, and what others need.
 func TestSpared(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.holds("report.service", 1, "")
 	h.holds("backup-a.service", 8, "")
@@ -194,6 +197,7 @@ func TestSpared(t *testing.T) {
 
 // empty-means-all: no victim is nobody.
 func TestNothingNamed(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.holds("report.service", 1, "")
 	for _, victims := range [][]string{nil, {""}, {"nobody*.service"}} {
@@ -205,6 +209,7 @@ func TestNothingNamed(t *testing.T) {
 
 // dies-in-the-middle.
 func TestSettle(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.holds("report.service", 1, "")
 	env := &kind.Host{Systemd: h.Watcher, Clock: acttest.Clock(t), Allowed: func(remedy.Kind, string) bool { return true }}
