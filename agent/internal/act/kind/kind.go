@@ -81,13 +81,14 @@ type Step struct {
 	Halt <-chan struct{}
 }
 
-var errHalt = errors.New("it was told to stop: no further part began")
+// ErrHalt says that a step with several parts was told to stop before all of them had begun.
+var ErrHalt = errors.New("it was told to stop: no further part began")
 
 // Halted is why no further part may begin, for kinds whose Act has several; nil: one may. ctx is that of Act.
 func (s *Step) Halted(ctx context.Context) error {
 	select {
 	case <-s.Halt:
-		return errHalt
+		return ErrHalt
 	default:
 		return context.Cause(ctx)
 	}
@@ -95,7 +96,7 @@ func (s *Step) Halted(ctx context.Context) error {
 
 // Part is the step of another kind on one unit, of which this step is made up.
 func (s *Step) Part(k remedy.Kind, unit string, args remedy.Args) *Step {
-	part := &Step{Request: s.Request, Target: unit}
+	part := &Step{Request: s.Request, Target: unit, Halt: s.Halt}
 	part.Remedy = &config.Remedy{Kind: k, Name: s.Remedy.Name, Service: s.Remedy.Service, Args: args}
 	return part
 }

@@ -94,27 +94,26 @@ const goneAfter = 2 * time.Second
 
 // empty waits for the sessions of the drained server to end, and shuts those down that have not. It counts what is left.
 func (d drained) empty(ctx context.Context, s *kind.Step) (left int, err error) {
-	if left, err = d.await(ctx, argsOf(s.Request).Wait); err != nil || left == 0 {
-		return left, err
-	}
-	if err := s.Halted(ctx); err != nil {
+	if left, err = d.await(ctx, s, argsOf(s.Request).Wait); err != nil || left == 0 {
 		return left, err
 	}
 	if err = d.tell(ctx, "shutdown sessions server "+d.String()); err != nil {
 		return left, err
 	}
-	return d.await(ctx, goneAfter)
+	return d.await(ctx, s, goneAfter)
 }
 
 // await waits until the drained server has no session. It gives up when that would take away what is needed: because
-// somebody changed the server's state meanwhile, or no other one takes requests any more.
-func (d drained) await(ctx context.Context, within time.Duration) (left int, err error) {
+// somebody changed the server's state meanwhile, or no other one takes requests any more; and when it is told to stop.
+func (d drained) await(ctx context.Context, s *kind.Step, within time.Duration) (left int, err error) {
 	inner, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	kind.Eventually(inner, 50*time.Millisecond, func() bool {
 		all, fault := d.look(ctx)
 		own, others := all.split(d.Server)
-		switch {
+		switch ended := s.Halted(ctx); {
+		case ended != nil:
+			err = ended
 		case fault != nil:
 			err = fault
 		case own == nil || own.Admin != forcedDrain:

@@ -2,6 +2,7 @@ package pool_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -212,6 +213,31 @@ func TestChangesWhileDrained(t *testing.T) {
 			t.Errorf("%s in %s: a is %s, want %s", c.server, c.state, got, c.ends)
 		}
 		g.set(c.server, "ready")
+	}
+	select {
+	case <-hangs:
+		t.Error("the request that hung was cut off")
+	default:
+	}
+}
+
+// Who is told to stop makes the server ready at once, and cuts nobody off.
+func TestStopWithinADrain(t *testing.T) {
+	t.Parallel()
+	g := newBalance(t)
+	hangs := g.get()
+	<-g.stuck
+	s, _ := acttest.Stage(t, pool.New(nil), g.drain("a", time.Minute))
+	stop, done := make(chan struct{}), make(chan error, 1)
+	s.Halt = stop
+	go func() { done <- pool.New(nil).Act(t.Context(), s) }()
+	agenttest.Eventually(t, 10*time.Second, func() bool { return g.state("a") == "2 8" }, "a is drained")
+	close(stop)
+	if err := <-done; !errors.Is(err, kind.ErrHalt) || s.Undo != nil || s.For != 0 {
+		t.Errorf("%v, %+v", err, s)
+	}
+	if got := g.state("a"); got != "2 0" {
+		t.Errorf("a is left as %s", got)
 	}
 	select {
 	case <-hangs:

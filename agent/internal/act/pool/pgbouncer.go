@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,7 +90,7 @@ func (b bouncer) act(ctx context.Context, s *kind.Step) error {
 		err = b.stop(ctx, c, s)
 	}
 	switch {
-	case refused(err), errors.Is(err, kind.ErrLost), errors.Is(err, errBusy):
+	case refused(err), errors.Is(err, kind.ErrLost), errors.Is(err, errBusy), errors.Is(err, kind.ErrHalt):
 		return fmt.Errorf("%s pool: %w", b.mode, err)
 	case err != nil:
 		return fmt.Errorf("%s pool: %w: %w", b.mode, kind.ErrLost, err)
@@ -111,6 +112,13 @@ func (b bouncer) stop(ctx context.Context, c *console, s *kind.Step) error {
 	}
 	wctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	go func() {
+		select {
+		case <-s.Halt: // clients wait for no longer than they must
+			cancel()
+		case <-wctx.Done():
+		}
+	}()
 	_, err := c.c.Ask(wctx, command+quoteName(s.Before.(evidence).Database))
 	if refused(err) { // so it does when a person was quicker
 		inService(s)
@@ -120,7 +128,7 @@ func (b bouncer) stop(ctx context.Context, c *console, s *kind.Step) error {
 		return back
 	}
 	if b.mode == remedy.Pause && wctx.Err() != nil {
-		return errBusy
+		return cmp.Or(s.Halted(ctx), errBusy)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package pool_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/pool"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -87,6 +89,22 @@ func testPauseAndKill(t *testing.T, g *rig) {
 			t.Fatalf("%+v, %v", a, err)
 		}
 		inService(t, a)
+		if err := client.Exec(t.Context(), "COMMIT").Close(); err != nil {
+			t.Errorf("the client was cut off: %v", err)
+		}
+		client.Close(t.Context())
+	})
+	t.Run("pause that is told to stop", func(t *testing.T) {
+		client := g.busy()
+		s, _ := acttest.Stage(t, pool.New(nil), g.with(pause(time.Minute)))
+		stop, done := make(chan struct{}), make(chan error, 1)
+		s.Halt = stop
+		go func() { done <- pool.New(nil).Act(t.Context(), s) }()
+		agenttest.Eventually(t, 10*time.Second, g.paused, "the pool is paused")
+		close(stop)
+		if err := <-done; !errors.Is(err, kind.ErrHalt) || errors.Is(err, kind.ErrLost) || s.Undo != nil || g.paused() {
+			t.Errorf("%v, %+v, paused %v", err, s, g.paused())
+		}
 		if err := client.Exec(t.Context(), "COMMIT").Close(); err != nil {
 			t.Errorf("the client was cut off: %v", err)
 		}

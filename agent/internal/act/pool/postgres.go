@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -122,9 +123,9 @@ func (terminator) act(ctx context.Context, s *kind.Step) error {
 	defer func() { _ = c.Close() }()
 	told := before
 	told.Sessions = nil
-	var failed error
+	var failed, ended error
 	for _, one := range before.Sessions {
-		if failed = s.Halted(ctx); failed != nil {
+		if ended = s.Halted(ctx); ended != nil {
 			break
 		}
 		t, err := c.Ask(ctx, terminate, one.PID, one.Began, one.Since)
@@ -138,8 +139,8 @@ func (terminator) act(ctx context.Context, s *kind.Step) error {
 		}
 	}
 	if len(told.Sessions) == 0 {
-		if failed != nil {
-			return fmt.Errorf("end sessions: %w", failed)
+		if err := cmp.Or(ended, failed); err != nil {
+			return fmt.Errorf("end sessions: %w", err)
 		}
 		return nil // there is nothing left to be ended
 	}
@@ -156,7 +157,7 @@ func (terminator) act(ctx context.Context, s *kind.Step) error {
 	if left > 0 {
 		return fmt.Errorf("end sessions: %d of %d were told to end and have not", left, len(told.Sessions))
 	}
-	return nil
+	return ended
 }
 
 // gone counts the sessions that are no more.

@@ -2,6 +2,7 @@ package pool_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -163,6 +164,13 @@ func testSessionThatIsAnother(t *testing.T, r *rig) {
 	}
 
 	s, a := acttest.Stage(t, k, q)
+	stop := make(chan struct{})
+	close(stop)
+	s.Halt = stop
+	if err := k.Act(t.Context(), s); !errors.Is(err, kind.ErrHalt) || s.After != nil {
+		t.Errorf("told to stop: %v, after %+v", err, s.After)
+	}
+	s.Halt = nil
 	if phase, why := k.Settle(t.Context(), a); phase != incident.NotDone {
 		t.Errorf("before it ran: %s, %s", phase, why)
 	}

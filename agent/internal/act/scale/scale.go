@@ -128,7 +128,8 @@ func on(s *kind.Step, verb remedy.Kind, name string) *kind.Step {
 }
 
 // Act implements kind.Kind: one instance after the other, each up or down before the next is touched. Where one fails it
-// ends, since the next would hardly fare better; what was done stays recorded, and can be taken back.
+// ends, since the next would hardly fare better. Only what was begun stays recorded and is taken back: an instance that a
+// person starts or stops then is none of it.
 func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	plan := s.Undo.(record)
 	defer func() {
@@ -137,24 +138,33 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 		}
 	}()
 	for i, p := range plan.Parts {
-		if err := s.Halted(ctx); err != nil {
-			return fmt.Errorf("after %d of %d: %w", i, len(plan.Parts), err)
+		s.Undo = record{plan.Verb, plan.Parts[:i]}
+		one := on(s, plan.Verb, p.Unit)
+		err := k.still(ctx, plan.Verb, one)
+		if err == nil {
+			s.Undo = record{plan.Verb, plan.Parts[:i+1]}
+			err = k.one(ctx, plan.Verb, one)
 		}
-		if err := k.one(ctx, plan.Verb, on(s, plan.Verb, p.Unit)); err != nil {
+		if err != nil {
 			return fmt.Errorf("%s %s, after %d of %d: %w", plan.Verb, p.Unit, i, len(plan.Parts), err)
 		}
 	}
 	return nil
 }
 
-// one starts or stops one instance, if that may still be: the ones before it have taken their time.
-func (k Kind) one(ctx context.Context, verb remedy.Kind, p *kind.Step) error {
+// still asks whether one instance may be started or stopped: the ones before it have taken their time.
+func (k Kind) still(ctx context.Context, verb remedy.Kind, p *kind.Step) error {
+	if err := p.Halted(ctx); err != nil {
+		return err
+	}
 	if verb == remedy.Start && k.Systemd.StoppedByPerson(p.Target) {
 		return kind.Refuse("a person stopped it meanwhile")
 	}
-	if err := k.may(ctx, verb, p); err != nil {
-		return err
-	}
+	return k.may(ctx, verb, p)
+}
+
+// one starts or stops one instance.
+func (k Kind) one(ctx context.Context, verb remedy.Kind, p *kind.Step) error {
 	if err := k.of(verb).Act(ctx, p); err != nil {
 		return err
 	}
@@ -201,19 +211,23 @@ func (k Kind) back(ctx context.Context, verb remedy.Kind, p part, a *incident.At
 func (Kind) Repeatable() bool { return true }
 
 // Settle implements kind.Kind: the recorded instances tell, each by itself. As soon as one was changed there is something
-// to verify or to take back.
+// to verify or to take back; of those that were not, nothing is.
 func (k Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
 	var plan record
 	if err := json.Unmarshal(a.Undo, &plan); err != nil || len(plan.Parts) == 0 {
 		return incident.Unknown, "which instances were to be changed is not recorded"
 	}
-	count, unknown := map[incident.Phase]int{}, ""
+	count, unknown, left := map[incident.Phase]int{}, "", record{Verb: plan.Verb}
 	for _, p := range plan.Parts {
 		phase, why := k.of(plan.Verb).Settle(ctx, p.attempt(a))
 		if count[phase]++; phase == incident.Unknown {
 			unknown = why
 		}
+		if phase != incident.NotDone {
+			left.Parts = append(left.Parts, p)
+		}
 	}
+	a.Undo = kind.Raw(left)
 	done := fmt.Sprintf("%s: done for %d of %d instances", plan.Verb, count[incident.Acted], len(plan.Parts))
 	switch {
 	case count[incident.Acted] > 0:

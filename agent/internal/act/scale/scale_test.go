@@ -161,6 +161,7 @@ func TestBounds(t *testing.T) {
 
 // Who is told to stop begins with no further instance, and what was begun can be taken back.
 func TestHalt(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, strings.Replace(acttest.Sleeper, "[Service]\n", "[Service]\nExecStartPre=/bin/sleep 0.3\n", 1), 1)
 	p, err := f.Runner.Prepare(t.Context(), f.by(3))
 	if err != nil {
@@ -252,11 +253,12 @@ func TestHalfDone(t *testing.T) {
 		t.Fatalf("%+v, %v", a, err)
 	}
 	f.run("1", "2")
+	f.Up("worker@4.service")                                                             // by a person: it was not begun
 	if _, err := f.Run(q); err == nil || !strings.Contains(err.Error(), "ran already") { // double-run
 		t.Errorf("a second run: %v", err)
 	}
 	f.undo(a)
-	f.run("1")
+	f.run("1", "4")
 }
 
 // What ended as soon as it was started is not up, whatever systemd says of the job.
@@ -275,17 +277,22 @@ func TestSettle(t *testing.T) {
 	f := newFleet(t, acttest.Sleeper, 1, 2)
 	host := &kind.Host{Systemd: f.Watcher, Allowed: func(remedy.Kind, string) bool { return true }}
 	k := scale.New(host, unit.New(host))
-	settles := func(a *incident.Attempt, want incident.Phase, text string) {
+	settles := func(of *incident.Attempt, want incident.Phase, text string) (undo string) {
 		t.Helper()
-		agenttest.Eventually(t, wait, func() bool { return k.Quiet(a) }, "it is quiet")
-		if phase, why := k.Settle(t.Context(), a); phase != want || why != text {
+		a := *of
+		agenttest.Eventually(t, wait, func() bool { return k.Quiet(&a) }, "it is quiet")
+		if phase, why := k.Settle(t.Context(), &a); phase != want || why != text {
 			t.Errorf("%s, %s; want %s, %s", phase, why, want, text)
 		}
+		return string(a.Undo)
 	}
 	_, up := acttest.Stage(t, k, f.by(3))
 	settles(up, incident.NotDone, "start: done for 0 of 3 instances")
 	f.Do("start", "worker@3.service")
-	settles(up, incident.Acted, "start: done for 1 of 3 instances")
+	undo := settles(up, incident.Acted, "start: done for 1 of 3 instances")
+	if !strings.Contains(undo, "worker@3.service") || strings.Contains(undo, "worker@4.service") {
+		t.Errorf("to be taken back is %s", undo) // also what was not begun, and may be a person's later
+	}
 	f.Do("start", "worker@5.service")
 	settles(up, incident.Acted, "start: done for 2 of 3 instances")
 	if err := k.Undo(t.Context(), up); err != nil {
