@@ -221,23 +221,29 @@ func TestChangesWhileDrained(t *testing.T) {
 	}
 }
 
-// Who is told to stop makes the server ready at once, and cuts nobody off.
+// Who is told to stop, or has no time left, makes the server ready at once, and cuts nobody off.
 func TestStopWithinADrain(t *testing.T) {
 	t.Parallel()
 	g := newBalance(t)
 	hangs := g.get()
 	<-g.stuck
-	s, _ := acttest.Stage(t, pool.New(nil), g.drain("a", time.Minute))
-	stop, done := make(chan struct{}), make(chan error, 1)
-	s.Halt = stop
-	go func() { done <- pool.New(nil).Act(t.Context(), s) }()
-	agenttest.Eventually(t, 10*time.Second, func() bool { return g.state("a") == "2 8" }, "a is drained")
-	close(stop)
-	if err := <-done; !errors.Is(err, kind.ErrHalt) || s.Undo != nil || s.For != 0 {
-		t.Errorf("%v, %+v", err, s)
-	}
-	if got := g.state("a"); got != "2 0" {
-		t.Errorf("a is left as %s", got)
+	for _, want := range []error{kind.ErrHalt, context.Canceled} {
+		s, _ := acttest.Stage(t, pool.New(nil), g.drain("a", time.Minute))
+		ctx, stop := context.WithCancel(t.Context())
+		action := ctx
+		if want == kind.ErrHalt {
+			s.Halt, action = ctx.Done(), t.Context()
+		}
+		done := make(chan error, 1)
+		go func() { done <- pool.New(nil).Act(action, s) }()
+		agenttest.Eventually(t, 10*time.Second, func() bool { return g.state("a") == "2 8" }, "a is drained")
+		stop()
+		if err := <-done; !errors.Is(err, want) || s.Undo != nil || s.For != 0 {
+			t.Errorf("%v, want %v: %+v", err, want, s)
+		}
+		if got := g.state("a"); got != "2 0" {
+			t.Errorf("a is left as %s", got)
+		}
 	}
 	select {
 	case <-hangs:
