@@ -78,6 +78,19 @@ func cgroupParents() ([]cgroupParent, error) {
 	return parents, nil
 }
 
+// unifiedRoot is the tree of version 2 on a host that has both versions, and "" on one that has but this. systemd freezes
+// only where it finds the group in which PID 1 sits on a booted host.
+func unifiedRoot() (string, error) {
+	if _, err := os.Stat(cgroupRoot + "/cgroup.controllers"); err == nil {
+		return "", nil
+	}
+	root := filepath.Join(cgroupRoot, "unified")
+	if err := os.Mkdir(filepath.Join(root, "init.scope"), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("make cgroup: %w", err)
+	}
+	return root, nil
+}
+
 // removeCgroups kills whatever is left in the folders and removes them, deepest first. A killed
 // process leaves its cgroup only when it has been reaped, so this takes a few rounds.
 func removeCgroups(dirs []string) {

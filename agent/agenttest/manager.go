@@ -18,6 +18,9 @@ type Options struct {
 	// Existing takes the user manager that already runs for this user, if there is one; only the
 	// units written through WriteUnit are then touched.
 	Existing bool
+	// Unified shows a private manager nothing but version 2 of control groups, also on a host that has both: only then
+	// it can freeze units.
+	Unified bool
 	// Timeout is how long the start may take; default 10 s.
 	Timeout time.Duration
 }
@@ -44,7 +47,13 @@ type Systemd struct {
 // Manager starts a private user manager for a test and stops it at the test's end.
 func Manager(t testing.TB) *Systemd {
 	t.Helper()
-	s, err := StartManager(t.Context(), Options{})
+	return ManagerOf(t, Options{})
+}
+
+// ManagerOf is Manager with options.
+func ManagerOf(t testing.TB, o Options) *Systemd {
+	t.Helper()
+	s, err := StartManager(t.Context(), o)
 	why := ""
 	if err != nil {
 		why = err.Error()
@@ -76,7 +85,7 @@ func StartManager(ctx context.Context, o Options) (*Systemd, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	if err := s.start(ctx); err != nil {
+	if err := s.start(ctx, o.Unified); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil

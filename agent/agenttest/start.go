@@ -74,15 +74,16 @@ func takeLock(dir string) (*os.File, error) {
 const enter = `set -e
 for c in $CGROUPS; do echo $$ > $c/cgroup.procs; done
 mount --make-rprivate /
+if [ -n "$UNIFIED" ]; then mount --bind "$UNIFIED" /sys/fs/cgroup; fi
 if [ ! -d /run/systemd/system ]; then
 	[ -d /run/systemd ] || mkdir /run/systemd
 	mount -t tmpfs -o mode=755 tmpfs /run/systemd
 	mkdir /run/systemd/system
 fi
-unset CGROUPS
+unset CGROUPS UNIFIED
 exec "$0" --user --unit=base.target`
 
-func (s *Systemd) start(ctx context.Context) error {
+func (s *Systemd) start(ctx context.Context, unified bool) error {
 	program, err := managerProgram()
 	if err != nil {
 		return err
@@ -111,6 +112,13 @@ func (s *Systemd) start(ctx context.Context) error {
 		"XDG_RUNTIME_DIR=" + s.Runtime,
 		"SYSTEMD_UNIT_PATH=" + strings.Join(s.searchPath(), ":"),
 		"CGROUPS=" + strings.Join(s.cgroups, " "),
+	}
+	if unified {
+		over, err := unifiedRoot()
+		if err != nil {
+			return err
+		}
+		cmd.Env = append(cmd.Env, "UNIFIED="+over)
 	}
 	cmd.SysProcAttr = namespaces()
 	if s.process, err = spawn(cmd, syscall.SIGTERM); err != nil {

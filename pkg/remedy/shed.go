@@ -9,7 +9,7 @@ import (
 type ShedArgs struct {
 	Victims []string      // units that may suffer, or globs of them; of equals the one that is named first
 	By      string        // "memory" or "cpu": what the victim uses most of
-	How     string        // "stop" or "throttle"
+	How     string        // "stop", "freeze" or "throttle"
 	Limit   string        // of a throttle: CPUQuota for cpu, MemoryHigh for memory
 	For     time.Duration // taken back after this time
 }
@@ -19,6 +19,7 @@ const (
 	ByMemory    = "memory"
 	ByCPU       = "cpu"
 	HowStop     = "stop"
+	HowFreeze   = "freeze"
 	HowThrottle = "throttle"
 )
 
@@ -41,19 +42,21 @@ func (a *ShedArgs) Properties() map[string]string {
 func shed() Spec {
 	return Spec{
 		Kind: Shed, Target: OnUnit, Disruptive: true, Undoable: true,
-		Summary: "stop or throttle the unit that uses most, among those that may suffer; undo gives it back",
-		Verbs:   []string{"start", "stop", "set-property"},
-		Needs:   "A throttle needs the controller of the limit, for memory in version 2 of control groups.",
-		Worst: "the work of one unit that was declared to be dispensable is cut or slow. Only the units of \"victims\" are looked at, " +
+		Summary: "stop, freeze or throttle the unit that uses most, among those that may suffer; undo gives it back",
+		Verbs:   []string{"start", "stop", "freeze", "thaw", "set-property"},
+		Needs: "A throttle needs the controller of the limit, for memory in version 2 of control groups. A freeze needs version 2 " +
+			"alone, and a unit without a watchdog.",
+		Worst: "the work of one unit that was declared to be dispensable is cut, waits or is slow. Only the units of \"victims\" are looked at, " +
 			"each as far as an allow block permits shed on it; never the unit of the alert, never one that Salve needs, and one unit " +
 			"in one run.",
 		Back: "After \"for\", by this agent or the next one: what was stopped is started, unless a person started, stopped or masked " +
-			"it meanwhile; a limit becomes what it was.",
+			"it meanwhile; what was frozen goes on; a limit becomes what it was.",
 		Args: []Arg{
 			{Name: "victims", Type: Strings, Required: true, Target: true, Help: "units that may suffer, or globs such as " +
 				"\"backup*.service\". The running one that uses most is chosen; of equals the one that is named first"},
 			{Name: "by", Type: String, Required: true, Help: "\"memory\" or \"cpu\": what the victim is to use most of"},
-			{Name: "how", Type: String, Required: true, Help: "\"stop\" or \"throttle\""},
+			{Name: "how", Type: String, Required: true, Help: "\"stop\"; \"freeze\": its processes wait, use no CPU and " +
+				"ask for no more memory, but keep what they have; \"throttle\""},
 			{Name: "limit", Type: String, Help: "of a throttle: CPUQuota (\"20%\") for cpu, MemoryHigh (\"512M\") for memory"},
 			{Name: "for", Type: Duration, Default: "10m", Min: ShortestLimit, Max: LongestLimit, Help: "taken back after this time"},
 		},
@@ -81,11 +84,11 @@ func (r *reader) checkShed(a *ShedArgs) {
 		r.oneOf("by", ByMemory, ByCPU)
 	}
 	if r.has("how") {
-		r.oneOf("how", HowStop, HowThrottle)
+		r.oneOf("how", HowStop, HowFreeze, HowThrottle)
 	}
 	switch {
-	case a.How == HowStop && r.has("limit"):
-		r.problem("limit", "what is stopped needs no limit")
+	case a.How != HowThrottle && r.has("limit"):
+		r.problem("limit", "only a throttle has a limit")
 	case a.How == HowThrottle && !r.has("limit"):
 		r.problem("", "shed by a throttle needs limit: what the victim may still use")
 	case a.How == HowThrottle && (a.By == ByCPU || a.By == ByMemory):

@@ -74,6 +74,7 @@ func New(o Options) (*Runner, error) {
 		Systemd: o.Systemd, Helper: helper.Client{Socket: o.Helper}, Clock: o.Clock, Log: o.Log, Protected: o.Protected,
 		Data:    o.Data,
 		Allowed: func(k remedy.Kind, target string) bool { return Allowed(r.blocks(), k, target) },
+		InForce: r.inForce,
 		Program: func(ctx context.Context, argv, env []string) (program.Output, error) {
 			return r.Command(ctx, program.Cmd{Purpose: program.Remedy, Argv: argv, Env: env, Timeout: boundless})
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
@@ -135,13 +136,29 @@ func (r *Runner) unexpired() ([]limit, error) {
 	now := clock.Now(r.o.Clock)
 	var found []limit
 	for _, a := range attempts {
-		if a.For <= 0 {
-			continue
-		}
-		switch a.Phase {
-		case incident.Acted, incident.Judged, incident.Undoing, incident.Unknown: // what may be in force
+		if lasts(a) {
 			found = append(found, limit{attempt: a.ID, due: now.Boot + a.For - a.Intended.Age(now)})
 		}
 	}
 	return found, nil
+}
+
+// lasts reports whether what the attempt did may be in force, and is to be taken back when its time is over.
+func lasts(a *incident.Attempt) bool {
+	switch a.Phase {
+	case incident.Acted, incident.Judged, incident.Undoing, incident.Unknown:
+		return a.For > 0
+	}
+	return false
+}
+
+// inForce reports whether an attempt of that kind on the target lasts.
+func (r *Runner) inForce(k remedy.Kind, target string) (bool, error) {
+	attempts, err := r.o.Journal.AttemptsWithin(longest)
+	if err != nil {
+		return false, fmt.Errorf("find what lasts: %w", err)
+	}
+	return slices.ContainsFunc(attempts, func(a *incident.Attempt) bool {
+		return a.Kind == string(k) && a.Target == target && lasts(a)
+	}), nil
 }

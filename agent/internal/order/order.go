@@ -27,6 +27,8 @@ const (
 	Kill        = "kill"
 	ResetFailed = "reset-failed"
 	SetProperty = "set-property"
+	Freeze      = "freeze"
+	Thaw        = "thaw"
 	Lift        = "lift" // ends what SetProperty with For has set, before its time; helper only
 )
 
@@ -78,6 +80,12 @@ func verbs() map[string]verb {
 				return 0, errors.New("only the helper can see to it that a limit ends")
 			}
 			return 0, c.SetUnitPropertiesContext(ctx, o.Unit, o.Runtime, onBus(o.Properties)...)
+		}},
+		Freeze: {Freeze, none, func(ctx context.Context, c *systemd.Calls, o Order) (int, error) {
+			return 0, c.FreezeUnit(ctx, o.Unit)
+		}},
+		Thaw: {Thaw, none, func(ctx context.Context, c *systemd.Calls, o Order) (int, error) {
+			return 0, c.ThawUnit(ctx, o.Unit)
 		}},
 		Lift: {SetProperty, none, nil},
 	}

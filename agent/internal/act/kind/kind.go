@@ -123,6 +123,8 @@ type Host struct {
 	Data string
 	// Allowed reports whether the allow blocks, as they are now, permit that kind of remedy on the target.
 	Allowed func(kind remedy.Kind, target string) bool
+	// InForce reports whether an attempt of that kind on the target is to be taken back when its time is over.
+	InForce func(kind remedy.Kind, target string) (bool, error)
 	// Program runs a program for an exec remedy, if the allow blocks permit it; see act.Runner.Command.
 	Program func(ctx context.Context, argv, env []string) (program.Output, error)
 	// MayRun is the refusal that Program would answer with; nil: it would run.

@@ -46,7 +46,7 @@ func (k *Kind) choose(ctx context.Context, q kind.Request) (*choice, error) {
 	for i, u := range uses {
 		line := fmt.Sprintf("%s  %s", u.unit, amount(a.By, u))
 		if c.victim == "" && u.amount > 0 {
-			err := k.by(a.How).Precheck(ctx, part(&kind.Step{Request: q, Target: u.unit}))
+			err := k.spared(ctx, &kind.Step{Request: q, Target: u.unit})
 			if err != nil {
 				line += ", but " + err.Error()
 				spared = errors.Join(spared, err)
@@ -65,6 +65,18 @@ func (k *Kind) choose(ctx context.Context, q kind.Request) (*choice, error) {
 		return nil, kind.Refuse("none of %s runs that an allow block permits shed on", a.Names())
 	}
 	return nil, kind.Refuse("no %s is known to be used by any victim: %s", a.By, strings.Join(c.uses, ", "))
+}
+
+// spared is why it cannot be done to that unit. One that is throttled is left to the attempt that throttled it: two of them
+// would take each other's limit for the one that was there before.
+func (k *Kind) spared(ctx context.Context, s *kind.Step) error {
+	switch held, err := k.InForce(remedy.Shed, s.Target); {
+	case err != nil:
+		return kind.Unknown("what was done to "+s.Target, err)
+	case held:
+		return kind.Postpone("%s has suffered already, and is to get it back first", s.Target)
+	}
+	return k.ways[argsOf(s.Request).How].Precheck(ctx, part(s))
 }
 
 // rank puts what uses most first; equals stay in the order in which they were declared, and the unknown comes last.

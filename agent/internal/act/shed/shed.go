@@ -1,4 +1,4 @@
-// Package shed is the kind of remedy that, in an emergency, stops or throttles the unit that uses most among those that were
+// Package shed is the kind of remedy that, in an emergency, stops, freezes or throttles the unit that uses most among those that were
 // declared to be dispensable.
 package shed
 
@@ -18,16 +18,18 @@ import (
 // Kind sheds load. Make it with New.
 type Kind struct {
 	*kind.Host
-	stop     kind.Kind
-	throttle kind.Kind
+	ways map[string]kind.Kind // by which it is done, by the name of the argument "how"
 
 	mu   sync.Mutex
 	last *choice // by which Target chose, until Precheck has it: a look at the CPU takes its time
 }
 
-// New prepares the kind; units is what it stops and throttles with.
+// New prepares the kind; units is what it stops, freezes and throttles with.
 func New(h *kind.Host, units unit.Units) *Kind {
-	return &Kind{Host: h, stop: unit.Stopper{Units: units}, throttle: unit.Limiter{Units: units}}
+	return &Kind{Host: h, ways: map[string]kind.Kind{
+		remedy.HowStop: unit.Stopper{Units: units}, remedy.HowFreeze: unit.Freezer{Units: units},
+		remedy.HowThrottle: unit.Limiter{Units: units},
+	}}
 }
 
 // record is what taking back and settling need: what the kind by which it was done left for it.
@@ -44,14 +46,6 @@ type evidence struct {
 
 func argsOf(q kind.Request) *remedy.ShedArgs { return q.Remedy.Args.(*remedy.ShedArgs) }
 
-// by is the kind by which it is done.
-func (k *Kind) by(how string) kind.Kind {
-	if how == remedy.HowThrottle {
-		return k.throttle
-	}
-	return k.stop
-}
-
 // part is the step of that kind.
 func part(s *kind.Step) *kind.Step {
 	a := argsOf(s.Request)
@@ -59,7 +53,7 @@ func part(s *kind.Step) *kind.Step {
 		return s.Part(remedy.SetProperty, s.Target, &remedy.PropertyArgs{
 			UnitArgs: remedy.UnitArgs{Unit: s.Target}, Properties: a.Properties(), Runtime: true})
 	}
-	return s.Part(remedy.Stop, s.Target, &remedy.UnitArgs{Unit: s.Target})
+	return s.Part(remedy.Shed, s.Target, &remedy.UnitArgs{Unit: s.Target})
 }
 
 // Target implements kind.Kind: it is the victim.
@@ -92,7 +86,7 @@ func (k *Kind) chosen(ctx context.Context, s *kind.Step) (*choice, error) {
 
 // Describe implements kind.Kind.
 func (k *Kind) Describe(s *kind.Step) string {
-	return fmt.Sprintf("%s for %s, since %s", k.by(argsOf(s.Request).How).Describe(part(s)), s.For, s.Before.(evidence).Why)
+	return fmt.Sprintf("%s for %s, since %s", k.ways[argsOf(s.Request).How].Describe(part(s)), s.For, s.Before.(evidence).Why)
 }
 
 // Precheck implements kind.Kind.
@@ -103,7 +97,7 @@ func (k *Kind) Precheck(ctx context.Context, s *kind.Step) error {
 		return err
 	}
 	p := part(s)
-	if err := k.by(a.How).Precheck(ctx, p); err != nil {
+	if err := k.ways[a.How].Precheck(ctx, p); err != nil {
 		return err
 	}
 	s.Before = evidence{Why: c.why}
@@ -116,7 +110,7 @@ func (k *Kind) Precheck(ctx context.Context, s *kind.Step) error {
 func (k *Kind) Act(ctx context.Context, s *kind.Step) error {
 	p := part(s)
 	defer func() { s.After = p.After }()
-	return k.by(argsOf(s.Request).How).Act(ctx, p)
+	return k.ways[argsOf(s.Request).How].Act(ctx, p)
 }
 
 // of is the attempt as the kind sees it by which it was done.
@@ -125,10 +119,11 @@ func (k *Kind) of(a *incident.Attempt) (kind.Kind, *incident.Attempt, error) {
 	if err := json.Unmarshal(a.Undo, &was); err != nil {
 		return nil, nil, fmt.Errorf("read what undo needs: %w", err)
 	}
-	if was.How != remedy.HowStop && was.How != remedy.HowThrottle {
+	by := k.ways[was.How]
+	if by == nil {
 		return nil, nil, errors.New("how it was done is not recorded")
 	}
-	return k.by(was.How), &incident.Attempt{ID: a.ID, Remedy: a.Remedy, Target: a.Target, Before: was.Before, Undo: was.Undo}, nil
+	return by, &incident.Attempt{ID: a.ID, Remedy: a.Remedy, Target: a.Target, Before: was.Before, Undo: was.Undo}, nil
 }
 
 // Undo implements kind.Kind.
@@ -149,8 +144,8 @@ func (k *Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase,
 	return by.Settle(ctx, own)
 }
 
-// Repeatable implements kind.Kind: both ways put a unit into a state, however often.
+// Repeatable implements kind.Kind: each way puts a unit into a state, however often.
 func (k *Kind) Repeatable() bool { return true }
 
 // Quiet implements kind.Kind.
-func (k *Kind) Quiet(a *incident.Attempt) bool { return k.stop.Quiet(a) }
+func (k *Kind) Quiet(a *incident.Attempt) bool { return k.ways[remedy.HowStop].Quiet(a) }

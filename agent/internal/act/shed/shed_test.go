@@ -3,6 +3,7 @@ package shed_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,11 +27,16 @@ type host struct {
 
 func newHost(t *testing.T) *host {
 	t.Helper()
+	return hostOn(t, agenttest.Manager(t))
+}
+
+func hostOn(t *testing.T, m *agenttest.Systemd) *host {
+	t.Helper()
 	h := &host{hog: acttest.Script(t, "#!/bin/sh\nx=$(head -c $(($1 * 1048576)) /dev/zero | tr '\\0' x)\nsystemd-notify --ready\n"+
 		"while :; do sleep 1000; done\n"), args: remedy.ShedArgs{
 		Victims: []string{"report.service", "backup*.service"}, By: remedy.ByMemory, How: remedy.HowStop, For: 10 * time.Minute,
 	}}
-	h.Rig = acttest.New(t)
+	h.Rig = acttest.NewOn(t, m, "")
 	h.Runner.SetAllow(acttest.Everything("report.service", "backup*.service"))
 	return h
 }
@@ -47,6 +53,12 @@ func (h *host) holds(name string, mib int, lines string) {
 		u, err := h.Watcher.Read(h.T.Context(), name)
 		return err == nil && u.Active == "active" && u.ControlGroup != "" && h.Watcher.Active(name) == "active" && !h.Watcher.Queued(name)
 	}, name+" runs")
+}
+
+// env is a host for the kind alone, on which all is allowed and nothing was done so far.
+func (h *host) env() *kind.Host {
+	return &kind.Host{Systemd: h.Watcher, Clock: acttest.Clock(h.T), Allowed: func(remedy.Kind, string) bool { return true },
+		InForce: func(remedy.Kind, string) (bool, error) { return false, nil }}
 }
 
 const wait = 20 * time.Second
@@ -153,6 +165,68 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
+// One that is frozen keeps what it holds, so that it is still the one that holds most: the next time it is another's turn.
+// Each goes on when its time is over, also if the agent is dead then, and not because a person thawed one.
+func TestFreeze(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil { // this host has both versions
+		h := newHost(t)
+		h.args.How = remedy.HowFreeze
+		h.holds("report.service", 4, "")
+		h.Refused(h.shed(), "version 1 of control groups", false)
+	}
+	h := hostOn(t, agenttest.ManagerOf(t, agenttest.Options{Unified: true}))
+	h.args.How, h.args.For = remedy.HowFreeze, time.Minute
+	h.holds("report.service", 4, "")
+	h.holds("backup-a.service", 16, "")
+	is := func(want ...string) {
+		t.Helper()
+		for i, unit := range []string{"backup-a.service", "report.service"} {
+			if got, err := h.Property(unit, "FreezerState"); err != nil || got != want[i] {
+				t.Errorf("%s is %s, want %s (%v)", unit, got, want[i], err)
+			}
+		}
+	}
+	env := h.env()
+	k := shed.New(env, unit.New(env))
+	_, staged := acttest.Stage(t, k, h.shed())
+	settles := func(want incident.Phase) {
+		t.Helper()
+		if phase, why := k.Settle(t.Context(), staged); phase != want {
+			t.Errorf("%s, %s; want %s", phase, why, want)
+		}
+	}
+	settles(incident.NotDone)
+	first := h.Must(h.shed())
+	is("frozen", "running")
+	settles(incident.Acted)
+	second := h.Must(h.shed())
+	is("frozen", "frozen")
+	if first.Target != "backup-a.service" || second.Target != "report.service" || first.For != time.Minute {
+		t.Errorf("%+v, then %+v", first, second)
+	}
+	h.Refused(h.shed(), "has suffered already", true)
+
+	h.Do("thaw", "report.service") // by a person, who starts it anew and freezes that
+	h.Do("restart", "report.service")
+	h.Do("freeze", "report.service")
+	for _, a := range []incident.Attempt{first, second} {
+		for range 2 {
+			if undone, err := h.NewRunner(acttest.Everything("report.service", "backup*.service")).Undo(t.Context(), a.ID); err != nil ||
+				undone.Phase != incident.Undone {
+				t.Errorf("%+v, %v", undone, err)
+			}
+		}
+	}
+	is("running", "frozen")
+	h.args.Victims = []string{"report.service"}
+	h.Refused(h.shed(), "report.service is frozen already", false)
+	h.Do("thaw", "report.service")
+	h.holds("report.service", 4, "[Service]\nWatchdogSec=1h")
+	h.Do("restart", "report.service")
+	h.Refused(h.shed(), "has a watchdog", false)
+}
+
 // Who is spared: the alert's own unit and service, what is not allowed or protected, and what others need.
 func TestSpared(t *testing.T) {
 	t.Parallel()
@@ -212,7 +286,7 @@ func TestSettle(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.holds("report.service", 1, "")
-	env := &kind.Host{Systemd: h.Watcher, Clock: acttest.Clock(t), Allowed: func(remedy.Kind, string) bool { return true }}
+	env := h.env()
 	k := shed.New(env, unit.New(env))
 	_, a := acttest.Stage(t, k, h.shed())
 	if phase, why := k.Settle(t.Context(), a); phase != incident.NotDone {
