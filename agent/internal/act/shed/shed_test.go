@@ -222,8 +222,8 @@ func TestFreeze(t *testing.T) {
 	h.args.Victims = []string{"report.service"}
 	h.Refused(h.shed(), "report.service is frozen already", false)
 	h.Do("thaw", "report.service")
+	h.Do("stop", "report.service")
 	h.holds("report.service", 4, "[Service]\nWatchdogSec=1h")
-	h.Do("restart", "report.service")
 	h.Refused(h.shed(), "has a watchdog", false)
 }
 
