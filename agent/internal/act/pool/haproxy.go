@@ -1,14 +1,15 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/act/backend"
 	"github.com/salveops/salve/agent/internal/act/kind"
-	"github.com/salveops/salve/agent/internal/haproxy"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -23,54 +24,34 @@ type drainer struct{}
 // drained is a server, and what it had to do at one moment.
 type drained struct {
 	moded
-	place
+	backend.Server
 	Sessions int `json:"sessions"`
 }
-
-// place is one server of a backend of a HAProxy.
-type place struct {
-	Socket  string `json:"socket"`
-	Backend string `json:"backend"`
-	Server  string `json:"server"`
-}
-
-func (p place) String() string { return p.Backend + "/" + p.Server }
 
 func (drainer) describe(s *kind.Step) string {
 	before, _ := s.Before.(drained)
 	return fmt.Sprintf("drain server %s of pool %s for at most %s, shut down the sessions that it has then (now %d), and make it ready",
-		before.place, s.Target, argsOf(s.Request).Wait, before.Sessions)
+		before.Server, s.Target, argsOf(s.Request).Wait, before.Sessions)
 }
 
 func (drainer) precheck(ctx context.Context, s *kind.Step, p *config.Pool) error {
-	at := place{p.HAProxy, p.Backend, argsOf(s.Request).Server}
-	if at.Server == "" {
+	at := backend.Server{Socket: p.HAProxy, Backend: p.Backend, Name: argsOf(s.Request).Server}
+	if at.Name == "" {
 		return kind.Refuse("reset_pool names no server")
 	}
-	all, err := at.look(ctx)
+	sessions, err := at.Check(ctx)
 	if err != nil {
-		return kind.Unknown("the servers of pool "+s.Target, err)
+		return err
 	}
-	own, others := all.split(at.Server)
-	switch {
-	case own == nil:
-		return kind.Refuse("backend %s has no server %q", at.Backend, at.Server)
-	case own.Admin != 0:
-		return kind.Refuse("server %s is in maintenance or drained already: a person wants it so", at)
-	case !own.up():
-		return kind.Refuse("server %s is down, and takes no requests that could be drained", at)
-	case others == 0:
-		return kind.Refuse("server %s is the last one of its backend that takes requests", at)
-	}
-	s.Before = drained{moded{remedy.Drain}, at, own.Sessions}
+	s.Before = drained{moded{remedy.Drain}, at, sessions}
 	s.Undo, s.For = at, argsOf(s.Request).Wait+restoreWithin
 	return nil
 }
 
 func (d drainer) act(ctx context.Context, s *kind.Step) error {
 	before := s.Before.(drained)
-	err := before.tell(ctx, "set server "+before.String()+" state drain")
-	var no refusal
+	err := before.Put(ctx, "drain")
+	var no backend.Refusal
 	if errors.As(err, &no) {
 		inService(s)
 		return fmt.Errorf("nothing was done: %w", err)
@@ -83,9 +64,9 @@ func (d drainer) act(ctx context.Context, s *kind.Step) error {
 		return back
 	}
 	if err != nil {
-		return fmt.Errorf("drain %s: %w", before.place, err)
+		return fmt.Errorf("drain %s: %w", before.Server, err)
 	}
-	s.After = drained{before.moded, before.place, left}
+	s.After = drained{before.moded, before.Server, left}
 	return nil
 }
 
@@ -97,7 +78,7 @@ func (d drained) empty(ctx context.Context, s *kind.Step) (left int, err error) 
 	if left, err = d.await(ctx, s, argsOf(s.Request).Wait); err != nil || left == 0 {
 		return left, err
 	}
-	if err = d.tell(ctx, "shutdown sessions server "+d.String()); err != nil {
+	if err = d.Tell(ctx, "shutdown sessions server "+d.String()); err != nil {
 		return left, err
 	}
 	return d.await(ctx, s, goneAfter)
@@ -109,44 +90,23 @@ func (d drained) await(ctx context.Context, s *kind.Step, within time.Duration) 
 	inner, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	kind.Eventually(inner, 50*time.Millisecond, func() bool {
-		all, fault := d.look(ctx)
-		own, others := all.split(d.Server)
-		switch ended := s.Halted(ctx); {
-		case ended != nil:
-			err = ended
-		case fault != nil:
-			err = fault
-		case own == nil || own.Admin != forcedDrain:
-			err = errors.New("somebody changed the state of the server meanwhile")
-		case others == 0:
-			err = errors.New("no other server of the backend takes requests any more")
-		default:
-			left = own.Sessions
-			return left == 0
+		own, fault := d.Still(ctx, backend.ForcedDrain)
+		if err = cmp.Or(s.Halted(ctx), fault); err != nil { // a look that was cut short says less
+			return true
 		}
-		return true
+		left = own.Sessions
+		return left == 0
 	})
 	return left, err
 }
 
 // restore makes the server ready if it is drained, and leaves it alone if somebody put it into maintenance.
 func (drainer) restore(ctx context.Context, undo json.RawMessage) error {
-	var at place
+	var at backend.Server
 	if err := json.Unmarshal(undo, &at); err != nil {
 		return fmt.Errorf("read what it takes to make a server ready: %w", err)
 	}
-	all, err := at.look(ctx)
-	if err != nil {
-		return err
-	}
-	own, _ := all.split(at.Server)
-	if own == nil || own.Admin&forcedDrain == 0 || own.Admin&forcedMaint != 0 {
-		return nil
-	}
-	if err := at.tell(ctx, "set server "+at.String()+" state ready"); err != nil {
-		return fmt.Errorf("make %s ready: %w", at, err)
-	}
-	return nil
+	return at.Restore(ctx, backend.ForcedDrain)
 }
 
 func (drainer) settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
@@ -154,30 +114,14 @@ func (drainer) settle(ctx context.Context, a *incident.Attempt) (incident.Phase,
 	if err := json.Unmarshal(a.Before, &was); err != nil {
 		return incident.Unknown, "there is no evidence from before"
 	}
-	all, err := was.look(ctx)
+	out, err := was.Out(ctx, backend.ForcedDrain)
 	if err != nil {
 		return incident.Unknown, err.Error()
 	}
-	if own, _ := all.split(was.Server); own != nil && own.Admin&forcedDrain != 0 {
+	if out {
 		a.For = 1 // nobody waits any more for what it was drained for
 		return incident.Acted, "the server was left drained, and is being made ready"
 	}
 	a.Undo, a.For = nil, 0
 	return incident.Unknown, "the server is not drained; whether it was cannot be told"
-}
-
-// refusal is what HAProxy says to an order that it does not obey.
-type refusal string
-
-func (r refusal) Error() string { return fmt.Sprintf("HAProxy says %q", string(r)) }
-
-// tell gives an order. Errors: refusal.
-func (p place) tell(ctx context.Context, order string) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	raw, err := haproxy.Ask(ctx, p.Socket, order)
-	if said := firstLine(raw); err == nil && said != "" {
-		return refusal(said)
-	}
-	return err
 }

@@ -1,21 +1,18 @@
-package pool
+package backend
 
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/salveops/salve/agent/internal/haproxy"
 )
 
-// server is a server of a backend, as HAProxy sees it.
-type server struct {
+// State is a server of a backend, as HAProxy sees it.
+type State struct {
 	Name     string
 	Running  bool // by its checks, or it has none
 	Admin    int  // what was done to it by hand or by configuration, in bits; 0: nothing
@@ -23,46 +20,33 @@ type server struct {
 	Sessions int
 }
 
-// Bits of server.Admin.
+// Bits of State.Admin.
 const (
-	forcedMaint = 0x01
-	forcedDrain = 0x08
+	ForcedMaint = 0x01
+	ForcedDrain = 0x08
 )
 
-func (s server) up() bool { return s.Running && s.Admin == 0 && s.Weight > 0 }
+// Up reports whether it takes requests.
+func (s State) Up() bool { return s.Running && s.Admin == 0 && s.Weight > 0 }
 
-type servers []server
+// States are all servers of a backend.
+type States []State
 
-// split finds the server of that name, nil if there is none, and counts the others that take requests.
-func (all servers) split(name string) (own *server, others int) {
+// Split finds the server of that name, nil if there is none, and counts the others that take requests.
+func (all States) Split(name string) (own *State, others int) {
 	for i, s := range all {
 		switch {
 		case s.Name == name:
 			own = &all[i]
-		case s.up():
+		case s.Up():
 			others++
 		}
 	}
 	return own, others
 }
 
-// look asks for the state of the backend's servers, and then for their sessions.
-func (p place) look(ctx context.Context) (servers, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	states, err := haproxy.Ask(ctx, p.Socket, "show servers state "+p.Backend)
-	if err != nil {
-		return nil, err
-	}
-	stat, err := haproxy.Ask(ctx, p.Socket, "show stat "+p.Backend+" 4 -1") // 4: servers
-	if err != nil {
-		return nil, err
-	}
-	return parseServers(states, stat)
-}
-
 // parseServers reads the answers to "show servers state" and "show stat".
-func parseServers(states, stat []byte) (servers, error) {
+func parseServers(states, stat []byte) (States, error) {
 	text, ok := strings.CutPrefix(string(states), "1\n# ")
 	if !ok {
 		return nil, fmt.Errorf("read the servers of HAProxy: it says %q", firstLine(states))
@@ -73,7 +57,7 @@ func parseServers(states, stat []byte) (servers, error) {
 	}
 	header, rows, _ := strings.Cut(text, "\n")
 	columns := strings.Fields(header)
-	var all servers
+	var all States
 	for line := range strings.Lines(rows) {
 		cells := strings.Fields(line)
 		if len(cells) == 0 {
@@ -95,7 +79,7 @@ func parseServers(states, stat []byte) (servers, error) {
 			}
 			return int(n)
 		}
-		s := server{Name: cell("srv_name"), Running: number("srv_op_state") == 2, Admin: number("srv_admin_state"),
+		s := State{Name: cell("srv_name"), Running: number("srv_op_state") == 2, Admin: number("srv_admin_state"),
 			Weight: number("srv_uweight")}
 		if bad != nil {
 			return nil, bad

@@ -1,4 +1,4 @@
-package pool
+package backend
 
 import (
 	"strings"
@@ -15,15 +15,15 @@ const (
 
 func TestParseServers(t *testing.T) {
 	got, err := parseServers([]byte(states), []byte(stat))
-	want := servers{
-		{Name: "a", Running: true, Weight: 1, Sessions: 3}, {Name: "b", Running: true, Admin: forcedDrain, Weight: 1},
+	want := States{
+		{Name: "a", Running: true, Weight: 1, Sessions: 3}, {Name: "b", Running: true, Admin: ForcedDrain, Weight: 1},
 		{Name: "c", Weight: 1}, {Name: "d", Running: true, Sessions: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
 	for name, others := range map[string]int{"a": 0, "b": 1, "c": 1, "d": 1, "e": 1} {
-		if own, n := got.split(name); n != others || (own == nil) != (name == "e") {
+		if own, n := got.Split(name); n != others || (own == nil) != (name == "e") {
 			t.Errorf("beside %s there are %d, want %d", name, n, others)
 		}
 	}

@@ -1,0 +1,119 @@
+// Package backend takes servers of a HAProxy out of their backend, and puts them in again, for the kinds of remedies that do.
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/haproxy"
+)
+
+// patience bounds each question, and each order.
+const patience = 5 * time.Second
+
+// Server is one server of a backend of a HAProxy, as a record keeps it.
+type Server struct {
+	Socket  string `json:"socket"`
+	Backend string `json:"backend"`
+	Name    string `json:"server"`
+}
+
+func (s Server) String() string { return s.Backend + "/" + s.Name }
+
+// Refusal is what HAProxy says to an order that it does not obey.
+type Refusal string
+
+func (r Refusal) Error() string { return fmt.Sprintf("HAProxy says %q", string(r)) }
+
+// Tell gives an order. Errors: Refusal, when nothing was done.
+func (s Server) Tell(ctx context.Context, order string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	raw, err := haproxy.Ask(ctx, s.Socket, order)
+	if said := firstLine(raw); err == nil && said != "" {
+		return Refusal(said)
+	}
+	return err
+}
+
+// Put brings the server into the state "ready", "drain" or "maint". Errors: Refusal, when nothing was done.
+func (s Server) Put(ctx context.Context, state string) error {
+	return s.Tell(ctx, "set server "+s.String()+" state "+state)
+}
+
+// Look asks for the state of the backend's servers, and then for their sessions.
+func (s Server) Look(ctx context.Context) (States, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	states, err := haproxy.Ask(ctx, s.Socket, "show servers state "+s.Backend)
+	if err != nil {
+		return nil, err
+	}
+	stat, err := haproxy.Ask(ctx, s.Socket, "show stat "+s.Backend+" 4 -1") // 4: servers
+	if err != nil {
+		return nil, err
+	}
+	return parseServers(states, stat)
+}
+
+// Check refuses to take the server out unless it takes requests, and others do. It returns the sessions that it has.
+func (s Server) Check(ctx context.Context) (sessions int, err error) {
+	all, err := s.Look(ctx)
+	if err != nil {
+		return 0, kind.Unknown("the state of server "+s.String(), err)
+	}
+	own, others := all.Split(s.Name)
+	switch {
+	case own == nil:
+		return 0, kind.Refuse("backend %s has no server %q", s.Backend, s.Name)
+	case own.Admin != 0:
+		return 0, kind.Refuse("server %s is in maintenance or drained already: a person wants it so", s)
+	case !own.Up():
+		return 0, kind.Refuse("server %s is down, and takes no requests", s)
+	case others == 0:
+		return 0, kind.Refuse("server %s is the last one of its backend that takes requests", s)
+	}
+	return own.Sessions, nil
+}
+
+// Still is the state of a server that was taken out by these bits of State.Admin. An error says why it has to come back:
+// somebody changed it meanwhile, or no other one takes requests any more.
+func (s Server) Still(ctx context.Context, by int) (*State, error) {
+	all, err := s.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, others := all.Split(s.Name)
+	switch {
+	case own == nil || own.Admin != by:
+		return nil, errors.New("somebody changed the state of the server meanwhile")
+	case others == 0:
+		return nil, errors.New("no other server of the backend takes requests any more")
+	}
+	return own, nil
+}
+
+// Restore makes the server ready if it is out by just these bits of State.Admin, and leaves alone what somebody else did.
+func (s Server) Restore(ctx context.Context, by int) error {
+	out, err := s.Out(ctx, by)
+	if err != nil || !out {
+		return err
+	}
+	if err := s.Put(ctx, "ready"); err != nil {
+		return fmt.Errorf("make %s ready: %w", s, err)
+	}
+	return nil
+}
+
+// Out reports whether the server is out by just these bits of State.Admin, as far as orders go.
+func (s Server) Out(ctx context.Context, by int) (bool, error) {
+	all, err := s.Look(ctx)
+	if err != nil {
+		return false, err
+	}
+	own, _ := all.Split(s.Name)
+	return own != nil && own.Admin&(ForcedMaint|ForcedDrain) == by, nil
+}
