@@ -157,7 +157,7 @@ func All() []Default {
 			Help: "bound of the evidence collected before acting"},
 
 		{Group: budget, Const: "Attempts", Key: "remedy.attempts", Value: Attempts,
-			Help: "attempts per remedy and instance within the window, across incidents"},
+			Help: "attempts per remedy and instance within the window, across incidents; remedies of one try share the largest of theirs"},
 		{Group: budget, Const: "AttemptsWindow", Value: AttemptsWindow,
 			Help: "window of that budget"},
 		{Group: budget, Const: "BackoffFirst", Value: BackoffFirst,

@@ -60,13 +60,33 @@ func (f *Facts) within(now clock.Stamp, c *Candidate, window time.Duration) int 
 	return n
 }
 
+// shared is what the remedies of the rule's try have together: how often they ran within the window, and how often they may,
+// which is as often as the one with the most attempts.
+func (f *Facts) shared(now clock.Stamp, window time.Duration) (n, limit int) {
+	for i := range f.Candidates {
+		limit = max(limit, f.Candidates[i].Attempts)
+	}
+	for i := range f.History {
+		a := &f.History[i]
+		own := func(c Candidate) bool { return f.mine(&c, a) }
+		if a.Intended.Age(now) < window && slices.ContainsFunc(f.Candidates, own) {
+			n++
+		}
+	}
+	return n, limit
+}
+
 // budget: so many attempts an hour across incidents, and no more than that in one incident however
-// long it lasts.
+// long it lasts. The remedies of one try share it, but for the first turn of each.
 func budget(now clock.Stamp, f *Facts, c *Candidate) finding {
 	limit := max(c.Attempts, 0)
 	if n := f.within(now, c, defaults.AttemptsWindow); n >= limit {
 		return finding{Budget, Escalate, 0, fmt.Sprintf("%s already ran %s for %s %s; limit %d",
 			c.Name, times(n), f.Alert.thing(), inLast(defaults.AttemptsWindow), limit)}
+	}
+	if n, all := f.shared(now, defaults.AttemptsWindow); n >= all && f.within(now, c, defaults.AttemptsWindow) > 0 {
+		return finding{Budget, Escalate, 0, fmt.Sprintf("%s shares its budget with what is tried beside it: together they ran %s for %s %s; limit %d",
+			c.Name, times(n), f.Alert.thing(), inLast(defaults.AttemptsWindow), all)}
 	}
 	if n := f.tries(now, c); n >= limit {
 		return finding{Budget, Escalate, 0, fmt.Sprintf("%s already ran %s for %s in this incident; limit %d",

@@ -2,6 +2,7 @@ package healing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/salveops/salve/pkg/clock"
@@ -95,12 +96,32 @@ func dependency(now clock.Stamp, f *Facts) finding {
 				"muted: %s depends on %s, which has an open incident", f.Alert.Service, d.Service)}
 		}
 	}
+	if found := affected(f, f.Alert.Service, ""); found.objects() {
+		return found
+	}
+	for _, d := range f.Depends {
+		if found := affected(f, d.Service, f.Alert.Service+" depends on "+d.Service+", and "); found.objects() {
+			return found
+		}
+	}
 	age := f.Alert.Fired.Age(now)
 	for _, d := range f.Depends {
 		if left := d.Detection - age; left > 0 {
 			return finding{Dependent, Wait, left, fmt.Sprintf(
 				"%s depends on %s, whose own rules need %s to notice a fault", f.Alert.Service, d.Service,
 				span(d.Detection))}
+		}
+	}
+	return finding{}
+}
+
+// affected: what a remedy of another incident takes down as well, as was declared, is no fault while it works.
+func affected(f *Facts, service, why string) finding {
+	for i := range f.History {
+		a := &f.History[i]
+		if a.Open() && service != "" && slices.Contains(a.Affects, service) {
+			return finding{Dependent, Hold, 0, fmt.Sprintf("muted: %s%s of incident %.8s is %s on %s, which affects %s",
+				why, a.Remedy, a.Incident, doing(a.Phase), a.Target, service)}
 		}
 	}
 	return finding{}

@@ -196,10 +196,11 @@ type Attempt struct {
 	Error    string          `json:"error,omitempty"`  // of the action
 	Before   json.RawMessage `json:"before,omitempty"` // the kind's evidence from before: InvocationID, old values
 	After    json.RawMessage `json:"after,omitempty"`
-	Undo     json.RawMessage `json:"undo,omitempty"`  // what undo needs; nil: cannot be undone
-	For      time.Duration   `json:"for,omitempty"`   // taken back so long after Intended; 0: when it is asked for
-	Locks    []remedy.Lock   `json:"locks,omitempty"` // what nobody else touches before it has ended, in the order of their names
-	Fired    clock.Stamp     `json:"fired,omitzero"`  // when the alert fired that it answers
+	Undo     json.RawMessage `json:"undo,omitempty"`    // what undo needs; nil: cannot be undone
+	For      time.Duration   `json:"for,omitempty"`     // taken back so long after Intended; 0: when it is asked for
+	Locks    []remedy.Lock   `json:"locks,omitempty"`   // what nobody else touches before it has ended, in the order of their names
+	Affects  []string        `json:"affects,omitempty"` // services that it takes down as well, whose alerts are muted meanwhile
+	Fired    clock.Stamp     `json:"fired,omitzero"`    // when the alert fired that it answers
 	Intended clock.Stamp     `json:"intended"`
 	Acted    clock.Stamp     `json:"acted,omitzero"`
 	Judged   clock.Stamp     `json:"judged,omitzero"`

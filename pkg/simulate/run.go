@@ -33,7 +33,7 @@ func (h *host) begin(s *story, p *patient, d healing.Decision) bool {
 	r.attempt = &incident.Attempt{
 		ID: fmt.Sprintf("%s-%d", s.ID, len(s.Attempts)+1), Incident: s.ID, Remedy: rem.Name, Kind: string(rem.Kind),
 		Service: s.Service, By: incident.ByRule, Phase: incident.Intended, Intended: h.stamp(),
-		Rule: p.live.Rule.Name, Instance: p.live.Instance, Fired: p.fired, Target: target, Locks: rem.Locks(p.live.Unit),
+		Rule: p.live.Rule.Name, Instance: p.live.Instance, Fired: p.fired, Target: target, Locks: rem.Locks(p.live.Unit), Affects: rem.Affects,
 	}
 	r.after = h.after(rem.Name)
 	r.trial.Remember(rem.Service, h.store)

@@ -294,11 +294,11 @@ func (e *Engine) rethink() {
 	e.wakeAt(now)
 }
 
-// unmute decides anew about the services that waited for the dependency.
+// unmute decides anew about the services that waited for the dependency, and about itself.
 func (e *Engine) unmute(dependency string) {
 	for _, s := range e.openStories() {
 		for _, p := range s.ordered() {
-			if p.live.Service != nil && slices.Contains(p.live.Service.DependsOn, dependency) {
+			if svc := p.live.Service; svc != nil && (svc.Name == dependency || slices.Contains(svc.DependsOn, dependency)) {
 				p.due = e.o.Clock.Now().Boot
 				e.wakeAt(p.due)
 			}

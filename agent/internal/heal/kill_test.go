@@ -3,6 +3,7 @@ package heal
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,41 +80,42 @@ var stories = []struct {
 	begin func(*rig)
 	ends  incident.State
 	last  time.Duration // all is over after this
+	chain string        // what is done, one after the other, wherever it is killed; "": that differs
 }{
-	{"crash", one, func(h *rig) { h.Fails("checkout.service") }, incident.Resolved, 2 * time.Minute},
+	{"crash", one, func(h *rig) { h.Fails("checkout.service") }, incident.Resolved, 2 * time.Minute, ""},
 	{"the first remedy does not help", two, func(h *rig) {
 		h.Trait("checkout.service", trait{cures: func() { h.Tells(health, 1) }})
 		h.Tells(health, 0)
-	}, incident.Resolved, 4 * time.Minute},
+	}, incident.Resolved, 4 * time.Minute, "set_property checkout.service, undo limit checkout.service, restart checkout.service"},
 	{"nothing helps", one, func(h *rig) {
 		h.Trait("checkout.service", trait{broken: true})
 		h.Fails("checkout.service")
-	}, incident.Escalated, 10 * time.Minute},
+	}, incident.Escalated, 10 * time.Minute, ""},
 	{"a person asks", two, func(h *rig) {
 		h.asks("limit")
-	}, incident.Resolved, 2 * time.Minute},
-	{"a person asks for a program", two, func(h *rig) { h.asks("hook") }, incident.Resolved, 2 * time.Minute},
+	}, incident.Resolved, 2 * time.Minute, ""},
+	{"a person asks for a program", two, func(h *rig) { h.asks("hook") }, incident.Resolved, 2 * time.Minute, ""},
 	{"nobody can verify it", two, func(h *rig) {
 		h.Tells(health, 0)
 		h.Advance(4 * time.Second)
 		h.Silent(health)
-	}, incident.Escalated, 7 * time.Minute},
+	}, incident.Escalated, 7 * time.Minute, ""},
 	{"sick, with a controller", sick, func(h *rig) {
 		h.Trait("checkout.service", trait{cures: func() { h.Tells(health, 1) }})
 		h.Tells(health, 0)
-	}, incident.Resolved, 4 * time.Minute},
-	{"dead, with a controller", sick, func(h *rig) { h.Fails("checkout.service") }, incident.Resolved, 2 * time.Minute},
+	}, incident.Resolved, 4 * time.Minute, ""},
+	{"dead, with a controller", sick, func(h *rig) { h.Fails("checkout.service") }, incident.Resolved, 2 * time.Minute, ""},
 	{"the first remedy does not help, with a controller", controlled(two), func(h *rig) {
 		h.Trait("checkout.service", trait{cures: func() { h.Tells(health, 1) }})
 		h.Tells(health, 0)
-	}, incident.Resolved, 5 * time.Minute},
+	}, incident.Resolved, 5 * time.Minute, "set_property checkout.service, undo limit checkout.service, restart checkout.service"},
 	{"the line breaks in the middle", sick, func(h *rig) {
 		h.Trait("checkout.service", trait{takes: time.Second, cures: func() { h.Tells(health, 1) }})
 		h.at["step act"] = h.node.Cut
 		h.at["acting"] = h.node.Cut
 		h.Tells(health, 0)
-	}, incident.Resolved, 4 * time.Minute},
-	{"a person asks, with a controller", controlled(two), func(h *rig) { h.asks("hook") }, incident.Resolved, 2 * time.Minute},
+	}, incident.Resolved, 4 * time.Minute, ""},
+	{"a person asks, with a controller", controlled(two), func(h *rig) { h.asks("hook") }, incident.Resolved, 2 * time.Minute, ""},
 }
 
 // TestKilledAtEveryStep walks all points at which the agent can die: before each step, before and after
@@ -139,6 +141,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 						points = len(h.passed)
 					}
 					h.wantEnded(where, s.ends)
+					if did := slices.Compact(strings.Split(h.taken(), "\n")); s.chain != "" && strings.Join(did, ", ") != s.chain {
+						t.Errorf("%s: done was %q\n%s", where, did, h.Story())
+					}
 				})
 			}
 			if t.Logf("killed at each of %d points", points); points < 15 {

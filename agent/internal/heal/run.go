@@ -64,7 +64,7 @@ func (e *Engine) prepareRun(s *story, p *patient, rem *config.Remedy, d healing.
 	}
 	r.attempt = &incident.Attempt{
 		ID: e.number(s), Incident: s.ID, Remedy: rem.Name, Kind: string(rem.Kind),
-		Service: s.Service, By: by, Phase: incident.Intended, Intended: e.stamp(),
+		Service: s.Service, Affects: rem.Affects, By: by, Phase: incident.Intended, Intended: e.stamp(),
 	}
 	r.request = kind.Request{Remedy: rem, ResetFailed: d.ResetFailed, ByPerson: by != incident.ByRule}
 	if p != nil {
@@ -313,6 +313,9 @@ func (e *Engine) finish(r *run) {
 	}
 	e.wakeAt(e.o.Clock.Now().Boot)
 	e.nextTurn()
+	for _, name := range r.attempt.Affects {
+		e.unmute(name)
+	}
 	if r.story.ending && r.story.State != incident.Resolved {
 		e.endBy(r.story)
 		return
