@@ -140,7 +140,7 @@ func (rem *Remedy) Locks(unit string) []remedy.Lock {
 	if p := rem.pool(); p != nil {
 		locks = append(locks, remedy.BalancerLock(p.HAProxy))
 	}
-	return remedy.Locks(locks...)
+	return remedy.Locks(append(locks, remedy.SharedLock(rem.Permit))...)
 }
 
 // pool is the pool that the remedy acts on; nil: it acts on none.

@@ -23,6 +23,27 @@ func (b *block) permit() (always bool, alone string, unsafe bool) {
 	return always, alone, unsafe
 }
 
+// resource reads the name of what hosts share; "" if there is none.
+func (b *block) resource(key string) string {
+	name := b.text(key)
+	switch wrong := checkName(name); {
+	case !b.has(key):
+	case name == permitAlways:
+		b.fail(key, "Wrong place", `%s of a remedy names what hosts share; %s = "always" stands in the service.`, key, key)
+	case wrong != "":
+		b.fail(key, "Wrong name", "%s: %s.", key, wrong)
+	}
+	return name
+}
+
+// checkPermit reports a remedy that could never run: what hosts share is never touched without leave.
+func (l *loader) checkPermit(d *remedyDraft) {
+	if d.Permit != "" && l.agent.Controller == nil && !l.rulesOnly {
+		l.fail(d.permitAt, "No controller", "The remedy %q acts on %q, which hosts share, and agent.hcl names no controller that "+
+			"could permit it: it would never run.", d.Name, d.Permit)
+	}
+}
+
 // checkLonely reports what a service cannot mean on a host that no controller looks after.
 func (l *loader) checkLonely(d *serviceDraft) {
 	if l.agent.Controller != nil || l.rulesOnly {

@@ -23,6 +23,7 @@ func (l *loader) linkServices() {
 	}
 	l.checkCycles()
 	for _, r := range l.eachRemedy() {
+		l.checkPermit(r)
 		for _, w := range r.affects {
 			if l.agent.Service(w.text) == nil {
 				l.fail(w.at, "Unknown service", "There is no service %q on this host.%s", w.text, meant(w.text, l.serviceNames()))

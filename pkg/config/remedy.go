@@ -15,6 +15,7 @@ type remedyDraft struct {
 	precondition hcl.Expression // nil: none
 	verifyWhen   hcl.Expression // nil: none
 	affects      []word
+	permitAt     hcl.Range
 	targetAt     hcl.Range // of the argument that names the target, or of the header
 	withinAt     hcl.Range
 }
@@ -32,6 +33,7 @@ func (l *loader) decodeRemedy(b *block) *remedyDraft {
 	for _, w := range d.affects {
 		d.Affects = append(d.Affects, w.text)
 	}
+	d.Permit, d.permitAt = b.resource("permit"), b.at("permit")
 	d.Args = b.arguments(spec)
 	for _, arg := range spec.Args {
 		if arg.Target && b.has(arg.Name) {

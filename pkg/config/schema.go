@@ -124,8 +124,6 @@ func newKinds() kinds {
 func remedyKind(s remedy.Spec) *kind {
 	k := &kind{
 		blocks: []string{"verify"},
-		refuse: []refusal{{name: "permit", why: inLaterRelease("Permits on resources that hosts share") +
-			` permit = "always" stands in the service.`}},
 		attrs: []attr{
 			{name: "confidence", typ: share, def: defaults.Confidence},
 			{name: "precondition", typ: condition},
@@ -134,6 +132,7 @@ func remedyKind(s remedy.Spec) *kind {
 			{name: "cooldown", typ: duration, def: defaults.Cooldown, most: int64(day)},
 			{name: "timeout", typ: duration, def: defaults.ActionTimeout, least: int64(time.Second), most: int64(time.Hour)},
 			{name: "affects", typ: texts},
+			{name: "permit", typ: text},
 		},
 	}
 	types := map[remedy.Type]attrType{

@@ -330,6 +330,7 @@ type Remedy struct {
 	Cooldown     time.Duration // default 60 s
 	Timeout      time.Duration // of the action itself; default 90 s
 	Affects      []string      // services of this host that the action takes down as well
+	Permit       string        // what hosts share that it acts on, one of them at a time: the controller is asked; "": nothing by this name
 	Range        hcl.Range
 }
 

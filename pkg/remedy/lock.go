@@ -14,6 +14,12 @@ type Lock string
 // onBalancer is what two pools have in common that are behind one HAProxy.
 const onBalancer Target = "balancer"
 
+// onShared is what hosts share, by the name under which the controller permits it.
+const onShared Target = "shared"
+
+// SharedLock is the lock on what hosts share; "" if it has no name.
+func SharedLock(name string) Lock { return LockOn(onShared, name) }
+
 // LockOn is the lock on a thing; "" if it has no name.
 func LockOn(what Target, name string) Lock {
 	if name == "" {

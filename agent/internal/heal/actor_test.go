@@ -208,7 +208,7 @@ func (h *hands) do(ctx context.Context, rem *config.Remedy, a *incident.Attempt,
 	default:
 	}
 	h.watch(a)
-	h.witnessPermit(p, a)
+	h.witnessPermit(p, a, rem.Permit)
 	h.did(a.ID, string(rem.Kind)+" "+a.Target)
 	switch rem.Kind {
 	case remedy.Start:

@@ -230,11 +230,14 @@ func (p *process) newLine() (*session.Session, *Controller) {
 
 // witnessPermit is the witness of what max-unavailable needs of an agent: whoever acts on what still serves is
 // counted at that moment, by a permit of its own; and a permit acts once.
-func (h *hands) witnessPermit(plan act.Plan, a *incident.Attempt) {
-	if h.p.node == nil || !plan.Disruptive {
+func (h *hands) witnessPermit(plan act.Plan, a *incident.Attempt, shared string) {
+	if h.p.node == nil || !plan.Disruptive && shared == "" {
 		return
 	}
 	switch {
+	case shared != "" && (a.Permit == nil || a.Permit.Alone || !slices.Contains(a.Permit.Targets, permit.Target{Resource: shared})):
+		h.flaw("attempt %s acts on %s, which hosts share, without a permit for it", a.ID, shared)
+		return
 	case a.Permit == nil:
 		h.flaw("attempt %s takes away what serves, without a permit", a.ID)
 		return

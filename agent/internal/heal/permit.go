@@ -41,14 +41,19 @@ type denial struct {
 // seek asks the controller whether the attempt may run; nil without an error: it needs nobody's leave. It waits,
 // and runs in the attempt's goroutine.
 func (e *Engine) seek(ctx context.Context, r *run, plan act.Plan) (*leave, error) {
-	if e.o.Controller == nil {
+	switch {
+	case e.o.Controller != nil:
+	case r.remedy.Permit != "":
+		return nil, &session.Refusal{Code: session.Unreachable, Text: fmt.Sprintf("%s acts on %s, which hosts share, and there is no "+
+			"controller to permit it", r.remedy.Name, r.remedy.Permit)}
+	default:
 		return nil, nil
 	}
 	var needed, alone bool
 	var l leave
 	if err := e.call(ctx, func() {
 		r.attempt.Target = plan.Target // of several, the one that was chosen
-		if needed = plan.Disruptive || plan.Shared || e.permitAlways(r); needed {
+		if needed = plan.Disruptive || plan.Shared || r.remedy.Permit != "" || e.permitAlways(r); needed {
 			e.yield(r)
 			l.ask = e.askFor(r, plan)
 			alone = e.mayActAlone(l.ask.Targets)
@@ -133,7 +138,10 @@ func (e *Engine) askFor(r *run, plan act.Plan) permit.Ask {
 		Remedy: r.remedy.Name, Digest: digest(r.remedy), Targets: e.targets(r), StartDead: !plan.Disruptive && r.dead,
 		RunFor: e.runFor(r),
 	}
-	if plan.Shared {
+	switch {
+	case r.remedy.Permit != "":
+		a.Targets = append(a.Targets, permit.Target{Resource: r.remedy.Permit})
+	case plan.Shared: // hosts that call it the same mean the same
 		a.Targets = append(a.Targets, permit.Target{Resource: fmt.Sprintf("%s:%s", plan.Kind, plan.Target)})
 	}
 	if r.remedy.Kind.OnUnit() {

@@ -26,6 +26,11 @@ func TestAnyHistoryWithAController(t *testing.T) {
 	anyHistory(t, controlled(two+worse), append(slices.Clone(here), there...))
 }
 
+// TestAnyHistoryOfWhatIsShared is that with a remedy whose target hosts share: never without a permit by its name.
+func TestAnyHistoryOfWhatIsShared(t *testing.T) {
+	anyHistory(t, shares(controlled(two)), append(slices.Clone(here), there...))
+}
+
 // What may happen on this host, and on the way to the controller.
 var (
 	here = []string{
