@@ -77,6 +77,7 @@ missing:
 	need '/usr/sbin/haproxy' HAProxy haproxy 'connection pools'; \
 	need '/usr/sbin/nft' nft nftables 'circuits that are cut'; \
 	need '/usr/bin/redis-server' Redis redis-server 'probes and caches'; \
+	need '/usr/sbin/nginx' nginx nginx 'caches'; \
 	need '/usr/sbin/dnsmasq' dnsmasq dnsmasq-base 'probes'; \
 	need '/usr/bin/prometheus-alertmanager' Alertmanager prometheus-alertmanager 'messages to Alertmanager'; \
 	need '/usr/bin/prometheus' Prometheus prometheus 'metrics of real programs'; \

@@ -205,7 +205,13 @@ func (l *loader) checkReset(d *remedyDraft, p *Pool) {
 // checkCache warns of a remedy that is never held back: what a cache forgets is asked of what stands behind it.
 func (l *loader) checkCache(d *remedyDraft) {
 	c := ofService(l, d, func(s *Service) []*Cache { return s.Caches }, func(c *Cache) string { return c.Name })
-	if c != nil && d.Precondition == nil {
+	if c == nil {
+		return
+	}
+	if a, ok := d.Args.(*remedy.CacheArgs); ok && a.AtOnce && c.Nginx != "" {
+		l.fail(d.targetAt, "Wrong cache", "The files of the cache %q go one by one: at_once is for Redis.", c.Name)
+	}
+	if d.Precondition == nil {
 		l.warn(d.Range, "Cold cache", "While the cache %q is cold, what stands behind it has more to do, and nothing says when it can "+
 			"take that. Say so with precondition, such as pool.db.waiting < 5.", c.Name)
 	}

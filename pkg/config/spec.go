@@ -197,15 +197,16 @@ type Pool struct {
 	Range hcl.Range
 }
 
-// Cache is what can be made to forget: that of a Redis.
+// Cache is what can be made to forget. Exactly one of Redis and Nginx is set.
 type Cache struct {
 	Name         string
 	Redis        string // host:port or unix:/path
-	Database     int    // its number
-	User         string // "": the default user
+	Database     int    // of Redis: its number
+	User         string // of Redis; "": the default user
 	PasswordFile string // was readable when loaded; "" means none
-	Secure       bool   // at host:port: over TLS
+	Secure       bool   // Redis at host:port: over TLS
 	CAFile       string // authorities that may vouch for the server then; "": those of the system
+	Nginx        string // folder of proxy_cache_path or the like
 	Private      bool   // no other host uses it
 	Range        hcl.Range
 }

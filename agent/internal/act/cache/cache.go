@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/config"
@@ -59,7 +58,7 @@ func cacheOf(q kind.Request) (*config.Cache, error) {
 // Describe implements kind.Kind.
 func (Kind) Describe(s *kind.Step) string {
 	a, part := argsOf(s.Request), ""
-	if before, ok := s.Before.(state); ok && before.Cluster {
+	if was, ok := s.Before.(evidence); ok && was.Redis != nil && was.Redis.Cluster {
 		part = " of this node's part of the cluster"
 	}
 	if a.AtOnce {
@@ -72,8 +71,40 @@ func (Kind) Describe(s *kind.Step) string {
 	return fmt.Sprintf("make cache %s forget %s%s: at most %d, at most %d a second", s.Target, what, part, a.Most, a.Rate)
 }
 
-// askTimeout bounds connecting, and each question. A server that takes longer is not well, and must not get more to do.
-const askTimeout = 5 * time.Second
+// source is one sort of cache. What it finds out before goes to disk with the intent, and comes back from there after a crash.
+type source interface {
+	// check is Precheck: it fills in what is known from before, and the step's Detail.
+	check(ctx context.Context, s *kind.Step, own string) error
+	// clear is Act, and gives what is known after.
+	clear(ctx context.Context, r *run) (evidence, error)
+	// settle is Settle.
+	settle(ctx context.Context, own string) (incident.Phase, string)
+}
+
+// evidence is what a cache was like, before or after. Exactly one of the first is set.
+type evidence struct {
+	Redis *state `json:"redis,omitempty"`
+	Nginx *files `json:"nginx,omitempty"`
+	result
+}
+
+func before(c *config.Cache) evidence {
+	if c.Nginx != "" {
+		return evidence{Nginx: &files{Folder: c.Nginx}}
+	}
+	return evidence{Redis: &state{Server: target(c)}}
+}
+
+// source is nil of none.
+func (e evidence) source() source {
+	switch {
+	case e.Redis != nil:
+		return e.Redis
+	case e.Nginx != nil:
+		return e.Nginx
+	}
+	return nil
+}
 
 // Precheck implements kind.Kind.
 func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
@@ -81,69 +112,27 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	if err != nil {
 		return err
 	}
-	r, err := open(ctx, target(c))
-	if err != nil {
-		return kind.Unknown("the state of cache "+s.Target, err)
-	}
-	defer r.Close()
-	before, err := r.look(ctx)
-	if err != nil {
-		return kind.Unknown("the state of cache "+s.Target, err)
-	}
-	if err := before.fit(); err != nil {
-		return err
-	}
-	a := argsOf(s.Request)
-	switch {
-	case before.Keys == 0:
-		return kind.Needless("cache %s has no keys", s.Target)
-	case a.AtOnce && before.Keys > int64(a.Most):
-		return kind.Refuse("cache %s has %d keys, more than the %d that may go at once", s.Target, before.Keys, a.Most)
-	}
-	s.Before, s.Shared = before, !c.Private
-	s.Detail = before.lines()
-	return nil
+	was := before(c)
+	s.Before, s.Shared = was, !c.Private
+	return was.source().check(ctx, s, k.Data)
 }
 
 // Act implements kind.Kind.
 func (k Kind) Act(ctx context.Context, s *kind.Step) error {
-	before := s.Before.(state)
-	r, err := open(ctx, before.Server)
-	if err != nil {
-		return fmt.Errorf("nothing was done: %w", err)
-	}
-	defer r.Close()
-	a := argsOf(s.Request)
-	if a.AtOnce {
-		err = r.flush(ctx)
-	} else {
-		err = k.sweep(ctx, r, s)
-	}
-	after, lookErr := r.look(ctx)
-	if lookErr != nil {
-		after = state{Server: before.Server} // it is done; only the evidence is missing
-	}
-	after.Removed, after.End = r.removed, r.end
+	r := k.begin(s)
+	after, err := s.Before.(evidence).source().clear(ctx, r)
+	after.result = r.result
 	s.After = after
 	return err
 }
 
-// Settle implements kind.Kind: the server counts how often keys were removed from it.
-func (Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
-	var was state
-	if err := json.Unmarshal(a.Before, &was); err != nil {
+// Settle implements kind.Kind.
+func (k Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
+	var was evidence
+	if err := json.Unmarshal(a.Before, &was); err != nil || was.source() == nil {
 		return incident.Unknown, "there is no evidence from before"
 	}
-	r, err := open(ctx, was.Server)
-	if err != nil {
-		return incident.Unknown, err.Error()
-	}
-	defer r.Close()
-	now, err := r.look(ctx)
-	if err != nil {
-		return incident.Unknown, err.Error()
-	}
-	return was.became(now)
+	return was.source().settle(ctx, k.Data)
 }
 
 // Quiet implements kind.Kind: nothing goes on that no agent asks for.

@@ -10,26 +10,14 @@ import (
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/redis"
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/signal"
 )
 
 // state is a Redis at one moment, as it tells of itself. No key is in it: its name may be somebody's secret.
 type state struct {
 	Server redis.Target `json:"server"`
-	Run    string       `json:"run_id"` // of this life of the server
-	Keys   int64        `json:"keys"`   // of the database
-	Bytes  int64        `json:"bytes"`  // that the server holds, with those of other databases
-	Hits   int64        `json:"hits"`   // since it was started, as those below
-	Misses int64        `json:"misses"`
-	// Commands, Unlinks and Flushes are how many commands the server had, and of those that remove keys as this kind does.
-	Commands int64 `json:"commands"`
-	Unlinks  int64 `json:"unlinks"`
-	Flushes  int64 `json:"flushes"`
-	Cluster  bool  `json:"cluster,omitempty"` // it is a node of a cluster
-
-	Removed int64  `json:"removed,omitempty"` // after: keys that this attempt removed; those of a flush are not counted
-	End     string `json:"end,omitempty"`     // after: why it ended, in words
+	counts
+	Cluster bool `json:"cluster,omitempty"` // it is a node of a cluster
 
 	unfit string // why its keys must not be removed for good
 	wait  string // and why not now
@@ -58,13 +46,15 @@ func (r *remote) look(ctx context.Context) (state, error) {
 
 // told is what the server's information says.
 func told(i info, at redis.Target) state {
-	s := state{Server: at, Run: i["run_id"], Bytes: i.number("used_memory"), Hits: i.number("keyspace_hits"),
-		Misses: i.number("keyspace_misses"), Commands: i.number("total_commands_processed"), Cluster: i["cluster_enabled"] == "1"}
+	s := state{Server: at, Cluster: i["cluster_enabled"] == "1", counts: counts{
+		Life: i["run_id"], Bytes: i.number("used_memory"), Hits: i.number("keyspace_hits"), Misses: i.number("keyspace_misses"),
+		Commands: i.number("total_commands_processed"),
+	}}
 	switch {
 	case i["role"] == "slave":
 		s.unfit = fmt.Sprintf("it is a replica of %s:%s; only a primary is cleared, and its replicas follow", i["master_host"],
 			i["master_port"])
-	case i["role"] != "master" || s.Run == "":
+	case i["role"] != "master" || s.Life == "":
 		s.unfit = fmt.Sprintf("it is no Redis with data: its role is %q", i["role"])
 	case i.number("loading") != 0 || i.number("async_loading") != 0:
 		s.wait = "it is loading its data"
@@ -91,7 +81,7 @@ func (r *remote) more(ctx context.Context, s *state) error {
 		return err
 	}
 	stats := parseInfo(text.Text)
-	s.Unlinks, s.Flushes = stats.calls("unlink"), stats.calls("flushdb")
+	s.Removals = stats.calls("unlink") + stats.calls("flushdb")
 	size, err := r.ask(ctx, "DBSIZE")
 	if err != nil {
 		return err
@@ -115,28 +105,8 @@ func (s state) fit() error {
 
 // lines say what there is, for who asks before it is cleared.
 func (s state) lines() []string {
-	hits := "nobody has looked anything up"
-	if all := s.Hits + s.Misses; all > 0 {
-		hits = fmt.Sprintf("%.0f %% of %d look-ups were hits", 100*float64(s.Hits)/float64(all), all)
-	}
 	return []string{fmt.Sprintf("Redis at %s: %d keys in database %d, %s in all databases; %s", s.Server.Address, s.Keys,
-		s.Server.Database, signal.Format(signal.Bytes, float64(s.Bytes)), hits)}
-}
-
-// became tells what became of an attempt that began at s.
-func (s state) became(now state) (incident.Phase, string) {
-	switch removals := now.Unlinks + now.Flushes - s.Unlinks - s.Flushes; {
-	case now.fit() != nil:
-		return incident.Unknown, now.fit().Error()
-	case now.Run != s.Run || now.Commands < s.Commands || removals < 0:
-		return incident.Unknown, "the server was started anew since, or its counters were"
-	case removals == 0:
-		return incident.NotDone, "no key was removed from the server since"
-	case now.Keys < s.Keys:
-		return incident.Acted, fmt.Sprintf("of %d keys %d are left; whether all went that were to go is for the verification to say",
-			s.Keys, now.Keys)
-	}
-	return incident.Unknown, "keys were removed since, by this attempt or by others, and there are as many as before"
+		s.Server.Database, signal.Format(signal.Bytes, float64(s.Bytes)), s.hitRate())}
 }
 
 // info is what the server tells of itself, by name.

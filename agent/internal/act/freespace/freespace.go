@@ -6,12 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/salveops/salve/agent/internal/act/folder"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/pkg/incident"
@@ -35,8 +35,8 @@ func New(h *kind.Host, units unit.Units) Kind {
 // evidence is how full the file system was, and which files would go.
 type evidence struct {
 	room
-	Files []file `json:"files,omitempty"` // before: that may go, in this order; after: that are gone
-	Did   string `json:"did,omitempty"`   // in words
+	Files []folder.File `json:"files,omitempty"` // before: that may go, in this order; after: that are gone
+	Did   string        `json:"did,omitempty"`   // in words
 }
 
 func argsOf(q kind.Request) *remedy.FreeSpaceArgs { return q.Remedy.Args.(*remedy.FreeSpaceArgs) }
@@ -68,17 +68,12 @@ func (Kind) Describe(s *kind.Step) string {
 // Precheck implements kind.Kind. It lists the files that may go, so that they are on disk before one goes.
 func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	a := argsOf(s.Request)
-	dir, err := open(s.Target)
+	dir, err := folder.Open(s.Target, k.Data)
 	if err != nil {
 		return err
 	}
-	defer dir.close()
-	if dir.own = k.Data; k.Data != "" {
-		if real, err := filepath.EvalSymlinks(k.Data); err == nil { // the folder's own way has no links either
-			dir.own = real
-		}
-	}
-	now, err := dir.room()
+	defer dir.Close()
+	now, err := roomOf(dir.FD())
 	if err != nil {
 		return kind.Unknown("how full "+s.Target+" is", err)
 	}
@@ -95,7 +90,7 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 			return err
 		}
 	}
-	files, err := dir.candidates(ctx, a.Files, a.Keep, k.Clock.Now().Wall.Add(-a.MinAge))
+	files, err := candidates(ctx, dir, a.Files, a.Keep, k.Clock.Now().Wall.Add(-a.MinAge))
 	if err != nil {
 		return err
 	}
@@ -143,11 +138,11 @@ func (k Kind) on(ctx context.Context, s *kind.Step, does remedy.Kind, name strin
 // leave out the next.
 func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	a, before := argsOf(s.Request), s.Before.(evidence)
-	dir, err := open(s.Target)
+	dir, err := folder.Open(s.Target, k.Data)
 	if err != nil {
 		return err
 	}
-	defer dir.close()
+	defer dir.Close()
 	run := &run{halted: func() error { return s.Halted(ctx) }, dir: dir, free: a.Free}
 	for _, name := range a.Cleaners {
 		run.part("ran "+name, func() (bool, error) { return true, k.clean(ctx, s, name) })
@@ -157,7 +152,7 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	}
 	for _, f := range before.Files {
 		run.part("", func() (bool, error) {
-			err := dir.remove(f)
+			err := dir.Remove(f)
 			if err == nil {
 				run.gone = append(run.gone, f)
 			}
@@ -165,7 +160,7 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 		})
 	}
 	after := evidence{Files: run.gone, Did: run.text()}
-	after.room, _ = dir.room() // it is done; only the evidence would be missing
+	after.room, _ = roomOf(dir.FD()) // it is done; only the evidence would be missing
 	s.After = after
 	if run.cut != nil {
 		return run.cut
@@ -186,7 +181,7 @@ func (k Kind) clean(ctx context.Context, s *kind.Step, name string) error {
 }
 
 // reopen reloads the service if a process of it holds files of this file system open that were removed.
-func (k Kind) reopen(ctx context.Context, s *kind.Step, dir *folder, name string) (did bool, err error) {
+func (k Kind) reopen(ctx context.Context, s *kind.Step, dir *folder.Folder, name string) (did bool, err error) {
 	part, err := k.on(ctx, s, remedy.Reload, name)
 	if err != nil {
 		return false, err
@@ -195,7 +190,7 @@ func (k Kind) reopen(ctx context.Context, s *kind.Step, dir *folder, name string
 	if err != nil {
 		return false, err
 	}
-	held, err := holds(u.ControlGroup, dir.dev)
+	held, err := holds(u.ControlGroup, dir.Dev)
 	if err != nil || !held {
 		return false, err
 	}
@@ -208,19 +203,19 @@ func (k Kind) reopen(ctx context.Context, s *kind.Step, dir *folder, name string
 // run is one run of the recipe.
 type run struct {
 	halted func() error // why no further part may begin
-	dir    *folder
+	dir    *folder.Folder
 	free   float64
 	did    []string
 	failed []string
 	before room // the first file went
-	gone   []file
+	gone   []folder.File
 	cut    error // why no further part begins
 }
 
 // enough reports whether there is room, by what the file system says or by what has gone. Some file systems give room back
 // only later, and a file that somebody holds open gives none: no more go than it takes.
 func (r *run) enough() (bool, error) {
-	now, err := r.dir.room()
+	now, err := roomOf(r.dir.FD())
 	if len(r.gone) == 0 {
 		r.before = now
 	}
@@ -264,17 +259,17 @@ func (r *run) text() string {
 }
 
 // Settle implements kind.Kind: the files that were to go tell.
-func (Kind) Settle(_ context.Context, a *incident.Attempt) (incident.Phase, string) {
+func (k Kind) Settle(_ context.Context, a *incident.Attempt) (incident.Phase, string) {
 	var was evidence
 	if err := json.Unmarshal(a.Before, &was); err != nil {
 		return incident.Unknown, "there is no evidence from before"
 	}
-	dir, err := open(a.Target)
+	dir, err := folder.Open(a.Target, k.Data)
 	if err != nil {
 		return incident.Unknown, err.Error()
 	}
-	defer dir.close()
-	gone := slices.DeleteFunc(slices.Clone(was.Files), func(f file) bool { return dir.has(f) == nil })
+	defer dir.Close()
+	gone := slices.DeleteFunc(slices.Clone(was.Files), func(f folder.File) bool { return dir.Has(f) == nil })
 	switch {
 	case len(gone) > 0:
 		return incident.Acted, fmt.Sprintf("%d of %d files are gone", len(gone), len(was.Files))
@@ -308,7 +303,7 @@ func (r room) free() float64 {
 }
 
 // without is the room that there is without the files.
-func (r room) without(files []file) room {
+func (r room) without(files []folder.File) room {
 	r.FreeBytes += total(files)
 	r.FreeInodes += uint64(len(files))
 	return r
@@ -326,7 +321,7 @@ func roomOf(fd int) (room, error) {
 	return room{Bytes: used + st.Bavail*block, FreeBytes: st.Bavail * block, Inodes: st.Files, FreeInodes: st.Ffree}, nil
 }
 
-func total(files []file) uint64 {
+func total(files []folder.File) uint64 {
 	var sum uint64
 	for _, f := range files {
 		sum += f.Size

@@ -11,21 +11,19 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/redis"
-	"github.com/salveops/salve/pkg/defaults"
+	"github.com/salveops/salve/pkg/incident"
 )
 
-// Bounds of one step.
-const (
-	scanned   = "1000" // keys that the server looks at for one question
-	mostAbout = 100    // keys that are removed by one
-)
+// scanned is how many keys the server looks at for one question.
+const scanned = "1000"
+
+// askTimeout bounds connecting, and each question. A server that takes longer is not well, and must not get more to do.
+const askTimeout = 5 * time.Second
 
 // remote is a Redis that is asked.
 type remote struct {
 	*redis.Conn
-	at      redis.Target
-	removed int64
-	end     string
+	at redis.Target
 }
 
 func open(ctx context.Context, at redis.Target) (*remote, error) {
@@ -44,6 +42,62 @@ func (r *remote) ask(ctx context.Context, words ...string) (redis.Value, error) 
 	return r.Do(ctx, words...)
 }
 
+// check implements source.
+func (s *state) check(ctx context.Context, step *kind.Step, _ string) error {
+	now, err := s.now(ctx)
+	if err != nil {
+		return kind.Unknown("the state of cache "+step.Target, err)
+	}
+	if err := now.fit(); err != nil {
+		return err
+	}
+	*s, step.Detail = now, now.lines()
+	return now.mayGo(step)
+}
+
+// now connects and looks.
+func (s *state) now(ctx context.Context) (state, error) {
+	r, err := open(ctx, s.Server)
+	if err != nil {
+		return state{}, err
+	}
+	defer r.Close()
+	return r.look(ctx)
+}
+
+// clear implements source.
+func (s *state) clear(ctx context.Context, r *run) (evidence, error) {
+	after := state{Server: s.Server}
+	c, err := open(ctx, s.Server)
+	if err != nil {
+		return evidence{Redis: &after}, fmt.Errorf("nothing was done: %w", err)
+	}
+	defer c.Close()
+	if r.AtOnce {
+		if err = c.flush(ctx); err == nil {
+			r.End = "the database was emptied"
+		}
+	} else {
+		err = r.ended(r.sweep(ctx, c))
+	}
+	if now, lookErr := c.look(ctx); lookErr == nil { // else it is done, and only the evidence is missing
+		after = now
+	}
+	return evidence{Redis: &after}, err
+}
+
+// settle implements source: the server counts how often keys were removed from it.
+func (s *state) settle(ctx context.Context, _ string) (incident.Phase, string) {
+	now, err := s.now(ctx)
+	if err == nil {
+		err = now.fit()
+	}
+	if err != nil {
+		return incident.Unknown, err.Error()
+	}
+	return s.became(now.counts)
+}
+
 // flush empties the database in one step.
 func (r *remote) flush(ctx context.Context) error {
 	_, err := r.ask(ctx, "FLUSHDB", "ASYNC")
@@ -54,73 +108,34 @@ func (r *remote) flush(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("empty the database: %w: %w", kind.ErrLost, err)
 	}
-	r.end = "the database was emptied"
 	return nil
 }
 
-// sweep goes through the keys and removes those that are meant, until it has seen all, or removed as many as it may, or nine
-// tenths of the time are over that the action has. Between two steps it waits for the rate, and at least as long as the step
-// took: a server that is slow has something else to do.
-func (k Kind) sweep(ctx context.Context, r *remote, s *kind.Step) error {
-	a, began := argsOf(s.Request), k.Clock.Now().Boot
-	limit := cmp.Or(s.Remedy.Timeout, defaults.ActionTimeout) * 9 / 10
-	about := max(1, min(mostAbout, a.Rate/10))
+// sweep goes through all keys and removes those that are meant.
+func (r *run) sweep(ctx context.Context, c *remote) error {
 	for cursor := ""; cursor != "0"; {
-		start := k.Clock.Now().Boot
-		next, keys, err := r.scan(ctx, cmp.Or(cursor, "0"), a.Prefix)
+		next, keys, err := c.scan(ctx, cmp.Or(cursor, "0"), r.Prefix)
 		if err != nil {
-			return r.broke(err)
+			return err
 		}
 		cursor = next
 		for first := true; first || len(keys) > 0; first = false { // also once after no key: to look at many takes time, too
-			if err := s.Halted(ctx); err != nil {
-				return r.broke(err)
+			if err := r.step.Halted(ctx); err != nil {
+				return err
 			}
-			n := min(len(keys), about, a.Most-int(r.removed))
-			if err := r.remove(ctx, keys[:n]); err != nil {
-				return r.broke(err)
+			n := min(len(keys), r.size())
+			removed, err := c.remove(ctx, keys[:n])
+			if err != nil {
+				r.Removed += int64(removed)
+				return err
 			}
 			keys = keys[n:]
-			if r.removed >= int64(a.Most) {
-				r.end = "as many keys were removed as may be in one run; there may be more"
-				return nil
+			if err := r.next(ctx, removed); err != nil {
+				return err
 			}
-			pause := k.pause(start, n, a.Rate)
-			if k.Clock.Now().Boot+pause-began > limit {
-				r.end = "the time of one run was over; there may be more"
-				return nil
-			}
-			if err := rest(ctx, pause); err != nil {
-				return r.broke(err)
-			}
-			start = k.Clock.Now().Boot
 		}
 	}
-	r.end = "every key was looked at"
 	return nil
-}
-
-// pause is how long to wait after a step that began at start and removed so many keys.
-func (k Kind) pause(start time.Duration, keys, rate int) time.Duration {
-	took := k.Clock.Now().Boot - start
-	return max(took, time.Duration(keys)*time.Second/time.Duration(rate)-took)
-}
-
-func rest(ctx context.Context, pause time.Duration) error {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// broke is the error of a sweep that could not go on.
-func (r *remote) broke(err error) error {
-	r.end = fmt.Sprintf("it broke off after %d keys", r.removed)
-	return fmt.Errorf("after %d keys were removed: %w", r.removed, err)
 }
 
 // scan takes the next look at the keys, from the cursor on.
@@ -147,7 +162,7 @@ func quote(text string) string {
 
 // remove removes the keys. Each has a command of its own: the nodes of a cluster take no two of different slots. A key that is
 // moving to another node is left to that.
-func (r *remote) remove(ctx context.Context, keys []string) error {
+func (r *remote) remove(ctx context.Context, keys []string) (removed int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	commands := make([][]string, len(keys))
@@ -156,18 +171,17 @@ func (r *remote) remove(ctx context.Context, keys []string) error {
 	}
 	answers, err := r.Each(ctx, commands)
 	if err != nil {
-		return fmt.Errorf("%w: %w", kind.ErrLost, err)
+		return 0, fmt.Errorf("%w: %w", kind.ErrLost, err)
 	}
-	var refused error
 	for _, v := range answers {
 		switch v.Err.Code() {
 		case "":
-			n, _ := strconv.ParseInt(v.Text, 10, 64)
-			r.removed += n
+			n, _ := strconv.Atoi(v.Text)
+			removed += n
 		case "MOVED", "ASK", "TRYAGAIN":
 		default:
-			refused = v.Err
+			err = v.Err
 		}
 	}
-	return refused
+	return removed, err
 }

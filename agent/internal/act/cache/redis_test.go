@@ -53,17 +53,21 @@ func pretend(t *testing.T, end string, answers ...string) *remote {
 	return r
 }
 
+func step(a *remedy.CacheArgs) *kind.Step {
+	return &kind.Step{Request: kind.Request{Remedy: &config.Remedy{Args: a, Timeout: time.Minute}}}
+}
+
 // A key that a cluster is moving is left to its new node; what else is refused ends the sweep.
 func TestMovingKeys(t *testing.T) {
 	const moving = "-MOVED 7 127.0.0.1:1\r\n-ASK 7 127.0.0.1:1\r\n-TRYAGAIN x\r\n:1\r\n:0\r\n"
 	keys := []string{"a", "b", "c", "d", "e"}
 	r := pretend(t, "e", moving)
-	if err := r.remove(t.Context(), keys); err != nil || r.removed != 1 {
-		t.Errorf("%d keys, %v", r.removed, err)
+	if n, err := r.remove(t.Context(), keys); err != nil || n != 1 {
+		t.Errorf("%d keys, %v", n, err)
 	}
 	r = pretend(t, "e", strings.Replace(moving, "TRYAGAIN", "MISCONF", 1))
-	if err := r.remove(t.Context(), keys); err == nil || !strings.Contains(err.Error(), "MISCONF") || r.removed != 1 {
-		t.Errorf("%d keys, %v", r.removed, err)
+	if n, err := r.remove(t.Context(), keys); err == nil || !strings.Contains(err.Error(), "MISCONF") || n != 1 {
+		t.Errorf("%d keys, %v", n, err)
 	}
 }
 
@@ -73,30 +77,29 @@ func TestWrongServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := New(&kind.Host{Clock: c})
-	step := func(timeout time.Duration) *kind.Step {
-		s := &kind.Step{}
-		s.Remedy = &config.Remedy{Timeout: timeout, Args: &remedy.CacheArgs{Prefix: "sess:", Rate: 1000, Most: 10}}
-		return s
-	}
+	k, s := New(&kind.Host{Clock: c}), step(&remedy.CacheArgs{Prefix: "sess:", Rate: 1000, Most: 10})
 	r := pretend(t, "1000", "*2\r\n$1\r\n5\r\n*1\r\n$4\r\ncart\r\n", "*2\r\n$1\r\n0\r\n*0\r\n")
-	if err := k.sweep(t.Context(), r, step(time.Minute)); err != nil || r.removed != 0 || r.end != "every key was looked at" {
-		t.Errorf("other keys: %d removed, %q, %v", r.removed, r.end, err)
+	run := k.begin(s)
+	if err := run.ended(run.sweep(t.Context(), r)); err != nil || run.Removed != 0 || run.End != "every key was looked at" {
+		t.Errorf("other keys: %+v, %v", run.result, err)
 	}
 	endless := make([]string, 1000)
 	for i := range endless {
 		endless[i] = "*2\r\n$1\r\n5\r\n*0\r\n"
 	}
 	r = pretend(t, "1000", endless...)
-	if err := k.sweep(t.Context(), r, step(20*time.Millisecond)); err != nil || !strings.Contains(r.end, "time of one run") {
-		t.Errorf("endless: %q, %v", r.end, err)
+	s.Remedy.Timeout = 20 * time.Millisecond
+	run = k.begin(s)
+	if err := run.ended(run.sweep(t.Context(), r)); err != nil || !strings.Contains(run.End, "time of one run") {
+		t.Errorf("endless: %+v, %v", run.result, err)
 	}
-	halted, s := make(chan struct{}), step(time.Minute)
+	halted := make(chan struct{})
 	close(halted)
 	s.Halt = halted
+	run = k.begin(s)
 	r = pretend(t, "1000", "*2\r\n$1\r\n0\r\n*1\r\n$6\r\nsess:1\r\n")
-	if err := k.sweep(t.Context(), r, s); err == nil || !strings.Contains(err.Error(), "told to stop") || r.removed != 0 {
-		t.Errorf("halted: %d removed, %v", r.removed, err)
+	if err := run.ended(run.sweep(t.Context(), r)); !errors.Is(err, kind.ErrHalt) || run.Removed != 0 {
+		t.Errorf("halted: %+v, %v", run.result, err)
 	}
 	for _, answer := range []string{"+OK\r\n", "*2\r\n*0\r\n*0\r\n", "*0\r\n", "$-1\r\n"} {
 		if _, _, err := pretend(t, "1000", answer).scan(t.Context(), "0", ""); err == nil {
@@ -109,7 +112,7 @@ func TestWrongServer(t *testing.T) {
 func TestLostAnswers(t *testing.T) {
 	r := pretend(t, "a", "")
 	r.Close()
-	if err := r.remove(t.Context(), []string{"a"}); !errors.Is(err, kind.ErrLost) {
+	if _, err := r.remove(t.Context(), []string{"a"}); !errors.Is(err, kind.ErrLost) {
 		t.Errorf("keys: %v", err)
 	}
 	r = pretend(t, "ASYNC", "")
@@ -121,6 +124,23 @@ func TestLostAnswers(t *testing.T) {
 	r.Close()
 	if _, _, err := r.scan(t.Context(), "0", ""); err == nil || errors.Is(err, kind.ErrLost) {
 		t.Errorf("a look: %v", err)
+	}
+}
+
+// Who is told to stop in a rest takes no further step, however long the rest was to be.
+func TestHalt(t *testing.T) {
+	c, err := clock.System()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := step(&remedy.CacheArgs{Rate: 1, Most: 100})
+	s.Remedy.Timeout = time.Hour
+	halted := make(chan struct{})
+	close(halted)
+	s.Halt = halted
+	run := New(&kind.Host{Clock: c}).begin(s)
+	if err := run.next(t.Context(), 60); !errors.Is(err, kind.ErrHalt) || run.Removed != 60 {
+		t.Errorf("%v, %+v", err, run.result)
 	}
 }
 
@@ -136,9 +156,10 @@ func (s stood) Now() clock.Instant { return clock.Instant{Boot: s.boot} }
 func TestPause(t *testing.T) {
 	k := New(&kind.Host{Clock: stood{boot: 10 * time.Second}})
 	for _, tt := range []struct {
-		took       time.Duration
-		keys, rate int
-		want       time.Duration
+		took time.Duration
+		keys int
+		rate int
+		want time.Duration
 	}{
 		{0, 100, 1000, 100 * time.Millisecond},
 		{20 * time.Millisecond, 100, 1000, 80 * time.Millisecond},
@@ -146,7 +167,8 @@ func TestPause(t *testing.T) {
 		{2 * time.Second, 100, 1000, 2 * time.Second},
 		{3 * time.Millisecond, 0, 1000, 3 * time.Millisecond},
 	} {
-		if got := k.pause(10*time.Second-tt.took, tt.keys, tt.rate); got != tt.want {
+		r := run{CacheArgs: &remedy.CacheArgs{Rate: tt.rate}, clock: k.Clock, start: 10*time.Second - tt.took}
+		if got := r.pause(tt.keys); got != tt.want {
 			t.Errorf("%+v: %s", tt, got)
 		}
 	}

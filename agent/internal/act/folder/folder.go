@@ -1,0 +1,160 @@
+// Package folder is how remedies remove files: below one folder, never by way of a link or on another mount, never the agent's
+// own, and only what was listed before.
+package folder
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/salveops/salve/agent/internal/act/kind"
+)
+
+// File is one regular file below the folder, as it was when it was listed.
+type File struct {
+	Name  string    `json:"name"` // below the folder
+	Size  uint64    `json:"size"` // that it takes on disk
+	Inode uint64    `json:"inode"`
+	Time  time.Time `json:"time"` // when it was last written to
+}
+
+// Folder is an open folder below which every name is looked up without following a link or crossing a mount. Make it with Open.
+type Folder struct {
+	Path string // as it was opened
+	Dev  uint64 // of its file system
+	own  string // the agent's folder, of which nothing is there; "": it has none
+	fd   int
+}
+
+// beneath is how every name is looked up: neither the folder nor what lies below it is reached by a symbolic link, and what is
+// below lies on the same mount.
+const beneath = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV
+
+// Open opens the folder that a remedy names, whose own way must be free of links, too. Of own, the agent's folder, nothing is
+// reached by it; "": there is none.
+func Open(at, own string) (*Folder, error) {
+	fd, err := unix.Openat2(unix.AT_FDCWD, at, &unix.OpenHow{
+		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	switch {
+	case errors.Is(err, unix.ENOSYS):
+		return nil, kind.Refuse("this kernel cannot look up names without following links (openat2, Linux 5.6)")
+	case errors.Is(err, unix.ELOOP):
+		return nil, kind.Refuse("a part of %s is a symbolic link; name the folder itself", at)
+	case err != nil:
+		return nil, kind.Refuse("%s cannot be opened: %v", at, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		_ = unix.Close(fd)
+		return nil, kind.Unknown(at, err)
+	}
+	if own != "" {
+		if real, err := filepath.EvalSymlinks(own); err == nil { // the folder's own way has no links either
+			own = real
+		}
+	}
+	return &Folder{Path: at, Dev: st.Dev, own: own, fd: fd}, nil
+}
+
+// Close closes it.
+func (d *Folder) Close() { _ = unix.Close(d.fd) }
+
+// FD is its descriptor, until it is closed.
+func (d *Folder) FD() int { return d.fd }
+
+// errOwn is the error of Sub for the agent's own folder, and for those below it.
+var errOwn = errors.New("this is the agent's own folder")
+
+// Sub opens a folder below; "." is the folder itself.
+func (d *Folder) Sub(name string) (*os.File, error) {
+	if d.own != "" && strings.HasPrefix(path.Join(d.Path, name)+"/", d.own+"/") {
+		return nil, errOwn
+	}
+	fd, err := unix.Openat2(d.fd, name, &unix.OpenHow{
+		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: beneath,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path.Join(d.Path, name), err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// Closed reports whether the error of Sub says that no folder is there, or none that remedies may reach.
+func Closed(err error) bool {
+	return errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENOTDIR) ||
+		errors.Is(err, unix.ENOENT) || errors.Is(err, errOwn)
+}
+
+// Stat looks at a name in the open folder parent. Only regular files count that have no other name: what has one takes as much
+// room without this one.
+func (d *Folder) Stat(parent int, name string) (File, bool) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(parent, path.Base(name), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return File{}, false
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
+		return File{}, false
+	}
+	return File{Name: name, Size: uint64(st.Blocks) * 512, Inode: st.Ino, Time: time.Unix(st.Mtim.Unix()).UTC()}, true
+}
+
+// at gives the folder of a file that is still the one that was listed.
+func (d *Folder) at(f File) (*os.File, error) {
+	parent, err := d.Sub(path.Dir(f.Name))
+	if err != nil {
+		return nil, err
+	}
+	if now, ok := d.Stat(int(parent.Fd()), f.Name); !ok || now.Inode != f.Inode || !now.Time.Equal(f.Time) {
+		parent.Close()
+		return nil, fmt.Errorf("%s is gone or was written to", path.Join(d.Path, f.Name))
+	}
+	return parent, nil
+}
+
+// Has returns nil while the file is there as it was listed.
+func (d *Folder) Has(f File) error {
+	parent, err := d.at(f)
+	if err == nil {
+		parent.Close()
+	}
+	return err
+}
+
+// Head is the beginning of a file that is still the one that was listed, so many bytes at most.
+func (d *Folder) Head(f File, most int) ([]byte, error) {
+	parent, err := d.at(f)
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	fd, err := unix.Openat2(int(parent.Fd()), path.Base(f.Name), &unix.OpenHow{
+		Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK, Resolve: beneath,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path.Join(d.Path, f.Name), err)
+	}
+	defer unix.Close(fd)
+	text := make([]byte, most)
+	n, err := unix.Pread(fd, text, 0)
+	return text[:max(n, 0)], err
+}
+
+// Remove removes the file, if it is still the one that was listed.
+func (d *Folder) Remove(f File) error {
+	parent, err := d.at(f)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	if err := unix.Unlinkat(int(parent.Fd()), path.Base(f.Name), 0); err != nil {
+		return fmt.Errorf("remove %s: %w", path.Join(d.Path, f.Name), err)
+	}
+	return nil
+}
