@@ -77,7 +77,9 @@ missing:
 	need '/usr/sbin/haproxy' HAProxy haproxy 'connection pools'; \
 	need '/usr/sbin/nft' nft nftables 'circuits that are cut'; \
 	need '/usr/bin/redis-server' Redis redis-server 'probes and caches'; \
+	need '/usr/bin/memcached' memcached memcached 'caches'; \
 	need '/usr/sbin/nginx' nginx nginx 'caches'; \
+	need '/usr/sbin/varnishd' Varnish varnish 'caches'; \
 	need '/usr/sbin/dnsmasq' dnsmasq dnsmasq-base 'probes'; \
 	need '/usr/bin/prometheus-alertmanager' Alertmanager prometheus-alertmanager 'messages to Alertmanager'; \
 	need '/usr/bin/prometheus' Prometheus prometheus 'metrics of real programs'; \

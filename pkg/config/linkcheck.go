@@ -208,8 +208,14 @@ func (l *loader) checkCache(d *remedyDraft) {
 	if c == nil {
 		return
 	}
-	if a, ok := d.Args.(*remedy.CacheArgs); ok && a.AtOnce && c.Nginx != "" {
-		l.fail(d.targetAt, "Wrong cache", "The files of the cache %q go one by one: at_once is for Redis.", c.Name)
+	if a, ok := d.Args.(*remedy.CacheArgs); ok {
+		begins := func(path string) bool { return strings.HasPrefix(path, a.Prefix) }
+		switch {
+		case a.AtOnce && c.Nginx+c.Purge != "":
+			l.fail(d.targetAt, "Wrong cache", "What is in the cache %q goes one by one: at_once is for Redis and memcached.", c.Name)
+		case c.Purge != "" && !slices.ContainsFunc(c.Paths, begins):
+			l.fail(d.targetAt, "Wrong cache", "No path of the cache %q begins with %q.", c.Name, a.Prefix)
+		}
 	}
 	if d.Precondition == nil {
 		l.warn(d.Range, "Cold cache", "While the cache %q is cold, what stands behind it has more to do, and nothing says when it can "+

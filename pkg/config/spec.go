@@ -197,17 +197,23 @@ type Pool struct {
 	Range hcl.Range
 }
 
-// Cache is what can be made to forget. Exactly one of Redis and Nginx is set.
+// Cache is what can be made to forget. Exactly one of Redis, Memcached, Nginx and Purge is set.
 type Cache struct {
 	Name         string
-	Redis        string // host:port or unix:/path
-	Database     int    // of Redis: its number
-	User         string // of Redis; "": the default user
-	PasswordFile string // was readable when loaded; "" means none
-	Secure       bool   // Redis at host:port: over TLS
-	CAFile       string // authorities that may vouch for the server then; "": those of the system
-	Nginx        string // folder of proxy_cache_path or the like
-	Private      bool   // no other host uses it
+	Redis        string   // host:port or unix:/path
+	Database     int      // of Redis: its number
+	User         string   // of Redis; "": the default user
+	PasswordFile string   // was readable when loaded; "" means none
+	Secure       bool     // Redis at host:port: over TLS
+	CAFile       string   // authorities that may vouch for the server then; "": those of the system
+	Memcached    string   // host:port or unix:/path
+	Nginx        string   // folder of proxy_cache_path or the like
+	Purge        string   // http:// or https:// and host:port of a server that forgets pages by a request
+	Method       string   // of that request: PURGE (default) or BAN
+	Host         string   // that it names; "": that of Purge
+	Paths        []string // that may be forgotten, with their queries
+	Remote       bool     // Purge is no loopback address, and that is meant
+	Private      bool     // no other host uses it
 	Range        hcl.Range
 }
 

@@ -83,14 +83,21 @@ type source interface {
 
 // evidence is what a cache was like, before or after. Exactly one of the first is set.
 type evidence struct {
-	Redis *state `json:"redis,omitempty"`
-	Nginx *files `json:"nginx,omitempty"`
+	Redis     *state `json:"redis,omitempty"`
+	Memcached *items `json:"memcached,omitempty"`
+	Nginx     *files `json:"nginx,omitempty"`
+	Purge     *pages `json:"purge,omitempty"`
 	result
 }
 
 func before(c *config.Cache) evidence {
-	if c.Nginx != "" {
+	switch {
+	case c.Memcached != "":
+		return evidence{Memcached: &items{Address: c.Memcached}}
+	case c.Nginx != "":
 		return evidence{Nginx: &files{Folder: c.Nginx}}
+	case c.Purge != "":
+		return evidence{Purge: purged(c)}
 	}
 	return evidence{Redis: &state{Server: target(c)}}
 }
@@ -100,8 +107,12 @@ func (e evidence) source() source {
 	switch {
 	case e.Redis != nil:
 		return e.Redis
+	case e.Memcached != nil:
+		return e.Memcached
 	case e.Nginx != nil:
 		return e.Nginx
+	case e.Purge != nil:
+		return e.Purge
 	}
 	return nil
 }

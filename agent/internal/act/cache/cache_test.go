@@ -35,14 +35,30 @@ type rig struct {
 
 func newRig(t *testing.T, lines ...string) *rig {
 	t.Helper()
-	g := &rig{server: agenttest.Redis(t, lines...), kind: cache.New(&kind.Host{Clock: acttest.Clock(t)})}
+	server := agenttest.Redis(t, lines...)
 	password := filepath.Join(t.TempDir(), "password")
-	g.cache = &config.Cache{Name: "sessions", Redis: g.server.Address, PasswordFile: password}
-	g.args = &remedy.CacheArgs{Cache: "sessions", Prefix: "sess:", Rate: 100_000, Most: 1000}
-	g.Rig = &acttest.Rig{T: t, Watcher: acttest.IdleWatcher(t), Journal: acttest.OpenJournal(t, t.TempDir())}
-	g.Runner = g.NewRunner([]config.Allow{{Caches: []string{"sess*"}, Actions: []string{"clear_cache"}}})
+	g := on(t, &config.Cache{Name: "sessions", Redis: server.Address, PasswordFile: password})
+	g.server, g.args.Prefix = server, "sess:"
 	g.must(os.WriteFile(password, []byte(g.server.Password), 0o600))
 	return g
+}
+
+// on is a rig for this cache, without a Redis.
+func on(t *testing.T, c *config.Cache) *rig {
+	t.Helper()
+	g := &rig{cache: c, kind: cache.New(&kind.Host{Clock: acttest.Clock(t)})}
+	g.args = &remedy.CacheArgs{Cache: c.Name, Rate: 100_000, Most: 1000}
+	g.Rig = &acttest.Rig{T: t, Watcher: acttest.IdleWatcher(t), Journal: acttest.OpenJournal(t, t.TempDir())}
+	g.Runner = g.NewRunner([]config.Allow{{Caches: []string{"s*"}, Actions: []string{"clear_cache"}}})
+	return g
+}
+
+// settles expects what an agent finds out that died.
+func (g *rig) settles(a *incident.Attempt, when string, want incident.Phase) {
+	g.T.Helper()
+	if phase, why := g.kind.Settle(g.T.Context(), a); phase != want {
+		g.T.Errorf("%s: %s, %s", when, phase, why)
+	}
 }
 
 func (g *rig) must(err error) {
@@ -232,7 +248,7 @@ func TestNothingNamed(t *testing.T) {
 }
 
 // cold-cache: what stands behind gets no more to do than the rate allows, and no more in one run than is said.
-func TestBounds(t *testing.T) {
+func TestColdCache(t *testing.T) {
 	g := newRig(t)
 	g.fill(0, "sess:", 60)
 	g.args.Rate, g.args.Most = 100, 25
@@ -358,27 +374,21 @@ func TestHangs(t *testing.T) {
 func TestSettle(t *testing.T) {
 	g := newRig(t)
 	g.fill(0, "sess:", 20)
-	settles := func(a *incident.Attempt, when string, want incident.Phase) {
-		t.Helper()
-		if phase, why := g.kind.Settle(t.Context(), a); phase != want {
-			t.Errorf("%s: %s, %s", when, phase, why)
-		}
-	}
 	s, a := acttest.Stage(t, g.kind, g.request())
-	settles(a, "before", incident.NotDone)
+	g.settles(a, "before", incident.NotDone)
 	g.must(g.kind.Act(t.Context(), s))
-	settles(a, "after", incident.Acted)
+	g.settles(a, "after", incident.Acted)
 	g.fill(0, "cart:", 50)
-	settles(a, "after, with other keys since", incident.Unknown)
+	g.settles(a, "after, with other keys since", incident.Unknown)
 	g.args.Prefix, g.args.All, g.args.AtOnce = "", true, true
 	s, a = acttest.Stage(t, g.kind, g.request())
-	settles(a, "before, at once", incident.NotDone)
+	g.settles(a, "before, at once", incident.NotDone)
 	g.must(g.kind.Act(t.Context(), s))
-	settles(a, "after, at once", incident.Acted)
+	g.settles(a, "after, at once", incident.Acted)
 	g.ask(0, "CONFIG", "RESETSTAT")
-	settles(a, "counters from zero", incident.Unknown)
+	g.settles(a, "counters from zero", incident.Unknown)
 	a.Before = nil
-	settles(a, "without evidence", incident.Unknown)
+	g.settles(a, "without evidence", incident.Unknown)
 }
 
 // A node of a cluster clears its own part, and only while the cluster is whole.

@@ -42,7 +42,7 @@ var (
 func (was *files) check(ctx context.Context, s *kind.Step, own string) error {
 	a := argsOf(s.Request)
 	if a.AtOnce {
-		return kind.Refuse("the files of a cache go one by one: at_once is for Redis")
+		return kind.Refuse("the files of a cache go one by one: at_once is for Redis and memcached")
 	}
 	dir, err := folder.Open(was.Folder, own)
 	if err != nil {

@@ -20,7 +20,6 @@ import (
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
-	"github.com/salveops/salve/pkg/remedy"
 )
 
 // web is a runner that needs no manager, with a real nginx.
@@ -32,15 +31,21 @@ type web struct {
 // newWeb has n pages of each of two sorts in its cache.
 func newWeb(t *testing.T, n int) *web {
 	t.Helper()
-	w := &web{rig: &rig{kind: cache.New(&kind.Host{Clock: acttest.Clock(t)})}, proxy: agenttest.Nginx(t)}
-	w.Rig = &acttest.Rig{T: t, Watcher: acttest.IdleWatcher(t), Journal: acttest.OpenJournal(t, t.TempDir())}
-	w.Runner = w.NewRunner([]config.Allow{{Caches: []string{"pages"}, Actions: []string{"clear_cache"}}})
-	w.cache = &config.Cache{Name: "pages", Nginx: w.proxy.Folder, Private: true}
-	w.args = &remedy.CacheArgs{Cache: "pages", Prefix: "/old/", Rate: 100_000, Most: 1000}
+	proxy := agenttest.Nginx(t)
+	w := &web{on(t, &config.Cache{Name: "site", Nginx: proxy.Folder, Private: true}), proxy}
+	w.args.Prefix = "/old/"
 	for i := range n {
 		w.get(fmt.Sprint("/old/", i))
 		w.get(fmt.Sprint("/new/", i))
 	}
+	agenttest.Eventually(t, 10*time.Second, func() bool { // a page is sent before its file has its name
+		for name := range w.files() {
+			if filepath.Ext(name) != "" {
+				return false
+			}
+		}
+		return len(w.files()) == 2*n+1
+	}, "all pages are kept")
 	return w
 }
 
@@ -161,14 +166,14 @@ func TestAllPages(t *testing.T) {
 		t.Errorf("16 files at 100 a second took %s; %d are left", took, len(w.files()))
 	}
 	w.args.AtOnce = true
-	w.Refused(w.request(), "at_once is for Redis", false)
+	w.Refused(w.request(), "at_once is for Redis and memcached", false)
 }
 
 // Of the agent's own folder nothing goes, whatever it looks like.
 func TestOwnFolder(t *testing.T) {
 	w := newWeb(t, 2)
 	k := cache.New(&kind.Host{Clock: acttest.Clock(t), Data: w.proxy.Folder})
-	s := &kind.Step{Request: w.request(), Target: "pages"}
+	s := &kind.Step{Request: w.request(), Target: "site"}
 	if err := k.Precheck(t.Context(), s); err == nil || !strings.Contains(err.Error(), "has no file") {
 		t.Errorf("it is a cache: %v", err)
 	}
@@ -177,20 +182,14 @@ func TestOwnFolder(t *testing.T) {
 // dies-in-the-middle: the files that go first tell.
 func TestPagesAreSettled(t *testing.T) {
 	w := newWeb(t, 5)
-	settles := func(a *incident.Attempt, when string, want incident.Phase) {
-		t.Helper()
-		if phase, why := w.kind.Settle(t.Context(), a); phase != want {
-			t.Errorf("%s: %s, %s", when, phase, why)
-		}
-	}
 	s, a := acttest.Stage(t, w.kind, w.request())
-	settles(a, "before", incident.NotDone)
+	w.settles(a, "before", incident.NotDone)
 	w.must(os.Remove(w.file("/old/3")))
-	settles(a, "in the middle", incident.Acted)
+	w.settles(a, "in the middle", incident.Acted)
 	w.must(w.kind.Act(t.Context(), s))
-	settles(a, "after", incident.Acted)
+	w.settles(a, "after", incident.Acted)
 	w.must(os.RemoveAll(w.proxy.Folder))
-	settles(a, "without a folder", incident.Unknown)
+	w.settles(a, "without a folder", incident.Unknown)
 	w.Refused(w.request(), "cannot be opened", false)
 	if err := w.kind.Act(t.Context(), s); err == nil {
 		t.Error("it acted on no folder")

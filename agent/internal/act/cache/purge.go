@@ -1,0 +1,121 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// pages are the declared ones of a cache that forgets by HTTP.
+type pages struct {
+	Base   string `json:"base"` // http://host:port
+	Host   string `json:"host,omitempty"`
+	Method string `json:"method"`
+	Count  int    `json:"count"` // before: that are to go; after: that it was asked for
+	paths  []string
+}
+
+func purged(c *config.Cache) *pages {
+	return &pages{Base: c.Purge, Host: c.Host, Method: c.Method, paths: c.Paths}
+}
+
+// most bytes of an answer that are read.
+const mostAnswer = 64 << 10
+
+// check implements source.
+func (p *pages) check(ctx context.Context, s *kind.Step, _ string) error {
+	a := argsOf(s.Request)
+	if a.AtOnce {
+		return kind.Refuse("pages go one by one: at_once is for Redis and memcached")
+	}
+	p.paths = slices.DeleteFunc(slices.Clone(p.paths), func(path string) bool { return !strings.HasPrefix(path, a.Prefix) })
+	if p.Count = len(p.paths); p.Count == 0 {
+		return kind.Refuse("no path that cache %s declares begins with %q", s.Target, a.Prefix)
+	}
+	u, err := url.Parse(p.Base)
+	if err != nil {
+		return kind.Refuse("%s is no URL", p.Base)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var d net.Dialer // all that can be asked without any effect
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), u.Scheme)))
+	if err != nil {
+		return kind.Unknown("the state of cache "+s.Target, err)
+	}
+	_ = c.Close()
+	for _, path := range p.paths {
+		s.Detail = append(s.Detail, p.Method+" "+p.Base+path)
+	}
+	return nil
+}
+
+// clear implements source.
+func (p *pages) clear(ctx context.Context, r *run) (evidence, error) {
+	asked := &pages{Base: p.Base, Host: p.Host, Method: p.Method}
+	client := &http.Client{
+		Transport: &http.Transport{ // without a proxy
+			MaxResponseHeaderBytes: mostAnswer, DisableCompression: true,
+			TLSClientConfig: &tls.Config{Time: clock.Wall, MinVersion: tls.VersionTLS12},
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       askTimeout,
+	}
+	defer client.CloseIdleConnections()
+	var err error
+	for _, path := range p.paths {
+		var removed int
+		if removed, err = p.purge(ctx, client, path); err != nil {
+			break
+		}
+		asked.Count++
+		if err = r.next(ctx, removed); err != nil {
+			break
+		}
+	}
+	return evidence{Purge: asked}, r.ended(err)
+}
+
+// purge asks for one page to be forgotten. It gives 0 of what was not in the cache.
+func (p *pages) purge(ctx context.Context, client *http.Client, path string) (removed int, err error) {
+	q, err := http.NewRequestWithContext(ctx, p.Method, p.Base+path, nil)
+	if err != nil {
+		return 0, err
+	}
+	q.Host = p.Host // "": that of the URL
+	answer, err := client.Do(q)
+	var network *net.OpError
+	switch {
+	case errors.As(err, &network) && network.Op == "dial":
+		return 0, err
+	case err != nil:
+		return 0, fmt.Errorf("%w: %w", kind.ErrLost, err)
+	}
+	defer answer.Body.Close()
+	_, _ = io.CopyN(io.Discard, answer.Body, mostAnswer)
+	switch code := answer.StatusCode; {
+	case code >= 200 && code <= 299:
+		return 1, nil
+	case code == http.StatusNotFound || code == http.StatusPreconditionFailed:
+		return 0, nil
+	}
+	return 0, fmt.Errorf("%s %s is refused: %.100q", p.Method, path, answer.Status)
+}
+
+// settle implements source.
+func (*pages) settle(context.Context, string) (incident.Phase, string) {
+	return incident.Unknown, "the server does not tell what it was asked to forget"
+}
