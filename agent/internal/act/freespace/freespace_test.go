@@ -130,8 +130,11 @@ func TestOwnFolder(t *testing.T) {
 // What was written to, or became something else, between the list and the removal stays.
 func TestListedFilesOnly(t *testing.T) {
 	d := newDisk(t)
-	for i := range 4 {
+	d.args.Files = []string{"*.log.*", "old/deep/*"}
+	d.must(os.Mkdir(filepath.Join(d.logs, "old/deep"), 0o755))
+	for i := range 5 {
 		d.put(fmt.Sprintf("logs/a.log.%d", i), 10, i)
+		d.put(fmt.Sprintf("logs/old/deep/%d", i), 10, i)
 	}
 	d.fill()
 	k := freespace.New(&kind.Host{Systemd: d.Watcher, Clock: acttest.Clock(t)}, unit.Units{})
@@ -140,6 +143,10 @@ func TestListedFilesOnly(t *testing.T) {
 	d.must(os.Chtimes(filepath.Join(d.logs, "a.log.0"), now, now))
 	d.must(os.Rename(filepath.Join(d.logs, "a.log.1"), filepath.Join(d.logs, "kept")))
 	d.must(os.Symlink("../data/base", filepath.Join(d.logs, "a.log.1")))
+	d.must(os.Rename(filepath.Join(d.logs, "a.log.3"), filepath.Join(d.logs, "kept, too")))
+	d.put("logs/a.log.3", 0, 3) // of the same time
+	d.must(os.Rename(filepath.Join(d.logs, "old"), filepath.Join(d.logs, "moved")))
+	d.must(os.Symlink("moved", filepath.Join(d.logs, "old"))) // the same files, by a link on the way
 	before := d.names()
 	d.must(k.Act(t.Context(), s))
 	d.lost(before, "logs/a.log.2")
