@@ -166,7 +166,7 @@ func unitsOf(remedies []*config.Remedy) []string {
 
 func (a *agent) buildRunner(ctx context.Context) (err error) {
 	a.runner, err = act.New(act.Options{Allow: a.cfg.Allow, Systemd: a.systemd, Journal: a.memory, Clock: a.o.Clock,
-		Log: a.log.Named("act"), Data: a.cfg.Data, Helper: a.helper()})
+		Log: a.log.Named("act"), Host: a.cfg.Host, Data: a.cfg.Data, Helper: a.helper()})
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,9 @@ func (b *block) literal(e hcl.Expression, want cty.Type, form string) (cty.Value
 		if word := hcl.ExprAsKeyword(e); word != "" && want == cty.String {
 			hint = " Put " + word + " in quotes."
 		}
+		if want == cty.String && hasTemplate(src) && bytes.Contains(src, []byte("${")) {
+			hint = " Facts in ${ } stand in arguments of an exec remedy only; $${ is the text ${."
+		}
 		b.l.fail(e.Range(), "Wrong type", "This must be %s, written out.%s", form, hint)
 		return cty.NilVal, false
 	}

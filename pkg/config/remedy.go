@@ -58,7 +58,7 @@ func (b *block) arguments(spec remedy.Spec) remedy.Args {
 		switch {
 		case !b.has(arg.Name):
 		case arg.Type == remedy.Command:
-			words := b.texts(arg.Name)
+			words := b.templates(arg.Name)
 			values[arg.Name] = plain(words)
 			commands = append(commands, words)
 		default:
@@ -97,6 +97,8 @@ func (b *block) argument(arg remedy.Arg) any {
 		return plain(b.texts(arg.Name))
 	case remedy.Integer:
 		return b.integer(arg.Name)
+	case remedy.Integers:
+		return b.integers(arg.Name)
 	case remedy.Share:
 		return b.share(arg.Name)
 	}

@@ -137,7 +137,7 @@ func remedyKind(s remedy.Spec) *kind {
 	}
 	types := map[remedy.Type]attrType{
 		remedy.String: text, remedy.Command: texts, remedy.Map: dict, remedy.Bool: boolean, remedy.Duration: duration,
-		remedy.Strings: texts, remedy.Integer: integer, remedy.Share: share,
+		remedy.Strings: texts, remedy.Integer: integer, remedy.Integers: integers, remedy.Share: share,
 	}
 	for _, arg := range s.Args {
 		a := attr{name: arg.Name, typ: types[arg.Type], least: int64(arg.Least), most: int64(arg.Most)}

@@ -68,14 +68,17 @@ func (b *block) checked(name string, check func(string) string) string {
 }
 
 // texts reads a list of texts.
-func (b *block) texts(name string) []word {
+func (b *block) texts(name string) []word { return b.words(name, b.word) }
+
+// words reads a list whose entries are read by one.
+func (b *block) words(name string, one func(hcl.Expression) (word, bool)) []word {
 	_, set := b.spec(name, texts)
 	if set == nil {
 		return nil
 	}
 	var list []word
 	for _, e := range b.list(set.Expr, name, "texts") {
-		w, ok := b.word(e)
+		w, ok := one(e)
 		if !ok {
 			continue
 		}

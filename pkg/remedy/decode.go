@@ -110,3 +110,8 @@ func (r *reader) share(name string, unwritten float64) float64 {
 	}
 	return unwritten
 }
+
+func (r *reader) integers(name string) []int {
+	list, _ := r.values[name].([]int)
+	return list
+}

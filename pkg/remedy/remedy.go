@@ -73,12 +73,13 @@ type Type string
 // Types of arguments and the Go types that Values holds for them.
 const (
 	String   Type = "string"   // string
-	Command  Type = "command"  // []string: a program with an absolute path and its arguments
+	Command  Type = "command"  // []string: a program with an absolute path and its arguments, which may hold facts
 	Map      Type = "map"      // map[string]string
 	Bool     Type = "bool"     // bool
 	Duration Type = "duration" // time.Duration
 	Strings  Type = "strings"  // []string
 	Integer  Type = "integer"  // int
+	Integers Type = "integers" // []int
 	Share    Type = "share"    // float64, from 0 to 1
 )
 
@@ -90,7 +91,7 @@ type Arg struct {
 	Default     string // as people write it; "" means none
 	Help        string
 	Min, Max    time.Duration // bounds of a duration
-	Least, Most int           // bounds of an integer
+	Least, Most int           // bounds of an integer, or of each in a list
 	// Target is true of the argument that names what the remedy acts on.
 	Target bool
 }

@@ -40,6 +40,7 @@ type Options struct {
 	Journal   Journal
 	Clock     clock.Clock
 	Log       hclog.Logger // nil: silent
+	Host      string       // this host's name; "": exec remedies do not know it
 	Data      string       // the agent's own folder, of which no remedy removes anything; "": it has none
 	// Helper is the socket of the helper. While it is there, every change of a unit goes through it, and limits can
 	// end by themselves. "": there is none.
@@ -72,11 +73,12 @@ func New(o Options) (*Runner, error) {
 	r := &Runner{o: o, allow: o.Allow, limited: make(chan limit, 16)}
 	r.kinds = registry(&kind.Host{
 		Systemd: o.Systemd, Helper: helper.Client{Socket: o.Helper}, Clock: o.Clock, Log: o.Log, Protected: o.Protected,
-		Data:    o.Data,
+		Data: o.Data, Name: o.Host,
 		Allowed: func(k remedy.Kind, target string) bool { return Allowed(r.blocks(), k, target) },
 		InForce: r.inForce,
-		Program: func(ctx context.Context, argv, env []string) (program.Output, error) {
-			return r.Command(ctx, program.Cmd{Purpose: program.Remedy, Argv: argv, Env: env, Timeout: boundless})
+		Program: func(ctx context.Context, c program.Cmd) (program.Output, error) {
+			c.Purpose, c.Timeout = program.Remedy, boundless
+			return r.Command(ctx, c)
 		},
 		MayRun: func(argv []string) error {
 			_, err := r.permitted(program.Cmd{Purpose: program.Remedy, Argv: argv})

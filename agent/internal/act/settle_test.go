@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,23 @@ func TestDiesDuringTheJob(t *testing.T) {
 	g.Becomes("a.service", "up again", func(n systemd.Unit) bool {
 		return n.Active == "active" && n.InvocationID != u.InvocationID
 	})
+}
+
+// TestDiesDuringTheProgram: a program dies with the agent that started it, and what it left behind when the next one starts.
+func TestDiesDuringTheProgram(t *testing.T) {
+	g := acttest.New(t, "a.service", acttest.Sleeper)
+	pids := filepath.Join(t.TempDir(), "pids")
+	d := doomed{Bus: g.Address, Journal: t.TempDir(), Kind: remedy.Exec, Command: []string{
+		acttest.Script(t, "#!/bin/sh\nsetsid sleep 1000 & echo $! $$ > $1.new; mv $1.new $1; wait\n"), pids}}
+	d.dies(t, func() {
+		agenttest.Eventually(t, 10*time.Second, func() bool { _, err := os.Stat(pids); return err == nil }, "the program runs")
+	})
+	g.Journal = acttest.OpenJournal(t, d.Journal)
+	settled := g.NewRunner(acttest.Everything()).Settle(t.Context())
+	if len(settled) != 1 || settled[0].Phase != incident.Unknown {
+		t.Errorf("settled as %+v", settled)
+	}
+	nobodyLeft(t, pids)
 }
 
 func TestSettleOfUndo(t *testing.T) {

@@ -70,6 +70,9 @@ func (e *Engine) prepareRun(s *story, p *patient, rem *config.Remedy, d healing.
 	if p != nil {
 		r.attempt.Rule, r.attempt.Instance, r.attempt.Fired = p.live.Rule.Name, p.live.Instance, p.fired
 		r.request.Unit = unitOf(p.live)
+		if read := p.live.When.Readings(e.o.Clock.Now()); len(read) > 0 && read[0].Known {
+			r.request.Value = &read[0].Value
+		}
 	}
 	r.attempt.Target = rem.Target(r.request.Unit)
 	return r

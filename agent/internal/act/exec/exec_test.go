@@ -2,15 +2,16 @@ package exec_test
 
 import (
 	"os"
+	osexec "os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/salveops/salve/agent/agenttest"
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/exec"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
@@ -79,32 +80,34 @@ func TestProgramIsLookedAtAgain(t *testing.T) {
 	}
 }
 
-func TestQuietProgram(t *testing.T) {
-	pids := filepath.Join(t.TempDir(), "pid")
-	// What it leaves behind has left its process group, so that nothing kills it with the program.
-	program := acttest.Script(t, "#!/bin/sh\nsetsid sleep 1000 </dev/null >/dev/null 2>&1 &\necho $! > "+pids+"\n")
-	r := acttest.Alone(t, filepath.Dir(program), "exec")
-	p, err := r.Prepare(t.Context(), command(program))
-	if err != nil {
-		t.Fatal(err)
+// TestOutlivesTheAgent: what a program of a dead agent left is not quiet, and settling ends it: nobody waits for it.
+func TestOutlivesTheAgent(t *testing.T) {
+	a := incident.Attempt{ID: "outlives-1", Kind: string(remedy.Exec), Target: "/x", Phase: incident.Intended}
+	k := exec.New(&kind.Host{Log: hclog.NewNullLogger()})
+	left := osexec.Command("/bin/sleep", "1000")
+	left.Env = []string{"SALVE_ATTEMPT=" + a.ID}
+	other := osexec.Command("/bin/sleep", "1000")
+	other.Env = []string{"SALVE_ATTEMPT=" + a.ID + "0"}
+	for _, cmd := range []*osexec.Cmd{left, other} {
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	a, err := r.Run(t.Context(), p)
-	if err != nil || a.Error != "" {
-		t.Fatalf("%+v, %v", a, err)
+	reaped := make(chan struct{})
+	go func() { defer close(reaped); _ = left.Wait() }()
+	if k.Quiet(&a) {
+		t.Error("quiet although a process of it runs")
 	}
-	if r.Quiet(&a) {
-		t.Error("quiet although the program left a process")
+	if phase, why := k.Settle(t.Context(), &a); phase != incident.Unknown || !strings.Contains(why, "the agent died") {
+		t.Errorf("settled as %s: %s", phase, why)
 	}
-	text, err := os.ReadFile(pids)
-	if err != nil {
-		t.Fatal(err)
+	<-reaped
+	if !k.Quiet(&a) {
+		t.Error("not quiet although nothing of it runs")
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
+	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("the process of another attempt: %v", err)
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	agenttest.Eventually(t, 30*time.Second, func() bool { return r.Quiet(&a) }, "nothing of it runs")
+	_ = other.Process.Kill()
+	_ = other.Wait()
 }

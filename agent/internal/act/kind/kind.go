@@ -52,6 +52,8 @@ type Request struct {
 	Remedy *config.Remedy
 	// Unit is the alert's own unit, on which a remedy acts that names none itself.
 	Unit string
+	// Value is that of the first signal of the alert's condition, in base units; nil: it is not known.
+	Value *float64
 	// Attempt is the record to be journaled; its ID must be new. Prepare alone needs none.
 	Attempt incident.Attempt
 	// ResetFailed clears a start limit that was hit before the unit is started.
@@ -119,6 +121,8 @@ type Host struct {
 	Log    hclog.Logger
 	// Protected are globs of units that no remedy may touch, beside those that Salve itself needs.
 	Protected []string
+	// Name is this host's, as its configuration has it.
+	Name string
 	// Data is the agent's own folder, of which no remedy may remove anything; "": it has none.
 	Data string
 	// Allowed reports whether the allow blocks, as they are now, permit that kind of remedy on the target.
@@ -126,7 +130,8 @@ type Host struct {
 	// InForce reports whether an attempt of that kind on the target is to be taken back when its time is over.
 	InForce func(kind remedy.Kind, target string) (bool, error)
 	// Program runs a program for an exec remedy, if the allow blocks permit it; see act.Runner.Command.
-	Program func(ctx context.Context, argv, env []string) (program.Output, error)
+	// It runs until ctx ends.
+	Program func(ctx context.Context, c program.Cmd) (program.Output, error)
 	// MayRun is the refusal that Program would answer with; nil: it would run.
 	MayRun func(argv []string) error
 }

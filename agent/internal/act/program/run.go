@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -52,6 +54,10 @@ type Cmd struct {
 	Stdin []byte
 	// Timeout bounds it; default 10 s. Then its whole process group is killed.
 	Timeout time.Duration
+	// Grace is how long it has to end when it is asked to (SIGTERM) after Timeout; 0: it is not asked.
+	Grace time.Duration
+	// Group is the control group that it is started in; nil: the agent's own.
+	Group *Group
 }
 
 // Output is what became of a program that could be started.
@@ -65,29 +71,67 @@ type Output struct {
 // ErrTimeout is the cause of the end of whatever took longer than it may.
 var ErrTimeout = errors.New("the action took longer than its time-out")
 
+// ErrNotStarted says that nothing of the program ran.
+var ErrNotStarted = errors.New("the program did not start")
+
 // Run runs the program at path, in a process group of its own, and waits for its end. An exit status other than 0 is no
-// error. Running longer than its time-out is one, with what it printed until then.
-func Run(ctx context.Context, path string, c Cmd) (Output, error) {
+// error. Running longer than its time-out is one, with what it printed until then. The program gains no privileges
+// by a set-user-ID bit, and dies with this process.
+func Run(ctx context.Context, path string, c Cmd) (out Output, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// Both hold for the thread that starts the program: what it may gain, and with whom the program dies. It is given to
+		// nobody else afterwards.
+		runtime.LockOSThread()
+		if err = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err == nil {
+			out, err = c.run(ctx, path)
+			return
+		}
+		out, err = Output{Code: -1}, fmt.Errorf("%w: give up privileges: %w", ErrNotStarted, err)
+	}()
+	<-done
+	return out, err
+}
+
+func (c Cmd) run(ctx context.Context, path string) (Output, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(c.Timeout, commandTimeout), ErrTimeout)
 	defer cancel()
 	stdout, stderr := &head{}, &head{}
-	cmd := exec.CommandContext(ctx, path, c.Argv[1:]...)
+	cmd := exec.Command(path, c.Argv[1:]...)
 	cmd.Dir = "/"
 	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}, c.Env...)
 	cmd.Stdin = io.Reader(bytes.NewReader(c.Stdin))
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return killGroup(cmd) }
-	cmd.WaitDelay = pipeWait
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = pipeWait // from its end on
+	if c.Group != nil {
+		dir, err := os.Open(c.Group.dir)
+		if err != nil {
+			return Output{Code: -1}, fmt.Errorf("%w: %w", ErrNotStarted, err)
+		}
+		defer dir.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
+	}
 
 	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		return Output{Code: -1}, fmt.Errorf("start %s: %w", path, err)
+	if err := ctx.Err(); err != nil {
+		return Output{Code: -1}, fmt.Errorf("%w: %w", ErrNotStarted, context.Cause(ctx))
 	}
+	if err := cmd.Start(); err != nil {
+		return Output{Code: -1}, fmt.Errorf("%w: %w", ErrNotStarted, err)
+	}
+	ended, late := make(chan struct{}), make(chan bool)
+	go func() { late <- c.end(ctx, cmd, ended) }()
 	err := cmd.Wait()
+	close(ended)
+	timedOut := <-late
 	if errors.Is(err, exec.ErrWaitDelay) {
-		_ = killGroup(cmd) // something it left behind still holds its outputs
-		err = nil
+		err = nil // something it left behind still holds its outputs
+		_ = signalGroup(cmd, unix.SIGKILL)
+	}
+	if timedOut {
+		_ = signalGroup(cmd, unix.SIGKILL) // it ended when it was asked to, and may have left what did not
 	}
 	out := Output{
 		Stdout: stdout.buf.Bytes(), Stderr: stderr.buf.Bytes(), Truncated: stdout.more || stderr.more,
@@ -95,7 +139,7 @@ func Run(ctx context.Context, path string, c Cmd) (Output, error) {
 	}
 	var status *exec.ExitError
 	switch {
-	case ctx.Err() != nil:
+	case timedOut:
 		return out, fmt.Errorf("run %s: %w", path, context.Cause(ctx))
 	case err != nil && !errors.As(err, &status):
 		return out, fmt.Errorf("run %s: %w", path, err)
@@ -103,12 +147,36 @@ func Run(ctx context.Context, path string, c Cmd) (Output, error) {
 	return out, nil
 }
 
-// killGroup kills the program and everything it started that did not leave its group.
-func killGroup(cmd *exec.Cmd) error {
+// end ends the program when ctx does, and reports whether it had to.
+func (c Cmd) end(ctx context.Context, cmd *exec.Cmd, ended <-chan struct{}) bool {
+	select {
+	case <-ended:
+		return false
+	case <-ctx.Done():
+	}
+	if c.Grace > 0 {
+		_ = signalGroup(cmd, unix.SIGTERM)
+		grace := time.NewTimer(c.Grace)
+		defer grace.Stop()
+		select {
+		case <-ended:
+			return true
+		case <-grace.C:
+		}
+	}
+	if c.Group != nil {
+		_ = c.Group.kill()
+	}
+	_ = signalGroup(cmd, unix.SIGKILL)
+	return true
+}
+
+// signalGroup reaches the program and everything it started that did not leave its group.
+func signalGroup(cmd *exec.Cmd, with syscall.Signal) error {
 	if cmd.Process == nil || cmd.Process.Pid <= 1 {
 		return nil // 0 and 1 would be our own group and everybody
 	}
-	return unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+	return unix.Kill(-cmd.Process.Pid, with)
 }
 
 // head keeps the beginning of what is written to it.

@@ -8,8 +8,12 @@ import (
 )
 
 // What a program leaves behind is found by its environment; other processes are not taken for it.
-func TestQuiet(t *testing.T) {
+func TestLeft(t *testing.T) {
 	proc := t.TempDir()
+	quiet := func(proc, attempt string) bool {
+		pids, err := left(proc, attempt)
+		return err == nil && len(pids) == 0
+	}
 	process := func(pid, env string) {
 		t.Helper()
 		if err := os.MkdirAll(filepath.Join(proc, pid), 0o700); err != nil {
@@ -22,7 +26,7 @@ func TestQuiet(t *testing.T) {
 	if quiet(proc, "i-1") {
 		t.Error("quiet although no process can be seen")
 	}
-	process("1", "PATH=/bin,X=SALVE_ATTEMPT=i-1,")
+	process("9", "PATH=/bin,X=SALVE_ATTEMPT=i-1,")
 	process("2", "SALVE_ATTEMPT=i-12,PATH=/bin,")
 	if !quiet(proc, "i-1") {
 		t.Error("not quiet because of others")
