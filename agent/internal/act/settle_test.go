@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +180,15 @@ func TestDiesDuringTheProgram(t *testing.T) {
 	d.dies(t, func() {
 		agenttest.Eventually(t, 10*time.Second, func() bool { _, err := os.Stat(pids); return err == nil }, "the program runs")
 	})
+	text, err := os.ReadFile(pids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := strconv.Atoi(strings.Fields(string(text))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	agenttest.Eventually(t, 5*time.Second, func() bool { return dead(program) }, "the program is gone")
 	g.Journal = acttest.OpenJournal(t, d.Journal)
 	settled := g.NewRunner(acttest.Everything()).Settle(t.Context())
 	if len(settled) != 1 || settled[0].Phase != incident.Unknown {

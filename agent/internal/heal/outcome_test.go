@@ -200,3 +200,19 @@ func TestTakenBackOnlyOnce(t *testing.T) {
 		h.WantOutcomes("checkout", "limit ineffective", "restart verified")
 	})
 }
+
+// What a remedy is asked for comes with the figure that its alert fires for, as a program may be told.
+func TestRequestHasTheValue(t *testing.T) {
+	heals(t, two, func(h *rig) {
+		h.Tells(health, 0)
+		h.Until("acting", time.Minute, func() bool { return h.count() == 1 })
+		hands := h.p.o.Act.(*hands)
+		hands.lock.Lock()
+		defer hands.lock.Unlock()
+		for plan, q := range hands.plans {
+			if q.Value == nil || *q.Value != 0 {
+				t.Errorf("%s was asked for with the value %v, want 0", plan, q.Value)
+			}
+		}
+	})
+}
