@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 )
 
@@ -15,17 +16,23 @@ const (
 // keptPorts are what no circuit may name, because too much stands behind them.
 var keptPorts = map[int]string{
 	22: "ssh is how people get from host to host", 53: "everything asks for names",
-	25: "mail may be how people are called", 465: "mail may be how people are called", 587: "mail may be how people are called",
+	853: "everything asks for names",
+	25:  "mail may be how people are called", 465: "mail may be how people are called", 587: "mail may be how people are called",
 }
 
 // circuitVariants are the ways to cut a dependency off, of which a circuit has exactly one.
-var circuitVariants = []variant{{"addresses", []string{"ports"}}, {"file", nil}}
+var circuitVariants = []variant{
+	{"addresses", []string{"ports"}}, {"haproxy", []string{"backend", "server", "state"}}, {"file", nil}, {"on", []string{"off"}},
+}
 
 func circuitKind() *kind {
 	return &kind{
 		labels: []string{"name"},
 		attrs: []attr{
 			{name: "addresses", typ: texts}, {name: "ports", typ: integers, least: 1, most: 65535}, {name: "file", typ: text},
+			{name: "haproxy", typ: text}, {name: "backend", typ: text}, {name: "server", typ: text},
+			{name: "state", typ: text, def: "maint", words: []string{"maint", "drain"}},
+			{name: "on", typ: text}, {name: "off", typ: text},
 		},
 	}
 }
@@ -33,8 +40,21 @@ func circuitKind() *kind {
 func (l *loader) decodeCircuit(b *block) *Circuit {
 	c := &Circuit{
 		Name: b.name("circuit", checkWord), Range: b.header, Ports: b.integers("ports"), File: b.checked("file", checkAbsolute),
+		HAProxy: b.checked("haproxy", checkSocket), Backend: b.checked("backend", checkName), Server: b.checked("server", checkName),
+		On: b.checked("on", checkOwnURL), Off: b.checked("off", checkOwnURL),
 	}
 	b.variants(circuitVariants)
+	if c.HAProxy != "" {
+		c.State = b.text("state")
+	}
+	if c.On != "" && c.On == c.Off {
+		b.fail("off", "No effect", "off is the same as on.")
+	}
+	for _, need := range [][2]string{{"haproxy", "backend"}, {"haproxy", "server"}, {"on", "off"}} {
+		if b.has(need[0]) && !b.has(need[1]) {
+			l.fail(b.header, "Missing key", "%s needs %q.", upper(b.what), need[1])
+		}
+	}
 	words := b.texts("addresses")
 	for _, w := range words {
 		at, wrong := remote(w.text)
@@ -61,6 +81,17 @@ func (l *loader) decodeCircuit(b *block) *Circuit {
 		b.fail("ports", "Out of bounds", "ports has from 1 to %d ports, not %d.", maxPorts, len(c.Ports))
 	}
 	return c
+}
+
+// checkOwnURL is for what only this host's own services are to be asked.
+func checkOwnURL(s string) string {
+	if wrong := checkURL(s); wrong != "" {
+		return wrong
+	}
+	if u, _ := url.Parse(s); !onLoopback(u.Hostname()) {
+		return u.Redacted() + " is not on this host; name a loopback address"
+	}
+	return ""
 }
 
 // remote reads the address of another host, or says what is wrong with it.
@@ -90,6 +121,22 @@ func (l *loader) checkCircuit(d *remedyDraft) {
 		}
 		name := d.Args.Names()
 		l.fail(d.targetAt, "Unknown circuit", "The service %q has no circuit %q.%s", d.Service.Name, name, meant(name, known))
+	}
+}
+
+// checkController reports circuits that would cut people on this host off from the controller; the agent's own line passes
+// anyway, as it does to a controller that is known by name.
+func (l *loader) checkController(s *Service) {
+	if l.agent.Controller == nil {
+		return
+	}
+	for _, text := range l.agent.Controller.Addresses {
+		at, err := netip.ParseAddrPort(text)
+		for _, c := range s.Circuits {
+			if err == nil && slices.Contains(c.Addresses, at.Addr().Unmap()) && slices.Contains(c.Ports, int(at.Port())) {
+				l.fail(c.Range, "Wrong value", "Circuit %q has %s in it, which is the controller.", c.Name, at)
+			}
+		}
 	}
 }
 

@@ -180,6 +180,10 @@ func (l *loader) compileRemedy(d *remedyDraft) {
 	if d.verifyWhen != nil {
 		d.Verify.When = l.compile(d.verifyWhen, scope(expr.Verify))
 	}
+	if d.until != nil {
+		d.Until = l.compile(d.until, scope(expr.Verify))
+		l.checkUntil(d)
+	}
 }
 
 func (l *loader) compile(e hcl.Expression, s *expr.Scope) *expr.Program {

@@ -202,6 +202,18 @@ func (l *loader) checkReset(d *remedyDraft, p *Pool) {
 	}
 }
 
+// checkUntil reports an end that cannot come before the remedy is over anyway: only what happens after its action counts.
+func (l *loader) checkUntil(d *remedyDraft) {
+	limit := d.Args.(remedy.Limited).Lasts()
+	switch p := d.Until; {
+	case p == nil:
+	case len(p.Refs()) == 0:
+		l.fail(p.Range(), "No effect", "until reads no signal.")
+	case limit > 0 && p.Window() >= limit:
+		l.fail(p.Range(), "Out of bounds", "until looks back over %s, and the remedy ends after %s anyway.", p.Window(), limit)
+	}
+}
+
 // checkCache warns of a remedy that is never held back: what a cache forgets is asked of what stands behind it.
 func (l *loader) checkCache(d *remedyDraft) {
 	c := ofService(l, d, func(s *Service) []*Cache { return s.Caches }, func(c *Cache) string { return c.Name })

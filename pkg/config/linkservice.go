@@ -14,6 +14,7 @@ func (l *loader) linkServices() {
 		l.shareUnits(d, l.services[:i])
 		l.limitAutonomy(d)
 		l.checkLonely(d)
+		l.checkController(d.Service)
 	}
 	for _, r := range l.remedies {
 		l.agent.Remedies = append(l.agent.Remedies, r.Remedy)

@@ -14,6 +14,7 @@ type remedyDraft struct {
 	spec         remedy.Spec
 	precondition hcl.Expression // nil: none
 	verifyWhen   hcl.Expression // nil: none
+	until        hcl.Expression // nil: none
 	affects      []word
 	permitAt     hcl.Range
 	targetAt     hcl.Range // of the argument that names the target, or of the header
@@ -35,6 +36,9 @@ func (l *loader) decodeRemedy(b *block) *remedyDraft {
 	}
 	d.Permit, d.permitAt = b.resource("permit"), b.at("permit")
 	d.Args = b.arguments(spec)
+	if isLimited(d.Args) {
+		d.until = b.condition("until")
+	}
 	for _, arg := range spec.Args {
 		if arg.Target && b.has(arg.Name) {
 			d.targetAt = b.at(arg.Name)

@@ -135,6 +135,9 @@ func remedyKind(s remedy.Spec) *kind {
 			{name: "permit", typ: text},
 		},
 	}
+	if args, _ := s.Decode(nil); isLimited(args) {
+		k.attrs = append(k.attrs, attr{name: "until", typ: condition})
+	}
 	types := map[remedy.Type]attrType{
 		remedy.String: text, remedy.Command: texts, remedy.Map: dict, remedy.Bool: boolean, remedy.Duration: duration,
 		remedy.Strings: texts, remedy.Integer: integer, remedy.Integers: integers, remedy.Share: share,
@@ -147,6 +150,11 @@ func remedyKind(s remedy.Spec) *kind {
 		k.attrs = append(k.attrs, a)
 	}
 	return k
+}
+
+func isLimited(a remedy.Args) bool {
+	_, ok := a.(remedy.Limited)
+	return ok
 }
 
 const day = 24 * time.Hour

@@ -223,6 +223,11 @@ type Circuit struct {
 	Addresses []netip.Addr // where the dependency is; none of them on this host
 	Ports     []int        // TCP ports there; not empty with Addresses
 	File      string       // absolute path of a file that is there while the service shall do without it
+	HAProxy   string       // stats socket of the HAProxy of whose Backend Server is to be taken out: a path or host:port
+	Backend   string
+	Server    string
+	State     string // "maint" or "drain": how it is taken out
+	On, Off   string // URLs on loopback: a POST has the service do without the dependency, and with it again
 	Range     hcl.Range
 }
 
@@ -332,6 +337,7 @@ type Remedy struct {
 	Confidence   float64       // prior; default 0.8
 	Precondition *expr.Program // nil: none
 	Verify       *Verify       // nil: the rule's clear, defaults.Verify*
+	Until        *expr.Program // takes it back before its time; nil: nothing does. Only with remedy.Limited arguments
 	Attempts     int           // per instance in an hour, across incidents; default 3
 	Recurring    int           // verified runs a day for one instance that make its incident a person's; default 3
 	Cooldown     time.Duration // default 60 s

@@ -67,6 +67,13 @@ type risky interface{ disruptive() bool }
 // undoable is implemented by arguments that decide whether their remedy can be taken back.
 type undoable interface{ undoable() bool }
 
+// Limited is implemented by arguments of kinds whose attempts are always taken back after a time, so that a remedy may
+// name a condition on which that happens earlier.
+type Limited interface {
+	// Lasts is that time, from the intent on.
+	Lasts() time.Duration
+}
+
 // Type is the type of an argument in the configuration.
 type Type string
 

@@ -31,6 +31,9 @@ func (a *ShedArgs) Names() string { return strings.Join(a.Victims, " or ") }
 // Among implements Choice.
 func (a *ShedArgs) Among() []string { return a.Victims }
 
+// Lasts implements Limited.
+func (a *ShedArgs) Lasts() time.Duration { return a.For }
+
 // Properties are the limits of a throttle.
 func (a *ShedArgs) Properties() map[string]string {
 	if a.By == ByCPU {

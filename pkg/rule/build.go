@@ -180,6 +180,7 @@ func (e *Engine) openRemedies() {
 
 func openRemedy(b binder, rem *config.Remedy) {
 	b.open(rem.Precondition)
+	b.open(rem.Until)
 	if rem.Verify != nil {
 		b.open(rem.Verify.When)
 	}

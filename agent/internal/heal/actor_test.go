@@ -182,12 +182,15 @@ func (h *hands) intent(q kind.Request, target string) incident.Attempt {
 	if undoable(q.Remedy) {
 		a.Undo = encode(h.properties(target))
 	}
+	if l, ok := q.Remedy.Args.(remedy.Limited); ok {
+		a.For = l.Lasts()
+	}
 	return a
 }
 
 func undoable(rem *config.Remedy) bool {
 	program, ok := rem.Args.(*remedy.ExecArgs)
-	return rem.Kind == remedy.SetProperty || ok && len(program.Undo) > 0
+	return rem.Kind == remedy.SetProperty || rem.Kind == remedy.Isolate || ok && len(program.Undo) > 0
 }
 
 func (h *hands) free(own *incident.Attempt) {

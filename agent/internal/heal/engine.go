@@ -97,6 +97,7 @@ type Engine struct {
 	services map[string]*story // the open incident of each service; "" is the host
 	past     healing.Past
 	queue    healing.Queue // alerts that wait for what another attempt has
+	waits    map[string]*wait // attempts that may end before their time, by ID
 	changes  care.Changes
 	pauses   []incident.Pause
 	watchers *watchers
@@ -123,7 +124,8 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		o: o, log: o.Log.Named("heal"), inbox: make(chan func(), inboxSize), done: make(chan struct{}),
 		store: series.New(), units: make(map[string]*care.Vitals), stories: make(map[string]*story),
-		services: make(map[string]*story), watchers: newWatchers(), stats: newStats(), started: o.Clock.Now(),
+		services: make(map[string]*story), waits: make(map[string]*wait), watchers: newWatchers(), stats: newStats(),
+		started: o.Clock.Now(),
 	}
 	e.store.Teach(o.Baseline.Learned)
 	e.fleet = newCommand(o.Controller)
@@ -151,6 +153,9 @@ func (e *Engine) use(cfg *config.Agent) {
 		logs[i] = g.Name
 	}
 	e.rules.SetKeys("host.log", logs)
+	for _, w := range e.waits {
+		w.until = nil
+	}
 	e.bindUnits()
 }
 

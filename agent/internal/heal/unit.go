@@ -186,6 +186,7 @@ func (e *Engine) tick(ctx context.Context) {
 	e.rules.Tick(now, func(a rule.Event) { e.onAlert(ctx, a) })
 	e.raise()
 	e.step(now)
+	e.early(ctx, now)
 	e.overruns()
 	e.halts()
 	e.clearDoubts()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/act/backend"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -27,10 +28,12 @@ type Kind struct {
 // New prepares the kind.
 func New(h *kind.Host) Kind { return Kind{Host: h, user: os.Geteuid()} }
 
-// cut is what is cut off, as a record keeps it. One of both is set.
+// cut is what is cut off, as a record keeps it. One of all is set.
 type cut struct {
-	To   []netip.AddrPort `json:"to,omitempty"`
-	File string           `json:"file,omitempty"`
+	To     []netip.AddrPort `json:"to,omitempty"`
+	File   string           `json:"file,omitempty"`
+	Server *server          `json:"server,omitempty"`
+	Switch *toggle          `json:"switch,omitempty"`
 }
 
 // breaker is one way to cut a dependency off.
@@ -48,8 +51,13 @@ type breaker interface {
 }
 
 func (k Kind) breaker(c cut) breaker {
-	if c.File != "" {
+	switch {
+	case c.File != "":
 		return mark{path: c.File, clock: k.Clock}
+	case c.Server != nil:
+		return *c.Server
+	case c.Switch != nil:
+		return *c.Switch
 	}
 	return filter{to: c.To, user: k.user}
 }
@@ -77,7 +85,19 @@ func cutOf(c *config.Circuit) (cut, error) {
 			found.To = append(found.To, netip.AddrPortFrom(at, uint16(port)))
 		}
 	}
-	if (found.File == "") == (len(found.To) == 0) {
+	if c.Server != "" {
+		found.Server = &server{backend.Server{Socket: c.HAProxy, Backend: c.Backend, Name: c.Server}, c.State}
+	}
+	if c.On != "" && c.Off != "" {
+		found.Switch = &toggle{c.On, c.Off}
+	}
+	ways := 0
+	for _, there := range []bool{len(found.To) > 0, found.File != "", found.Server != nil, found.Switch != nil} {
+		if there {
+			ways++
+		}
+	}
+	if ways != 1 {
 		return cut{}, kind.Refuse("circuit %q names nothing to cut off", c.Name)
 	}
 	return found, nil

@@ -1,17 +1,14 @@
 package isolate_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/act/acttest"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/config"
@@ -84,29 +81,8 @@ func TestMarkOfAnother(t *testing.T) {
 // TestMarkOutlivesTheAgent: the next process settles the attempt and removes the file in time.
 func TestMarkOutlivesTheAgent(t *testing.T) {
 	r, _, path := newMark(t)
-	s, a := acttest.Stage(t, r.kind, r.request())
-	a.For = time.Millisecond
-	if err := r.journal.PutAttempt(a); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.kind.Act(t.Context(), s); err != nil { // and the agent dies
-		t.Fatal(err)
-	}
-	if settled := r.Settle(t.Context()); len(settled) != 1 || settled[0].Phase != incident.Acted {
-		t.Fatalf("settled as %+v", settled)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error)
-	go func() { served <- r.Serve(ctx) }()
-	agenttest.Eventually(t, 5*time.Second, func() bool {
-		now, err := r.journal.Attempt(a.ID)
-		return err == nil && now.Phase == incident.Undone
-	}, "the attempt is taken back")
+	r.outlives(incident.Acted)
 	r.holds(path, "")
-	cancel()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
 }
 
 func TestMarkThatIsNotSafe(t *testing.T) {

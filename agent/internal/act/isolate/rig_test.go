@@ -2,6 +2,7 @@ package isolate_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/act/acttest"
 	"github.com/salveops/salve/agent/internal/act/isolate"
@@ -56,16 +58,22 @@ func newRig(t *testing.T) *rig {
 		r.circuit.Addresses = append(r.circuit.Addresses, at.Addr())
 	}
 	r.journal = acttest.OpenJournal(t, t.TempDir())
-	var err error
-	r.Runner, err = act.New(act.Options{
-		Systemd: acttest.IdleWatcher(t), Journal: r.journal, Clock: acttest.Clock(t),
+	r.Runner = r.runner()
+	r.kind = isolate.New(&kind.Host{Clock: acttest.Clock(t)})
+	return r
+}
+
+// runner is an agent's, on the rig's journal.
+func (r *rig) runner() *act.Runner {
+	r.t.Helper()
+	runner, err := act.New(act.Options{
+		Systemd: acttest.IdleWatcher(r.t), Journal: r.journal, Clock: acttest.Clock(r.t),
 		Allow: []config.Allow{{Circuits: []string{"pay*"}, Actions: []string{"isolate"}}},
 	})
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	r.kind = isolate.New(&kind.Host{Clock: acttest.Clock(t)})
-	return r
+	return runner
 }
 
 func (r *rig) command(name string, args ...string) string {
@@ -200,6 +208,27 @@ func (r *rig) reaches(user int, to netip.AddrPort, want bool) {
 
 func (r *rig) ruleset() string { return r.command("nft", "-s", "list", "ruleset") }
 
+// others is the ruleset without Salve's table, handles and all.
+func (r *rig) others() (list []map[string]map[string]any) {
+	r.t.Helper()
+	var all struct{ NFTables []map[string]map[string]any }
+	if err := json.Unmarshal([]byte(r.command("nft", "-j", "list", "ruleset")), &all); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, object := range all.NFTables {
+		for what, its := range object {
+			table := its["table"]
+			if what == "table" {
+				table = its["name"]
+			}
+			if its["family"] != "inet" || table != "salve" {
+				list = append(list, object)
+			}
+		}
+	}
+	return list
+}
+
 // beside is a request for another circuit.
 func (r *rig) beside() kind.Request {
 	q := r.request()
@@ -208,4 +237,32 @@ func (r *rig) beside() kind.Request {
 		{Name: "pay-later", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.77")}, Ports: []int{8443}},
 	}}
 	return q
+}
+
+// outlives lets an agent die after its action, and the next one settle the attempt as that and take it back in time.
+func (r *rig) outlives(want incident.Phase) {
+	t := r.t
+	t.Helper()
+	s, a := acttest.Stage(t, r.kind, r.request())
+	a.For = time.Millisecond
+	if err := r.journal.PutAttempt(a); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.kind.Act(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if settled := r.Settle(t.Context()); len(settled) != 1 || settled[0].Phase != want {
+		t.Fatalf("settled as %+v", settled)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error)
+	go func() { served <- r.Serve(ctx) }()
+	agenttest.Eventually(t, 5*time.Second, func() bool {
+		now, err := r.journal.Attempt(a.ID)
+		return err == nil && now.Phase == incident.Undone
+	}, "the attempt is taken back")
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
 }

@@ -1,0 +1,139 @@
+package isolate_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/backend"
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// balanced is a rig whose circuit is server a of a real HAProxy, beside b; c is down.
+type balanced struct {
+	*rig
+	*agenttest.Balancer
+	at backend.Server
+}
+
+func newBalanced(t *testing.T) balanced {
+	t.Helper()
+	g := balanced{rig: newRig(t)}
+	a, b := httptest.NewServer(http.NotFoundHandler()), httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(func() { a.Close(); b.Close() })
+	g.Balancer = agenttest.HAProxy(t, " server a "+a.Listener.Addr().String()+"\n server b "+b.Listener.Addr().String()+
+		"\n server c 127.0.0.1:1 check inter 50ms fall 1")
+	g.at = backend.Server{Socket: g.Stats, Backend: "web", Name: "a"}
+	g.circuit = &config.Circuit{Name: "payments", HAProxy: g.Stats, Backend: "web", Server: "a", State: "maint"}
+	agenttest.Eventually(t, 10*time.Second, func() bool { return !g.servers()[2].Running }, "c is down")
+	return g
+}
+
+func (g balanced) servers() backend.States {
+	g.t.Helper()
+	all, err := g.at.Look(g.t.Context())
+	if err != nil || len(all) != 3 {
+		g.t.Fatalf("%+v, %v", all, err)
+	}
+	return all
+}
+
+func (g balanced) put(name, state string) {
+	g.t.Helper()
+	s := g.at
+	s.Name = name
+	if err := s.Put(g.t.Context(), state); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func TestServerOut(t *testing.T) {
+	g := newBalanced(t)
+	before := g.servers()
+	for state, bit := range map[string]int{"maint": backend.ForcedMaint, "drain": backend.ForcedDrain} {
+		g.circuit.State = state
+		a := g.must(g.request())
+		now := g.servers()
+		if now[0].Admin != bit || !cmp.Equal(now[1:], before[1:]) || a.For != g.length {
+			t.Errorf("%s: %+v, %+v", state, now, a)
+		}
+		g.refused(g.request(), "in maintenance or drained already")
+		for range 2 {
+			if _, err := g.Undo(t.Context(), a.ID); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(before, g.servers()); diff != "" {
+				t.Errorf("%s is not as before: %s", state, diff)
+			}
+		}
+	}
+}
+
+// TestLastServerStays: nothing takes out the last one, two at once neither.
+func TestLastServerStays(t *testing.T) {
+	g := newBalanced(t)
+	one, _ := acttest.Stage(t, g.kind, g.request())
+	g.circuit.Server = "b"
+	other, _ := acttest.Stage(t, g.kind, g.request())
+	if err := g.kind.Act(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.kind.Act(t.Context(), other); err == nil || !strings.Contains(err.Error(), "no other server") {
+		t.Errorf("the last server: %v", err)
+	}
+	if now := g.servers(); now[0].Admin != backend.ForcedMaint || !now[1].Up() {
+		t.Errorf("%+v", now)
+	}
+	g.refused(g.request(), "is the last one")
+	g.circuit.Server = "c"
+	g.refused(g.request(), "is down")
+	g.circuit.Server = "d"
+	g.refused(g.request(), `has no server "d"`)
+	g.circuit.Server = ""
+	g.refused(g.request(), "names nothing to cut off")
+}
+
+// TestServerOfAPerson: what a person made of it meanwhile stands.
+func TestServerOfAPerson(t *testing.T) {
+	g := newBalanced(t)
+	a := g.must(g.request())
+	g.put("a", "drain")
+	if _, err := g.Undo(t.Context(), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if now := g.servers(); now[0].Admin != backend.ForcedDrain {
+		t.Errorf("%+v", now)
+	}
+}
+
+func TestServerOutlivesTheAgent(t *testing.T) {
+	g := newBalanced(t)
+	s, a := acttest.Stage(t, g.kind, g.request())
+	if phase, why := g.kind.Settle(t.Context(), a); phase != incident.NotDone {
+		t.Errorf("before it ran: %s, %s", phase, why)
+	}
+	g.outlives(incident.Acted)
+	if now := g.servers(); !now[0].Up() {
+		t.Errorf("%+v", now)
+	}
+	g.Stop()
+	if err := g.kind.Act(t.Context(), s); !errors.Is(err, kind.ErrLost) {
+		t.Errorf("without HAProxy: %v", err)
+	}
+	if phase, why := g.kind.Settle(t.Context(), a); phase != incident.Unknown {
+		t.Errorf("without HAProxy: %s, %s", phase, why)
+	}
+	if err := g.kind.Undo(t.Context(), a); err == nil {
+		t.Error("taken back without HAProxy")
+	}
+	g.refused(g.request(), "cannot be known now")
+}

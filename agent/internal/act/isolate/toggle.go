@@ -1,0 +1,81 @@
+package isolate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"syscall"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/act/kind"
+)
+
+// toggle is a service on this host that is told over HTTP to do without the dependency, and then to do with it again.
+type toggle struct {
+	On  string `json:"on"`
+	Off string `json:"off"`
+}
+
+func (t toggle) describe() string { return "POST to " + t.On + ", and afterwards to " + t.Off }
+
+// check finds out whether anybody listens; a service that does not would be told in vain.
+func (t toggle) check(ctx context.Context) error {
+	for _, to := range []string{t.On, t.Off} {
+		u, err := url.Parse(to)
+		if err != nil {
+			return kind.Refuse("%q is no URL", to)
+		}
+		port := u.Port()
+		if port == "" {
+			port = u.Scheme // "http" and "https" are names of ports, too
+		}
+		c, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+		if err != nil {
+			return kind.Unknown("whether "+u.Host+" would take it", err)
+		}
+		_ = c.Close()
+	}
+	return nil
+}
+
+// make says in headers who asks and for how long, for a service that wants to be sure although the agent is dead.
+func (t toggle) make(ctx context.Context, id string, d time.Duration) error {
+	return tell(ctx, t.On, http.Header{"Salve-Attempt": {id}, "Salve-For": {fmt.Sprint(int(d.Seconds()))}})
+}
+
+// mend is for every service, told before or not: it does with the dependency anyway.
+func (t toggle) mend(ctx context.Context, id string) error {
+	return tell(ctx, t.Off, http.Header{"Salve-Attempt": {id}})
+}
+
+func (t toggle) made(context.Context, string) (bool, error) {
+	return false, errors.New("whether the service was told to do without it cannot be asked")
+}
+
+// tell posts nothing to the URL, once. It neither follows a redirection nor uses a proxy: the service itself says yes, or
+// it was not told.
+func tell(ctx context.Context, to string, header http.Header) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, to, nil)
+	if err != nil {
+		return fmt.Errorf("nothing was done: %w", err)
+	}
+	ask.Header = header
+	direct := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
+	answer, err := direct.RoundTrip(ask)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("nothing was done: POST to %s: %w", to, err)
+	case err != nil:
+		return fmt.Errorf("POST to %s: %w: %w", to, kind.ErrLost, err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode/100 != 2 {
+		return fmt.Errorf("POST to %s: the service says %s", to, answer.Status)
+	}
+	return nil
+}

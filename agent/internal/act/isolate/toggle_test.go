@@ -1,0 +1,107 @@
+package isolate_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// told is a service that can do without the dependency.
+type told struct {
+	*rig
+	server *httptest.Server
+	hang   chan struct{}
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func newTold(t *testing.T) *told {
+	t.Helper()
+	g := &told{rig: newRig(t), hang: make(chan struct{})}
+	g.server = httptest.NewServer(g)
+	t.Cleanup(func() { close(g.hang); g.server.Close() })
+	g.circuit = &config.Circuit{Name: "payments", On: g.server.URL + "/on", Off: g.server.URL + "/off"}
+	return g
+}
+
+func (g *told) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	g.mu.Lock()
+	g.asked = append(g.asked, strings.Join([]string{q.Method, q.URL.Path, q.Header.Get("Salve-For")}, " "))
+	g.mu.Unlock()
+	switch q.URL.Path {
+	case "/hang":
+		<-g.hang
+	case "/moved":
+		http.Redirect(w, q, "/on", http.StatusTemporaryRedirect)
+	case "/broken":
+		http.Error(w, "no", http.StatusInternalServerError)
+	}
+}
+
+func (g *told) want(asked ...string) {
+	g.t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if got, want := strings.Join(g.asked, ", "), strings.Join(asked, ", "); got != want {
+		g.t.Errorf("the service was asked %q, want %q", got, want)
+	}
+	g.asked = nil
+}
+
+func TestToggle(t *testing.T) {
+	g := newTold(t)
+	if _, err := g.Prepare(t.Context(), g.request()); err != nil {
+		t.Fatal(err)
+	}
+	g.want()
+	a := g.must(g.request())
+	g.want("POST /on 60")
+	for range 2 {
+		if _, err := g.Undo(t.Context(), a.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.want("POST /off ")
+	g.outlives(incident.Unknown)
+	g.want("POST /on 60", "POST /off ")
+}
+
+// TestToggleFails: what the service does not say yes to has not worked, and what it does not answer may have.
+func TestToggleFails(t *testing.T) {
+	g := newTold(t)
+	for path, want := range map[string]string{"/moved": "says 307", "/broken": "says 500"} {
+		g.circuit.On = g.server.URL + path
+		if a, err := g.run(g.request()); err != nil || !strings.Contains(a.Error, want) || len(a.Undo) == 0 {
+			t.Errorf("%s: %+v, %v", path, a, err)
+		}
+		g.want("POST " + path + " 60")
+	}
+	g.circuit.On = g.server.URL + "/hang"
+	s, a := acttest.Stage(t, g.kind, g.request())
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := g.kind.Act(ctx, s); !errors.Is(err, kind.ErrLost) {
+		t.Errorf("without an answer: %v", err)
+	}
+	g.server.Listener.Close()
+	g.refused(g.request(), "cannot be known now")
+	if err := g.kind.Act(t.Context(), s); err == nil || errors.Is(err, kind.ErrLost) {
+		t.Errorf("when nobody listens: %v", err)
+	}
+	if err := g.kind.Undo(t.Context(), a); err == nil {
+		t.Error("taken back when nobody listens")
+	}
+	g.circuit.Off = ""
+	g.refused(g.request(), "names nothing to cut off")
+}
