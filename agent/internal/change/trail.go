@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/salveops/salve/agent/internal/release"
 )
 
 // maxLinks is how many symbolic links the kernel follows in one path.
@@ -52,16 +54,10 @@ func trail(path string) (dirs []string, final string, err error) {
 	return dirs, at, nil
 }
 
-// identity names a file itself, whatever its content and however often it is touched; "" is none. The moment of its birth
-// is part of it where the file system knows it: the number of a file that is gone is soon another's.
+// identity names the file that a path leads to, whatever its content; "" is none.
 func identity(path string) string {
-	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_INO|unix.STATX_BTIME, &st); err != nil {
+	if path == "" {
 		return ""
 	}
-	born := int64(0)
-	if st.Mask&unix.STATX_BTIME != 0 {
-		born = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
-	}
-	return fmt.Sprintf("%x:%x:%x:%x", st.Dev_major, st.Dev_minor, st.Ino, born)
+	return release.Identity(unix.AT_FDCWD, path)
 }
