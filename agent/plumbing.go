@@ -24,12 +24,14 @@ import (
 	"github.com/salveops/salve/agent/internal/local"
 	"github.com/salveops/salve/agent/internal/observe"
 	"github.com/salveops/salve/agent/internal/record"
+	"github.com/salveops/salve/agent/internal/release"
 	"github.com/salveops/salve/agent/internal/session"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/agent/internal/transaction"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/notify"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 // batchQueue is how many batches of samples may wait for the engine.
@@ -59,6 +61,7 @@ type plumbing struct {
 	observer *observe.Observer
 	changes  *change.Log
 	changed  *change.Watcher
+	releases *release.Learner
 	courier  *escalate.Courier
 	settled  []incident.Attempt // that an earlier process left open
 	session  *session.Session   // nil: the agent works alone
@@ -81,7 +84,7 @@ func (a *agent) build(ctx context.Context) error {
 	a.warn(cfg)
 	a.cfg, a.loaded = cfg, a.o.Clock.Now().Wall
 	for _, step := range []func(context.Context) error{
-		a.openJournal, a.connect, a.buildRunner, a.buildObserver, a.buildCourier, a.buildSession,
+		a.openJournal, a.connect, a.buildReleases, a.buildRunner, a.buildObserver, a.buildCourier, a.buildSession,
 		a.buildDelivery, a.buildChanges, a.buildRecorder, a.buildEngine, a.buildServer,
 	} {
 		if err := step(ctx); err != nil {
@@ -160,13 +163,16 @@ func unitsOf(remedies []*config.Remedy) []string {
 	for _, r := range remedies {
 		out = append(out, r.Among()...)
 		out = append(out, r.Unit(""))
+		if back, ok := r.Args.(*remedy.RollbackArgs); ok {
+			out = append(out, back.Units...)
+		}
 	}
 	return out
 }
 
 func (a *agent) buildRunner(ctx context.Context) (err error) {
 	a.runner, err = act.New(act.Options{Allow: a.cfg.Allow, Systemd: a.systemd, Journal: a.memory, Clock: a.o.Clock,
-		Log: a.log.Named("act"), Host: a.cfg.Host, Data: a.cfg.Data, Helper: a.helper()})
+		Log: a.log.Named("act"), Host: a.cfg.Host, Data: a.cfg.Data, Helper: a.helper(), Good: a.releases.Good})
 	if err != nil {
 		return err
 	}
@@ -274,6 +280,7 @@ func (a *agent) swap(ctx context.Context, cfg *config.Agent) error {
 	a.systemd.Watch(patterns(cfg))
 	a.courier.SetSenders(senders)
 	a.changed.Aim(cfg.Services)
+	a.releases.Aim(cfg.Services)
 	return a.engine.Swap(ctx, cfg)
 }
 
@@ -357,6 +364,7 @@ func (a *agent) parts() map[string]func(context.Context) error {
 		},
 		"observer":  a.observer.Run,
 		"changes":   a.changed.Run,
+		"releases":  a.releases.Run,
 		"limits":    a.runner.Serve,
 		"courier":   a.courier.Run,
 		"baseline":  until(idle, a.keep),

@@ -138,6 +138,7 @@ func (l *loader) checkUse() {
 			l.checkCircuit(d)
 		}
 		l.checkVictims(d)
+		l.checkRollback(d)
 	}
 	for _, d := range l.services {
 		if !l.ruled(d.Service) {
@@ -151,6 +152,24 @@ func (l *loader) checkUse() {
 					meant(pattern, l.serviceNames()))
 			}
 		}
+	}
+}
+
+// checkRollback reports a rollback that has no link, no unit, or another one beside it.
+func (l *loader) checkRollback(d *remedyDraft) {
+	a, ok := d.Args.(*remedy.RollbackArgs)
+	if !ok {
+		return
+	}
+	switch {
+	case a.Link == "":
+		l.fail(d.Range, "No release", "The remedy %q lets the link to a service's release lead back. It stands in a service that says "+
+			"release = \"/path/of/the/link\".", d.Name)
+	case len(a.Units) == 0:
+		l.fail(d.Range, "No unit", "The service %q has several units; name those that are started anew, such as units = [%q].",
+			d.Service.Name, strings.ReplaceAll(d.Service.Unit, "*", "1"))
+	case slices.ContainsFunc(d.Service.Remedies, func(r *Remedy) bool { return r.Kind == d.Kind && r != d.Remedy }):
+		l.fail(d.Range, "Two ways back", "The service %q has two rollbacks; one link has one way back.", d.Service.Name)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -52,6 +53,18 @@ func (l *loader) decodeRemedy(b *block) *remedyDraft {
 		}
 	}
 	return d
+}
+
+// leadsBack gives a rollback what its service says: the link, and the unit that runs what it leads to.
+func (d *remedyDraft) leadsBack(s *Service) {
+	a, ok := d.Args.(*remedy.RollbackArgs)
+	if !ok {
+		return
+	}
+	a.Link = s.Release
+	if len(a.Units) == 0 && !glob.Is(s.Unit) {
+		a.Units = []string{s.Unit}
+	}
 }
 
 // arguments reads what the kind of remedy takes and has it checked.

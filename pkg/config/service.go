@@ -76,6 +76,7 @@ func (l *loader) decodeService(b *block) {
 	for _, nested := range b.blocks("remedy") {
 		r := l.decodeRemedy(nested)
 		r.Service = s
+		r.leadsBack(s)
 		s.Remedies = append(s.Remedies, r.Remedy)
 		d.remedies = append(d.remedies, r)
 	}

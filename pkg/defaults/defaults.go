@@ -82,6 +82,8 @@ const (
 	FreeShare        = 0.2
 	FreeKeep         = 1
 	FreeMinAge       = time.Hour
+	GoodAfter        = 15 * time.Minute // a release that ran well for so long is known to be good
+	NoRollback       = ".no-rollback"   // in a release that no rollback leaves
 	CacheRate        = 1000
 	CacheMost        = 100_000
 	VerifyWithin     = 30 * time.Second // at least; Remedy.Verification says what may be more

@@ -67,12 +67,10 @@ func freeSpace() Spec {
 }
 
 func (r *reader) checkFreeSpace(a *FreeSpaceArgs) {
-	switch {
-	case !r.has("path"):
-	case !path.IsAbs(a.Path) || path.Clean(a.Path) != a.Path || strings.ContainsAny(a.Path, "*?[\\\x00"):
-		r.problem("path", "%q must be one folder, absolute, without \"..\" and globs", a.Path)
-	case a.Path == "/":
-		r.problem("path", "everything lies below /; name the folder whose files may go")
+	if r.has("path") {
+		if wrong := checkFolder(a.Path); wrong != "" {
+			r.problem("path", "%s", wrong)
+		}
 	}
 	if a.Free <= 0 || a.Free > 0.9 {
 		r.problem("free", "free must be above 0 and at most 0.9")

@@ -22,6 +22,7 @@ const (
 	Scale       Kind = "scale"
 	Shed        Kind = "shed"
 	Isolate     Kind = "isolate"
+	Rollback    Kind = "rollback"
 )
 
 // Target is the list of an allow block that must name what a kind acts on.
@@ -130,7 +131,7 @@ func (k Kind) OnUnit() bool {
 func Specs() []Spec {
 	return []Spec{
 		start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache(), scale(),
-		shed(), isolate(),
+		shed(), isolate(), rollback(),
 	}
 }
 
@@ -161,9 +162,8 @@ func Later(name string) (what string, ok bool) {
 
 func later() map[string]string {
 	return map[string]string{
-		"rollback": "goes back to the version before",
-		"dump":     "saves a core dump or a profile",
-		"reboot":   "reboots the host",
+		"dump":   "saves a core dump or a profile",
+		"reboot": "reboots the host",
 	}
 }
 

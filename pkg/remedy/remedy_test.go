@@ -31,11 +31,11 @@ func TestSpecs(t *testing.T) {
 			}
 		}
 	}
-	if _, ok := Lookup("rollback"); ok {
-		t.Error("rollback exists")
+	if _, ok := Lookup("reboot"); ok {
+		t.Error("reboot exists")
 	}
-	if what, soon := Later("rollback"); !soon || what == "" {
-		t.Error("rollback is not known to come later")
+	if what, soon := Later("reboot"); !soon || what == "" {
+		t.Error("reboot is not known to come later")
 	}
 	if _, soon := Later("nonsense"); soon || len(Names()) != len(seen) {
 		t.Errorf("Later knows nonsense, or Names is incomplete: %v", Names())
@@ -75,6 +75,10 @@ func TestDecode(t *testing.T) {
 		{"throttle", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "throttle", "limit": "20%", "for": time.Minute},
 			&ShedArgs{Victims: []string{"a.service"}, By: "cpu", How: "throttle", Limit: "20%", For: time.Minute}},
 		{"so many", Scale, Values{"unit": "a@.service", "to": 2, "min": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", To: 2, Min: 2, Max: 8}},
+		{"rollback", Rollback, Values{"releases": "/srv/a/releases"}, &RollbackArgs{Releases: "/srv/a/releases",
+			GoodAfter: 15 * time.Minute, Marker: ".no-rollback"}},
+		{"rollback by reload", Rollback, Values{"releases": "/r", "units": []string{"b.service"}, "reload": true, "marker": "M",
+			"good_after": time.Hour}, &RollbackArgs{Releases: "/r", Units: []string{"b.service"}, Reload: true, GoodAfter: time.Hour, Marker: "M"}},
 		{"pause", ResetPool, Values{"pool": "db", "mode": "pause"}, &PoolArgs{Pool: "db", Mode: "pause", Wait: 10 * time.Second}},
 		{"drain", ResetPool, Values{"pool": "web", "mode": "drain", "server": "a", "wait": time.Second},
 			&PoolArgs{Pool: "web", Mode: "drain", Server: "a", Wait: time.Second}},
@@ -118,6 +122,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"glob", Restart, Values{"unit": "a*.service"}, "unit", "glob"},
 		{"no unit", Restart, Values{"unit": ""}, "unit", "no name"},
 		{"no pool", ResetPool, nil, "", `needs "pool"`},
+		{"no releases", Rollback, nil, "", `needs "releases"`},
+		{"no units", Rollback, Values{"releases": "/r", "units": []string{}}, "units", "names no service"},
+		{"no marker", Rollback, Values{"releases": "/r", "marker": ""}, "marker", "name of a file"},
+		{"marker elsewhere", Rollback, Values{"releases": "/r", "marker": ".."}, "marker", "name of a file"},
 		{"empty pool", ResetPool, Values{"pool": ""}, "pool", "no name"},
 		{"no victims", Shed, Values{"by": "cpu", "how": "stop"}, "", `needs "victims"`},
 		{"empty victims", Shed, Values{"victims": []string{}, "by": "cpu", "how": "stop"}, "victims", "from 1 to 32"},
@@ -212,7 +220,7 @@ func TestRisk(t *testing.T) {
 }
 
 func TestCanUndo(t *testing.T) {
-	undoable := []Kind{Stop, SetProperty, Scale, Shed, Isolate}
+	undoable := []Kind{Stop, SetProperty, Scale, Shed, Isolate, Rollback}
 	for _, s := range Specs() {
 		args, _ := s.Decode(nil)
 		if got := s.CanUndo(args); got != slices.Contains(undoable, s.Kind) {

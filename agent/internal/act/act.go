@@ -16,9 +16,11 @@ import (
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/program"
 	"github.com/salveops/salve/agent/internal/helper"
+	"github.com/salveops/salve/agent/internal/release"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -42,6 +44,8 @@ type Options struct {
 	Log       hclog.Logger // nil: silent
 	Host      string       // this host's name; "": exec remedies do not know it
 	Data      string       // the agent's own folder, of which no remedy removes anything; "": it has none
+	// Good are the releases of a service that have run well on this host, the newest first; nil: none has.
+	Good func(service string) []release.Good
 	// Helper is the socket of the helper. While it is there, every change of a unit goes through it, and limits can
 	// end by themselves. "": there is none.
 	Helper string
@@ -70,10 +74,14 @@ func New(o Options) (*Runner, error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
+	if o.Good == nil {
+		o.Good = func(string) []release.Good { return nil }
+	}
 	r := &Runner{o: o, allow: o.Allow, limited: make(chan limit, 16)}
 	r.kinds = registry(&kind.Host{
 		Systemd: o.Systemd, Helper: helper.Client{Socket: o.Helper}, Clock: o.Clock, Log: o.Log, Protected: o.Protected,
-		Data: o.Data, Name: o.Host,
+		Data: o.Data, Name: o.Host, Good: o.Good,
+		Past:    func() ([]*incident.Attempt, error) { return o.Journal.AttemptsWithin(healing.PastAge) },
 		Allowed: func(k remedy.Kind, target string) bool { return Allowed(r.blocks(), k, target) },
 		InForce: r.inForce,
 		Program: func(ctx context.Context, c program.Cmd) (program.Output, error) {

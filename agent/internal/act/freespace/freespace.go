@@ -23,13 +23,14 @@ import (
 type Kind struct {
 	*kind.Host
 	kind.NoUndo
+	units  unit.Units
 	start  kind.Kind
 	reload kind.Kind
 }
 
 // New prepares the kind; units is what it runs cleaners and reloads services with.
 func New(h *kind.Host, units unit.Units) Kind {
-	return Kind{Host: h, start: unit.Starter{Units: units}, reload: unit.Reloader{Units: units}}
+	return Kind{Host: h, units: units, start: unit.Starter{Units: units}, reload: unit.Reloader{Units: units}}
 }
 
 // evidence is how full the file system was, and which files would go.
@@ -120,18 +121,13 @@ func (k Kind) mayClean(ctx context.Context, s *kind.Step, name string) error {
 	return k.start.Precheck(ctx, part)
 }
 
-// on is the step for one unit of a recipe, which must be allowed by its primary name, whatever the recipe calls it.
+// on is the step for one unit of the recipe.
 func (k Kind) on(ctx context.Context, s *kind.Step, does remedy.Kind, name string) (*kind.Step, error) {
-	part := s.Part(does, name, &remedy.UnitArgs{Unit: name})
-	part.Idle = true // a cleaner that is not running was not stopped by anybody
-	var err error
-	if part.Target, err = k.start.Target(ctx, part.Request); err != nil {
-		return nil, err
+	part, err := k.units.Part(ctx, s, does, name)
+	if err == nil {
+		part.Idle = true // a cleaner that is not running was not stopped by anybody
 	}
-	if !k.Allowed(does, part.Target) {
-		return nil, kind.Refuse("no allow block of this host permits %s on %s", does, part.Target)
-	}
-	return part, nil
+	return part, err
 }
 
 // Act implements kind.Kind. Each part begins only if there is not yet room, and what one part could not do is no reason to

@@ -13,6 +13,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act/program"
 	"github.com/salveops/salve/agent/internal/helper"
+	"github.com/salveops/salve/agent/internal/release"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -129,6 +130,10 @@ type Host struct {
 	Allowed func(kind remedy.Kind, target string) bool
 	// InForce reports whether an attempt of that kind on the target is to be taken back when its time is over.
 	InForce func(kind remedy.Kind, target string) (bool, error)
+	// Good are the releases of a service that have run well on this host, the newest first.
+	Good func(service string) []release.Good
+	// Past are the attempts of the last days.
+	Past func() ([]*incident.Attempt, error)
 	// Program runs a program for an exec remedy, if the allow blocks permit it; see act.Runner.Command.
 	// It runs until ctx ends.
 	Program func(ctx context.Context, c program.Cmd) (program.Output, error)

@@ -52,6 +52,20 @@ func (k Units) Target(ctx context.Context, q kind.Request) (string, error) {
 	return u.Name, err
 }
 
+// Part is the step for one unit of a remedy that has several parts. The unit must be allowed by its primary name, whatever
+// the remedy calls it.
+func (k Units) Part(ctx context.Context, s *kind.Step, does remedy.Kind, name string) (*kind.Step, error) {
+	part := s.Part(does, name, &remedy.UnitArgs{Unit: name})
+	var err error
+	if part.Target, err = k.Target(ctx, part.Request); err != nil {
+		return nil, err
+	}
+	if !k.Allowed(does, part.Target) {
+		return nil, kind.Refuse("no allow block of this host permits %s on %s", does, part.Target)
+	}
+	return part, nil
+}
+
 // look is the unit as it is now: from the watcher's memory if it is watched, which costs nothing.
 func (k Units) look(ctx context.Context, name string) (systemd.Unit, error) {
 	if u, ok := k.Systemd.Unit(name); ok {

@@ -1,0 +1,88 @@
+package remedy
+
+import (
+	"path"
+	"strings"
+	"time"
+
+	"github.com/salveops/salve/pkg/defaults"
+)
+
+// RollbackArgs are the arguments of rollback.
+type RollbackArgs struct {
+	Link      string        // the service's own release link, absolute; "": it has none
+	Releases  string        // folder that releases lie in, absolute
+	Units     []string      // services that are started anew, in this order; never empty
+	Reload    bool          // they are reloaded instead
+	GoodAfter time.Duration // a release that ran well for so long is known to be good
+	Marker    string        // file in a release from which there is no way back
+}
+
+// Names implements Args.
+func (a *RollbackArgs) Names() string { return a.Link }
+
+// Bounds of good_after.
+const (
+	LeastGood = time.Second
+	MostGood  = 7 * 24 * time.Hour
+)
+
+func rollback() Spec {
+	return Spec{
+		Kind: Rollback, Target: OnPath, Disruptive: true, Undoable: true,
+		Summary: "let the link to a service's release lead back to the release that last ran well, and start it anew",
+		Args: []Arg{
+			{Name: "releases", Type: String, Required: true, Help: "folder that all releases lie in. The link is the service's own " +
+				"\"release\", and an allow block names it by paths"},
+			{Name: "units", Type: Strings, Help: "services that are restarted once the link leads back, in this order; default: the " +
+				"service's unit. An allow block must permit their restart"},
+			{Name: "reload", Type: Bool, Default: "false", Help: "reload them instead; an allow block must permit that"},
+			{Name: "good_after", Type: Duration, Default: defaults.Duration(defaults.GoodAfter), Min: LeastGood, Max: MostGood,
+				Help: "a release is known to be good once its units ran for so long without an incident of the service, while every " +
+					"rule and probe of it could tell that it is well"},
+			{Name: "marker", Type: String, Default: defaults.NoRollback, Help: "a release with this file in it cannot be left by a " +
+				"rollback, such as one that has migrated its data"},
+		},
+		Needs: "The agent's user must be able to write the folder of the link, and Linux 5.6. No part of the way to the link or to a " +
+			"release may be a symbolic link.",
+		Worst: "old code meets data that newer code has written. A release with a marker is never left, and while it runs every " +
+			"older one is forgotten; one that was put in place and taken away while the agent was away is not seen. It goes back " +
+			"once in an incident, only to a release that this host has seen to run well and whose folder is still the same, and " +
+			"never from a release that ran well itself unless a person asks for it.",
+		Back: "The link leads to the release from before again and what was started is started anew, unless somebody has let it lead " +
+			"elsewhere meanwhile.",
+		decode: func(r *reader) Args {
+			a := &RollbackArgs{
+				Releases: r.text("releases"), Units: r.services("units"), Reload: r.boolean("reload", false),
+				GoodAfter: r.duration("good_after", defaults.GoodAfter), Marker: r.text("marker"),
+			}
+			r.checkRollback(a)
+			return a
+		},
+	}
+}
+
+func (r *reader) checkRollback(a *RollbackArgs) {
+	if r.has("releases") {
+		if wrong := checkFolder(a.Releases); wrong != "" {
+			r.problem("releases", "%s", wrong)
+		}
+	}
+	if a.Marker == "" || a.Marker == "." || a.Marker == ".." || strings.ContainsAny(a.Marker, "/\x00") {
+		r.problem("marker", "marker must be the name of a file at the top of a release, such as %q", defaults.NoRollback)
+	}
+	if r.has("units") && len(a.Units) == 0 {
+		r.problem("units", "units names no service; leave it out for the service's own unit")
+	}
+}
+
+// checkFolder returns what is wrong with the path of one folder, or "".
+func checkFolder(at string) string {
+	switch {
+	case !path.IsAbs(at) || path.Clean(at) != at || strings.ContainsAny(at, "*?[\\\x00"):
+		return "\"" + at + "\" must be one folder, absolute, without \"..\" and globs"
+	case at == "/":
+		return "everything lies below /; name the folder itself"
+	}
+	return ""
+}
