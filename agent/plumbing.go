@@ -31,7 +31,6 @@ import (
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/notify"
-	"github.com/salveops/salve/pkg/remedy"
 )
 
 // batchQueue is how many batches of samples may wait for the engine.
@@ -161,11 +160,8 @@ func patterns(cfg *config.Agent) []string {
 func unitsOf(remedies []*config.Remedy) []string {
 	var out []string
 	for _, r := range remedies {
-		out = append(out, r.Among()...)
+		out = append(out, r.Touches()...)
 		out = append(out, r.Unit(""))
-		if back, ok := r.Args.(*remedy.RollbackArgs); ok {
-			out = append(out, back.Units...)
-		}
 	}
 	return out
 }

@@ -126,6 +126,14 @@ func (rem *Remedy) Among() []string {
 	return nil
 }
 
+// Touches are the units, or globs of them, that the remedy starts or stops beside its Target; nil: none.
+func (rem *Remedy) Touches() []string {
+	if back, ok := rem.Args.(*remedy.RollbackArgs); ok {
+		return back.Units
+	}
+	return rem.Among()
+}
+
 // Locks are what the remedy needs for itself when it is tried for the unit ("": for none), in the order of their names:
 // what it acts on, whatever else it may change, and the unit by which it is judged. Nil: nothing.
 func (rem *Remedy) Locks(unit string) []remedy.Lock {
@@ -137,10 +145,21 @@ func (rem *Remedy) Locks(unit string) []remedy.Lock {
 	if rem.Among() == nil && spec.Target != remedy.OnExec { // one program serves whoever calls it
 		locks = append(locks, remedy.LockOn(spec.Target, rem.Target(unit)))
 	}
+	locks = append(locks, remedy.BalancerLock(rem.balancer()), remedy.SharedLock(rem.Permit))
+	return remedy.Locks(locks...)
+}
+
+// balancer is where the HAProxy is reached of which the remedy takes out a server; "": it takes out none.
+func (rem *Remedy) balancer() string {
 	if p := rem.pool(); p != nil {
-		locks = append(locks, remedy.BalancerLock(p.HAProxy))
+		return p.HAProxy
 	}
-	return remedy.Locks(append(locks, remedy.SharedLock(rem.Permit))...)
+	if a, ok := rem.Args.(*remedy.IsolateArgs); ok && rem.Service != nil {
+		if c := rem.Service.Circuit(a.Circuit); c != nil {
+			return c.HAProxy
+		}
+	}
+	return ""
 }
 
 // pool is the pool that the remedy acts on; nil: it acts on none.

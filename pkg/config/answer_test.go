@@ -172,6 +172,11 @@ allow {
 			t.Errorf("%s %+v: among %v, unit %q, allowed %v", c.rem.Kind, c.rem.Args, among, unit, allowed)
 		}
 	}
+	back := &Remedy{Kind: remedy.Rollback, Args: &remedy.RollbackArgs{Link: "/a", Units: []string{"a.service"}}}
+	if got := [][]string{back.Touches(), back.Among(), scale.Touches()}; !slices.Equal(got[0], []string{"a.service"}) ||
+		got[1] != nil || !slices.Equal(got[2], scale.Among()) {
+		t.Errorf("touched or chosen from are %v", got)
+	}
 }
 
 func TestCandidates(t *testing.T) {
@@ -250,7 +255,8 @@ func TestDigest(t *testing.T) {
 
 // A remedy needs for itself all that it may change, and the unit by which it is judged.
 func TestLocks(t *testing.T) {
-	shop := &Service{Name: "shop", Pools: []*Pool{{Name: "db"}, {Name: "web", HAProxy: "/run/haproxy.sock"}}}
+	shop := &Service{Name: "shop", Pools: []*Pool{{Name: "db"}, {Name: "web", HAProxy: "/run/haproxy.sock"}},
+		Circuits: []*Circuit{{Name: "mail"}, {Name: "search", HAProxy: "/run/haproxy.sock"}}}
 	for _, c := range []struct {
 		kind remedy.Kind
 		args remedy.Args
@@ -266,6 +272,11 @@ func TestLocks(t *testing.T) {
 		{remedy.Shed, &remedy.ShedArgs{Victims: []string{"b.service", "a*.service"}},
 			[]remedy.Lock{"unit a*.service", "unit b.service", "unit shop.service"}},
 		{remedy.Scale, &remedy.ScaleArgs{Unit: "worker@.service"}, []remedy.Lock{"unit shop.service", "unit worker@*.service"}},
+		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "mail"}, []remedy.Lock{"circuit mail", "unit shop.service"}},
+		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "search"},
+			[]remedy.Lock{"balancer /run/haproxy.sock", "circuit search", "unit shop.service"}},
+		{remedy.Rollback, &remedy.RollbackArgs{Link: "/srv/shop/current", Units: []string{"shop.service", "worker.service"}},
+			[]remedy.Lock{"path /srv/shop/current", "unit shop.service", "unit worker.service"}},
 		{remedy.Exec, &remedy.ExecArgs{Command: []string{"/x"}}, []remedy.Lock{"unit shop.service"}},
 	} {
 		rem := &Remedy{Kind: c.kind, Args: c.args, Service: shop}

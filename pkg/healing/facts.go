@@ -93,9 +93,9 @@ type Candidate struct {
 	Kind   remedy.Kind
 	Target string // unit, pool or program to act on; "" is nothing, never everything
 	Unit   Unit   // the target, if it is a unit other than the alert's own
-	// Among are the units, or globs of them, that it chooses from when it acts; nil: it acts on its Target. Then Unit is one
-	// of those that a package transaction may touch, nameless if none is.
-	Among        []string
+	// Touches are the units, or globs of them, that it starts or stops beside its Target. If there are any, Unit is one of
+	// those that a package transaction may touch, nameless if none is.
+	Touches      []string
 	Locks        []remedy.Lock // what it needs for itself; see Queue
 	Allowed      bool          // an allow block of this host permits the kind on the target
 	Refusal      string        // why the executor's precheck refused it; "" it did not

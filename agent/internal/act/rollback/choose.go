@@ -3,6 +3,7 @@ package rollback
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,12 +38,13 @@ func choose(p *release.Place, from release.Release, c candidates) (release.Relea
 			left[r] = ago
 		}
 	}
+	self := slices.ContainsFunc(c.good, func(g release.Good) bool { return g.Release == from })
+	if self && !c.step.ByPerson {
+		return release.Release{}, kind.Needless("%s has run well itself: what is wrong now did not come with it", from.Name())
+	}
 	var why []string
 	for _, g := range c.good {
 		if g.Release == from {
-			if !c.step.ByPerson {
-				return release.Release{}, kind.Refuse("%s has run well itself: what is wrong now did not come with it", from.Name())
-			}
 			continue
 		}
 		if ago, ok := left[g.Release]; ok && ago <= g.At.Age(c.now) {
@@ -62,6 +64,9 @@ func choose(p *release.Place, from release.Release, c candidates) (release.Relea
 	text := "no release is known to have run well before " + from.Name()
 	if len(why) > 0 {
 		text += fmt.Sprintf(" and could be gone back to: %s", strings.Join(why, "; "))
+	}
+	if self {
+		return release.Release{}, kind.Needless("%s has run well itself, and %s", from.Name(), text)
 	}
 	return release.Release{}, kind.Refuse("%s", text)
 }

@@ -137,6 +137,14 @@ func TestOlderOne(t *testing.T) {
 	s := newShop(t)
 	gone := s.ran("1", -time.Minute)
 	gone.Identity = "of another folder"
+	s.good = []release.Good{s.ran("2", -time.Second), gone}
+	alone := s.request("i")
+	alone.ByPerson = true // as for who only asks whether all is ready
+	s.Refused(alone, "2 has run well itself, and no release is known to have run well before 2", false)
+	var refusal *kind.Refusal
+	if _, err := s.Run(s.request("i")); !errors.As(err, &refusal) || !refusal.Needless {
+		t.Errorf("refused, though nothing is wrong with it: %v", err)
+	}
 	s.good = []release.Good{s.ran("2", -time.Second), gone, s.ran("1", -time.Hour)}
 	q := s.request("i")
 	q.ByPerson = true
@@ -173,6 +181,9 @@ func TestDoesNotStart(t *testing.T) {
 	s.runs("2", "exit 1")
 	_, _ = s.Systemctl("restart", "shop.service") // a unit that is down when it begins need not come up at the end
 	s.Becomes("shop.service", "failed", func(u systemd.Unit) bool { return u.Active == "failed" })
+	if p, err := s.Runner.Prepare(t.Context(), s.request("j")); err != nil || !p.Disruptive {
+		t.Errorf("hosts may leave a release all at once: %+v, %v", p, err)
+	}
 	a, err = s.Run(s.request("j"))
 	s.must(err)
 	if _, err := s.Runner.Undo(t.Context(), a.ID); err != nil {
@@ -217,6 +228,13 @@ func TestSomebodyDeploys(t *testing.T) {
 	}
 	s.changed(before)
 	s.leads("releases/2")
+	step, _ = s.stage()
+	one := filepath.Join(s.args.Releases, "1")
+	s.must(errors.Join(os.Rename(one, one+"x"), os.Mkdir(one, 0o755)))
+	if err := s.kind().Act(t.Context(), step); !errors.As(err, &refusal) || step.Undo != nil {
+		t.Errorf("to another folder of that name: %v", err)
+	}
+	s.must(errors.Join(os.Remove(one), os.Rename(one+"x", one)))
 	a := s.Must(s.request("i"))
 	s.leads("releases/3")
 	before = s.tree()
