@@ -55,8 +55,8 @@ func PgBouncer(t testing.TB) *Pool {
 var ErrMissing = errors.New("not installed")
 
 // StartPgBouncer starts PostgreSQL and PgBouncer. The pool has two server connections, session pooling, and trusts
-// everybody who can reach the socket. Errors: ErrMissing.
-func StartPgBouncer() (*Pool, error) {
+// everybody who can reach the socket; settings are further lines of PgBouncer's. Errors: ErrMissing.
+func StartPgBouncer(settings ...string) (*Pool, error) {
 	bin := filepath.Dir(findProgram("/usr/lib/postgresql/*/bin/initdb"))
 	bouncer := findProgram("/usr/sbin/pgbouncer")
 	if bin == "." || bouncer == "" {
@@ -76,7 +76,7 @@ func StartPgBouncer() (*Pool, error) {
 	if err := p.startPostgres(bin); err != nil {
 		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), p.Remove())
 	}
-	if err := p.startBouncer(bouncer); err != nil {
+	if err := p.startBouncer(bouncer, settings); err != nil {
 		return nil, errors.Join(fmt.Errorf("start PgBouncer: %w", err), p.Remove())
 	}
 	return p, nil
@@ -166,7 +166,7 @@ func (p *Pool) startPostgres(bin string) error {
 	return nil
 }
 
-func (p *Pool) startBouncer(program string) error {
+func (p *Pool) startBouncer(program string, settings []string) error {
 	users := filepath.Join(p.dir, "users")
 	ini := filepath.Join(p.dir, "pgbouncer.ini")
 	files := map[string]string{
@@ -184,7 +184,8 @@ stats_users = %s
 default_pool_size = 2
 max_client_conn = 50
 logfile = %s
-`, p.Database, p.dir, p.User, p.dir, users, p.Admin, p.Stats, filepath.Join(p.dir, "pgbouncer.log")),
+%s
+`, p.Database, p.dir, p.User, p.dir, users, p.Admin, p.Stats, filepath.Join(p.dir, "pgbouncer.log"), strings.Join(settings, "\n")),
 	}
 	for path, text := range files {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

@@ -1,9 +1,11 @@
 package agenttest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // RedisServer is a real Redis without any TCP port.
@@ -23,12 +26,24 @@ type RedisServer struct {
 	process *process
 }
 
-// Redis starts a Redis for a test, with these lines in its configuration, and stops it at its end.
+// Redis is StartRedis for a test, at whose end it is stopped.
 func Redis(t testing.TB, lines ...string) *RedisServer {
 	t.Helper()
+	r, err := StartRedis(t.TempDir(), lines...)
+	Require(t, "Redis", !errors.Is(err, ErrMissing), "install the package redis-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Stop)
+	return r
+}
+
+// StartRedis starts a Redis with these lines in its configuration; its files are in dir. Errors: ErrMissing.
+func StartRedis(dir string, lines ...string) (*RedisServer, error) {
 	program := findProgram("/usr/bin/redis-server")
-	Require(t, "Redis", program != "", "install the package redis-server")
-	dir := t.TempDir()
+	if program == "" {
+		return nil, fmt.Errorf("Redis: %w", ErrMissing)
+	}
 	socket := filepath.Join(dir, "redis.sock")
 	r := &RedisServer{Address: "unix:" + socket, Password: "hush hush", User: "watcher"}
 	conf := filepath.Join(dir, "redis.conf")
@@ -36,22 +51,52 @@ func Redis(t testing.TB, lines ...string) *RedisServer {
 		"user " + r.User + " on \">" + r.Password + "\" -@all +ping\n" +
 		strings.Join(lines, "\n") + "\n"
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	cmd := exec.Command(program, conf)
 	cmd.Dir = dir
 	var err error
 	if r.process, err = spawn(cmd, syscall.SIGKILL); err != nil {
-		t.Fatalf("start Redis: %v", err)
+		return nil, fmt.Errorf("start Redis: %w", err)
 	}
-	t.Cleanup(r.Stop)
 	err = r.process.answers(func(ctx context.Context) error {
 		return says(ctx, socket, "PING\r\n", "-NOAUTH")
 	})
 	if err != nil {
-		t.Fatalf("start Redis: %v", err)
+		r.Stop()
+		return nil, fmt.Errorf("start Redis: %w", err)
 	}
-	return r
+	return r, nil
+}
+
+// Ask says a command to the server, as one line, and returns the first line of what it answers; of a text, its first line.
+// An answer that begins with "-" is an error; none within 5 s is one, too.
+func (r *RedisServer) Ask(ctx context.Context, command string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", strings.TrimPrefix(r.Address, "unix:"))
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	if _, err := fmt.Fprintf(c, "AUTH %q\r\n%s\r\n", r.Password, command); err != nil {
+		return "", err
+	}
+	lines := bufio.NewScanner(c)
+	for answer := -1; lines.Scan(); answer++ {
+		switch line := lines.Text(); {
+		case strings.HasPrefix(line, "-"):
+			return "", errors.New(line[1:])
+		case answer >= 0 && line == "$-1":
+			return "", nil // nothing is there
+		case answer >= 0 && !strings.HasPrefix(line, "$"): // -1 is that of AUTH
+			return strings.TrimLeft(line, "+:"), nil
+		}
+	}
+	return "", errors.Join(lines.Err(), errors.New("Redis has not answered"))
 }
 
 // Freeze stops it with SIGSTOP: it accepts connections and answers nothing. Thaw lets it go on.

@@ -12,7 +12,7 @@ import (
 
 // shipped is the demo's configuration as people read it; names between @ signs are filled in.
 //
-//go:embed config fleet golden
+//go:embed config fleet golden toolbox
 var shipped embed.FS
 
 var placeholder = regexp.MustCompile(`@[A-Z]+@`)

@@ -167,7 +167,7 @@ func TestShippedConfigIsFormatted(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || files != 14 {
-		t.Errorf("%d files, want fourteen; %v", files, err)
+	if err != nil || files != 19 {
+		t.Errorf("%d files, want nineteen; %v", files, err)
 	}
 }

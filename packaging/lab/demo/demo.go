@@ -62,6 +62,7 @@ var acts = []act{
 	{stories: 7, open: func(ctx context.Context, o Options) (scene, error) { return newStage(ctx, o) }},
 	{stories: 3, open: func(ctx context.Context, o Options) (scene, error) { return newPair(ctx, o) }},
 	{stories: 1, open: func(ctx context.Context, o Options) (scene, error) { return newGolden(ctx, o) }, beside: true},
+	{stories: 4, open: func(ctx context.Context, o Options) (scene, error) { return newToolbox(ctx, o) }, beside: true},
 }
 
 // Demo is one performance.

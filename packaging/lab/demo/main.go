@@ -1,7 +1,8 @@
 // Command salve-demo runs the agent beside seven small services on a real systemd, breaks them one
 // after another, and prints what the agent sees and does. Then it runs a controller and two hosts, and
-// shows what they do together. Beside that, one more agent judges a service by the metrics that it tells. It ends with 0 only if every story ended as it must. KEEP=1 leaves
-// everything running to play with.
+// shows what they do together. Beside that, one more agent judges a service by the metrics that it tells, and another
+// one shows remedies that are no restart, as far as what they act on is installed. It ends with 0 only if every story
+// ended as it must. KEEP=1 leaves everything running to play with.
 package main
 
 import (

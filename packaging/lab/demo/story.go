@@ -53,17 +53,33 @@ const storyTime = 40 * time.Second
 
 // play breaks the service and follows the story to its end.
 func play(ctx context.Context, t *tale, p *rig.Patient, st story) result {
-	r := result{title: st.title}
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(st.within, storyTime))
 	defer cancel()
 	before, err := p.AwaitAny(ctx)
 	if err != nil {
-		r.err = err
-		return r
+		return result{title: st.title, err: err}
 	}
-	fault := t.begin(st.service)
+	return t.playOut(ctx, trial{
+		title: st.title, service: st.service, want: st.want,
+		inflict: func(ctx context.Context) error { return st.inflict(ctx, p, before.PID) },
+		check:   func(ctx context.Context) (string, error) { return st.check(ctx, p, before.PID) },
+	})
+}
+
+// trial is what a story is when it is known whom it befalls.
+type trial struct {
+	title, service string
+	inflict        func(context.Context) error
+	want           ending
+	check          func(context.Context) (string, error) // what is seen without asking the agent
+}
+
+// playOut inflicts the fault and follows the trial to its end.
+func (t *tale) playOut(ctx context.Context, tr trial) result {
+	r := result{title: tr.title}
+	fault := t.begin(tr.service)
 	defer t.finish()
-	if err := st.inflict(ctx, p, before.PID); err != nil {
+	if err := tr.inflict(ctx); err != nil {
 		r.err = fmt.Errorf("inflict: %w", err)
 		return r
 	}
@@ -76,8 +92,8 @@ func play(ctx context.Context, t *tale, p *rig.Patient, st story) result {
 		r.err = err
 		return r
 	}
-	r.outside, err = st.check(ctx, p, before.PID)
-	r.err = errors.Join(st.want.compare(in), err)
+	r.outside, err = tr.check(ctx)
+	r.err = errors.Join(tr.want.compare(in), err)
 	return r
 }
 
