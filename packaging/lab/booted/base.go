@@ -20,7 +20,11 @@ const (
 )
 
 // packages are what every host has beside Debian's minimum.
-var packages = []string{"systemd", "systemd-sysv", "dbus", "polkitd", "iproute2", "nftables", "procps"}
+var packages = []string{"systemd", "systemd-sysv", "dbus", "polkitd", "iproute2", "nftables", "procps",
+	"postgresql", "pgbouncer"}
+
+// quiet makes the servers among them start nowhere by themselves, and takes the database away that one came with.
+const quiet = `chroot "$1" sh -ec "pg_dropcluster 15 main; systemctl disable --quiet postgresql pgbouncer"`
 
 // Missing says what this machine lacks to run hosts: one line each, with how to get it. None: it can.
 func Missing() []string {
@@ -60,7 +64,7 @@ func Base(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	include := strings.Join(packages, ",")
-	root := filepath.Join(dir, fmt.Sprintf("%s-%.6x", suite, sha256.Sum256([]byte(include))))
+	root := filepath.Join(dir, fmt.Sprintf("%s-%.6x", suite, sha256.Sum256([]byte(include+quiet))))
 	switch _, err := os.Stat(root); {
 	case err == nil:
 		return root, nil
@@ -71,7 +75,8 @@ func Base(ctx context.Context) (string, error) {
 	if err := os.RemoveAll(half); err != nil {
 		return "", err
 	}
-	_, err = run(exec.CommandContext(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--include="+include, suite, half))
+	_, err = run(exec.CommandContext(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--include="+include,
+		"--customize-hook="+quiet, suite, half))
 	if err != nil {
 		return "", errors.Join(err, os.RemoveAll(half))
 	}

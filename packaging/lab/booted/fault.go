@@ -65,22 +65,22 @@ func (h *Host) freeze(how string) error {
 	return os.WriteFile(filepath.Join(unified(), h.id, "cgroup.freeze"), []byte(how), 0)
 }
 
-// addDisk makes a file system of its own for State, which can be full or broken without anything else.
-func (h *Host) addDisk(ctx context.Context) error {
-	image := filepath.Join(h.dir, "disk")
+// addDisk makes a file system of its own for a folder, which can be full or broken without anything else.
+func (h *Host) addDisk(ctx context.Context, name string, size int, at string) error {
+	image := filepath.Join(h.dir, name)
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		return err
 	}
-	if err := os.Truncate(image, int64(h.disk)<<20); err != nil {
+	if err := os.Truncate(image, int64(size)<<20); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(h.Root(), State), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(h.Root(), at), 0o755); err != nil {
 		return err
 	}
 	if _, err := run(exec.CommandContext(ctx, "mkfs.ext4", "-q", "-m", "0", image)); err != nil {
 		return err
 	}
-	return h.mountDisk(ctx)
+	return h.mountDisk(ctx, name, at)
 }
 
 const ballast = State + "/ballast"
@@ -165,12 +165,12 @@ func (h *Host) MendDisk(ctx context.Context) error {
 	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() > 1) { // 1: mended
 		return err
 	}
-	return h.mountDisk(ctx)
+	return h.mountDisk(ctx, "disk", State)
 }
 
-func (h *Host) mountDisk(ctx context.Context) error {
-	_, err := run(exec.CommandContext(ctx, "mount", "-o", "loop,errors=remount-ro", filepath.Join(h.dir, "disk"),
-		filepath.Join(h.Root(), State)))
+func (h *Host) mountDisk(ctx context.Context, name, at string) error {
+	_, err := run(exec.CommandContext(ctx, "mount", "-o", "loop,errors=remount-ro", filepath.Join(h.dir, name),
+		filepath.Join(h.Root(), at)))
 	return err
 }
 
@@ -215,7 +215,7 @@ func (h *Host) remove(ctx context.Context) error {
 
 // unmount takes a host's file systems off, the inner ones first.
 func unmount(root string) error {
-	for _, path := range []string{filepath.Join(root, State), root} {
+	for _, path := range []string{filepath.Join(root, State), filepath.Join(root, Data), root} {
 		err := unix.Unmount(path, unix.MNT_DETACH)
 		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("unmount %s: %w", path, err)

@@ -28,6 +28,7 @@ type Host struct {
 	dir  string
 	v1   bool
 	disk int // MiB
+	data int // MiB, 0: none
 
 	mu     sync.Mutex
 	nspawn *rig.Program // nil while it is off
@@ -38,10 +39,14 @@ type Host struct {
 type HostOptions struct {
 	V1   bool // it has control groups v1, with limits that hold
 	Disk int  // MiB of the disk that State is on; 0 means 256
+	Data int  // MiB of one more disk, at Data; 0: there is none
 }
 
 // State is the folder that has a disk of its own, for everything that a host must not lose.
 const State = "/var/lib/salve"
+
+// Data is where a host's second disk is, if it has one.
+const Data = "/srv/data"
 
 // bootFile names this boot of the host.
 const bootFile = "/etc/lab-boot-id"
@@ -63,7 +68,7 @@ func (l *Lab) Host(ctx context.Context, name string, o HostOptions) (*Host, erro
 	l.mu.Lock()
 	h := &Host{
 		Name: name, Address: fmt.Sprintf("10.99.0.%d", len(l.hosts)+1), lab: l, id: l.name + "-" + name,
-		dir: filepath.Join(l.dir, name), v1: o.V1, disk: o.Disk,
+		dir: filepath.Join(l.dir, name), v1: o.V1, disk: o.Disk, data: o.Data,
 	}
 	if h.disk == 0 {
 		h.disk = 256
@@ -90,8 +95,13 @@ func (h *Host) assemble(ctx context.Context) error {
 	if err := unix.Mount("overlay", h.Root(), "overlay", 0, layers); err != nil {
 		return fmt.Errorf("mount the overlay: %w", err)
 	}
-	if err := h.addDisk(ctx); err != nil {
+	if err := h.addDisk(ctx, "disk", h.disk, State); err != nil {
 		return err
+	}
+	if h.data > 0 {
+		if err := h.addDisk(ctx, "data", h.data, Data); err != nil {
+			return err
+		}
 	}
 	for path, text := range map[string]string{
 		"/etc/hostname":          h.Name + "\n",

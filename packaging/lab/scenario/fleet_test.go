@@ -50,6 +50,9 @@ const (
 	shopPort = "8080"
 )
 
+// dataDisk is how many MiB of a second disk the hosts with a shop have: on one of them is a database.
+var dataDisk = [4]int{2: 192}
+
 // scratch is for what all tests share.
 var scratch string
 
@@ -217,7 +220,7 @@ func newFleet(t testing.TB) *fleet {
 		f.ctl = append(f.ctl, f.boot(fmt.Sprintf("ctl-%d", i+1), booted.HostOptions{}))
 	}
 	for i := range 4 {
-		f.web = append(f.web, f.boot(fmt.Sprintf("web-%d", i+1), booted.HostOptions{V1: i == 3}))
+		f.web = append(f.web, f.boot(fmt.Sprintf("web-%d", i+1), booted.HostOptions{V1: i == 3, Data: dataDisk[i]}))
 	}
 	f.desk = f.boot("desk", booted.HostOptions{Disk: 8})
 	f.name()

@@ -1,7 +1,8 @@
 # Carts and cached pages are in one Redis. When it is full, carts are refused; pages can be forgotten, carts cannot.
 
 service "cart" {
-  unit = "salve-demo-cart.service"
+  unit    = "salve-demo-cart.service"
+  startup = "1s"
 
   scrape "app" {
     url   = "http://@SHOP@/metrics"

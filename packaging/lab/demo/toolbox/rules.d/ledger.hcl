@@ -2,7 +2,8 @@
 # rotated logs go; the ledger itself is in no allow block.
 
 service "ledger" {
-  unit = "salve-demo-ledger.service"
+  unit    = "salve-demo-ledger.service"
+  startup = "1s"
 
   scrape "app" {
     url   = "http://@SHOP@/metrics"

@@ -1,7 +1,8 @@
 # The database is well, and its pool hands out connections on which every query is slow.
 
 service "orders" {
-  unit = "salve-demo-orders.service"
+  unit    = "salve-demo-orders.service"
+  startup = "1s"
 
   pool "db" {
     pgbouncer = "@PGBOUNCER@"

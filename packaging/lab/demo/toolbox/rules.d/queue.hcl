@@ -1,7 +1,8 @@
 # More jobs come than one worker does.
 
 service "queue" {
-  unit = "salve-demo-worker@*.service"
+  unit    = "salve-demo-worker@*.service"
+  startup = "1s"
 
   scrape "app" {
     url   = "http://@SHOP@/metrics"
