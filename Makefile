@@ -115,7 +115,7 @@ demo: build ## break services for real and watch them being healed (KEEP=1 leave
 LAB_LONG = Test(MinoritySide|BadRelease|RollingUpgrade|UpgradeInAction|Downgrade|Remove|OldData|BadDays)
 
 .PHONY: lab
-lab: $(NFPM) ## prove it on booted hosts, as root: three controllers and four agents, broken in nine ways (SEED=N, SCENARIOS=ci)
+lab: $(NFPM) ## prove it on booted hosts, as root: three controllers and four agents, broken in ten ways (SEED=N, SCENARIOS=ci)
 	go test -tags lab -count=1 -p 1 -timeout 90m -v $(if $(filter ci,$(SCENARIOS)),-skip '$(LAB_LONG)') $(LABFLAGS) \
 	  ./packaging/lab/booted ./packaging/lab/scenario
 

@@ -37,11 +37,8 @@ func newGolden(ctx context.Context, o Options) (*golden, error) {
 }
 
 func (s *golden) openManager(ctx context.Context) (err error) {
-	if s.manager, err = agenttest.StartManager(ctx, agenttest.Options{Existing: !s.opts.Private}); err != nil {
-		return err
-	}
-	s.onClose(s.manager.Stop)
-	return nil
+	s.manager, err = s.startManager(ctx)
+	return err
 }
 
 func (s *golden) openPool(context.Context) error {
@@ -98,15 +95,8 @@ func (s *golden) startAgent(ctx context.Context) error {
 			return err
 		}
 	}
-	s.agent, err = rig.StartAgent(ctx, rig.AgentOptions{
-		Binary: s.opts.Agent, Config: s.file("agent.hcl"), Systemd: s.manager.Address,
-		Socket: s.file("agent.sock"), Log: s.file("agent.log"),
-	})
-	if err != nil {
-		return err
-	}
-	s.onClose(func() error { s.agent.Stop(); return nil })
-	return nil
+	s.agent, err = s.runAgent(ctx, s.manager)
+	return err
 }
 
 // tryOnlyRestart takes the reset of the pool out of the rule: Salve would wait until it knows how the pool is.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/packaging/lab/rig"
 )
 
@@ -33,6 +34,27 @@ func (g *ground) openFolder(context.Context) (err error) {
 	}
 	g.onClose(func() error { return os.RemoveAll(g.dir) })
 	return nil
+}
+
+// startManager gives the scene a user manager.
+func (g *ground) startManager(ctx context.Context) (*agenttest.Systemd, error) {
+	m, err := agenttest.StartManager(ctx, agenttest.Options{Existing: !g.opts.Private})
+	if err == nil {
+		g.onClose(m.Stop)
+	}
+	return m, err
+}
+
+// runAgent runs the agent whose configuration is in the folder.
+func (g *ground) runAgent(ctx context.Context, m *agenttest.Systemd) (*rig.Agent, error) {
+	a, err := rig.StartAgent(ctx, rig.AgentOptions{
+		Binary: g.opts.Agent, Config: g.file("agent.hcl"), Systemd: m.Address,
+		Socket: g.file("agent.sock"), Log: g.file("agent.log"),
+	})
+	if err == nil {
+		g.onClose(func() error { a.Stop(); return nil })
+	}
+	return a, err
 }
 
 func (g *ground) openPager(context.Context) (err error) {

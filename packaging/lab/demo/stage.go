@@ -46,11 +46,9 @@ func newStage(ctx context.Context, o Options) (*stage, error) {
 }
 
 func (s *stage) openManager(ctx context.Context) (err error) {
-	s.manager, err = agenttest.StartManager(ctx, agenttest.Options{Existing: !s.opts.Private})
-	if err != nil {
+	if s.manager, err = s.startManager(ctx); err != nil {
 		return err
 	}
-	s.onClose(s.manager.Stop)
 	if s.manager.Private {
 		prefer(s.manager.PID())
 	}
@@ -123,15 +121,8 @@ func (s *stage) startAgent(ctx context.Context) error {
 	if err := writeConfig(s.dir, values, s.quota); err != nil {
 		return err
 	}
-	s.agent, err = rig.StartAgent(ctx, rig.AgentOptions{
-		Binary: s.opts.Agent, Config: s.file("agent.hcl"), Systemd: s.manager.Address,
-		Socket: s.file("agent.sock"), Log: s.file("agent.log"),
-	})
-	if err != nil {
-		return err
-	}
-	s.onClose(func() error { s.agent.Stop(); return nil })
-	return nil
+	s.agent, err = s.runAgent(ctx, s.manager)
+	return err
 }
 
 // listen opens the agent's event stream and waits until all that it observes is known.

@@ -58,11 +58,8 @@ func (s *toolbox) stories() []tool {
 }
 
 func (s *toolbox) openManager(ctx context.Context) (err error) {
-	if s.manager, err = agenttest.StartManager(ctx, agenttest.Options{Existing: !s.opts.Private}); err != nil {
-		return err
-	}
-	s.onClose(s.manager.Stop)
-	return nil
+	s.manager, err = s.startManager(ctx)
+	return err
 }
 
 // openParts opens what the stories are about.
@@ -93,15 +90,8 @@ func (s *toolbox) startAgent(ctx context.Context) error {
 	if err := ship("toolbox", s.dir, values, s.played); err != nil {
 		return err
 	}
-	s.agent, err = rig.StartAgent(ctx, rig.AgentOptions{
-		Binary: s.opts.Agent, Config: s.file("agent.hcl"), Systemd: s.manager.Address,
-		Socket: s.file("agent.sock"), Log: s.file("agent.log"),
-	})
-	if err != nil {
-		return err
-	}
-	s.onClose(func() error { s.agent.Stop(); return nil })
-	return nil
+	s.agent, err = s.runAgent(ctx, s.manager)
+	return err
 }
 
 // played leaves the rules out of stories that cannot be played.
