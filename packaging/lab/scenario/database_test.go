@@ -55,10 +55,10 @@ default_pool_size = 4
 	d.sql("ANALYZE items", "salve", "app")
 	d.sql("CHECKPOINT", "postgres", "postgres")
 
-	f.write(h, "/etc/systemd/system/salve-agent.service.d/orders.conf", "[Service]\nReadWritePaths="+logs+"\n", 0o644)
+	f.mayWrite(h, logs)
 	f.write(h, "/etc/salve/agent.hcl", f.agentConfig(h)+allow, 0o644)
 	f.write(h, "/etc/salve/rules.d/orders.hcl", rules, 0o644)
-	f.sh(h, "chgrp salve "+logs+" && chmod g+w "+logs+" && systemctl daemon-reload && systemctl restart salve-agent")
+	f.sh(h, "systemctl daemon-reload && systemctl restart salve-agent")
 	f.eventually(upTime, "the agent is back", f.strangers)
 	f.eventually(upTime, "the database answers its agent", func() string {
 		var r localpb.SignalsResponse
@@ -81,9 +81,20 @@ default_pool_size = 4
 
 func (d *database) remove() {
 	d.f.write(d.h, "/etc/salve/agent.hcl", d.f.agentConfig(d.h), 0o644)
-	d.f.sh(d.h, "rm -f /etc/salve/rules.d/orders.hcl /etc/systemd/system/salve-agent.service.d/orders.conf && "+
+	d.f.sh(d.h, "rm -f /etc/salve/rules.d/orders.hcl "+folderConf+" && "+
 		"systemctl daemon-reload && systemctl restart salve-agent && systemctl stop pgbouncer && "+
 		"pg_dropcluster --stop 15 main && rm -r "+logs)
+}
+
+// folderConf is the drop-in that mayWrite makes.
+const folderConf = "/etc/systemd/system/salve-agent.service.d/folder.conf"
+
+// mayWrite gives the agent of a host, from its next start on, what its unit takes from it: the right to a folder, and to look
+// names up there without following links.
+func (f *fleet) mayWrite(h *booted.Host, folder string) {
+	f.t.Helper()
+	f.write(h, folderConf, "[Service]\nReadWritePaths="+folder+"\nRestrictSUIDSGID=no\n", 0o644)
+	f.sh(h, "chgrp salve "+folder+" && chmod g+w "+folder)
 }
 
 // sql runs statements past PgBouncer.

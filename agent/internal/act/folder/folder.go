@@ -44,7 +44,8 @@ func Open(at, own string) (*Folder, error) {
 	})
 	switch {
 	case errors.Is(err, unix.ENOSYS):
-		return nil, kind.Refuse("this kernel cannot look up names without following links (openat2, Linux 5.6)")
+		return nil, kind.Refuse("names cannot be looked up without following links: that takes Linux 5.6 (openat2), and " +
+			"RestrictSUIDSGID=no in a drop-in of the agent's unit")
 	case errors.Is(err, unix.ELOOP):
 		return nil, kind.Refuse("a part of %s is a symbolic link; name the folder itself", at)
 	case err != nil:
