@@ -112,7 +112,7 @@ demo: build ## break services for real and watch them being healed (KEEP=1 leave
 	bin/salve-demo
 
 # What CI leaves out of the scenarios, because the others take long enough.
-LAB_LONG = Test(MinoritySide|BadRelease|RollingUpgrade|UpgradeInAction|Downgrade|Remove|OldData|BadDays)
+LAB_LONG = Test(MinoritySide|BadRelease|RollingUpgrade|UpgradeInAction|Downgrade|Remove|OldData|BadDays|PoolExhausted)
 
 .PHONY: lab
 lab: $(NFPM) ## prove it on booted hosts, as root: three controllers and four agents, broken in ten ways (SEED=N, SCENARIOS=ci)
