@@ -59,6 +59,10 @@ func (a *Allow) targets(on remedy.Target) []string {
 		return a.Paths
 	case remedy.OnCircuit:
 		return a.Circuits
+	case remedy.OnHost:
+		if a.Host {
+			return []string{remedy.ThisHost}
+		}
 	}
 	return nil
 }
@@ -72,9 +76,13 @@ func (l *loader) decodeAllow(b *block) {
 		Circuits: plain(b.globs("circuits", anyGlob)),
 		Paths:    plain(b.globs("paths", checkAbsolute)),
 		Exec:     plain(b.globs("exec", checkProgramGlob)),
+		Host:     b.boolean("host"),
 	}
-	if len(b.set("units", "pools", "caches", "circuits", "paths", "exec")) == 0 {
-		l.fail(b.header, "No target", "allow names no units, pools, caches, circuits, paths or exec; nothing listed, nothing allowed.")
+	if len(b.set("units", "pools", "caches", "circuits", "paths", "exec", "host")) == 0 {
+		l.fail(b.header, "No target", "allow names no units, pools, caches, circuits, paths, exec or host; nothing listed, nothing allowed.")
+	}
+	if b.has("host") && !a.Host {
+		b.fail("host", "No target", "host = false allows nothing; leave it out.")
 	}
 	actions := b.texts("actions")
 	if b.has("actions") && len(actions) == 0 {
@@ -106,7 +114,7 @@ func (l *loader) checkAction(b *block, w word) bool {
 	}
 	key := map[remedy.Target]string{
 		remedy.OnUnit: "units", remedy.OnPool: "pools", remedy.OnCache: "caches", remedy.OnCircuit: "circuits",
-		remedy.OnExec: "exec", remedy.OnPath: "paths",
+		remedy.OnExec: "exec", remedy.OnPath: "paths", remedy.OnHost: "host",
 	}[on]
 	if len(b.set(key)) == 0 {
 		l.fail(w.at, "No target", "%s acts on what %q lists, and this allow block has no %q.", w.text, key, key)

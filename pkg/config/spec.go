@@ -84,6 +84,7 @@ type Allow struct {
 	Circuits []string // circuit names
 	Paths    []string // folders
 	Exec     []string // absolute paths and globs of programs
+	Host     bool     // the host as a whole
 	Actions  []string // action kinds, and "probe" for exec probes, "notify" for exec notifiers
 	Range    hcl.Range
 }

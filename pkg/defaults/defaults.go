@@ -86,6 +86,8 @@ const (
 	NoRollback       = ".no-rollback"   // in a release that no rollback leaves
 	CacheRate        = 1000
 	CacheMost        = 100_000
+	RebootMinUptime  = time.Hour
+	RebootPerDay     = 1
 	VerifyWithin     = 30 * time.Second // at least; Remedy.Verification says what may be more
 	VerifyHold       = 5 * time.Second
 	VerifySamples    = 3 // of each signal, from after the action

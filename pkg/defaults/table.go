@@ -150,6 +150,10 @@ func All() []Default {
 			Help: "keys a second that clear_cache removes at most"},
 		{Group: remedy, Const: "CacheMost", Key: "remedy.most", Value: CacheMost,
 			Help: "keys that clear_cache removes in one run at most"},
+		{Group: remedy, Const: "RebootMinUptime", Key: "remedy.min_uptime", Value: RebootMinUptime,
+			Help: "a boot that is younger is not ended by reboot"},
+		{Group: remedy, Const: "RebootPerDay", Key: "remedy.per_day", Value: RebootPerDay,
+			Help: "reboots of a host in 24 hours"},
 		{Group: remedy, Const: "VerifyWithin", Key: "verify.within", Value: VerifyWithin,
 			Help: "time to recover; startup, the longest window used or four periods of the slowest signal, + hold, if that " +
 				"is more"},

@@ -157,7 +157,7 @@ func targetPaused(now clock.Stamp, f *Facts, c *Candidate) finding {
 	if found := lockPaused(now, f, c.Locks); found.objects() {
 		return found
 	}
-	return stopped(now, f, f.target(c).Name)
+	return stopped(now, f, f.target(c).Name, c.Kind.OnHost())
 }
 
 func targetFree(_ clock.Stamp, f *Facts, c *Candidate) finding {

@@ -13,12 +13,12 @@ import (
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// stopped finds the pause or window that holds for the alert's service or for the unit.
-func stopped(now clock.Stamp, f *Facts, unit string) finding {
+// stopped finds the pause or window that holds for the alert's service or for the unit; whole: for anything of the host.
+func stopped(now clock.Stamp, f *Facts, unit string, whole bool) finding {
 	for i := range f.Pauses {
 		p := &f.Pauses[i]
 		left, on := PauseLeft(p, now)
-		if !on || !covers(p.Scope, f.Alert.Service, unit) {
+		if !on || !whole && !covers(p.Scope, f.Alert.Service, unit) {
 			continue
 		}
 		return finding{Paused, Hold, left, fmt.Sprintf("%s is paused by %s%s%s", scopeText(p.Scope), p.By,
@@ -27,7 +27,7 @@ func stopped(now clock.Stamp, f *Facts, unit string) finding {
 	for i := range f.Windows {
 		w := &f.Windows[i]
 		left, on := w.Left(now.Wall)
-		if on && about(w, f.Alert.Service) {
+		if on && (whole || about(w, f.Alert.Service)) {
 			return finding{Paused, Hold, left, fmt.Sprintf("window %s is open%s%s", w.Name, until(left),
 				because(w.Reason))}
 		}
@@ -38,7 +38,7 @@ func stopped(now clock.Stamp, f *Facts, unit string) finding {
 // lockPaused finds the pause or window that holds for the alert's service or for a unit that a remedy may change.
 func lockPaused(now clock.Stamp, f *Facts, locks []remedy.Lock) finding {
 	for _, lock := range locks {
-		if found := stopped(now, f, lock.Unit()); found.objects() {
+		if found := stopped(now, f, lock.Unit(), false); found.objects() {
 			return found
 		}
 	}
@@ -49,7 +49,7 @@ func lockPaused(now clock.Stamp, f *Facts, locks []remedy.Lock) finding {
 // window has opened, or somebody has the incident who did not let it go on. "": it may. Of f it needs Incident, Pauses,
 // Windows and the service of Alert.
 func Halted(now clock.Stamp, f *Facts, a *incident.Attempt) string {
-	if found := stopped(now, f, ""); found.objects() {
+	if found := stopped(now, f, "", false); found.objects() {
 		return found.reason
 	}
 	if found := lockPaused(now, f, a.Locks); found.objects() {

@@ -35,6 +35,7 @@ type Ask struct {
 	StartDead bool     // it starts a unit of which nothing runs
 	By        string   // the person who wants it, "": a rule does
 	RunFor    time.Duration
+	WholeHost bool // every service of this host is away meanwhile, and it must not be the last one that serves any
 }
 
 // ErrAsked says that the attempt has asked before: it acts once, and asks once.
@@ -72,6 +73,7 @@ func (b *Book) Next(now time.Duration, claims []Claim) *logpb.Request {
 		Host: b.o.Host, Epoch: b.record.Epoch, N: q.n, Incident: q.Incident, Rule: q.Rule, Remedy: q.Remedy,
 		Digest: q.Digest, Targets: protos(q.Targets), Claims: Reports(q.Claims), StartDead: q.StartDead, By: q.By,
 		RunFor: int64(q.RunFor), Service: q.Service, Unit: q.Unit,
+		WholeHost: q.WholeHost,
 	}
 }
 

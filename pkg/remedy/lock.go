@@ -8,7 +8,8 @@ import (
 )
 
 // Lock names one thing that no two remedies touch at once on a host: what it is, and its name, such as "unit web.service".
-// A unit may be a glob, which stands for all that it matches; a folder stands for all below it.
+// A unit may be a glob, which stands for all that it matches; a folder stands for all below it,
+// and the host for everything.
 type Lock string
 
 // onBalancer is what two pools have in common that are behind one HAProxy.
@@ -44,6 +45,8 @@ func (l Lock) meets(other Lock) bool {
 	what, name, _ := strings.Cut(string(l), " ")
 	with, others, _ := strings.Cut(string(other), " ")
 	switch {
+	case what == string(OnHost) || with == string(OnHost):
+		return true
 	case what != with:
 		return false
 	case what == string(OnUnit):

@@ -23,6 +23,7 @@ const (
 	Shed        Kind = "shed"
 	Isolate     Kind = "isolate"
 	Rollback    Kind = "rollback"
+	Reboot      Kind = "reboot"
 )
 
 // Target is the list of an allow block that must name what a kind acts on.
@@ -36,6 +37,7 @@ const (
 	OnCircuit Target = "circuit" // allow { circuits = … }
 	OnExec    Target = "exec"    // allow { exec = … }
 	OnPath    Target = "path"    // allow { paths = … }
+	OnHost    Target = "host"    // allow { host = true }; such a remedy takes the whole host, and needs a permit
 )
 
 // Args are the decoded and checked arguments of one remedy, in the type of its kind: *UnitArgs, *KillArgs, …
@@ -127,11 +129,18 @@ func (k Kind) OnUnit() bool {
 	return ok && s.Target == OnUnit
 }
 
+// OnHost reports whether remedies of the kind take the whole host: every service of it is away, and none runs without
+// a permit.
+func (k Kind) OnHost() bool {
+	s, ok := Lookup(string(k))
+	return ok && s.Target == OnHost
+}
+
 // Specs lists every kind that exists, in the order in which people read them.
 func Specs() []Spec {
 	return []Spec{
 		start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache(), scale(),
-		shed(), isolate(), rollback(),
+		shed(), isolate(), rollback(), reboot(),
 	}
 }
 
@@ -162,8 +171,7 @@ func Later(name string) (what string, ok bool) {
 
 func later() map[string]string {
 	return map[string]string{
-		"dump":   "saves a core dump or a profile",
-		"reboot": "reboots the host",
+		"dump": "saves a core dump or a profile",
 	}
 }
 

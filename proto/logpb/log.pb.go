@@ -1632,7 +1632,9 @@ type Request struct {
 	// The service that asks and whose width and breaker count.
 	Service string `protobuf:"bytes,15,opt,name=service,proto3" json:"service,omitempty"`
 	// The unit that the remedy acts on, "": none; a pause may name it.
-	Unit          string `protobuf:"bytes,16,opt,name=unit,proto3" json:"unit,omitempty"`
+	Unit string `protobuf:"bytes,16,opt,name=unit,proto3" json:"unit,omitempty"`
+	// It takes the whole host: all of its services, and never the last host that serves one.
+	WholeHost     bool `protobuf:"varint,17,opt,name=whole_host,json=wholeHost,proto3" json:"whole_host,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1777,6 +1779,13 @@ func (x *Request) GetUnit() string {
 		return x.Unit
 	}
 	return ""
+}
+
+func (x *Request) GetWholeHost() bool {
+	if x != nil {
+		return x.WholeHost
+	}
+	return false
 }
 
 // Settle says how a permitted attempt ended.
@@ -3770,7 +3779,7 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\aservice\x18\x03 \x01(\tR\aservice\x12/\n" +
 	"\aserving\x18\x04 \x01(\x0e2\x15.salve.log.v1.ServingR\aserving\x12\x12\n" +
-	"\x04lost\x18\x05 \x01(\bR\x04lost\"\xab\x03\n" +
+	"\x04lost\x18\x05 \x01(\bR\x04lost\"\xca\x03\n" +
 	"\aRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\f\n" +
@@ -3789,7 +3798,9 @@ const file_logpb_log_proto_rawDesc = "" +
 	"\bstart_by\x18\r \x01(\x03R\astartBy\x12\x17\n" +
 	"\arun_for\x18\x0e \x01(\x03R\x06runFor\x12\x18\n" +
 	"\aservice\x18\x0f \x01(\tR\aservice\x12\x12\n" +
-	"\x04unit\x18\x10 \x01(\tR\x04unit\"\x89\x02\n" +
+	"\x04unit\x18\x10 \x01(\tR\x04unit\x12\x1d\n" +
+	"\n" +
+	"whole_host\x18\x11 \x01(\bR\twholeHost\"\x89\x02\n" +
 	"\x06Settle\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12#\n" +
 	"\rsession_epoch\x18\x02 \x01(\x04R\fsessionEpoch\x12)\n" +

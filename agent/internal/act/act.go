@@ -18,9 +18,9 @@ import (
 	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/agent/internal/release"
 	"github.com/salveops/salve/agent/internal/systemd"
+	"github.com/salveops/salve/agent/internal/transaction"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -49,6 +49,10 @@ type Options struct {
 	// Helper is the socket of the helper. While it is there, every change of a unit goes through it, and limits can
 	// end by themselves. "": there is none.
 	Helper string
+	// Reboots is true where a remedy may reboot the host: a controller gives permits, and Systemd is the host's own.
+	Reboots bool
+	// Packages names the lock of a package transaction that runs; nil: as the host's own locks say.
+	Packages func() (file string, err error)
 }
 
 // Runner carries out remedies, one at a time on each thing that they lock.
@@ -77,11 +81,13 @@ func New(o Options) (*Runner, error) {
 	if o.Good == nil {
 		o.Good = func(string) []release.Good { return nil }
 	}
+	if o.Packages == nil {
+		o.Packages = transaction.New("").Holder
+	}
 	r := &Runner{o: o, allow: o.Allow, limited: make(chan limit, 16)}
 	r.kinds = registry(&kind.Host{
 		Systemd: o.Systemd, Helper: helper.Client{Socket: o.Helper}, Clock: o.Clock, Log: o.Log, Protected: o.Protected,
-		Data: o.Data, Name: o.Host, Good: o.Good,
-		Past:    func() ([]*incident.Attempt, error) { return o.Journal.AttemptsWithin(healing.PastAge) },
+		Data: o.Data, Name: o.Host, Good: o.Good, Reboots: o.Reboots, Packages: o.Packages, Attempts: o.Journal.AttemptsWithin,
 		Allowed: func(k remedy.Kind, target string) bool { return Allowed(r.blocks(), k, target) },
 		InForce: r.inForce,
 		Program: func(ctx context.Context, c program.Cmd) (program.Output, error) {

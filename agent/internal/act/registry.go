@@ -7,6 +7,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/isolate"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/pool"
+	"github.com/salveops/salve/agent/internal/act/reboot"
 	"github.com/salveops/salve/agent/internal/act/rollback"
 	"github.com/salveops/salve/agent/internal/act/scale"
 	"github.com/salveops/salve/agent/internal/act/shed"
@@ -33,6 +34,7 @@ func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 		remedy.Shed:        shed.New(h, units),
 		remedy.Isolate:     isolate.New(h),
 		remedy.Rollback:    rollback.New(h, units),
+		remedy.Reboot:      reboot.New(h),
 	}
 }
 

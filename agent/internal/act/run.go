@@ -16,11 +16,14 @@ import (
 // Run carries out a plan: everything is checked once more, the intent goes to disk, then the action
 // runs, then its result goes to disk. An error means that nothing was done: a *kind.Refusal, or an intent
 // that could not be written. An action that failed is an attempt with its Error set; if nobody can
-// tell whether it worked, its Phase is Unknown too.
+// tell whether it worked, its Phase is Unknown too. One that goes on and ends this process is still Intended.
 func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 	q := p.request
 	if q.Attempt.ID == "" {
 		return incident.Attempt{}, kind.Refuse("the attempt has no ID, so that it could run twice")
+	}
+	if p.Kind.OnHost() && (p.Permit == nil || p.Permit.Alone || p.Gate == nil) {
+		return incident.Attempt{}, kind.Refuse("%s takes the whole host, and runs with a controller's permit only", p.Kind)
 	}
 	free, err := r.queue.try(&q.Attempt, p.Locks)
 	if err != nil {
@@ -90,7 +93,11 @@ func (r *Runner) do(ctx context.Context, k kind.Kind, s *kind.Step, a *incident.
 	if a.Phase = incident.Acted; s.Halt == nil {
 		s.Halt = ctx.Done()
 	}
-	if err := k.Act(inner, s); err != nil {
+	if err := k.Act(inner, s); errors.Is(err, kind.ErrUnderWay) {
+		a.Phase = incident.Intended
+		r.o.Log.Info("the next process settles it", "attempt", a.ID)
+		return
+	} else if err != nil {
 		a.Error = err.Error()
 		if errors.Is(err, kind.ErrLost) {
 			a.Phase = incident.Unknown // it may have worked: never repeated, but verified

@@ -1,6 +1,7 @@
 package heal
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -44,11 +45,23 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 	}
 	for _, rem := range e.cfg.Candidates(a.Rule, a.Service) {
 		c := e.candidate(rem, unit, a.Rule.Name)
-		c.Refusal = p.refusal(rem.Name, e.o.Clock.Now().Boot)
+		if c.Refusal = p.refusal(rem.Name, e.o.Clock.Now().Boot); rem.Kind.OnHost() && c.Refusal == "" {
+			c.Refusal = e.taken(s)
+		}
 		c.Denied, c.DeniedFor = p.denial(rem.Name, e.o.Clock.Now().Boot)
 		f.Candidates = append(f.Candidates, c)
 	}
 	return f
+}
+
+// taken says which other incident of this host a person has, who would lose the whole host; "": none.
+func (e *Engine) taken(s *story) string {
+	for _, o := range e.openStories() {
+		if o != s && o.AckBy != "" && !o.Keep {
+			return fmt.Sprintf("%s has the incident %.8s of this host (%s)", o.AckBy, o.ID, o.Title)
+		}
+	}
+	return ""
 }
 
 // requestFacts are the facts of a remedy that a person asks for without an alert. own is the attempt that

@@ -47,7 +47,7 @@ func (e *Engine) seek(ctx context.Context, r *run, plan act.Plan) (*leave, error
 		return nil, &session.Refusal{Code: session.Unreachable, Text: fmt.Sprintf("%s acts on %s, which hosts share, and there is no "+
 			"controller to permit it", r.remedy.Name, r.remedy.Permit)}
 	default:
-		return nil, nil
+		return nil, nil // what takes the whole host has been refused by its precheck
 	}
 	var needed, alone bool
 	var l leave
@@ -56,7 +56,7 @@ func (e *Engine) seek(ctx context.Context, r *run, plan act.Plan) (*leave, error
 		if needed = plan.Disruptive || plan.Shared || r.remedy.Permit != "" || e.permitAlways(r); needed {
 			e.yield(r)
 			l.ask = e.askFor(r, plan)
-			alone = e.mayActAlone(l.ask.Targets)
+			alone = !l.ask.WholeHost && e.mayActAlone(l.ask.Targets)
 		}
 	}); err != nil || !needed {
 		return nil, err
@@ -107,10 +107,10 @@ func (e *Engine) mayActAlone(targets []permit.Target) bool {
 }
 
 // targets are all that the attempt may take away: its own service, those that it says it affects, and that of the
-// unit that it acts on; for a remedy of the host, every service of it.
+// unit that it acts on; for a remedy of the host, or one that takes all of it, every service of it.
 func (e *Engine) targets(r *run) []permit.Target {
 	var names []string
-	if r.remedy.Service != nil {
+	if r.remedy.Service != nil && !r.remedy.Kind.OnHost() {
 		names = append(names, r.remedy.Service.Name)
 	} else {
 		for _, s := range e.cfg.Services {
@@ -136,7 +136,7 @@ func (e *Engine) askFor(r *run, plan act.Plan) permit.Ask {
 	a := permit.Ask{
 		Attempt: r.attempt.ID, Incident: r.attempt.Incident, Service: r.remedy.Owner(), Rule: r.attempt.Rule,
 		Remedy: r.remedy.Name, Digest: digest(r.remedy), Targets: e.targets(r), StartDead: !plan.Disruptive && r.dead,
-		RunFor: e.runFor(r),
+		RunFor: e.runFor(r), WholeHost: r.remedy.Kind.OnHost(),
 	}
 	switch {
 	case r.remedy.Permit != "":
@@ -279,14 +279,15 @@ func (e *Engine) settle(r *run) {
 }
 
 // overruns ends attempts whose permit's time is up: the action comes to a safe end, and what was done is taken
-// back.
+// back. A host that has begun to go down has no such end before it is up again, and that it is late is the controller's
+// to tell.
 func (e *Engine) overruns() {
 	if e.fleet == nil {
 		return
 	}
 	for _, s := range e.openStories() {
 		r := s.run
-		if r == nil || !e.fleet.Permits.Overrun(r.attempt.ID) {
+		if r == nil || r.remedy.Kind.OnHost() || !e.fleet.Permits.Overrun(r.attempt.ID) {
 			continue
 		}
 		switch {

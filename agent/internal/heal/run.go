@@ -116,6 +116,9 @@ func (e *Engine) attempt(ctx context.Context, r *run) {
 		e.post(func() { e.refuse(r, err) })
 		return
 	}
+	if done.Phase == incident.Intended {
+		return // it ends this process: the next one goes on
+	}
 	e.post(func() { e.acted(r, done) })
 	e.conclude(ctx, r, done)
 }

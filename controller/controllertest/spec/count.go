@@ -118,6 +118,23 @@ func (t *Table) fits(service string, these []string) string {
 	return ""
 }
 
+// last gives the reason why these hosts, of which one may serve, must not go down together: nobody else would serve.
+func (t *Table) last(service string, these []string) string {
+	serves := false
+	for _, id := range t.hostsOf(service) {
+		switch {
+		case slices.Contains(these, id):
+			serves = serves || !t.down(service, id)
+		case !t.Out(service, id):
+			return ""
+		}
+	}
+	if serves {
+		return "nobody else serves " + service
+	}
+	return ""
+}
+
 // fleet gives the reason why these hosts must not be acting beside those that are. What a permit of another
 // host takes away counts until that is settled, also if its host was struck off meanwhile.
 func (t *Table) fleet(hosts map[string]bool) string {

@@ -71,7 +71,10 @@ func (t *Table) repeated(h *Host, c *logpb.Request, r *logpb.Result) error {
 func (t *Table) targets(h *Host, c *logpb.Request) []Target {
 	all := targetsOf(c.GetTargets())
 	if c.GetService() != "" {
-		return sortTargets(append(all, Target{Service: c.GetService(), Host: c.GetHost()}))
+		all = append(all, Target{Service: c.GetService(), Host: c.GetHost()})
+		if !c.GetWholeHost() {
+			return sortTargets(all)
+		}
 	}
 	for name := range h.Services {
 		all = append(all, Target{Service: name, Host: c.GetHost()})
@@ -108,6 +111,9 @@ func (t *Table) against(c *logpb.Request, targets []Target) map[string]string {
 	}
 	for service, these := range takes {
 		add("cap", t.fits(service, these))
+		if c.GetWholeHost() {
+			add("last", t.last(service, these))
+		}
 	}
 	add("fleet", t.fleet(hosts))
 	if !c.GetUndo() {

@@ -99,12 +99,13 @@ func (s *State) repeated(h *logpb.Host, c *logpb.Request) *logpb.Result {
 }
 
 // targets are what the attempt takes away: the service that asks, what the remedy affects, and for a
-// remedy of the host every service of it. No targets means nothing, never everything.
+// remedy of the host, or one that takes all of it, every service of it. No targets means nothing, never everything.
 func (s *State) targets(h *logpb.Host, c *logpb.Request) ([]*logpb.Target, *logpb.Result) {
 	all := slices.Clone(c.GetTargets())
 	if c.GetService() != "" {
 		all = append(all, &logpb.Target{Service: c.GetService(), Host: h.GetId()})
-	} else {
+	}
+	if c.GetService() == "" || c.GetWholeHost() {
 		for _, hs := range h.GetServices() {
 			all = append(all, &logpb.Target{Service: hs.GetService(), Host: h.GetId()})
 		}
@@ -159,7 +160,11 @@ func (s *State) fits(h *logpb.Host, c *logpb.Request, targets []*logpb.Target) *
 		}
 	}
 	for _, service := range slices.Sorted(maps.Keys(takes)) {
-		if r := s.capacity(service, takes[service]); r != nil {
+		r := s.capacity(service, takes[service])
+		if r == nil && c.GetWholeHost() {
+			r = s.last(service, takes[service])
+		}
+		if r != nil {
 			return r
 		}
 	}
@@ -196,6 +201,20 @@ func (s *State) capacity(service string, hosts []string) *logpb.Result {
 				return later(held("cap", s.names(out), "%s still serves %s, and with it %d of %d hosts would be out; %d may be",
 					s.name(host), service, len(out)+len(hosts), v.N, v.Cap), 1e9)
 			}
+		}
+	}
+	return nil
+}
+
+// last refuses to take away the last host that serves. Of several hosts the cap leaves one as it is; of one it does not.
+func (s *State) last(service string, hosts []string) *logpb.Result {
+	v := s.Service(service)
+	if len(without(v.Out, hosts...))+len(hosts) < v.N {
+		return nil
+	}
+	for _, host := range hosts {
+		if !s.down(service, host) {
+			return later(refuse("last", "%s is the last host that serves %s", s.name(host), service), 1e9)
 		}
 	}
 	return nil

@@ -35,6 +35,7 @@ type Kind interface {
 	// step's Before, Undo, For, Detail and Disruptive. A *Refusal says why not.
 	Precheck(ctx context.Context, s *Step) error
 	// Act does it and fills in the step's After. An error that wraps ErrLost says that nobody knows whether it worked.
+	// ErrUnderWay says that the next process has to settle it: the intent stays as it is.
 	// It clears Undo and For once nothing is left that would have to be taken back.
 	Act(ctx context.Context, s *Step) error
 	// Undo takes back what Act did, by what Precheck left in a.Undo.
@@ -132,11 +133,16 @@ type Host struct {
 	InForce func(kind remedy.Kind, target string) (bool, error)
 	// Good are the releases of a service that have run well on this host, the newest first.
 	Good func(service string) []release.Good
-	// Past are the attempts of the last days.
-	Past func() ([]*incident.Attempt, error)
 	// Program runs a program for an exec remedy, if the allow blocks permit it; see act.Runner.Command.
 	// It runs until ctx ends.
 	Program func(ctx context.Context, c program.Cmd) (program.Output, error)
+	// Reboots is true of an agent that has a controller's permits and looks after the host's own systemd; the zero value
+	// reboots nothing.
+	Reboots bool
+	// Packages names the lock of a package transaction that runs.
+	Packages func() (file string, err error)
+	// Attempts reads what ran on this host in that time from the journal, oldest first.
+	Attempts func(within time.Duration) ([]*incident.Attempt, error)
 	// MayRun is the refusal that Program would answer with; nil: it would run.
 	MayRun func(argv []string) error
 }

@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/salveops/salve/agent/internal/order"
@@ -49,3 +50,6 @@ func Unknown(what string, err error) error {
 
 // ErrLost says that only the state of the target can tell what became of an action.
 var ErrLost = order.ErrLost
+
+// ErrUnderWay says that an action goes on which ends this process, and which the next one settles.
+var ErrUnderWay = errors.New("it is under way, and ends this process")

@@ -52,9 +52,9 @@ func newShop(t *testing.T) *shop {
 	s.good = []release.Good{s.ran("1", -time.Hour)}
 	s.allow("shop.service")
 	s.host = &kind.Host{Systemd: s.Watcher, Clock: acttest.Clock(t),
-		Allowed: func(remedy.Kind, string) bool { return true },
-		Good:    func(string) []release.Good { return s.good },
-		Past:    func() ([]*incident.Attempt, error) { return s.Journal.AttemptsWithin(time.Hour) },
+		Allowed:  func(remedy.Kind, string) bool { return true },
+		Good:     func(string) []release.Good { return s.good },
+		Attempts: s.Journal.AttemptsWithin,
 	}
 	return s
 }

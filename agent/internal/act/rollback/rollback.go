@@ -11,6 +11,7 @@ import (
 	"github.com/salveops/salve/agent/internal/release"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -89,7 +90,7 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	} else if marked {
 		return kind.Refuse("there is no way back from %s: it has a file %s", from.Name(), a.Marker)
 	}
-	past, err := k.Past()
+	past, err := k.Attempts(healing.PastAge)
 	if err != nil {
 		return kind.Unknown("which rollbacks there were", err)
 	}
