@@ -69,7 +69,7 @@ func (h *hands) Prepare(_ context.Context, q kind.Request) (act.Plan, error) {
 	defer h.lock.Unlock()
 	h.n++
 	p := act.Plan{Kind: q.Remedy.Kind, Target: target, Locks: q.Remedy.Locks(q.Unit), Text: fmt.Sprintf("%s %s (plan %d)", q.Remedy.Kind, target, h.n),
-		Disruptive: h.disruptive(q.Remedy, target)}
+		Disruptive: h.disruptive(q.Remedy, target), Shared: q.Remedy.Kind == remedy.Reboot}
 	h.plans[p.Text] = q
 	return p, nil
 }
@@ -164,6 +164,10 @@ func (h *hands) Run(ctx context.Context, p act.Plan) (incident.Attempt, error) {
 	}
 	if err := h.do(ctx, q.Remedy, &a, p); err != nil {
 		a.Error = err.Error()
+	}
+	if q.Remedy.Kind == remedy.Reboot {
+		<-ctx.Done() // it ends this process
+		return a, nil
 	}
 	h.p.point("acted")
 	a.Phase, a.Acted = incident.Acted, clock.Now(h.clock)
@@ -348,6 +352,12 @@ func (h *hands) evident(a *incident.Attempt) (incident.Phase, string) {
 			return incident.NotDone, "the properties are as before"
 		}
 		return incident.Acted, "the properties were set"
+	}
+	if remedy.Kind(a.Kind) == remedy.Reboot {
+		if a.Intended.BootID == h.clock.BootID() {
+			a.Error = "the host was not rebooted"
+		}
+		return incident.Acted, "the boot tells"
 	}
 	if !remedy.Kind(a.Kind).OnUnit() {
 		return incident.Unknown, "nothing tells whether the program ran"
