@@ -56,7 +56,7 @@ func (e *Engine) seek(ctx context.Context, r *run, plan act.Plan) (*leave, error
 		if needed = plan.Disruptive || plan.Shared || r.remedy.Permit != "" || e.permitAlways(r); needed {
 			e.yield(r)
 			l.ask = e.askFor(r, plan)
-			alone = !l.ask.WholeHost && e.mayActAlone(l.ask.Targets)
+			alone = e.mayActAlone(l.ask.Targets)
 		}
 	}); err != nil || !needed {
 		return nil, err

@@ -41,6 +41,11 @@ func TestRebooted(t *testing.T) {
 		if a := h.disk.attempts(); len(a) != 1 || a[0].Phase != incident.Intended {
 			t.Fatalf("on disk is %+v", a)
 		}
+		for _, ev := range h.Last("checkout").Timeline {
+			if ev.Type == incident.EvAct || ev.Type == incident.EvVerify {
+				t.Errorf("before the host is back, it is told: %s", ev.Text)
+			}
+		}
 		h.clock.id.Store("boot-2")
 		h.Tells(health, 1)
 		h.Start()

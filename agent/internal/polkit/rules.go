@@ -1,5 +1,5 @@
 // Package polkit says to polkit what the agent's user may ask of systemd: exactly the units of the allow
-// blocks, with the verbs of their actions. The rules are made and put in place by root; the agent itself never
+// blocks, with the verbs of their actions, and a reboot where they permit it. The rules are made and put in place by root; the agent itself never
 // touches them, so that whoever owns the agent owns no more than they say.
 package polkit
 
@@ -21,6 +21,11 @@ const User = "salve"
 func Rules(allow []config.Allow, protected []string) (string, error) {
 	var b strings.Builder
 	b.WriteString(head)
+	host := config.Agent{Allow: allow}
+	if host.Allows(string(remedy.Reboot), remedy.OnHost, remedy.ThisHost) {
+		b.WriteString(mayReboot)
+	}
+	b.WriteString(onUnits)
 	if err := list(&b, "never", protected, func(string) string { return "" }); err != nil {
 		return "", err
 	}
@@ -60,7 +65,16 @@ polkit.addRule(function (action, subject) {
     if (subject.user !== "` + User + `") {
         return polkit.Result.NOT_HANDLED;
     }
-    // Making transient units, masking and enabling come without a unit or as other actions: refused.
+`
+
+// mayReboot leaves out reboot-multiple-sessions and reboot-ignore-inhibit.
+const mayReboot = `    // Whoever is logged in, or must not be interrupted, keeps the host up: those are other actions.
+    if (action.id === "org.freedesktop.login1.reboot") {
+        return polkit.Result.YES;
+    }
+`
+
+const onUnits = `    // Making transient units, masking and enabling come without a unit or as other actions: refused.
     if (action.id !== "org.freedesktop.systemd1.manage-units") {
         return polkit.Result.NO;
     }

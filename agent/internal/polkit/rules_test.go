@@ -21,6 +21,7 @@ func TestRules(t *testing.T) {
 		{Units: []string{"checkout.service"}, Actions: []string{"set_property", "start"}},
 		{Units: []string{`dev-disk-by\x2dlabel-x.swap`, "db[12a-c].service", "job-?.timer"}, Actions: []string{"stop"}},
 		{Pools: []string{"db"}, Actions: []string{"reset_pool"}},
+		{Host: true, Actions: []string{"reboot"}},
 		{Exec: []string{"/usr/lib/salve/hooks/*"}, Actions: []string{"exec", "probe", "notify"}},
 	}, []string{"salve-agent.*", "-.slice"})
 	if err != nil {

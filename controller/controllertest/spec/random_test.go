@@ -138,6 +138,8 @@ func (c *chooser) request() *logpb.Request {
 		r.Undo = true
 	case 5:
 		r.By = "ann"
+	case 6, 7:
+		r.WholeHost = true
 	}
 	if c.chance(30) {
 		r.Claims = []*logpb.ServiceReport{c.report(c.service())}

@@ -35,13 +35,18 @@ func (h *Host) PowerCut() error {
 
 // Reboot shuts the host down in order and boots it again.
 func (h *Host) Reboot(ctx context.Context) error {
+	_, _ = h.Exec(ctx, "systemctl", "reboot") // which may take the command with it
+	return h.Return(ctx)
+}
+
+// Return waits until the host shuts down by itself, as it does to be rebooted, and boots it again.
+func (h *Host) Return(ctx context.Context) error {
 	h.mu.Lock()
 	p := h.nspawn
 	h.mu.Unlock()
 	if p == nil {
-		return fmt.Errorf("reboot %s: %w", h.Name, ErrOff)
+		return fmt.Errorf("await the reboot of %s: %w", h.Name, ErrOff)
 	}
-	_, _ = h.Exec(ctx, "systemctl", "reboot") // which may take the command with it
 	select {
 	case <-p.Done():
 	case <-ctx.Done():
