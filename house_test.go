@@ -172,8 +172,9 @@ func chokes() []choke {
 			imports: []string{module + "/agent/internal/helper"},
 		},
 		{
-			reason:  "only agent/internal/systemd may speak D-Bus, and order through it: a raw call could be any call",
-			allowed: append([]string{"agent/internal/systemd", "agent/internal/order", "agent/internal/helper"}, stages...),
+			reason:  "only agent/internal/systemd may speak D-Bus, order through it, and reboot with logind: a raw call could be any call",
+			allowed: append([]string{"agent/internal/systemd", "agent/internal/order", "agent/internal/helper",
+				"agent/internal/act/reboot"}, stages...),
 			imports: []string{"github.com/coreos/go-systemd/v22/dbus", "github.com/godbus/dbus/v5"},
 		},
 		{

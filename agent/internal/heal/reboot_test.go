@@ -52,7 +52,7 @@ func TestRebooted(t *testing.T) {
 		h.Advance(30 * time.Second)
 		h.WantOutcomes("checkout", "restart verified")
 		h.WantState("checkout", incident.Resolved)
-		h.wantLine("grant 1@g1 restart", "settle 1@g1 serving")
+		h.wantLine("grant 1@g1 restart of the whole host", "settle 1@g1 serving")
 		h.WantSaid("checkout", "it had run; it is being verified")
 		h.WantActs()
 	})
@@ -65,7 +65,7 @@ func TestNotRebooted(t *testing.T) {
 		h.Restarts()
 		h.Advance(5 * time.Second)
 		h.WantOutcomes("checkout", "restart ineffective")
-		h.wantLine("grant 1@g1 restart", "settle 1@g1 failed")
+		h.wantLine("grant 1@g1 restart of the whole host", "settle 1@g1 failed")
 	})
 }
 

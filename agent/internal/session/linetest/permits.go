@@ -22,7 +22,11 @@ func (s *Server) request(st *stream, c *logpb.Request) {
 		s.say("refuse %s %s", c.GetRemedy(), r.GetCode())
 	} else {
 		a.What = &agentpb.Answer_Grant{Grant: g}
-		s.say("grant %s %s", permit.TokenOf(g.GetToken()), c.GetRemedy())
+		whole := ""
+		if c.GetWholeHost() {
+			whole = " of the whole host"
+		}
+		s.say("grant %s %s%s", permit.TokenOf(g.GetToken()), c.GetRemedy(), whole)
 	}
 	answer := func() {
 		if !s.line[st] {
