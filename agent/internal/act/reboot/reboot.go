@@ -114,7 +114,7 @@ func (k Kind) history(s *kind.Step) error {
 		}
 	}
 	if n >= most {
-		return kind.Refuse("this host was rebooted %d times in %s; limit %d", n, day, most)
+		return kind.Refuse("reboot ran %d times on this host in the last %s; limit %d", n, day, most)
 	}
 	s.Detail = append(s.Detail, fmt.Sprintf("reboots by Salve in the last %s: %d of %d", day, n, most))
 	return nil
@@ -171,6 +171,11 @@ func (k Kind) ask(ctx context.Context, s *kind.Step) error {
 
 // Act implements kind.Kind. It does not end well in this process: once the host goes down the rest is the next one's.
 func (k Kind) Act(ctx context.Context, s *kind.Step) error {
+	select {
+	case <-s.Halt:
+		return errors.New("nothing was done: the agent stops")
+	default:
+	}
 	l, err := dial(ctx)
 	if err != nil {
 		return fmt.Errorf("nothing was done: %w", err)

@@ -123,7 +123,7 @@ func (h *host) settles(a incident.Attempt) {
 	done := settled[0]
 	done.Phase, done.Outcome = incident.Judged, incident.Ineffective
 	h.past(done)
-	h.Refused(ask(), "this host was rebooted 1 times in 24h0m0s; limit 1", false)
+	h.Refused(ask(), "reboot ran 1 times on this host in the last 24h0m0s; limit 1", false)
 	if _, err := h.Runner.Prepare(h.T.Context(), ask(&remedy.RebootArgs{PerDay: 2})); err != nil {
 		h.T.Errorf("the second of two: %v", err)
 	}
@@ -211,14 +211,14 @@ func TestStandsInTheWay(t *testing.T) {
 		}, "", false},
 		{"a reboot today", func() {
 			h.past(incident.Attempt{ID: "x", Kind: "reboot", Phase: incident.Judged, Intended: now})
-		}, "rebooted 1 times", false},
+		}, "reboot ran 1 times", false},
 		{"a reboot in doubt", func() {
 			h.past(incident.Attempt{ID: "x", Kind: "reboot", Phase: incident.Unknown, Intended: now})
-		}, "rebooted 1 times", false},
+		}, "reboot ran 1 times", false},
 		{"a reboot in time to come, after the clock was set back", func() {
 			h.past(incident.Attempt{ID: "x", Kind: "reboot", Phase: incident.Judged,
 				Intended: clock.Stamp{BootID: "another", Boot: 1, Wall: now.Wall.Add(48 * time.Hour)}})
-		}, "rebooted 1 times", false},
+		}, "reboot ran 1 times", false},
 		{"a reboot of yesterday", func() {
 			h.past(incident.Attempt{ID: "x", Kind: "reboot", Phase: incident.Judged,
 				Intended: clock.Stamp{BootID: "another", Boot: 1, Wall: now.Wall.Add(-25 * time.Hour)}})
@@ -305,11 +305,18 @@ func TestLogindSays(t *testing.T) {
 	}
 }
 
-// A host that goes down and does not come to its end is in doubt when the time is up.
+// An agent that stops asks nothing more. A host that goes down and does not come to its end is in doubt when the time is up.
 func TestNeverEnds(t *testing.T) {
 	h := newHost(t)
 	k := reboot.New(h.options()).Patient(impatient)
 	s, _ := acttest.Stage(t, k, ask())
+	halt := make(chan struct{})
+	close(halt)
+	late := *s
+	late.Halt = halt
+	if err := k.Act(t.Context(), &late); err == nil || !strings.Contains(err.Error(), "nothing was done") || h.calls() != 0 {
+		t.Errorf("when the agent stops: %v after %d calls", err, h.calls())
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*impatient)
 	defer cancel()
 	began := time.Now()
