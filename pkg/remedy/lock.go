@@ -8,8 +8,8 @@ import (
 )
 
 // Lock names one thing that no two remedies touch at once on a host: what it is, and its name, such as "unit web.service".
-// A unit may be a glob, which stands for all that it matches; a folder stands for all below it,
-// and the host for everything.
+// A unit may be a glob, which stands for all that it matches; a folder stands for all below it, and
+// the host for everything.
 type Lock string
 
 // onBalancer is what two pools have in common that are behind one HAProxy.

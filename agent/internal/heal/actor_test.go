@@ -166,7 +166,7 @@ func (h *hands) Run(ctx context.Context, p act.Plan) (incident.Attempt, error) {
 		a.Error = err.Error()
 	}
 	if q.Remedy.Kind == remedy.Reboot {
-		<-ctx.Done() // it ends this process
+		<-p.Halt // it ends this process
 		return a, nil
 	}
 	h.p.point("acted")

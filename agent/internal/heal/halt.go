@@ -13,7 +13,7 @@ import (
 func (e *Engine) halts() {
 	for _, s := range e.openStories() {
 		r := s.run
-		if r == nil || r.cut == nil || r.halted {
+		if r == nil || r.cut == nil || r.halted || r.remedy.Kind.OnHost() { // a host that goes down has no parts
 			continue
 		}
 		f := healing.Facts{Alert: healing.Alert{Service: r.remedy.Owner()}, Incident: care.Story(s.Incident),

@@ -44,7 +44,7 @@ func TestReboots(t *testing.T) {
 				t.Errorf("when logind is asked, on disk is %+v, %v", a, err)
 			}
 			_, err := h.Runner.Run(t.Context(), plan(t, h, acttest.Ask(remedy.Restart, "a.service")))
-			if err == nil || !strings.Contains(err.Error(), "another remedy is at work on host") {
+			if err == nil || !strings.Contains(err.Error(), "another remedy is at work on ") {
 				t.Errorf("beside it a restart is refused because %v", err)
 			}
 		}
