@@ -139,6 +139,7 @@ func (l *loader) checkUse() {
 		}
 		l.checkVictims(d)
 		l.checkRollback(d)
+		l.checkBalancer(d)
 	}
 	for _, d := range l.services {
 		if !l.ruled(d.Service) {
@@ -198,6 +199,17 @@ func (l *loader) checkVictims(d *remedyDraft) {
 				}
 			}
 		}
+	}
+}
+
+// checkBalancer reports a balancer of scale that the service has not.
+func (l *loader) checkBalancer(d *remedyDraft) {
+	a, ok := d.Args.(*remedy.ScaleArgs)
+	if !ok || a.Balancer == "" {
+		return
+	}
+	if d.Service == nil || !slices.ContainsFunc(d.Service.Pools, func(p *Pool) bool { return p.Name == a.Balancer && p.HAProxy != "" }) {
+		l.fail(d.targetAt, "Unknown balancer", "The service has no pool %q that is a backend of a HAProxy.", a.Balancer)
 	}
 }
 

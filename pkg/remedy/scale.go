@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ScaleArgs are the arguments of scale.
@@ -12,6 +13,10 @@ type ScaleArgs struct {
 	By       int    // so many more, or fewer if it is negative; 0: To counts
 	To       int    // so many in all; 0: By counts
 	Min, Max int    // never fewer, never more; also the highest number of an instance
+
+	Balancer string        // pool of the remedy's own service that is a backend of a HAProxy; "": there is none
+	Server   string        // an instance's server in it, with %i for its number
+	Wait     time.Duration // how long a server may take until its sessions have ended, or until it answers
 }
 
 // maxInstances is how many instances of a template scale looks after.
@@ -32,6 +37,11 @@ func (a *ScaleArgs) Instance(n int) string {
 	return stem + "@" + strconv.Itoa(n) + suffix
 }
 
+// ServerOf is the server of the instance of that number.
+func (a *ScaleArgs) ServerOf(n int) string {
+	return strings.ReplaceAll(a.Server, "%i", strconv.Itoa(n))
+}
+
 // disruptive: only more instances are certainly no fewer.
 func (a *ScaleArgs) disruptive() bool { return a.By <= 0 }
 
@@ -40,10 +50,14 @@ func scale() Spec {
 		Kind: Scale, Target: OnUnit, Disruptive: true, Undoable: true,
 		Summary: "start more instances of a template, or stop some; undo brings back those that ran before",
 		Verbs:   []string{"start", "stop", "reset-failed"},
+		Needs: "A balancer needs a stats socket with level admin, and an allow block with its pool and reset_pool, since its servers " +
+			"are drained.",
 		Worst: "what an instance serves is cut when it is stopped, and the host is short of memory when more are started. There are " +
 			"never fewer than min and never more than max. An instance that was seen to be stopped by a person, or is masked, " +
-			"stays down; one that was stopped before the agent started and is not masked cannot be told from one that never ran.",
-		Back: "Those that were started are stopped, and those that were stopped are started, unless a person changed them meanwhile.",
+			"stays down; one that was stopped before the agent started and is not masked cannot be told from one that never ran. With a balancer, what a server is at work on is cut off after \"wait\"; never the last " +
+			"one that takes requests.",
+		Back: "Those that were started are stopped, and those that were stopped are started, unless a person changed them meanwhile. With " +
+			"a balancer, also by the next agent, after one that died in the middle.",
 		Args: []Arg{
 			{Name: "unit", Type: String, Required: true, Target: true,
 				Help: "template such as \"worker@.service\", whose instances have the numbers 1, 2, …; others are left alone. An allow " +
@@ -54,10 +68,19 @@ func scale() Spec {
 			{Name: "min", Type: Integer, Default: "1", Least: 1, Most: maxInstances, Help: "never fewer than these"},
 			{Name: "max", Type: Integer, Required: true, Least: 1, Most: maxInstances,
 				Help: "never more than these, and none with a higher number"},
+			{Name: "balancer", Type: String, Help: "name of a pool block of the same service that is a backend of a HAProxy. Before an " +
+				"instance is stopped its server is drained, and stays so; one that is started gets requests once HAProxy finds it " +
+				"healthy. What a person put into maintenance is left alone"},
+			{Name: "server", Type: String, Help: "an instance's server of that backend, with %i for its number: \"worker%i\""},
+			{Name: "wait", Type: Duration, Default: "10s", Min: time.Second, Max: time.Minute,
+				Help: "with a balancer: how long sessions may take to end by themselves, and an instance to be found healthy"},
 		},
 		decode: func(r *reader) Args {
 			a := &ScaleArgs{Unit: r.text("unit"), By: r.integer("by", 0), To: r.integer("to", 0), Min: r.integer("min", 1),
-				Max: r.integer("max", 0)}
+				Max: r.integer("max", 0), Balancer: r.text("balancer"), Server: r.text("server")}
+			if r.has("balancer") {
+				a.Wait = r.duration("wait", 10*time.Second)
+			}
 			r.checkScale(a)
 			return a
 		},
@@ -82,6 +105,16 @@ func (r *reader) checkScale(a *ScaleArgs) {
 		r.problem("min", "min (%d) is above max (%d)", a.Min, a.Max)
 	case r.has("to") && (a.To < a.Min || a.To > a.Max):
 		r.problem("to", "to (%d) must lie from min (%d) to max (%d)", a.To, a.Min, a.Max)
+	}
+	switch {
+	case r.has("balancer") && a.Balancer == "":
+		r.problem("balancer", "the balancer has no name")
+	case r.has("balancer") && (strings.Count(a.Server, "%i") != 1 || !serverName.MatchString(a.ServerOf(maxInstances))):
+		r.problem(r.written("server"), "a balancer needs the name of an instance's server as server, such as \"worker%%i\", not %q", a.Server)
+	case !r.has("balancer") && r.has("server"):
+		r.problem("server", "server names a server of a balancer, and there is none")
+	case !r.has("balancer") && r.has("wait"):
+		r.problem("wait", "wait is for a balancer, and there is none")
 	}
 }
 

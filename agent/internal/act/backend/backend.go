@@ -2,6 +2,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,6 +95,22 @@ func (s Server) Still(ctx context.Context, by int) (*State, error) {
 		return nil, errors.New("no other server of the backend takes requests any more")
 	}
 	return own, nil
+}
+
+// Empties waits until the drained server has no session, and counts those that are left after that time. It gives up when
+// the server has to come back, as Still says, or the step is told to stop.
+func (s Server) Empties(ctx context.Context, step *kind.Step, within time.Duration) (left int, err error) {
+	inner, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	kind.Eventually(inner, 50*time.Millisecond, func() bool {
+		own, fault := s.Still(ctx, ForcedDrain)
+		if err = cmp.Or(step.Halted(ctx), fault); err != nil { // a look that was cut short says less
+			return true
+		}
+		left = own.Sessions
+		return left == 0
+	})
+	return left, err
 }
 
 // Restore makes the server ready if it is out by just these bits of State.Admin, and leaves alone what somebody else did.

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,29 +74,13 @@ const goneAfter = 2 * time.Second
 
 // empty waits for the sessions of the drained server to end, and shuts those down that have not. It counts what is left.
 func (d drained) empty(ctx context.Context, s *kind.Step) (left int, err error) {
-	if left, err = d.await(ctx, s, argsOf(s.Request).Wait); err != nil || left == 0 {
+	if left, err = d.Empties(ctx, s, argsOf(s.Request).Wait); err != nil || left == 0 {
 		return left, err
 	}
 	if err = d.Tell(ctx, "shutdown sessions server "+d.String()); err != nil {
 		return left, err
 	}
-	return d.await(ctx, s, goneAfter)
-}
-
-// await waits until the drained server has no session. It gives up when that would take away what is needed: because
-// somebody changed the server's state meanwhile, or no other one takes requests any more; and when it is told to stop.
-func (d drained) await(ctx context.Context, s *kind.Step, within time.Duration) (left int, err error) {
-	inner, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	kind.Eventually(inner, 50*time.Millisecond, func() bool {
-		own, fault := d.Still(ctx, backend.ForcedDrain)
-		if err = cmp.Or(s.Halted(ctx), fault); err != nil { // a look that was cut short says less
-			return true
-		}
-		left = own.Sessions
-		return left == 0
-	})
-	return left, err
+	return d.Empties(ctx, s, goneAfter)
 }
 
 // restore makes the server ready if it is drained, and leaves it alone if somebody put it into maintenance.

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/salveops/salve/agent/internal/act/backend"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/pkg/config"
@@ -36,8 +38,9 @@ type evidence struct {
 // record is what taking back and settling need: the instances to be changed, in order, each as it was before. The others
 // are nobody's business.
 type record struct {
-	Verb  remedy.Kind `json:"verb"` // remedy.Start or remedy.Stop
-	Parts []part      `json:"parts"`
+	Verb  remedy.Kind   `json:"verb"` // remedy.Start or remedy.Stop
+	Parts []part        `json:"parts"`
+	Wait  time.Duration `json:"wait,omitempty"` // for a server to be drained or healthy
 }
 
 // part is one instance, with what the kind of its verb left for taking back and settling.
@@ -45,6 +48,8 @@ type part struct {
 	Unit   string          `json:"unit"`
 	Before json.RawMessage `json:"before"`
 	Undo   json.RawMessage `json:"undo,omitempty"`
+	// Server sends the instance its requests; nil: there is none, or it is left alone.
+	Server *backend.Server `json:"server,omitempty"`
 }
 
 // attempt is the part as an attempt of its own.
@@ -99,13 +104,17 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	if err != nil {
 		return err
 	}
-	plan := record{Verb: verb}
+	places, err := k.servers(ctx, s.Request, verb, chosen)
+	if err != nil {
+		return err
+	}
+	plan := record{Verb: verb, Wait: argsOf(s.Request).Wait}
 	for _, n := range chosen {
 		p := on(s, verb, argsOf(s.Request).Instance(n))
 		if err := k.may(ctx, verb, p); err != nil {
 			return err
 		}
-		plan.Parts = append(plan.Parts, part{Unit: p.Target, Before: kind.Raw(p.Before), Undo: kind.Raw(p.Undo)})
+		plan.Parts = append(plan.Parts, part{Unit: p.Target, Before: kind.Raw(p.Before), Undo: kind.Raw(p.Undo), Server: places[n]})
 		s.Detail = append(s.Detail, fmt.Sprintf("%s %s", verb, p.Target))
 	}
 	s.Undo, s.Disruptive = plan, verb == remedy.Stop
@@ -138,12 +147,15 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 		}
 	}()
 	for i, p := range plan.Parts {
-		s.Undo = record{plan.Verb, plan.Parts[:i]}
+		s.Undo = record{plan.Verb, plan.Parts[:i], plan.Wait}
 		one := on(s, plan.Verb, p.Unit)
 		err := k.still(ctx, plan.Verb, one)
 		if err == nil {
-			s.Undo = record{plan.Verb, plan.Parts[:i+1]}
-			err = k.one(ctx, plan.Verb, one)
+			s.Undo = record{plan.Verb, plan.Parts[:i+1], plan.Wait}
+			err = k.one(ctx, plan, p, one)
+		}
+		if errors.Is(err, errDrained) {
+			s.For = 1 // at once, and again until it is done
 		}
 		if err != nil {
 			return fmt.Errorf("%s %s, after %d of %d: %w", plan.Verb, p.Unit, i, len(plan.Parts), err)
@@ -163,13 +175,36 @@ func (k Kind) still(ctx context.Context, verb remedy.Kind, p *kind.Step) error {
 	return k.may(ctx, verb, p)
 }
 
-// one starts or stops one instance.
-func (k Kind) one(ctx context.Context, verb remedy.Kind, p *kind.Step) error {
-	if err := k.of(verb).Act(ctx, p); err != nil {
+// one starts or stops one instance, with its server.
+func (k Kind) one(ctx context.Context, plan record, p part, s *kind.Step) error {
+	if plan.Verb == remedy.Stop {
+		return k.down(ctx, s, p.Server, plan.Wait)
+	}
+	if err := k.start.Act(ctx, s); err != nil {
 		return err
 	}
-	if u, err := k.Systemd.Read(ctx, p.Target); verb == remedy.Start && err == nil && u.Down() {
+	if u, err := k.Systemd.Read(ctx, s.Target); err == nil && u.Down() {
 		return fmt.Errorf("it was started, and is %s (%s)", u.Active, u.Result)
+	}
+	if p.Server == nil {
+		return nil
+	}
+	if err := healthy(ctx, p.Server, plan.Wait); err != nil {
+		return err
+	}
+	return p.Server.Restore(ctx, backend.ForcedDrain)
+}
+
+// down stops one instance when its server is drained.
+func (k Kind) down(ctx context.Context, s *kind.Step, at *backend.Server, wait time.Duration) error {
+	if at == nil {
+		return k.stop.Act(ctx, s)
+	}
+	if err := out(ctx, s, at, wait); err != nil {
+		return err
+	}
+	if err := k.stop.Act(ctx, s); err != nil {
+		return ready(ctx, at, err)
 	}
 	return nil
 }
@@ -183,19 +218,23 @@ func (k Kind) Undo(ctx context.Context, a *incident.Attempt) error {
 	}
 	var failed []error
 	for _, p := range slices.Backward(plan.Parts) {
-		if err := k.back(ctx, plan.Verb, p, a); err != nil {
+		if err := k.back(ctx, plan, p, a); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", p.Unit, err))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-func (k Kind) back(ctx context.Context, verb remedy.Kind, p part, a *incident.Attempt) error {
-	if verb == remedy.Stop {
+func (k Kind) back(ctx context.Context, plan record, p part, a *incident.Attempt) error {
+	if plan.Verb == remedy.Stop {
 		if k.Systemd.StoppedByPerson(p.Unit) {
 			return nil // it was started meanwhile, and a person wants it down
 		}
-		return k.stop.Undo(ctx, p.attempt(a))
+		if err := k.stop.Undo(ctx, p.attempt(a)); err != nil || p.Server == nil {
+			return err
+		}
+		_ = healthy(ctx, p.Server, plan.Wait) // HAProxy itself sends nothing to one that is not
+		return p.Server.Restore(ctx, backend.ForcedDrain)
 	}
 	s := on(&kind.Step{Request: kind.Request{Remedy: &config.Remedy{Name: a.Remedy}}}, remedy.Stop, p.Unit)
 	var refusal *kind.Refusal
@@ -204,7 +243,7 @@ func (k Kind) back(ctx context.Context, verb remedy.Kind, p part, a *incident.At
 	} else if err != nil {
 		return err
 	}
-	return k.stop.Act(ctx, s)
+	return k.down(ctx, s, p.Server, plan.Wait)
 }
 
 // Repeatable implements kind.Kind: an instance that is as it was is left alone.
@@ -217,9 +256,12 @@ func (k Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, 
 	if err := json.Unmarshal(a.Undo, &plan); err != nil || len(plan.Parts) == 0 {
 		return incident.Unknown, "which instances were to be changed is not recorded"
 	}
-	count, unknown, left := map[incident.Phase]int{}, "", record{Verb: plan.Verb}
+	count, unknown, left := map[incident.Phase]int{}, "", record{Verb: plan.Verb, Wait: plan.Wait}
 	for _, p := range plan.Parts {
 		phase, why := k.of(plan.Verb).Settle(ctx, p.attempt(a))
+		if half(ctx, plan.Verb, p, phase) {
+			phase, a.For = incident.Acted, 1
+		}
 		if count[phase]++; phase == incident.Unknown {
 			unknown = why
 		}

@@ -248,6 +248,20 @@ func TestSpared(t *testing.T) {
 	q.Remedy.Service = &config.Service{Name: "backup", Unit: "backup-*.service"}
 	chosen("the own service", q, "report.service")
 
+	env := h.env()
+	k := shed.New(env, unit.New(env))
+	first, err := k.Target(t.Context(), h.shed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other, err := k.Target(t.Context(), q); err != nil || other == first { // comes in between
+		t.Errorf("%s, %v", other, err)
+	}
+	step := &kind.Step{Request: h.shed(), Target: first}
+	if err := k.Precheck(t.Context(), step); err != nil || !strings.Contains(k.Describe(step), "since backup-a.service holds") {
+		t.Errorf("%v, %s", err, k.Describe(step))
+	}
+
 	h.Runner.SetAllow(acttest.Everything("report.service"))
 	chosen("not allowed", h.shed(), "report.service")
 	h.Runner.SetAllow([]config.Allow{{Units: []string{"backup-a.service", "report.service"}, Actions: []string{"stop"}}})
