@@ -162,12 +162,19 @@ func (rem *Remedy) balancer() string {
 	return ""
 }
 
-// pool is the pool that the remedy acts on; nil: it acts on none.
+// pool is the pool that the remedy acts on, or whose servers it takes out; nil: there is none.
 func (rem *Remedy) pool() *Pool {
-	if a, ok := rem.Args.(*remedy.PoolArgs); ok && rem.Service != nil {
-		return named(rem.Service.Pools, a.Pool, func(p *Pool) string { return p.Name })
+	name := ""
+	switch a := rem.Args.(type) {
+	case *remedy.PoolArgs:
+		name = a.Pool
+	case *remedy.ScaleArgs:
+		name = a.Balancer
 	}
-	return nil
+	if name == "" || rem.Service == nil {
+		return nil
+	}
+	return named(rem.Service.Pools, name, func(p *Pool) string { return p.Name })
 }
 
 // Unit is the one unit that the remedy acts on when it is tried for the unit; "": it acts on something else, or chooses

@@ -277,6 +277,8 @@ func TestLocks(t *testing.T) {
 			[]remedy.Lock{"balancer /run/haproxy.sock", "circuit search", "unit shop.service"}},
 		{remedy.Rollback, &remedy.RollbackArgs{Link: "/srv/shop/current", Units: []string{"shop.service", "worker.service"}},
 			[]remedy.Lock{"path /srv/shop/current", "unit shop.service", "unit worker.service"}},
+		{remedy.Scale, &remedy.ScaleArgs{Unit: "worker@.service", Balancer: "web"},
+			[]remedy.Lock{"balancer /run/haproxy.sock", "unit shop.service", "unit worker@*.service"}},
 		{remedy.Exec, &remedy.ExecArgs{Command: []string{"/x"}}, []remedy.Lock{"unit shop.service"}},
 	} {
 		rem := &Remedy{Kind: c.kind, Args: c.args, Service: shop}
