@@ -3,7 +3,10 @@ package shed
 import (
 	"math"
 	"os"
+	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -42,5 +45,34 @@ func TestFigures(t *testing.T) {
 	}
 	if _, err := memory(0); err == nil {
 		t.Error("there is a process 0")
+	}
+}
+
+// What a process has of a file in memory is given back by nobody's end.
+func TestMemoryOfFiles(t *testing.T) {
+	const size = 64 << 20
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, size); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	before, err := memory(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_POPULATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(text) }()
+	if after, err := memory(os.Getpid()); err != nil || after-before > size/2 {
+		t.Errorf("it holds %v more, %v", after-before, err)
 	}
 }
