@@ -102,6 +102,12 @@ func (l *loader) decodeAllow(b *block) {
 	l.agent.Allow = append(l.agent.Allow, a)
 }
 
+// allowKeys are the keys of an allow block that name targets.
+var allowKeys = map[remedy.Target]string{
+	remedy.OnUnit: "units", remedy.OnPool: "pools", remedy.OnCache: "caches", remedy.OnCircuit: "circuits",
+	remedy.OnExec: "exec", remedy.OnPath: "paths", remedy.OnHost: "host",
+}
+
 // checkAction reports an action that does not exist, or that has nothing in this block to act on.
 func (l *loader) checkAction(b *block, w word) bool {
 	on := remedy.OnExec
@@ -112,10 +118,7 @@ func (l *loader) checkAction(b *block, w word) bool {
 		}
 		on = spec.Target
 	}
-	key := map[remedy.Target]string{
-		remedy.OnUnit: "units", remedy.OnPool: "pools", remedy.OnCache: "caches", remedy.OnCircuit: "circuits",
-		remedy.OnExec: "exec", remedy.OnPath: "paths", remedy.OnHost: "host",
-	}[on]
+	key := allowKeys[on]
 	if len(b.set(key)) == 0 {
 		l.fail(w.at, "No target", "%s acts on what %q lists, and this allow block has no %q.", w.text, key, key)
 		return false

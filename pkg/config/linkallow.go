@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -44,10 +45,13 @@ func (l *loader) checkTarget(d *remedyDraft, target word) {
 	if autonomy == Observe {
 		severity = hcl.DiagWarning
 	}
+	what, named := fmt.Sprintf("the %s %q", d.spec.Target, target.text), fmt.Sprintf("[%q]", target.text)
+	if d.Kind.OnHost() {
+		what, named = "this host", "true"
+	}
 	l.diags = append(l.diags, problem(severity, target.at, "Not allowed",
-		"No allow block permits %s on the %s %q, so the remedy %q could never run. "+
-			"In agent.hcl, an allow block would need %ss = [%q] and actions = [%q].",
-		d.Kind, d.spec.Target, target.text, d.Name, d.spec.Target, target.text, d.Kind))
+		"No allow block permits %s on %s, so the remedy %q could never run. In agent.hcl, an allow block would need %s = %s and actions = [%q].",
+		d.Kind, what, d.Name, allowKeys[d.spec.Target], named, d.Kind))
 }
 
 // targets are what the remedy may act on: what it names, else the unit of the rules that try it,
