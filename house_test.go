@@ -172,7 +172,7 @@ func chokes() []choke {
 			imports: []string{module + "/agent/internal/helper"},
 		},
 		{
-			reason:  "only agent/internal/systemd may speak D-Bus, order through it, and reboot with logind: a raw call could be any call",
+			reason: "only agent/internal/systemd may speak D-Bus, order through it, and reboot with logind: a raw call could be any call",
 			allowed: append([]string{"agent/internal/systemd", "agent/internal/order", "agent/internal/helper",
 				"agent/internal/act/reboot"}, stages...),
 			imports: []string{"github.com/coreos/go-systemd/v22/dbus", "github.com/godbus/dbus/v5"},

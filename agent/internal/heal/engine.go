@@ -96,7 +96,7 @@ type Engine struct {
 	stories  map[string]*story // open incidents by ID
 	services map[string]*story // the open incident of each service; "" is the host
 	past     healing.Past
-	queue    healing.Queue // alerts that wait for what another attempt has
+	queue    healing.Queue    // alerts that wait for what another attempt has
 	waits    map[string]*wait // attempts that may end before their time, by ID
 	changes  care.Changes
 	pauses   []incident.Pause
