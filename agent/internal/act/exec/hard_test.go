@@ -113,7 +113,7 @@ func TestExitCodes(t *testing.T) {
 		q := command(path, strconv.Itoa(c.code), strconv.Itoa(c.enough), strconv.Itoa(c.then))
 		x := q.Remedy.Args.(*remedy.ExecArgs)
 		x.Undo, x.Unneeded, x.Refused, x.Retry = []string{path, "9", "99", "0"}, []int{3}, []int{4}, []int{75, 76}
-		q.Remedy.Timeout = 1500 * time.Millisecond
+		q.Remedy.Timeout = 2500 * time.Millisecond
 		a := ran(t, r, q)
 		if (a.Error == "") != (c.wrong == "") || !strings.Contains(a.Error, c.wrong) || (len(a.Undo) > 0) != c.undo {
 			t.Errorf("exit code %d: %q, undo %s; want %q, undo %v", c.code, a.Error, a.Undo, c.wrong, c.undo)
