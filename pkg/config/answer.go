@@ -126,19 +126,16 @@ func (rem *Remedy) Among() []string {
 	return nil
 }
 
-// Touches are the units, or globs of them, that the remedy starts or stops beside its Target; nil: none.
+// Touches are the units, or globs of them, that the remedy may change beside its Target; nil: none.
 func (rem *Remedy) Touches() []string {
-	if back, ok := rem.Args.(*remedy.RollbackArgs); ok {
-		return back.Units
-	}
-	return rem.Among()
+	return slices.Concat(rem.Among(), remedy.UnitsBeside(rem.Args))
 }
 
 // Locks are what the remedy needs for itself when it is tried for the unit ("": for none), in the order of their names:
 // what it acts on, whatever else it may change, and the unit by which it is judged. Nil: nothing.
 func (rem *Remedy) Locks(unit string) []remedy.Lock {
 	locks := []remedy.Lock{remedy.LockOn(remedy.OnUnit, unit)}
-	for _, name := range slices.Concat(rem.Among(), remedy.UnitsBeside(rem.Args)) {
+	for _, name := range rem.Touches() {
 		locks = append(locks, remedy.LockOn(remedy.OnUnit, name))
 	}
 	spec, _ := remedy.Lookup(string(rem.Kind))

@@ -173,8 +173,9 @@ allow {
 		}
 	}
 	back := &Remedy{Kind: remedy.Rollback, Args: &remedy.RollbackArgs{Link: "/a", Units: []string{"a.service"}}}
-	if got := [][]string{back.Touches(), back.Among(), scale.Touches()}; !slices.Equal(got[0], []string{"a.service"}) ||
-		got[1] != nil || !slices.Equal(got[2], scale.Among()) {
+	room := &Remedy{Kind: remedy.FreeSpace, Args: &remedy.FreeSpaceArgs{Path: "/a", Cleaners: []string{"b.service"}, Reopen: []string{"c.service"}}}
+	if got := [][]string{back.Touches(), back.Among(), scale.Touches(), room.Touches()}; !slices.Equal(got[0], []string{"a.service"}) ||
+		got[1] != nil || !slices.Equal(got[2], scale.Among()) || !slices.Equal(got[3], []string{"b.service", "c.service"}) {
 		t.Errorf("touched or chosen from are %v", got)
 	}
 }

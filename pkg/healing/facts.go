@@ -93,7 +93,7 @@ type Candidate struct {
 	Kind   remedy.Kind
 	Target string // unit, pool or program to act on; "" is nothing, never everything
 	Unit   Unit   // the target, if it is a unit other than the alert's own
-	// Touches are the units, or globs of them, that it starts or stops beside its Target. If there are any, Unit is one of
+	// Touches are the units, or globs of them, that it may change beside its Target. If there are any, Unit is one of
 	// those that a package transaction may touch, nameless if none is.
 	Touches      []string
 	Locks        []remedy.Lock // what it needs for itself; see Queue
