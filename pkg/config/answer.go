@@ -139,7 +139,7 @@ func (rem *Remedy) Locks(unit string) []remedy.Lock {
 		locks = append(locks, remedy.LockOn(remedy.OnUnit, name))
 	}
 	spec, _ := remedy.Lookup(string(rem.Kind))
-	if rem.Among() == nil && spec.Target != remedy.OnExec { // one program serves whoever calls it
+	if rem.Among() == nil {
 		locks = append(locks, remedy.LockOn(spec.Target, rem.Target(unit)))
 	}
 	locks = append(locks, remedy.BalancerLock(rem.balancer()), remedy.SharedLock(rem.Permit))

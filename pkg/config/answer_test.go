@@ -280,7 +280,7 @@ func TestLocks(t *testing.T) {
 			[]remedy.Lock{"path /srv/shop/current", "unit shop.service", "unit worker.service"}},
 		{remedy.Scale, &remedy.ScaleArgs{Unit: "worker@.service", Balancer: "web"},
 			[]remedy.Lock{"balancer /run/haproxy.sock", "unit shop.service", "unit worker@*.service"}},
-		{remedy.Exec, &remedy.ExecArgs{Command: []string{"/x"}}, []remedy.Lock{"unit shop.service"}},
+		{remedy.Exec, &remedy.ExecArgs{Command: []string{"/x"}}, []remedy.Lock{"exec /x", "unit shop.service"}},
 	} {
 		rem := &Remedy{Kind: c.kind, Args: c.args, Service: shop}
 		if got := rem.Locks("shop.service"); !slices.Equal(got, c.want) {

@@ -47,7 +47,7 @@ func (l Lock) meets(other Lock) bool {
 	switch {
 	case what == string(OnHost) || with == string(OnHost):
 		return true
-	case what != with:
+	case what != with || what == string(OnExec): // one program serves whoever calls it, but not while the host goes down
 		return false
 	case what == string(OnUnit):
 		return glob.Overlap(name, others)

@@ -20,6 +20,8 @@ func TestMeet(t *testing.T) {
 		{"path /var/log", "path /var/logs", false},
 		{"path /", "path /srv", true},
 		{"path /srv/a", "path /srv/b", false},
+		{"exec /x", "exec /x", false}, // whoever calls it
+		{"exec /x", "host host", true},
 	} {
 		if (Meet([]Lock{c.a}, []Lock{"cache x", c.b}) == c.a) != c.want || (Meet([]Lock{c.b}, []Lock{c.a}) == c.b) != c.want {
 			t.Errorf("%s and %s: want %v", c.a, c.b, c.want)
