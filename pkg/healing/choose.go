@@ -22,7 +22,7 @@ var candidateGuards = []candidateGuard{
 }
 
 // requestGuards are those that also bind a person who asks for the remedy.
-var requestGuards = []candidateGuard{allowlist, refused, targetPaused, requestFree, precondition, locked}
+var requestGuards = []candidateGuard{allowlist, refused, targetPaused, requestFree, precondition, requestLocked}
 
 // choose asks the candidates, least tried first, and takes the first that may run or is worth a wait.
 func choose(now clock.Stamp, f *Facts) Decision {
@@ -154,10 +154,10 @@ func refused(_ clock.Stamp, _ *Facts, c *Candidate) finding {
 }
 
 func targetPaused(now clock.Stamp, f *Facts, c *Candidate) finding {
-	if found := lockPaused(now, f, c.Locks); found.objects() {
+	if found := besidePaused(now, f, c.Locks, c.Services); found.objects() {
 		return found
 	}
-	return stopped(now, f, f.target(c).Name, c.Kind.OnHost())
+	return stopped(now, f, f.Alert.Service, f.target(c).Name, c.Kind.OnHost())
 }
 
 func targetFree(_ clock.Stamp, f *Facts, c *Candidate) finding {

@@ -97,6 +97,7 @@ type Candidate struct {
 	// those that a package transaction may touch, nameless if none is.
 	Touches      []string
 	Locks        []remedy.Lock // what it needs for itself; see Queue
+	Services     []string      // whose units are among Locks
 	Allowed      bool          // an allow block of this host permits the kind on the target
 	Refusal      string        // why the executor's precheck refused it; "" it did not
 	Conditional  bool          // it has a precondition

@@ -127,7 +127,9 @@ func affected(f *Facts, service, why string) finding {
 	return finding{}
 }
 
-func paused(now clock.Stamp, f *Facts) finding { return stopped(now, f, f.Unit.Name, false) }
+func paused(now clock.Stamp, f *Facts) finding {
+	return stopped(now, f, f.Alert.Service, f.Unit.Name, false)
+}
 
 // system: while the machine comes up or goes down, units are started and stopped by systemd.
 func system(_ clock.Stamp, f *Facts) finding {

@@ -13,12 +13,12 @@ import (
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// stopped finds the pause or window that holds for the alert's service or for the unit; whole: for anything of the host.
-func stopped(now clock.Stamp, f *Facts, unit string, whole bool) finding {
+// stopped finds the pause or window that holds for the service or for the unit; whole: for anything of the host.
+func stopped(now clock.Stamp, f *Facts, service, unit string, whole bool) finding {
 	for i := range f.Pauses {
 		p := &f.Pauses[i]
 		left, on := PauseLeft(p, now)
-		if !on || !whole && !covers(p.Scope, f.Alert.Service, unit) {
+		if !on || !whole && !covers(p.Scope, service, unit) {
 			continue
 		}
 		return finding{Paused, Hold, left, fmt.Sprintf("%s is paused by %s%s%s", scopeText(p.Scope), p.By,
@@ -27,7 +27,7 @@ func stopped(now clock.Stamp, f *Facts, unit string, whole bool) finding {
 	for i := range f.Windows {
 		w := &f.Windows[i]
 		left, on := w.Left(now.Wall)
-		if on && (whole || about(w, f.Alert.Service)) {
+		if on && (whole || about(w, service)) {
 			return finding{Paused, Hold, left, fmt.Sprintf("window %s is open%s%s", w.Name, until(left),
 				because(w.Reason))}
 		}
@@ -35,10 +35,15 @@ func stopped(now clock.Stamp, f *Facts, unit string, whole bool) finding {
 	return finding{}
 }
 
-// lockPaused finds the pause or window that holds for the alert's service or for a unit that a remedy may change.
-func lockPaused(now clock.Stamp, f *Facts, locks []remedy.Lock) finding {
+// besidePaused finds the pause or window that holds for a unit that a remedy may change, or for the service of one.
+func besidePaused(now clock.Stamp, f *Facts, locks []remedy.Lock, services []string) finding {
 	for _, lock := range locks {
-		if found := stopped(now, f, lock.Unit(), false); found.objects() {
+		if found := stopped(now, f, f.Alert.Service, lock.Unit(), false); found.objects() {
+			return found
+		}
+	}
+	for _, service := range services {
+		if found := stopped(now, f, service, "", false); found.objects() {
 			return found
 		}
 	}
@@ -47,12 +52,12 @@ func lockPaused(now clock.Stamp, f *Facts, locks []remedy.Lock) finding {
 
 // Halted is why an attempt that is at work must begin no further part: people have paused something of it meanwhile, a
 // window has opened, or somebody has the incident who did not let it go on. "": it may. Of f it needs Incident, Pauses,
-// Windows and the service of Alert.
-func Halted(now clock.Stamp, f *Facts, a *incident.Attempt) string {
-	if found := stopped(now, f, "", false); found.objects() {
+// Windows and the service of Alert; services are as those of a Candidate.
+func Halted(now clock.Stamp, f *Facts, a *incident.Attempt, services []string) string {
+	if found := stopped(now, f, f.Alert.Service, "", false); found.objects() {
 		return found.reason
 	}
-	if found := lockPaused(now, f, a.Locks); found.objects() {
+	if found := besidePaused(now, f, a.Locks, services); found.objects() {
 		return found.reason
 	}
 	if a.By == incident.ByRule {

@@ -82,18 +82,38 @@ func locked(now clock.Stamp, f *Facts, c *Candidate) finding {
 			}
 		}
 	}
-	for i := range f.History {
-		a := &f.History[i]
-		if l := remedy.Meet(c.Locks, a.Locks); l != "" && a.Open() {
-			wants = fmt.Sprintf("%s waits for %s: %s of incident %.8s, because of %s, has had it for %s and is %s",
-				c.Name, l, a.Remedy, a.Incident, cause(a), span(a.Intended.Age(now)), doing(a.Phase))
-			break
-		}
+	if lock, a := holder(f, c); a != nil {
+		wants = fmt.Sprintf("%s waits for %s", c.Name, had(now, lock, a))
 	}
 	if wants == "" {
 		return finding{}
 	}
 	return finding{Busy, Wait, 0, fmt.Sprintf("%s; place %d in the queue", wants, place)}
+}
+
+// requestLocked: a person who asks has no place in the queue, passes who waits, and takes nothing from who has it.
+func requestLocked(now clock.Stamp, f *Facts, c *Candidate) finding {
+	if lock, a := holder(f, c); a != nil {
+		return finding{Busy, Wait, 0, fmt.Sprintf("%s needs %s", c.Name, had(now, lock, a))}
+	}
+	return finding{}
+}
+
+// holder is the attempt that has one of the locks that the candidate needs, and which; nil: none has.
+func holder(f *Facts, c *Candidate) (remedy.Lock, *incident.Attempt) {
+	for i := range f.History {
+		a := &f.History[i]
+		if l := remedy.Meet(c.Locks, a.Locks); l != "" && a.Open() {
+			return l, a
+		}
+	}
+	return "", nil
+}
+
+// had says who has the lock.
+func had(now clock.Stamp, lock remedy.Lock, a *incident.Attempt) string {
+	return fmt.Sprintf("%s: %s of incident %.8s, because of %s, has had it for %s and is %s",
+		lock, a.Remedy, a.Incident, cause(a), span(a.Intended.Age(now)), doing(a.Phase))
 }
 
 // cause is why an attempt was made.

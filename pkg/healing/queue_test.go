@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -149,4 +150,22 @@ func TestQueue(t *testing.T) {
 			t.Fatalf("%d wait for ever", len(s.queue.waiters))
 		}
 	})
+}
+
+// A person who asks is told who has the thing, and of no place in a queue, in which nobody who asks stands.
+func TestRequestLocked(t *testing.T) {
+	f := Facts{
+		Alert: Alert{Rule: "a person's request", Service: "checkout", Instance: "a.service", Firing: true}, Host: Host{State: "running", PerHour: 9},
+		Candidates: []Candidate{{Name: "fix", Kind: remedy.Exec, Target: "/x", Allowed: true, Locks: []remedy.Lock{"unit a.service"}}},
+		Ahead:      []Waiter{{Incident: "i1", Rule: "r", Remedy: "x", Locks: []remedy.Lock{"unit a.service"}}},
+	}
+	if d := Request(clock.Stamp{}, f, "fix"); d.Verdict != Act {
+		t.Errorf("beside one who waits: %+v", d)
+	}
+	f.History = []incident.Attempt{{Incident: "i9", Remedy: "y", Rule: "r", By: incident.ByRule, Phase: incident.Acted, Locks: f.Candidates[0].Locks}}
+	d := Request(clock.Stamp{}, f, "fix")
+	if d.Verdict != Wait || d.Guard != Busy || !strings.HasPrefix(d.Reason, "fix needs unit a.service: y of incident i9, because of r, ") ||
+		strings.Contains(d.Reason, "queue") {
+		t.Errorf("beside one who works: %+v", d)
+	}
 }

@@ -10,8 +10,10 @@ import (
 	"github.com/salveops/salve/agent/internal/transaction"
 	"github.com/salveops/salve/pkg/care"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 // holderFresh is how long an answer about package transactions is good for.
@@ -149,7 +151,7 @@ func (e *Engine) transaction() (file string, since time.Duration) {
 // candidate is one remedy as the decision sees it.
 func (e *Engine) candidate(rem *config.Remedy, unit, ruleName string) healing.Candidate {
 	c := care.Candidate(e.o.Clock.Now(), rem, unit, ruleName, e.rules, &e.past)
-	c.Allowed = e.cfg.AllowsRemedy(rem, unit)
+	c.Allowed, c.Services = e.cfg.AllowsRemedy(rem, unit), e.owners(c.Locks)
 	if own := rem.Unit(unit); own != unit && own != "" {
 		c.Unit = e.unitFacts(own, e.keeper(own))
 	}
@@ -171,6 +173,21 @@ func (e *Engine) keeper(unit string) *config.Service {
 		}
 	}
 	return nil
+}
+
+// owners are the services whose units the locks name, or may mean.
+func (e *Engine) owners(locks []remedy.Lock) []string {
+	var names []string
+	for _, s := range e.cfg.Services {
+		if slices.ContainsFunc(locks, func(l remedy.Lock) bool {
+			unit := l.Unit()
+			means := func(own string) bool { return glob.Match(unit, own) }
+			return unit != "" && (s.Covers(unit) || glob.Is(unit) && slices.ContainsFunc(e.unitsOf(s), means))
+		}) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // openStories in a fixed order.

@@ -18,7 +18,7 @@ func (e *Engine) halts() {
 		}
 		f := healing.Facts{Alert: healing.Alert{Service: r.remedy.Owner()}, Incident: care.Story(s.Incident),
 			Pauses: e.allPauses(), Windows: e.allWindows()}
-		if why := healing.Halted(e.stamp(), &f, r.attempt); why != "" {
+		if why := healing.Halted(e.stamp(), &f, r.attempt, e.owners(r.attempt.Locks)); why != "" {
 			e.halt(r, why)
 		} else if s.ending {
 			e.halt(r, "a person ended the incident")

@@ -2,6 +2,7 @@ package heal
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -53,4 +54,47 @@ func TestNotHalted(t *testing.T) {
 			})
 		})
 	}
+}
+
+// human-wins, about a unit of another service: a pause of that service halts what is at work on it.
+func TestHaltedByAnotherService(t *testing.T) {
+	heals(t, crowd(), func(h *rig) {
+		h.at["acting"] = func() { h.Pauses("service:postgres", 0) }
+		h.health("checkout", 0)
+		h.Advance(10 * time.Second)
+		h.WantSaid("checkout", "restart-db-for-checkout begins no further part: service postgres is paused by eve until resumed (maintenance)")
+	})
+}
+
+// What a remedy changes beside its target is of other services: their pause holds it, and its permit is for them, too.
+func TestBeside(t *testing.T) {
+	conf := strings.NewReplacer(
+		`units   = ["checkout.service"]`, `units   = ["checkout.service", "postgres.service"]`,
+		"controller {", "allow {\n  paths   = [\"/srv/current\"]\n  actions = [\"rollback\"]\n}\ncontroller {",
+		`startup = "5s"`, "startup = \"5s\"\n  release = \"/srv/current\"",
+		`remedy "restart" "restart" {`, "remedy \"rollback\" \"restart\" {\n    releases = \"/srv/releases\"\n"+
+			"    units    = [\"checkout.service\", \"postgres.service\"]",
+		`rule "ill"`, "service \"postgres\" {}\nrule \"ill\"",
+	).Replace(sick)
+	fleets(t, conf, func(h *rig) {
+		h.Pauses("service:postgres", 0)
+		h.falls()
+		h.Advance(10 * time.Second)
+		h.WantActs()
+		if got := h.held("checkout"); !strings.Contains(got, "service postgres is paused by eve") {
+			t.Errorf("held: %q", got)
+		}
+		if _, err := h.p.Resume(h.ctx(), "service:postgres", "eve"); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(3 * time.Second)
+		h.WantActs("rollback /srv/current")
+		var services []string
+		for _, x := range h.node.Permit(token(1)).GetTargets() {
+			services = append(services, x.GetService()+x.GetResource())
+		}
+		if got := strings.Join(services, " "); got != "checkout postgres" {
+			t.Errorf("the permit is for %q", got)
+		}
+	})
 }

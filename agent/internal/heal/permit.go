@@ -106,8 +106,8 @@ func (e *Engine) mayActAlone(targets []permit.Target) bool {
 	return len(targets) > 0
 }
 
-// targets are all that the attempt may take away: its own service, those that it says it affects, and that of the
-// unit that it acts on; for a remedy of the host, or one that takes all of it, every service of it.
+// targets are all that the attempt may take away: its own service, those that it says it affects, and those of the
+// units that it changes; for a remedy of the host, or one that takes all of it, every service of it.
 func (e *Engine) targets(r *run) []permit.Target {
 	var names []string
 	if r.remedy.Service != nil && !r.remedy.Kind.OnHost() {
@@ -118,6 +118,9 @@ func (e *Engine) targets(r *run) []permit.Target {
 		}
 	}
 	names = append(names, r.remedy.Affects...)
+	if r.remedy.Among() == nil { // else the one that was chosen
+		names = append(names, e.owners(r.attempt.Locks)...)
+	}
 	if r.remedy.Kind.OnUnit() {
 		if s := e.keeper(r.attempt.Target); s != nil {
 			names = append(names, s.Name)
