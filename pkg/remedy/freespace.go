@@ -50,8 +50,8 @@ func freeSpace() Spec {
 			{Name: "min_age", Type: Duration, Default: defaults.Duration(defaults.FreeMinAge), Min: LeastAge, Max: 365 * 24 * time.Hour,
 				Help: "files that were written to since stay"},
 		},
-		Needs: "The agent's user must be able to write the folders that files go from and look names up without following links: " +
-			"Linux 5.6, and ReadWritePaths= with RestrictSUIDSGID=no, which forbids openat2 otherwise, in a drop-in of its unit. " +
+		Needs: "The agent's user must be able to write the folders that files go from, which the agent's unit leaves writable with " +
+			"ReadWritePaths= in a drop-in, and Linux 5.8. No part of the way to them may be a symbolic link. " +
 			"Files that other users hold open are seen with CAP_SYS_PTRACE only.",
 		Worst: "a file is gone that somebody wanted. Only regular files go that a glob names, never the newest, never one by way of a " +
 			"symbolic link, with another name (a hard link) or on another mount, at most 200 in one run; a dry run lists them all.",

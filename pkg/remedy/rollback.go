@@ -46,7 +46,7 @@ func rollback() Spec {
 				"rollback, such as one that has migrated its data"},
 		},
 		Needs: "The agent's user must be able to write the folder of the link, which the agent's unit leaves writable with " +
-			"ReadWritePaths=, and Linux 5.6. No part of the way to the link or to a release may be a symbolic link.",
+			"ReadWritePaths= in a drop-in. No part of the way to the link or to a release may be a symbolic link.",
 		Worst: "old code meets data that newer code has written. A release with a marker is never left, and while it runs every " +
 			"older one is forgotten; one that was put in place and taken away while the agent was away is not seen. It goes back " +
 			"once in an incident, only to a release that this host has seen to run well and whose folder is still the same, and " +

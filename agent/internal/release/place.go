@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/salveops/salve/agent/internal/lookup"
 )
 
 // Release is one release as it lies on disk.
@@ -63,22 +65,14 @@ func (p *Place) Dir() int { return p.dir }
 func (p *Place) Base() string { return path.Base(p.link) }
 
 func openFolder(at string) (int, error) {
-	fd, err := openat(unix.AT_FDCWD, at, unix.O_RDONLY, 0)
+	fd, err := lookup.Root(at, unix.O_RDONLY)
 	switch {
-	case errors.Is(err, unix.ENOSYS):
-		return -1, errors.New("this kernel cannot look up names without following links (openat2, Linux 5.6)")
 	case errors.Is(err, unix.ELOOP):
 		return -1, fmt.Errorf("a part of %s is a symbolic link; name the folder itself", at)
 	case err != nil:
 		return -1, fmt.Errorf("%s cannot be opened: %w", at, err)
 	}
 	return fd, nil
-}
-
-// openat opens a folder on a way without links.
-func openat(dir int, at string, flags, resolve uint64) (int, error) {
-	return unix.Openat2(dir, at, &unix.OpenHow{Flags: flags | unix.O_DIRECTORY | unix.O_CLOEXEC,
-		Resolve: resolve | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS})
 }
 
 // Text is what the link says.
@@ -123,7 +117,7 @@ func (p *Place) Find(folder string) (Release, error) {
 	if !ok {
 		return Release{}, fmt.Errorf("%s does not lie in %s", folder, p.releases)
 	}
-	fd, err := openat(p.base, below, unix.O_PATH, unix.RESOLVE_BENEATH)
+	fd, err := lookup.Folder(p.base, below, unix.O_PATH, lookup.AnyMount)
 	switch {
 	case errors.Is(err, unix.ELOOP):
 		return Release{}, fmt.Errorf("a part of %s is a symbolic link", folder)
@@ -146,7 +140,7 @@ func (p *Place) Find(folder string) (Release, error) {
 
 // Marked reports whether the release has a file of that name at its top.
 func (p *Place) Marked(r Release, name string) (bool, error) {
-	fd, err := openat(p.base, strings.TrimPrefix(r.Folder, p.releases+"/"), unix.O_PATH, unix.RESOLVE_BENEATH)
+	fd, err := lookup.Folder(p.base, strings.TrimPrefix(r.Folder, p.releases+"/"), unix.O_PATH, lookup.AnyMount)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", r.Folder, err)
 	}

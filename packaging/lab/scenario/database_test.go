@@ -89,11 +89,10 @@ func (d *database) remove() {
 // folderConf is the drop-in that mayWrite makes.
 const folderConf = "/etc/systemd/system/salve-agent.service.d/folder.conf"
 
-// mayWrite gives the agent of a host, from its next start on, what its unit takes from it: the right to a folder, and to look
-// names up there without following links.
+// mayWrite gives the agent of a host, from its next start on, what its unit takes from it: the right to a folder.
 func (f *fleet) mayWrite(h *booted.Host, folder string) {
 	f.t.Helper()
-	f.write(h, folderConf, "[Service]\nReadWritePaths="+folder+"\nRestrictSUIDSGID=no\n", 0o644)
+	f.write(h, folderConf, "[Service]\nReadWritePaths="+folder+"\n", 0o644)
 	f.sh(h, "chgrp salve "+folder+" && chmod g+w "+folder)
 }
 

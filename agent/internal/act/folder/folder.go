@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/lookup"
 )
 
 // File is one regular file below the folder, as it was when it was listed.
@@ -26,42 +27,40 @@ type File struct {
 
 // Folder is an open folder below which every name is looked up without following a link or crossing a mount. Make it with Open.
 type Folder struct {
-	Path string // as it was opened
-	Dev  uint64 // of its file system
-	own  string // the agent's folder, of which nothing is there; "": it has none
-	fd   int
+	Path  string // as it was opened
+	Dev   uint64 // of its file system
+	own   string // the agent's folder, of which nothing is there; "": it has none
+	fd    int
+	mount lookup.Mount
 }
-
-// beneath is how every name is looked up: neither the folder nor what lies below it is reached by a symbolic link, and what is
-// below lies on the same mount.
-const beneath = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV
 
 // Open opens the folder that a remedy names, whose own way must be free of links, too. Of own, the agent's folder, nothing is
 // reached by it; "": there is none.
 func Open(at, own string) (*Folder, error) {
-	fd, err := unix.Openat2(unix.AT_FDCWD, at, &unix.OpenHow{
-		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
-	})
+	fd, err := lookup.Root(at, unix.O_RDONLY)
 	switch {
-	case errors.Is(err, unix.ENOSYS):
-		return nil, kind.Refuse("names cannot be looked up without following links: that takes Linux 5.6 (openat2), and " +
-			"RestrictSUIDSGID=no in a drop-in of the agent's unit")
 	case errors.Is(err, unix.ELOOP):
 		return nil, kind.Refuse("a part of %s is a symbolic link; name the folder itself", at)
 	case err != nil:
 		return nil, kind.Refuse("%s cannot be opened: %v", at, err)
 	}
+	d := &Folder{Path: at, fd: fd}
+	if d.mount, err = lookup.Of(fd); err != nil {
+		d.Close()
+		return nil, kind.Refuse("what lies in %s cannot be told from what is mounted there: %v", at, err)
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		_ = unix.Close(fd)
+		d.Close()
 		return nil, kind.Unknown(at, err)
 	}
-	if own != "" {
+	d.Dev = st.Dev
+	if d.own = own; own != "" {
 		if real, err := filepath.EvalSymlinks(own); err == nil { // the folder's own way has no links either
-			own = real
+			d.own = real
 		}
 	}
-	return &Folder{Path: at, Dev: st.Dev, own: own, fd: fd}, nil
+	return d, nil
 }
 
 // Close closes it.
@@ -78,9 +77,7 @@ func (d *Folder) Sub(name string) (*os.File, error) {
 	if d.own != "" && strings.HasPrefix(path.Join(d.Path, name)+"/", d.own+"/") {
 		return nil, errOwn
 	}
-	fd, err := unix.Openat2(d.fd, name, &unix.OpenHow{
-		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: beneath,
-	})
+	fd, err := lookup.Folder(d.fd, name, unix.O_RDONLY, d.mount)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path.Join(d.Path, name), err)
 	}
@@ -135,9 +132,7 @@ func (d *Folder) Head(f File, most int) ([]byte, error) {
 		return nil, err
 	}
 	defer parent.Close()
-	fd, err := unix.Openat2(int(parent.Fd()), path.Base(f.Name), &unix.OpenHow{
-		Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK, Resolve: beneath,
-	})
+	fd, err := lookup.File(int(parent.Fd()), path.Base(f.Name), unix.O_RDONLY, d.mount)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path.Join(d.Path, f.Name), err)
 	}
