@@ -128,7 +128,11 @@ func (rem *Remedy) Among() []string {
 
 // Touches are the units, or globs of them, that the remedy may change beside its Target; nil: none.
 func (rem *Remedy) Touches() []string {
-	return slices.Concat(rem.Among(), remedy.UnitsBeside(rem.Args))
+	units := slices.Clone(rem.Among())
+	for _, p := range remedy.Parts(rem.Args) {
+		units = append(units, p.Unit)
+	}
+	return units
 }
 
 // Locks are what the remedy needs for itself when it is tried for the unit ("": for none), in the order of their names:

@@ -27,13 +27,21 @@ func (l *loader) checkAllowed() {
 			continue // among the programs
 		}
 		for _, target := range l.targets(d) {
-			l.checkTarget(d, target)
+			l.checkTarget(d, d.Kind, target)
+		}
+		for _, part := range remedy.Parts(d.Args) {
+			l.checkTarget(d, part.Kind, word{part.Unit, d.targetAt})
+		}
+		if a, ok := d.Args.(*remedy.ScaleArgs); ok && d.balancer() != "" {
+			l.checkTarget(d, remedy.ResetPool, word{a.Balancer, d.targetAt})
 		}
 	}
 }
 
-func (l *loader) checkTarget(d *remedyDraft, target word) {
-	permitted := allows(l.agent.Allow, string(d.Kind), d.spec.Target,
+// checkTarget reports that no allow block permits the remedy to do that to the target.
+func (l *loader) checkTarget(d *remedyDraft, does remedy.Kind, target word) {
+	spec, _ := remedy.Lookup(string(does))
+	permitted := allows(l.agent.Allow, string(does), spec.Target,
 		func(pattern string) bool { return glob.Overlap(pattern, target.text) })
 	if permitted {
 		return
@@ -45,13 +53,13 @@ func (l *loader) checkTarget(d *remedyDraft, target word) {
 	if autonomy == Observe {
 		severity = hcl.DiagWarning
 	}
-	what, named := fmt.Sprintf("the %s %q", d.spec.Target, target.text), fmt.Sprintf("[%q]", target.text)
-	if d.Kind.OnHost() {
+	what, named := fmt.Sprintf("the %s %q", spec.Target, target.text), fmt.Sprintf("[%q]", target.text)
+	if does.OnHost() {
 		what, named = "this host", "true"
 	}
 	l.diags = append(l.diags, problem(severity, target.at, "Not allowed",
 		"No allow block permits %s on %s, so the remedy %q could never run. In agent.hcl, an allow block would need %s = %s and actions = [%q].",
-		d.Kind, what, d.Name, allowKeys[d.spec.Target], named, d.Kind))
+		does, what, d.Name, allowKeys[spec.Target], named, does))
 }
 
 // targets are what the remedy may act on: what it names, else the unit of the rules that try it,

@@ -24,7 +24,9 @@ type FreeSpaceArgs struct {
 // Names implements Args.
 func (a *FreeSpaceArgs) Names() string { return a.Path }
 
-func (a *FreeSpaceArgs) units() []string { return slices.Concat(a.Cleaners, a.Reopen) }
+func (a *FreeSpaceArgs) parts() []Part {
+	return slices.Concat(partsOf(Start, a.Cleaners), partsOf(Reload, a.Reopen))
+}
 
 // Bounds of free_space.
 const (

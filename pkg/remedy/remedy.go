@@ -53,15 +53,30 @@ type Choice interface {
 	Among() []string
 }
 
-// recipe is implemented by arguments that name units which the remedy changes beside its target.
-type recipe interface{ units() []string }
+// Part is a unit that a remedy changes beside its target. An allow block must permit that by itself.
+type Part struct {
+	Kind Kind // what it does to the unit
+	Unit string
+}
 
-// UnitsBeside are the units that a remedy with these arguments may change beside its target.
-func UnitsBeside(a Args) []string {
+// recipe is implemented by arguments whose remedy has parts.
+type recipe interface{ parts() []Part }
+
+// Parts are what a remedy with these arguments may change beside its target.
+func Parts(a Args) []Part {
 	if r, ok := a.(recipe); ok {
-		return r.units()
+		return r.parts()
 	}
 	return nil
+}
+
+// partsOf are parts that do the same to these units.
+func partsOf(k Kind, units []string) []Part {
+	var parts []Part
+	for _, name := range units {
+		parts = append(parts, Part{k, name})
+	}
+	return parts
 }
 
 // risky is implemented by arguments that decide whether their remedy is disruptive.

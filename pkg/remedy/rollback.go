@@ -21,7 +21,12 @@ type RollbackArgs struct {
 // Names implements Args.
 func (a *RollbackArgs) Names() string { return a.Link }
 
-func (a *RollbackArgs) units() []string { return a.Units }
+func (a *RollbackArgs) parts() []Part {
+	if a.Reload {
+		return partsOf(Reload, a.Units)
+	}
+	return partsOf(Restart, a.Units)
+}
 
 // Bounds of good_after.
 const (
