@@ -76,6 +76,7 @@ missing:
 	need '/usr/lib/postgresql/*/bin/postgres' PostgreSQL postgresql 'connection pools'; \
 	need '/usr/sbin/haproxy' HAProxy haproxy 'connection pools'; \
 	need '/usr/sbin/nft' nft nftables 'circuits that are cut'; \
+	need '/usr/bin/gcc' gcc gcc 'dumps of threads'; \
 	need '/usr/bin/redis-server' Redis redis-server 'probes and caches'; \
 	need '/usr/bin/memcached' memcached memcached 'caches'; \
 	need '/usr/sbin/nginx' nginx nginx 'caches'; \

@@ -85,6 +85,9 @@ func ProofFor(
 func (t *Trial) Step(
 	now clock.Instant, firing []*rule.Alert, unit, target *Life,
 ) (outcome incident.Outcome, done bool, reason string) {
+	if t.course.Remedy.Kind.Gathers() {
+		return incident.Ineffective, true, "it heals nothing and was not meant to: what it found is kept, and the next remedy has its turn"
+	}
 	sample := healing.Sample{Truth: t.truth(now), Worse: t.worse(now, firing, unit), Dead: t.dead(target)}
 	return t.judge.Step(now, sample)
 }

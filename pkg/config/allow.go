@@ -131,11 +131,7 @@ func (l *loader) spec(w word, what string, known []string) (remedy.Spec, bool) {
 	if spec, ok := remedy.Lookup(w.text); ok {
 		return spec, true
 	}
-	if does, soon := remedy.Later(w.text); soon {
-		l.fail(w.at, "Not yet", "The %s %q, which %s, comes in a later release.", what, w.text, does)
-	} else {
-		l.fail(w.at, "Unknown "+what, "There is no %s %q.%s", what, w.text, oneOf(w.text, known))
-	}
+	l.fail(w.at, "Unknown "+what, "There is no %s %q.%s", what, w.text, oneOf(w.text, known))
 	return remedy.Spec{}, false
 }
 

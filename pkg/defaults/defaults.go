@@ -86,6 +86,7 @@ const (
 	NoRollback       = ".no-rollback"   // in a release that no rollback leaves
 	CacheRate        = 1000
 	CacheMost        = 100_000
+	DumpWithin       = 10 * time.Second
 	RebootMinUptime  = time.Hour
 	RebootPerDay     = 1
 	VerifyWithin     = 30 * time.Second // at least; Remedy.Verification says what may be more

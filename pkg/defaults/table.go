@@ -150,6 +150,8 @@ func All() []Default {
 			Help: "keys a second that clear_cache removes at most"},
 		{Group: remedy, Const: "CacheMost", Key: "remedy.most", Value: CacheMost,
 			Help: "keys that clear_cache removes in one run at most"},
+		{Group: remedy, Const: "DumpWithin", Key: "remedy.within", Value: DumpWithin,
+			Help: "what of a dump has not come by then is left out"},
 		{Group: remedy, Const: "RebootMinUptime", Key: "remedy.min_uptime", Value: RebootMinUptime,
 			Help: "a boot that is younger is not ended by reboot"},
 		{Group: remedy, Const: "RebootPerDay", Key: "remedy.per_day", Value: RebootPerDay,

@@ -24,6 +24,7 @@ const (
 	Isolate     Kind = "isolate"
 	Rollback    Kind = "rollback"
 	Reboot      Kind = "reboot"
+	Dump        Kind = "dump"
 )
 
 // Target is the list of an allow block that must name what a kind acts on.
@@ -130,6 +131,7 @@ type Spec struct {
 	Disruptive bool     // may take away capacity that the host still serves; see Risk for the arguments' say
 	Shared     bool     // acts on something that other hosts use too
 	Undoable   bool     // can be taken back, given the arguments that this needs
+	Gathers    bool     // only looks, and heals nothing: its attempt ends at once as ineffective, and the next remedy has its turn
 	Verbs      []string // polkit verbs that the kind needs
 	Needs      string   // what else must be so, for people: a right, a helper, a server
 	Worst      string   // the worst that one run can do, and what holds it back
@@ -151,11 +153,17 @@ func (k Kind) OnHost() bool {
 	return ok && s.Target == OnHost
 }
 
+// Gathers reports whether remedies of the kind only look, and heal nothing.
+func (k Kind) Gathers() bool {
+	s, ok := Lookup(string(k))
+	return ok && s.Gathers
+}
+
 // Specs lists every kind that exists, in the order in which people read them.
 func Specs() []Spec {
 	return []Spec{
 		start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache(), scale(),
-		shed(), isolate(), rollback(), reboot(),
+		shed(), isolate(), rollback(), reboot(), dump(),
 	}
 }
 
@@ -176,18 +184,6 @@ func Names() []string {
 		names = append(names, string(s.Kind))
 	}
 	return names
-}
-
-// Later says what a known kind that does not exist yet will do.
-func Later(name string) (what string, ok bool) {
-	what, ok = later()[name]
-	return what, ok
-}
-
-func later() map[string]string {
-	return map[string]string{
-		"dump": "saves a core dump or a profile",
-	}
 }
 
 // Risk says what an attempt with these arguments may take away. Facts just before acting can only

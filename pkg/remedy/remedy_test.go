@@ -16,14 +16,11 @@ func TestSpecs(t *testing.T) {
 			t.Errorf("%s: twice in the table, or without summary, target, worst or way back", s.Kind)
 		}
 		seen[s.Kind] = true
-		if (s.Target == OnUnit) != (len(s.Verbs) > 0) {
-			t.Errorf("%s: only what acts on units needs polkit, and all of it does: %v", s.Kind, s.Verbs)
+		if (s.Target == OnUnit && !s.Gathers) != (len(s.Verbs) > 0) {
+			t.Errorf("%s: only what changes units needs polkit, and all of it does: %v", s.Kind, s.Verbs)
 		}
 		if got, ok := Lookup(string(s.Kind)); !ok || got.Kind != s.Kind {
 			t.Errorf("Lookup(%q) = %v, %v", s.Kind, got.Kind, ok)
-		}
-		if _, soon := Later(string(s.Kind)); soon {
-			t.Errorf("%s exists and comes later", s.Kind)
 		}
 		for _, a := range s.Args {
 			if a.Help == "" || a.Type == "" || a.Type == Duration && a.Max <= a.Min {
@@ -31,14 +28,8 @@ func TestSpecs(t *testing.T) {
 			}
 		}
 	}
-	if _, ok := Lookup("dump"); ok {
-		t.Error("dump exists")
-	}
-	if what, soon := Later("dump"); !soon || what == "" {
-		t.Error("dump is not known to come later")
-	}
-	if _, soon := Later("nonsense"); soon || len(Names()) != len(seen) {
-		t.Errorf("Later knows nonsense, or Names is incomplete: %v", Names())
+	if _, ok := Lookup("nonsense"); ok || len(Names()) != len(seen) {
+		t.Errorf("nonsense exists, or Names is incomplete: %v", Names())
 	}
 }
 
@@ -72,6 +63,9 @@ func TestDecode(t *testing.T) {
 		{"more", Scale, Values{"unit": "a@.service", "by": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", By: 2, Min: 1, Max: 8}},
 		{"shed", Shed, Values{"victims": []string{"a.service", "b*.service"}, "by": "memory", "how": "stop"},
 			&ShedArgs{Victims: []string{"a.service", "b*.service"}, By: "memory", How: "stop", For: 10 * time.Minute}},
+		{"threads", Dump, Values{"how": "threads"}, &DumpArgs{How: "threads", Samples: 5, Within: 10 * time.Second, Most: 16}},
+		{"page", Dump, Values{"how": "http", "url": "http://[::1]:6060/heap", "within": time.Second, "max_mib": 1},
+			&DumpArgs{How: "http", URL: "http://[::1]:6060/heap", Samples: 5, Within: time.Second, Most: 1}},
 		{"throttle", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "throttle", "limit": "20%", "for": time.Minute},
 			&ShedArgs{Victims: []string{"a.service"}, By: "cpu", How: "throttle", Limit: "20%", For: time.Minute}},
 		{"balanced", Scale, Values{"unit": "a@.service", "by": 2, "max": 8, "balancer": "b", "server": "a%i"}, &ScaleArgs{
@@ -163,6 +157,16 @@ func TestDecodeRefuses(t *testing.T) {
 		{"any session, in words", ResetPool, Values{"pool": "a", "mode": "terminate", "idle_in_transaction": false}, "", "never ends just"},
 		{"user without a name", ResetPool, Values{"pool": "a", "mode": "terminate", "user": "", "older_than": time.Hour}, "user", "is empty"},
 		{"no server", ResetPool, Values{"pool": "a", "mode": "drain"}, "", "the name of one server"},
+		{"no dump", Dump, nil, "", `needs "how"`},
+		{"core", Dump, Values{"how": "core"}, "how", "none of threads, http"},
+		{"no page", Dump, Values{"how": "http"}, "", "needs url"},
+		{"page of threads", Dump, Values{"how": "threads", "url": "http://127.0.0.1/"}, "url", "only http"},
+		{"samples of a page", Dump, Values{"how": "http", "url": "http://127.0.0.1/", "samples": 2}, "samples", "only threads"},
+		{"page of others", Dump, Values{"how": "http", "url": "http://192.0.2.1/"}, "url", "is not 127.0.0.1"},
+		{"page by a name", Dump, Values{"how": "http", "url": "http://localhost/"}, "url", "is not 127.0.0.1"},
+		{"file", Dump, Values{"how": "http", "url": "file:///etc/passwd"}, "url", "not an http:// URL"},
+		{"no URL", Dump, Values{"how": "http", "url": "http://%"}, "url", "not a URL"},
+		{"password", Dump, Values{"how": "http", "url": "http://a:b@127.0.0.1/"}, "url", "password"},
 		{"two servers", ResetPool, Values{"pool": "a", "mode": "drain", "server": "a; shutdown sessions server web/b"}, "server", "one server"},
 	} {
 		_, problems := spec(t, c.kind).Decode(c.values)

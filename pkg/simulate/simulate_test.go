@@ -106,7 +106,8 @@ func TestShippedRules(t *testing.T) {
 	}
 }
 
-// TestRemedyExamples runs what the page about remedies shows of each kind: its own rule has it run, and the tests hold.
+// TestRemedyExamples runs what the page about remedies shows of each kind: its own rule has it run, and the tests hold. Only what
+// heals nothing is shown with what comes after it.
 func TestRemedyExamples(t *testing.T) {
 	for _, kind := range remedy.Names() {
 		cfg := load(t, "../../configs/remedies/"+kind+".hcl")
@@ -124,7 +125,7 @@ func TestRemedyExamples(t *testing.T) {
 		for _, s := range cfg.Services {
 			shown = append(shown, s.Remedies...)
 		}
-		other := slices.ContainsFunc(shown, func(rem *config.Remedy) bool { return string(rem.Kind) != kind })
+		other := slices.ContainsFunc(shown, func(rem *config.Remedy) bool { return string(rem.Kind) != kind && !remedy.Kind(kind).Gathers() })
 		if len(shown) == 0 || other || !ran {
 			t.Errorf("%s: the example has %d remedies, which ran: %v", kind, len(shown), ran)
 		}

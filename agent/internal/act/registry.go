@@ -2,6 +2,7 @@ package act
 
 import (
 	"github.com/salveops/salve/agent/internal/act/cache"
+	"github.com/salveops/salve/agent/internal/act/dump"
 	"github.com/salveops/salve/agent/internal/act/exec"
 	"github.com/salveops/salve/agent/internal/act/freespace"
 	"github.com/salveops/salve/agent/internal/act/isolate"
@@ -35,6 +36,7 @@ func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 		remedy.Isolate:     isolate.New(h),
 		remedy.Rollback:    rollback.New(h, units),
 		remedy.Reboot:      reboot.New(h),
+		remedy.Dump:        dump.New(h, units),
 	}
 }
 

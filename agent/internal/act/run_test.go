@@ -41,7 +41,7 @@ func TestAllowed(t *testing.T) {
 		{remedy.Restart, "db", false},
 		{remedy.Exec, "/usr/lib/hooks/x", true},
 		{remedy.Exec, "/usr/lib/hooks/x/y", false},
-		{"dump", "a.service", false},
+		{"nonsense", "a.service", false},
 	} {
 		if got := act.Allowed(blocks, c.kind, c.target); got != c.want {
 			t.Errorf("%s on %q is allowed: %v, want %v", c.kind, c.target, got, c.want)
@@ -63,7 +63,7 @@ func TestEmptyMeansAll(t *testing.T) {
 	g.Refused(acttest.Ask(remedy.Exec, "a.service"), "the command is empty", false)
 	g.Refused(acttest.Ask(remedy.ResetPool, "a.service"), "names no pool", false)
 	g.Refused(acttest.Ask(remedy.SetProperty, "a.service"), "names no property", false)
-	g.Refused(kind.Request{Remedy: &config.Remedy{Kind: "dump"}}, "no remedy of the kind", false)
+	g.Refused(kind.Request{Remedy: &config.Remedy{Kind: "nonsense"}}, "no remedy of the kind", false)
 	g.Runner.SetAllow(nil)
 	g.Refused(acttest.Ask(remedy.Restart, "a.service"), "no allow block", false)
 	g.Runner.SetAllow([]config.Allow{

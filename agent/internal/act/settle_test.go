@@ -229,7 +229,7 @@ func TestSettleWithoutSystemd(t *testing.T) {
 	g.Up("a.service")
 	lost := incident.Attempt{ID: "lost", Kind: string(remedy.Restart), Target: "a.service", Phase: incident.Intended,
 		Before: []byte(`{"active":"active"}`)}
-	odd := incident.Attempt{ID: "odd", Kind: "dump", Phase: incident.Intended}
+	odd := incident.Attempt{ID: "odd", Kind: "nonsense", Phase: incident.Intended}
 	for _, a := range []*incident.Attempt{&lost, &odd} {
 		if err := g.Journal.PutAttempt(a); err != nil {
 			t.Fatal(err)

@@ -60,11 +60,8 @@ func (a *app) remedies() *cobra.Command {
 }
 
 func unknownKind(name string) error {
-	text := fmt.Sprintf("there is no kind of remedy %q; there are: %s", name, strings.Join(remedy.Names(), ", "))
-	if what, later := remedy.Later(name); later {
-		text = fmt.Sprintf("%s, which %s, comes in a later release", name, what)
-	}
-	return &coded{code: exitNotFound, err: fmt.Errorf("%s", text)}
+	return &coded{code: exitNotFound,
+		err: fmt.Errorf("there is no kind of remedy %q; there are: %s", name, strings.Join(remedy.Names(), ", "))}
 }
 
 func listKinds(c *cobra.Command, out output) error {
