@@ -61,14 +61,14 @@ func (f *Facts) within(now clock.Stamp, c *Candidate, window time.Duration) int 
 }
 
 // shared is what the remedies of the rule's try have together: how often they ran within the window, and how often they may,
-// which is as often as the one with the most attempts.
+// which is as often as the one with the most attempts. What only looks uses up nothing of that.
 func (f *Facts) shared(now clock.Stamp, window time.Duration) (n, limit int) {
 	for i := range f.Candidates {
 		limit = max(limit, f.Candidates[i].Attempts)
 	}
 	for i := range f.History {
 		a := &f.History[i]
-		own := func(c Candidate) bool { return f.mine(&c, a) }
+		own := func(c Candidate) bool { return !c.Kind.Gathers() && f.mine(&c, a) }
 		if a.Intended.Age(now) < window && slices.ContainsFunc(f.Candidates, own) {
 			n++
 		}

@@ -37,7 +37,7 @@ func dump() Spec {
 			"next remedy waits for \"within\" at most. A twentieth of the disk, of a large one 1 GiB, stays free. " +
 			"The next dump removes those that are older than 30 days, and the oldest until 100 and 256 MiB are left.",
 		Back: "Never: nothing was changed. It heals nothing either, so its attempt is ineffective and the next remedy of try has its " +
-			"turn at once; write attempts = 1, because the remedies of one try share their attempts.",
+			"turn at once, with as many attempts as without a dump before it; attempts = 1 keeps one picture an hour.",
 		Args: []Arg{
 			unitArg(),
 			{Name: "how", Type: String, Required: true, Help: "\"threads\": state, and where in the kernel each thread waits, several times; " +
