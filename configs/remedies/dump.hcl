@@ -35,8 +35,10 @@ test "what it did is kept, and then it is restarted" {
 test "one picture is enough, however often it is restarted" {
   series = { "probe.health.ok{shop}" = "true x30 false" }
   at "40m" {
-    attempts = ["keep-threads ineffective", "keep-goroutines ineffective", "restart-it ineffective", "restart-it ineffective",
-      "restart-it ineffective"]
+    attempts = [
+      "keep-threads ineffective", "keep-goroutines ineffective",
+      "restart-it ineffective", "restart-it ineffective", "restart-it ineffective",
+    ]
     incidents = { shop = "escalated" }
   }
 }

@@ -331,7 +331,14 @@ func TestHalt(t *testing.T) {
 	p.Halt = halt
 	go func() {
 		defer close(halt)
-		kind.Eventually(t.Context(), 10*time.Millisecond, func() bool { return len(r.names()) == 1 })
+		kind.Eventually(t.Context(), 10*time.Millisecond, func() bool {
+			names := r.names()
+			if len(names) == 0 {
+				return false
+			}
+			is, err := os.Stat(filepath.Join(r.dumps, names[0]))
+			return err == nil && is.Size() > 0
+		})
 	}()
 	begun := time.Now()
 	a, err := r.Runner.Run(t.Context(), p)
