@@ -66,7 +66,7 @@ func TestSplitBrain(t *testing.T) {
 		h.Advance(time.Second)
 		h.node.Down(true)
 		h.falls()
-		h.Advance(24 * time.Hour)
+		h.Advance(3 * time.Hour)
 		h.WantActs()
 	})
 }
