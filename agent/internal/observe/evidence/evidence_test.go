@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/salveops/salve/agent/agenttest"
 )
 
 func TestTopOfThisHost(t *testing.T) {
@@ -28,16 +30,20 @@ func TestTopOfThisHost(t *testing.T) {
 		}
 	}()
 	const most = 30 // of a machine that may have other work, too
-	byCPU, byMemory, err := Top(t.Context(), "", most)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var byCPU, byMemory []Process
+	agenttest.Eventually(t, 20*time.Second, func() (seen bool) { // on a busy machine it may have no turn between two looks
+		var err error
+		if byCPU, byMemory, err = Top(t.Context(), "", most); err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(byCPU, func(p Process) bool { return p.PID == os.Getpid() && p.CPU > 0 })
+	}, "this busy process is seen")
 	if len(byCPU) == 0 || len(byCPU) > most || len(byMemory) > most {
 		t.Fatalf("%d and %d processes", len(byCPU), len(byMemory))
 	}
 	i := slices.IndexFunc(byCPU, func(p Process) bool { return p.PID == os.Getpid() })
-	if i < 0 || byCPU[i].CPU <= 0 || byCPU[i].Memory == 0 || byCPU[i].Threads == 0 {
-		t.Errorf("this busy process is not seen: %+v", byCPU)
+	if byCPU[i].Memory == 0 || byCPU[i].Threads == 0 {
+		t.Errorf("of this busy process too little is seen: %+v", byCPU)
 	}
 	if !slices.IsSortedFunc(byCPU, func(a, b Process) int { return int(1e6*b.CPU) - int(1e6*a.CPU) }) {
 		t.Errorf("not by CPU: %+v", byCPU)
