@@ -1,7 +1,7 @@
 package remedy
 
 import (
-	"net"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -88,7 +88,7 @@ func CheckPage(page string) string {
 	case u.User != nil:
 		return "a URL must not hold a user or password"
 	}
-	if ip := net.ParseIP(u.Hostname()); ip == nil || !ip.IsLoopback() {
+	if ip, err := netip.ParseAddr(u.Hostname()); err != nil || !ip.IsLoopback() {
 		return "\"" + u.Hostname() + "\" is not 127.0.0.1 or [::1]: a dump holds secrets, and only this host is asked for one"
 	}
 	return ""

@@ -131,7 +131,11 @@ func (s *State) forbidden(h *logpb.Host, c *logpb.Request) *logpb.Result {
 	if c.GetUndo() {
 		return nil
 	}
-	if p := s.Paused(h.GetId(), c.GetService()); p != nil {
+	service := c.GetService()
+	if c.GetWholeHost() {
+		service = "" // it is bound by the pauses of everything that runs there
+	}
+	if p := s.Paused(h.GetId(), service); p != nil {
 		r := refuse("paused", "%s is paused by %s: %s", p.GetScope(), p.GetBy(), p.GetReason())
 		r.Refusal.Holders = []string{p.GetId()}
 		if p.GetUntil() > 0 {

@@ -28,6 +28,11 @@ func TestWholeHost(t *testing.T) {
 	f.edge("b", "db", logpb.Serving_SERVING_YES)
 	f.settle("a", f.granted("a", "web", whole), servingAgain)
 
+	pause := f.pause("service:db")
+	f.refused("paused", "a", "web", whole) // db would be away as well
+	f.settle("a", f.granted("a", "web"), servingAgain)
+	f.must(f.resumes(pause))
+
 	f.hello("d", "lonely")
 	f.settle("d", f.granted("d", "lonely"), servingAgain) // a restart of the only one is its owner's risk
 	if r := f.refused("last", "d", "lonely", whole); r.GetText() != "d is the last host that serves lonely" {

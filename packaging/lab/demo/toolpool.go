@@ -138,7 +138,7 @@ func (s *toolbox) slowPool() tool {
 		},
 		check: func(ctx context.Context) (string, error) {
 			now, err := s.clients.median(ctx, 50)
-			if err == nil && now > ill/3 {
+			if err == nil && now.Seconds()*now.Seconds() > well.Seconds()*ill.Seconds() { // it is more like ill than like well
 				err = fmt.Errorf("a query takes %v, and took %v when the pool was ill", now, ill)
 			}
 			return fmt.Sprintf("a query took %v, then %v, now %v; none failed", well, ill, now), err

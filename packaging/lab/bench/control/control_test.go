@@ -23,7 +23,7 @@ func quick(t *testing.T) Options {
 	return Options{
 		Controller: "none", Etcd: etcd, Dir: t.TempDir(), Parts: Parts(), Nodes: []int{1, 3}, Callers: []int{1, 4},
 		Rounds: 1, Warm: 50 * time.Millisecond, Measure: 200 * time.Millisecond, Kills: 1, Recover: 100 * time.Millisecond,
-		Sessions: []int{4, 20}, Rest: time.Second, Lost: time.Second, Seed: 1, Log: io.Discard,
+		Sessions: []int{4, 20}, Rest: 3 * time.Second, Lost: time.Second, Seed: 1, Log: io.Discard,
 	}
 }
 
