@@ -1,9 +1,7 @@
 package cache
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
-	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/agent/internal/act/web"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 )
@@ -51,12 +49,9 @@ func (p *pages) check(ctx context.Context, s *kind.Step, _ string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	var d net.Dialer // all that can be asked without any effect
-	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), u.Scheme)))
-	if err != nil {
+	if err := web.Listens(ctx, u); err != nil {
 		return kind.Unknown("the state of cache "+s.Target, err)
 	}
-	_ = c.Close()
 	for _, path := range p.paths {
 		s.Detail = append(s.Detail, p.Method+" "+p.Base+path)
 	}
@@ -66,14 +61,8 @@ func (p *pages) check(ctx context.Context, s *kind.Step, _ string) error {
 // clear implements source.
 func (p *pages) clear(ctx context.Context, r *run) (evidence, error) {
 	asked := &pages{Base: p.Base, Host: p.Host, Method: p.Method}
-	client := &http.Client{
-		Transport: &http.Transport{ // without a proxy
-			MaxResponseHeaderBytes: mostAnswer, DisableCompression: true,
-			TLSClientConfig: &tls.Config{Time: clock.Wall, MinVersion: tls.VersionTLS12},
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       askTimeout,
-	}
+	client := web.Client()
+	client.Timeout = askTimeout
 	defer client.CloseIdleConnections()
 	var err error
 	for _, path := range p.paths {

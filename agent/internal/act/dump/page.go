@@ -6,16 +6,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+
+	"github.com/salveops/salve/agent/internal/act/web"
 )
 
 // fetch writes the page at the URL, which is on loopback. Only a page that is there counts: no redirect, no error.
 func fetch(ctx context.Context, page string, w io.Writer) error {
-	client := &http.Client{
-		Transport: &http.Transport{ // without a proxy
-			MaxResponseHeaderBytes: 64 << 10, DisableCompression: true, DisableKeepAlives: true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	client := web.Client()
+	defer client.CloseIdleConnections()
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
 	if err != nil {
 		return err

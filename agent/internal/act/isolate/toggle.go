@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"syscall"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/web"
 )
 
 // toggle is a service on this host that is told over HTTP to do without the dependency, and then to do with it again.
@@ -28,15 +28,12 @@ func (t toggle) check(ctx context.Context) error {
 		if err != nil {
 			return kind.Refuse("%q is no URL", to)
 		}
-		port := u.Port()
-		if port == "" {
-			port = u.Scheme // "http" and "https" are names of ports, too
-		}
-		c, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+		ask, cancel := context.WithTimeout(ctx, patience)
+		err = web.Listens(ask, u)
+		cancel()
 		if err != nil {
 			return kind.Unknown("whether "+u.Host+" would take it", err)
 		}
-		_ = c.Close()
 	}
 	return nil
 }
@@ -65,8 +62,9 @@ func tell(ctx context.Context, to string, header http.Header) error {
 		return fmt.Errorf("nothing was done: %w", err)
 	}
 	ask.Header = header
-	direct := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
-	answer, err := direct.RoundTrip(ask)
+	client := web.Client()
+	defer client.CloseIdleConnections()
+	answer, err := client.Transport.RoundTrip(ask)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nothing was done: POST to %s: %w", to, err)
