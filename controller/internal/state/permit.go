@@ -136,12 +136,7 @@ func (s *State) forbidden(h *logpb.Host, c *logpb.Request) *logpb.Result {
 		service = "" // it is bound by the pauses of everything that runs there
 	}
 	if p := s.Paused(h.GetId(), service); p != nil {
-		r := refuse("paused", "%s is paused by %s: %s", p.GetScope(), p.GetBy(), p.GetReason())
-		r.Refusal.Holders = []string{p.GetId()}
-		if p.GetUntil() > 0 {
-			return later(r, p.GetUntil()-s.at)
-		}
-		return r
+		return s.pausedBy(p)
 	}
 	if r := s.heldByPerson(h, c); r != nil {
 		return r
