@@ -96,8 +96,8 @@ type Engine struct {
 	stories  map[string]*story // open incidents by ID
 	services map[string]*story // the open incident of each service; "" is the host
 	past     healing.Past
-	queue    healing.Queue    // alerts that wait for what another attempt has
-	waits    map[string]*wait // attempts that may end before their time, by ID
+	queue    healing.Queue       // alerts that wait for what another attempt has
+	inForce  map[string]*inForce // attempts that may end before their time, by ID
 	changes  care.Changes
 	pauses   []incident.Pause
 	watchers *watchers
@@ -124,7 +124,7 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		o: o, log: o.Log.Named("heal"), inbox: make(chan func(), inboxSize), done: make(chan struct{}),
 		store: series.New(), units: make(map[string]*care.Vitals), stories: make(map[string]*story),
-		services: make(map[string]*story), waits: make(map[string]*wait), watchers: newWatchers(), stats: newStats(),
+		services: make(map[string]*story), inForce: make(map[string]*inForce), watchers: newWatchers(), stats: newStats(),
 		started: o.Clock.Now(),
 	}
 	e.store.Teach(o.Baseline.Learned)
@@ -153,7 +153,7 @@ func (e *Engine) use(cfg *config.Agent) {
 		logs[i] = g.Name
 	}
 	e.rules.SetKeys("host.log", logs)
-	for _, w := range e.waits {
+	for _, w := range e.inForce {
 		w.until = nil
 	}
 	e.bindUnits()

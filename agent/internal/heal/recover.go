@@ -22,7 +22,7 @@ func (e *Engine) recover() error {
 	}
 	for _, a := range past {
 		e.past.Put(a)
-		e.await(a)
+		e.watchEnd(a)
 	}
 	for i := range e.o.Settled {
 		e.past.Put(&e.o.Settled[i])

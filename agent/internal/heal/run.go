@@ -283,7 +283,7 @@ func (e *Engine) acted(r *run, done *incident.Attempt) {
 // outcome records what the judge said.
 func (e *Engine) outcome(r *run, a incident.Attempt) {
 	e.past.Put(&a)
-	e.await(&a)
+	e.watchEnd(&a)
 	r.attempt = &a
 	e.stats.attempt(a)
 	e.noteWith(r.story, incident.EvVerify, fmt.Sprintf("%s: %s: %s", r.remedy.Name, a.Outcome, a.Reason),

@@ -13,39 +13,39 @@ import (
 	"github.com/salveops/salve/pkg/rule"
 )
 
-// wait is an attempt that ends by itself, and earlier if its remedy's until holds. Nothing here can make it longer: act, and
+// inForce is an attempt that ends by itself, and earlier if its remedy's until holds. Nothing here can make it longer: act, and
 // for some kinds the kernel, end it in time whatever is seen, or not seen, here.
-type wait struct {
+type inForce struct {
 	attempt incident.Attempt
 	until   *expr.Bound   // nil: to be bound to the configuration as it is
 	since   time.Duration // samples count that are later
 	next    time.Duration // it is not tried before; 0: it was not tried yet
 }
 
-// await begins to watch an attempt, if it was judged and left in force for a time.
-func (e *Engine) await(a *incident.Attempt) {
+// watchEnd begins to watch an attempt, if it was judged and left in force for a time.
+func (e *Engine) watchEnd(a *incident.Attempt) {
 	if a.Phase != incident.Judged || a.For <= 0 {
 		return
 	}
-	w := &wait{attempt: *a, since: e.started.Boot}
+	w := &inForce{attempt: *a, since: e.started.Boot}
 	if a.Acted.BootID == e.o.Clock.BootID() {
 		w.since = max(w.since, a.Acted.Boot)
 	}
-	e.waits[a.ID] = w
+	e.inForce[a.ID] = w
 }
 
 // early takes back what need not last as long as it may.
 func (e *Engine) early(ctx context.Context, now clock.Instant) {
-	for id, w := range e.waits {
+	for id, w := range e.inForce {
 		a := &w.attempt
 		if a.Intended.Age(e.stamp()) >= a.For || w.until == nil && !e.bind(w) {
-			delete(e.waits, id)
+			delete(e.inForce, id)
 			continue
 		}
 		if holds := w.until.EvalSince(now, w.since) == expr.True; !holds || now.Boot < w.next {
 			continue
 		}
-		delete(e.waits, id)
+		delete(e.inForce, id)
 		e.work.Go(func() {
 			undone, err := e.o.Act.Undo(ctx, id)
 			e.post(func() { e.released(w, undone, err) })
@@ -54,7 +54,7 @@ func (e *Engine) early(ctx context.Context, now clock.Instant) {
 }
 
 // bind reports whether the remedy of the attempt says anything of an earlier end.
-func (e *Engine) bind(w *wait) bool {
+func (e *Engine) bind(w *inForce) bool {
 	rem := e.remedyOf(w.attempt.Service, w.attempt.Remedy)
 	if rem == nil || rem.Until == nil || string(rem.Kind) != w.attempt.Kind {
 		return false
@@ -70,7 +70,7 @@ func (e *Engine) bind(w *wait) bool {
 }
 
 // released takes over what became of an attempt that was taken back early. Whoever ends it in time may have come first.
-func (e *Engine) released(w *wait, a incident.Attempt, err error) {
+func (e *Engine) released(w *inForce, a incident.Attempt, err error) {
 	condition := w.until.Program().Text()
 	text := fmt.Sprintf("%s was taken back before its time, since %s", a.Remedy, condition)
 	var refusal *kind.Refusal
@@ -84,7 +84,7 @@ func (e *Engine) released(w *wait, a incident.Attempt, err error) {
 	default:
 		e.log.Warn("cannot take an attempt back yet", "attempt", w.attempt.ID, "error", err)
 		w.until, w.next = nil, e.o.Clock.Now().Boot+undoPause
-		e.waits[w.attempt.ID] = w
+		e.inForce[w.attempt.ID] = w
 		return
 	}
 	if s := e.stories[w.attempt.Incident]; s != nil {

@@ -62,7 +62,7 @@ func (r *rig) cut() {
 func (r *rig) waits(want int) {
 	r.t.Helper()
 	if err := r.p.call(r.ctx(), func() {
-		if got := len(r.p.Engine.waits); got != want {
+		if got := len(r.p.Engine.inForce); got != want {
 			r.t.Errorf("%d attempts may end before their time, want %d", got, want)
 		}
 		for _, a := range r.p.past.List() {
