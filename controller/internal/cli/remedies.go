@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -104,7 +105,7 @@ func writeKind(w io.Writer, v kindView) {
 	fmt.Fprintf(tw, "disruptive\t%s\n", yes(v.Disruptive))
 	fmt.Fprintf(tw, "shared\t%s\n", yes(v.Shared))
 	fmt.Fprintf(tw, "undo\t%s\n", yes(v.Undoable))
-	fmt.Fprintf(tw, "polkit verbs\t%s\n", strings.Join(v.Polkit, ", "))
+	fmt.Fprintf(tw, "polkit verbs\t%s\n", cmp.Or(strings.Join(v.Polkit, ", "), "none"))
 	tw.Flush()
 	for _, part := range [][2]string{{"Needs", v.Needs}, {"At worst", v.Worst}, {"Taken back", v.Back}} {
 		if part[1] != "" {
