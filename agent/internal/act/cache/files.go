@@ -3,9 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"path"
 	"regexp"
 
@@ -113,31 +111,12 @@ type walk struct {
 }
 
 func (w *walk) in(at string, level int) error {
-	sub, err := w.dir.Sub(at)
-	if folder.Closed(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer sub.Close()
-	for {
-		names, err := sub.Readdirnames(1024)
-		if w.read += len(names); w.read > maxEntries {
+	return w.dir.Names(at, func(parent int, name string) error {
+		if w.read++; w.read > maxEntries {
 			return fmt.Errorf("%s has more than %d entries", w.dir.Path, maxEntries)
 		}
-		for _, name := range names {
-			if err := w.entry(int(sub.Fd()), path.Join(at, name), level); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+		return w.entry(parent, name, level)
+	})
 }
 
 func (w *walk) entry(parent int, name string, level int) error {

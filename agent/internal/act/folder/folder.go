@@ -5,6 +5,7 @@ package folder
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -84,10 +85,37 @@ func (d *Folder) Sub(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// Closed reports whether the error of Sub says that no folder is there, or none that remedies may reach.
-func Closed(err error) bool {
+// closed reports whether the error of Sub says that no folder is there, or none that remedies may reach.
+func closed(err error) bool {
 	return errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENOTDIR) ||
 		errors.Is(err, unix.ENOENT) || errors.Is(err, errOwn)
+}
+
+// Names calls each for all that lies in a folder below, as its name below the folder and the open folder that it lies in, until
+// that returns an error. A folder that is not there, or that remedies may not reach, has nothing in it.
+func (d *Folder) Names(at string, each func(parent int, name string) error) error {
+	sub, err := d.Sub(at)
+	if closed(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	for {
+		names, err := sub.Readdirnames(1024)
+		for _, name := range names {
+			if err := each(int(sub.Fd()), path.Join(at, name)); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // Stat looks at a name in the open folder parent. Only regular files count that have no other name: what has one takes as much

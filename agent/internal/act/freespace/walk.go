@@ -3,8 +3,7 @@ package freespace
 import (
 	"cmp"
 	"context"
-	"errors"
-	"io"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -25,8 +24,11 @@ const (
 func candidates(ctx context.Context, d *folder.Folder, globs []string, keep int, before time.Time) ([]folder.File, error) {
 	w := walk{ctx: ctx, dir: d, keep: keep, before: before, found: map[string]folder.File{}, stay: map[string]bool{}}
 	for _, glob := range globs {
-		if err := w.match(".", strings.Split(glob, "/")); err != nil {
-			return nil, err
+		switch err := w.match(".", strings.Split(glob, "/")); {
+		case ctx.Err() != nil:
+			return nil, kind.Unknown("what lies in "+d.Path, ctx.Err())
+		case err != nil:
+			return nil, kind.Refuse("what may go cannot be listed: %v", err)
 		}
 	}
 	var list []folder.File
@@ -52,43 +54,26 @@ type walk struct {
 
 // match follows one glob, segment by segment. What lies below a link or another mount, or is the agent's own, is not there.
 func (w *walk) match(at string, segments []string) error {
-	sub, err := w.dir.Sub(at)
-	if folder.Closed(err) {
-		return nil
-	}
-	if err != nil {
-		return kind.Refuse("what may go cannot be listed: %v", err)
-	}
-	defer sub.Close()
 	var here []folder.File
-	for {
-		names, err := sub.Readdirnames(1024)
-		if w.read += len(names); w.read > maxEntries {
-			return kind.Refuse("%s has more than %d entries where the globs lead", w.dir.Path, maxEntries)
+	err := w.dir.Names(at, func(parent int, name string) error {
+		if w.read++; w.read > maxEntries {
+			return fmt.Errorf("%s has more than %d entries where the globs lead", w.dir.Path, maxEntries)
 		}
-		for _, name := range names {
-			fits, _ := path.Match(segments[0], name) // the loader has seen to the pattern
-			switch {
-			case !fits || strings.HasPrefix(name, ".") && !strings.HasPrefix(segments[0], "."):
-			case len(segments) > 1:
-				if err := w.match(path.Join(at, name), segments[1:]); err != nil {
-					return err
-				}
-			default:
-				if f, ok := w.dir.Stat(int(sub.Fd()), path.Join(at, name)); ok {
-					here = append(here, f)
-				}
+		base := path.Base(name)
+		fits, _ := path.Match(segments[0], base) // the loader has seen to the pattern
+		switch {
+		case !fits || strings.HasPrefix(base, ".") && !strings.HasPrefix(segments[0], "."):
+		case len(segments) > 1:
+			return w.match(name, segments[1:])
+		default:
+			if f, ok := w.dir.Stat(parent, name); ok {
+				here = append(here, f)
 			}
 		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = w.ctx.Err()
-		}
-		if err != nil {
-			return kind.Unknown("what lies in "+path.Join(w.dir.Path, at), err)
-		}
+		return w.ctx.Err()
+	})
+	if err != nil {
+		return err
 	}
 	slices.SortFunc(here, func(a, b folder.File) int { return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.Name, a.Name)) })
 	for i, f := range here {
