@@ -114,16 +114,8 @@ func tryOnlyRestart(path string) error {
 
 func (s *golden) listen(ctx context.Context) (err error) {
 	s.onClose(crowd(s.patient))
-	if s.tale, err = openTale(ctx, s.agent.Socket, s.opts.Out, ""); err != nil {
-		return err
-	}
-	s.onClose(s.tale.close)
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
-	if err := s.tale.awaitReady(ctx, []string{checkout}); err != nil {
-		return fmt.Errorf("%w\n%s", err, rig.LastLines(s.file("agent.log"), 15))
-	}
-	return nil
+	s.tale, err = s.hear(ctx, checkout)
+	return err
 }
 
 // goodMinute lets the time pass that the rule compares with.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -55,6 +56,21 @@ func (g *ground) runAgent(ctx context.Context, m *agenttest.Systemd) (*rig.Agent
 		g.onClose(func() error { a.Stop(); return nil })
 	}
 	return a, err
+}
+
+// hear opens the tale of the scene's agent, and returns once every probe of the services has answered.
+func (g *ground) hear(ctx context.Context, probed ...string) (*tale, error) {
+	t, err := openTale(ctx, g.file("agent.sock"), g.opts.Out, "")
+	if err != nil {
+		return nil, err
+	}
+	g.onClose(t.close)
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	if err := t.awaitReady(ctx, probed); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, rig.LastLines(g.file("agent.log"), 15))
+	}
+	return t, nil
 }
 
 func (g *ground) openPager(context.Context) (err error) {

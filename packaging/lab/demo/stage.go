@@ -130,22 +130,14 @@ func (s *stage) listen(ctx context.Context) (err error) {
 	// Customers come all the time, but not too many: 50 requests a second.
 	stop := keepAsking(s.patients[payment], 20*time.Millisecond)
 	s.onClose(func() error { stop(); return nil })
-	if s.tale, err = openTale(ctx, s.agent.Socket, s.opts.Out, ""); err != nil {
-		return err
-	}
-	s.onClose(s.tale.close)
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
 	var probed []string
 	for _, name := range cast {
 		if name != reports {
 			probed = append(probed, name)
 		}
 	}
-	if err := s.tale.awaitReady(ctx, probed); err != nil {
-		return fmt.Errorf("%w\n%s", err, rig.LastLines(s.file("agent.log"), 15))
-	}
-	return nil
+	s.tale, err = s.hear(ctx, probed...)
+	return err
 }
 
 const readyTime = 20 * time.Second

@@ -103,20 +103,12 @@ func (s *toolbox) played(name string) string {
 }
 
 func (s *toolbox) listen(ctx context.Context) (err error) {
-	if s.tale, err = openTale(ctx, s.agent.Socket, s.opts.Out, ""); err != nil {
-		return err
-	}
-	s.onClose(s.tale.close)
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
 	var probed []string
 	if s.pool != nil {
 		probed = []string{orders}
 	}
-	if err := s.tale.awaitReady(ctx, probed); err != nil {
-		return fmt.Errorf("%w\n%s", err, rig.LastLines(s.file("agent.log"), 15))
-	}
-	return nil
+	s.tale, err = s.hear(ctx, probed...)
+	return err
 }
 
 func (s *toolbox) describe() string {
