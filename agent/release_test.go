@@ -45,7 +45,7 @@ rule "down" {
 `, h.file("current"), h.file("releases")))
 	log := newLog(t)
 	first := h.start(logTo(log))
-	agenttest.Eventually(t, patience, func() bool { return strings.Contains(log.String(), "a release has run well") }, "it is learned")
+	agenttest.Eventually(t, patience, func() bool { return strings.Contains(log.String(), "a version has run well") }, "it is learned")
 	first.stop()
 
 	second := h.start(nil)

@@ -172,7 +172,7 @@ allow {
 			t.Errorf("%s %+v: among %v, unit %q, allowed %v", c.rem.Kind, c.rem.Args, among, unit, allowed)
 		}
 	}
-	back := &Remedy{Kind: remedy.Rollback, Args: &remedy.RollbackArgs{Link: "/a", Units: []string{"a.service"}}}
+	back := &Remedy{Kind: remedy.Rollback, Args: &remedy.RollbackArgs{Link: "/a", Return: remedy.Return{Units: []string{"a.service"}}}}
 	room := &Remedy{Kind: remedy.FreeSpace, Args: &remedy.FreeSpaceArgs{Path: "/a", Cleaners: []string{"b.service"}, Reopen: []string{"c.service"}}}
 	if got := [][]string{back.Touches(), back.Among(), scale.Touches(), room.Touches()}; !slices.Equal(got[0], []string{"a.service"}) ||
 		got[1] != nil || !slices.Equal(got[2], scale.Among()) || !slices.Equal(got[3], []string{"b.service", "c.service"}) {
@@ -276,7 +276,8 @@ func TestLocks(t *testing.T) {
 		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "mail"}, []remedy.Lock{"circuit mail", "unit shop.service"}},
 		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "search"},
 			[]remedy.Lock{"balancer /run/haproxy.sock", "circuit search", "unit shop.service"}},
-		{remedy.Rollback, &remedy.RollbackArgs{Link: "/srv/shop/current", Units: []string{"shop.service", "worker.service"}},
+		{remedy.Rollback, &remedy.RollbackArgs{Link: "/srv/shop/current",
+			Return: remedy.Return{Units: []string{"shop.service", "worker.service"}}},
 			[]remedy.Lock{"path /srv/shop/current", "unit shop.service", "unit worker.service"}},
 		{remedy.Scale, &remedy.ScaleArgs{Unit: "worker@.service", Balancer: "web"},
 			[]remedy.Lock{"balancer /run/haproxy.sock", "unit shop.service", "unit worker@*.service"}},

@@ -73,7 +73,7 @@ func (l *loader) targets(d *remedyDraft) []word {
 		return found
 	}
 	if a, ok := d.Args.(*remedy.RollbackArgs); ok && a.Link == "" {
-		return nil // reported by checkRollback
+		return nil // reported by checkReturn
 	}
 	if name := d.Args.Names(); name != "" || d.spec.Target != remedy.OnUnit {
 		return []word{{name, d.targetAt}}

@@ -138,7 +138,7 @@ func (l *loader) checkUse() {
 			l.checkCircuit(d)
 		}
 		l.checkVictims(d)
-		l.checkRollback(d)
+		l.checkReturn(d)
 		l.checkBalancer(d)
 	}
 	for _, d := range l.services {
@@ -156,21 +156,24 @@ func (l *loader) checkUse() {
 	}
 }
 
-// checkRollback reports a rollback that has no link, no unit, or another one beside it.
-func (l *loader) checkRollback(d *remedyDraft) {
-	a, ok := d.Args.(*remedy.RollbackArgs)
+// checkReturn reports a way back to what ran well that has no service, no link, no unit, or another one beside it.
+func (l *loader) checkReturn(d *remedyDraft) {
+	a, ok := d.Args.(remedy.Returning)
 	if !ok {
 		return
 	}
+	link, leads := a.(*remedy.RollbackArgs)
 	switch {
-	case a.Link == "":
+	case leads && link.Link == "":
 		l.fail(d.Range, "No release", "The remedy %q lets the link to a service's release lead back. It stands in a service that says "+
 			"release = \"/path/of/the/link\".", d.Name)
-	case len(a.Units) == 0:
+	case d.Service == nil:
+		l.fail(d.Range, "No service", "The remedy %q goes back to what a service ran well with; put it into that service.", d.Name)
+	case len(a.Returns().Units) == 0:
 		l.fail(d.Range, "No unit", "The service %q has several units; name those that are started anew, such as units = [%q].",
 			d.Service.Name, strings.ReplaceAll(d.Service.Unit, "*", "1"))
 	case slices.ContainsFunc(d.Service.Remedies, func(r *Remedy) bool { return r.Kind == d.Kind && r != d.Remedy }):
-		l.fail(d.Range, "Two ways back", "The service %q has two rollbacks; one link has one way back.", d.Service.Name)
+		l.fail(d.Range, "Two ways back", "The service %q has two remedies of the kind %s; there is one way back.", d.Service.Name, d.Kind)
 	}
 }
 

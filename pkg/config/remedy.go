@@ -55,15 +55,18 @@ func (l *loader) decodeRemedy(b *block) *remedyDraft {
 	return d
 }
 
-// leadsBack gives a rollback what its service says: the link, and the unit that runs what it leads to.
+// leadsBack gives a remedy that goes back to what ran well what its service says: the unit that runs it, and the link to a
+// release.
 func (d *remedyDraft) leadsBack(s *Service) {
-	a, ok := d.Args.(*remedy.RollbackArgs)
+	a, ok := d.Args.(remedy.Returning)
 	if !ok {
 		return
 	}
-	a.Link = s.Release
-	if len(a.Units) == 0 && !glob.Is(s.Unit) {
-		a.Units = []string{s.Unit}
+	if back := a.Returns(); len(back.Units) == 0 && !glob.Is(s.Unit) {
+		back.Units = []string{s.Unit}
+	}
+	if link, ok := a.(*remedy.RollbackArgs); ok {
+		link.Link = s.Release
 	}
 }
 

@@ -2,54 +2,33 @@ package remedy
 
 import (
 	"path"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/salveops/salve/pkg/defaults"
 )
 
 // RollbackArgs are the arguments of rollback.
 type RollbackArgs struct {
-	Link      string        // the service's own release link, absolute; "": it has none
-	Releases  string        // folder that releases lie in, absolute
-	Units     []string      // services that are started anew, in this order; never empty
-	Reload    bool          // they are reloaded instead
-	GoodAfter time.Duration // a release that ran well for so long is known to be good
-	Marker    string        // file in a release from which there is no way back
+	Return
+	Link     string // the service's own release link, absolute; "": it has none
+	Releases string // folder that releases lie in, absolute
+	Marker   string // file in a release from which there is no way back
 }
 
 // Names implements Args.
 func (a *RollbackArgs) Names() string { return a.Link }
 
-func (a *RollbackArgs) parts() []Part {
-	if a.Reload {
-		return partsOf(Reload, a.Units)
-	}
-	return partsOf(Restart, a.Units)
-}
-
-// Bounds of good_after.
-const (
-	LeastGood = time.Second
-	MostGood  = 7 * 24 * time.Hour
-)
-
 func rollback() Spec {
 	return Spec{
 		Kind: Rollback, Target: OnPath, Disruptive: true, Undoable: true,
 		Summary: "let the link to a service's release lead back to the release that last ran well, and start it anew",
-		Args: []Arg{
-			{Name: "releases", Type: String, Required: true, Help: "folder that all releases lie in. The link is the service's own " +
-				"\"release\", and an allow block names it by paths"},
-			{Name: "units", Type: Strings, Help: "services that are restarted once the link leads back, in this order; default: the " +
-				"service's unit. An allow block must permit their restart"},
-			{Name: "reload", Type: Bool, Default: "false", Help: "reload them instead; an allow block must permit that"},
-			{Name: "good_after", Type: Duration, Default: defaults.Duration(defaults.GoodAfter), Min: LeastGood, Max: MostGood,
-				Help: "a release is known to be good once its units ran for so long without an incident of the service, while every " +
-					"rule and probe of it could tell that it is well"},
-			{Name: "marker", Type: String, Default: defaults.NoRollback, Help: "a release with this file in it cannot be left by a " +
-				"rollback, such as one that has migrated its data"},
-		},
+		Args: slices.Concat(
+			[]Arg{{Name: "releases", Type: String, Required: true, Help: "folder that all releases lie in. The link is the service's own " +
+				"\"release\", and an allow block names it by paths"}},
+			returnArgs("a release", "the link leads back"),
+			[]Arg{{Name: "marker", Type: String, Default: defaults.NoRollback, Help: "a release with this file in it cannot be left by a " +
+				"rollback, such as one that has migrated its data"}}),
 		Needs: "The agent's user must be able to write the folder of the link, which the agent's unit leaves writable with " +
 			"ReadWritePaths= in a drop-in. No part of the way to the link or to a release may be a symbolic link.",
 		Worst: "old code meets data that newer code has written. A release with a marker is never left, and while it runs every " +
@@ -59,10 +38,7 @@ func rollback() Spec {
 		Back: "The link leads to the release from before again and what was started is started anew, unless somebody has let it lead " +
 			"elsewhere meanwhile.",
 		decode: func(r *reader) Args {
-			a := &RollbackArgs{
-				Releases: r.text("releases"), Units: r.services("units"), Reload: r.boolean("reload", false),
-				GoodAfter: r.duration("good_after", defaults.GoodAfter), Marker: r.text("marker"),
-			}
+			a := &RollbackArgs{Return: r.returns(), Releases: r.text("releases"), Marker: r.text("marker")}
 			r.checkRollback(a)
 			return a
 		},
@@ -77,9 +53,6 @@ func (r *reader) checkRollback(a *RollbackArgs) {
 	}
 	if a.Marker == "" || a.Marker == "." || a.Marker == ".." || strings.ContainsAny(a.Marker, "/\x00") {
 		r.problem("marker", "marker must be the name of a file at the top of a release, such as %q", defaults.NoRollback)
-	}
-	if r.has("units") && len(a.Units) == 0 {
-		r.problem("units", "units names no service; leave it out for the service's own unit")
 	}
 }
 

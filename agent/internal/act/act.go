@@ -44,8 +44,9 @@ type Options struct {
 	Log       hclog.Logger // nil: silent
 	Host      string       // this host's name; "": exec remedies do not know it
 	Data      string       // the agent's own folder, of which no remedy removes anything; "": it has none
-	// Good are the releases of a service that have run well on this host, the newest first; nil: none has.
-	Good func(service string) []release.Good
+	// Good are the versions that a service has run well with and that a remedy of that kind may go back to, the newest first;
+	// nil: there are none.
+	Good func(service string, k remedy.Kind) []release.Good
 	// Helper is the socket of the helper. While it is there, every change of a unit goes through it, and limits can
 	// end by themselves. "": there is none.
 	Helper string
@@ -79,7 +80,7 @@ func New(o Options) (*Runner, error) {
 		o.Log = hclog.NewNullLogger()
 	}
 	if o.Good == nil {
-		o.Good = func(string) []release.Good { return nil }
+		o.Good = func(string, remedy.Kind) []release.Good { return nil }
 	}
 	if o.Packages == nil {
 		o.Packages = transaction.New("").Holder

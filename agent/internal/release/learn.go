@@ -18,13 +18,13 @@ import (
 
 const (
 	lookEvery   = time.Second
-	mostGood    = 5                   // releases that are remembered of one service
+	mostGood    = 5                   // versions that are remembered of one subject
 	forgetAfter = 30 * 24 * time.Hour // what a service that is not configured any more has shown
 )
 
-// Good is a release that has run well.
+// Good is a version that has run well.
 type Good struct {
-	Release
+	Version
 	At clock.Stamp `json:"at"` // when it had last run well for long enough
 }
 
@@ -46,22 +46,32 @@ type Options struct {
 	Log  hclog.Logger
 }
 
-// Learner finds out which releases run well. Its methods may be called from any goroutine.
+// Learner finds out which versions run well. Its methods may be called from any goroutine.
 type Learner struct {
 	o Options
 
-	mu       sync.Mutex
-	services map[string]*remedy.RollbackArgs // by name, those that have a rollback
-	good     map[string][]Good               // by service, the newest first
+	mu      sync.Mutex
+	watched map[string]*watched // by key
+	good    map[string][]Good   // by key, the newest first
 
-	runs   map[string]*run // by service; only look touches them
-	failed map[string]bool // services whose link cannot be followed, said once
+	runs   map[string]*run // by key; only look touches them
+	failed map[string]bool // subjects that cannot be looked at, said once
 }
 
-// run is what has been seen of a service since its link leads to a release.
+// watched is a subject of a service, with what tells which of its versions is run.
+type watched struct {
+	*remedy.Return
+	service string
+	subject Subject
+}
+
+// key is what a subject of a service is known by here and in the store: a service has one of each kind of remedy.
+func key(service string, k remedy.Kind) string { return string(k) + " " + service }
+
+// run is what has been seen of a subject since this version is in place.
 type run struct {
-	Release
-	set   time.Duration // when the link was made to lead there, or a little later
+	Version
+	set   time.Duration // when it was put in place, or a little later
 	seen  time.Duration // last look at it
 	began time.Duration // when its units began to run it
 	well  time.Duration // since when all has been well with it; 0: it is not
@@ -71,14 +81,14 @@ type run struct {
 // NewLearner reads what an earlier process learned.
 func NewLearner(o Options) (*Learner, error) {
 	l := &Learner{o: o, good: map[string][]Good{}, runs: map[string]*run{}, failed: map[string]bool{}}
-	err := o.Store.Each(func(service string, decode func(any) error) error {
+	err := o.Store.Each(func(key string, decode func(any) error) error {
 		var list []Good
 		err := decode(&list)
-		l.good[service] = list
+		l.good[key] = list
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read which releases ran well: %w", err)
+		return nil, fmt.Errorf("read what ran well: %w", err)
 	}
 	return l, nil
 }
@@ -87,29 +97,30 @@ func NewLearner(o Options) (*Learner, error) {
 func (l *Learner) Aim(services []*config.Service) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.services = map[string]*remedy.RollbackArgs{}
+	l.watched = map[string]*watched{}
 	for _, s := range services {
 		for _, r := range s.Remedies {
-			if a, ok := r.Args.(*remedy.RollbackArgs); ok {
-				l.services[s.Name] = a
+			if a, ok := r.Args.(remedy.Returning); ok {
+				l.watched[key(s.Name, r.Kind)] = &watched{Return: a.Returns(), service: s.Name, subject: subjectOf(a)}
 			}
 		}
 	}
-	for name, list := range l.good {
-		if l.services[name] == nil && (len(list) == 0 || list[0].At.Age(clock.Now(l.o.Clock)) > forgetAfter) {
-			delete(l.good, name)
-			if err := l.o.Store.DeleteSoon(name); err != nil {
-				l.o.Log.Warn("releases of a service that is gone are not forgotten", "service", name, "error", err)
+	for key, list := range l.good {
+		if l.watched[key] == nil && (len(list) == 0 || list[0].At.Age(clock.Now(l.o.Clock)) > forgetAfter) {
+			delete(l.good, key)
+			if err := l.o.Store.DeleteSoon(key); err != nil {
+				l.o.Log.Warn("what a service ran that is gone is not forgotten", "of", key, "error", err)
 			}
 		}
 	}
 }
 
-// Good are the releases of a service that have run well, the newest first.
-func (l *Learner) Good(service string) []Good {
+// Good are the versions of a service's subject that have run well, the newest first: those that a remedy of that kind may go
+// back to.
+func (l *Learner) Good(service string, k remedy.Kind) []Good {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.good[service])
+	return slices.Clone(l.good[key(service, k)])
 }
 
 // Run looks each second, until ctx ends.
@@ -123,82 +134,67 @@ func (l *Learner) Run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		l.mu.Lock()
-		services := l.services
+		all := l.watched
 		l.mu.Unlock()
-		if len(services) == 0 {
+		if len(all) == 0 {
 			continue
 		}
 		well, err := l.o.Well(ctx)
 		if err != nil {
 			continue // the agent stops
 		}
-		for name, a := range services {
-			l.look(name, a, well[name])
+		for key, w := range all {
+			l.look(key, w, well[w.service])
 		}
 	}
 }
 
-// look looks at one service.
+// look looks at one subject.
 //
-//	the link leads to a release ─► its units were started since ─► all is well for good_after ─► known
+//	a version is put in place ─► its units were started since ─► all is well for good_after ─► kept and known
 //	            ▲                            ▲                            │
-//	            └── it leads elsewhere       └── started anew, or ill ◄───┘
-func (l *Learner) look(name string, a *remedy.RollbackArgs, well bool) {
-	now, r := l.o.Clock.Now(), l.runs[name]
-	link, marked, err := see(a)
+//	            └── another one is           └── started anew, or ill ◄───┘
+func (l *Learner) look(key string, w *watched, well bool) {
+	now, r := l.o.Clock.Now(), l.runs[key]
+	state, err := w.subject.Look()
 	if err != nil {
-		if !l.failed[name] {
-			l.o.Log.Warn("the release of a service cannot be known, so that nothing is learned of it", "service", name, "error", err)
+		if !l.failed[key] {
+			l.o.Log.Warn("what a service runs cannot be known, so that nothing is learned of it", "of", key, "error", err)
 		}
-		if l.failed[name] = true; r != nil {
+		if l.failed[key] = true; r != nil {
 			r.well = 0
 		}
 		return
 	}
-	delete(l.failed, name)
-	if r == nil || r.Release != link.Release {
-		set := min(now.Boot, now.Boot-link.Age)
+	delete(l.failed, key)
+	if r == nil || r.Version != state.Version {
+		set := min(now.Boot, now.Boot-state.Age)
 		if r != nil {
-			set = max(set, r.seen) // whatever happened to the clock: then it led elsewhere
+			set = max(set, r.seen) // whatever happened to the clock: then another one was in place
 		}
-		r = &run{Release: link.Release, set: set}
-		l.runs[name] = r
+		r = &run{Version: state.Version, set: set}
+		l.runs[key] = r
 	}
 	r.seen = now.Boot
-	if marked {
-		l.forgetOthers(name, r.Release)
+	if state.Marked {
+		l.forgetOthers(key, w, r.Version)
 	}
-	switch began, ok := l.began(a); {
+	switch began, ok := l.began(w.Return); {
 	case !ok || !well || began < r.set:
 		r.well = 0
 		return
 	case r.well == 0 || began != r.began:
 		r.well, r.began, r.known = now.Boot, began, false
 	}
-	if !r.known && now.Boot-r.well >= a.GoodAfter {
-		if r.known = l.learn(name, Good{r.Release, clock.At(l.o.Clock, now)}); !r.known {
+	if !r.known && now.Boot-r.well >= w.GoodAfter {
+		if r.known = l.learn(key, w, Good{r.Version, clock.At(l.o.Clock, now)}); !r.known {
 			r.well = now.Boot // it has to show it again, and the disk has that time
 		}
 	}
 }
 
-// see is where the link leads, and whether there is no way back from there.
-func see(a *remedy.RollbackArgs) (Link, bool, error) {
-	p, err := Open(a.Link, a.Releases)
-	if err != nil {
-		return Link{}, false, err
-	}
-	defer p.Close()
-	link, err := p.Current()
-	if err != nil {
-		return link, false, err
-	}
-	marked, err := p.Marked(link.Release, a.Marker)
-	return link, marked, err
-}
-
 // began is when the last of the units began to run what it runs; false when one of them does not.
-func (l *Learner) began(a *remedy.RollbackArgs) (last time.Duration, ok bool) {
+func (l *Learner) began(a *remedy.Return) (last time.Duration, ok bool) {
 	for _, name := range a.Units {
 		u, known := l.o.Unit(name)
 		if !known || u.Active != "active" || u.Job != 0 {
@@ -213,39 +209,53 @@ func (l *Learner) began(a *remedy.RollbackArgs) (last time.Duration, ok bool) {
 	return last, len(a.Units) > 0
 }
 
-// learn remembers that a release ran well. It reports whether that is on disk; before that it is not known.
-func (l *Learner) learn(service string, g Good) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	list := slices.DeleteFunc(slices.Clone(l.good[service]), func(old Good) bool { return old.Release == g.Release })
-	list = slices.Insert(list, 0, g)
-	list = list[:min(mostGood, len(list))]
-	if !l.put(service, list) {
+// learn remembers that a version ran well. It reports whether that is on disk, with what it takes to come back; before that it is
+// not known.
+func (l *Learner) learn(key string, w *watched, g Good) bool {
+	if err := w.subject.Keep(g.Version); err != nil {
+		l.o.Log.Warn("what it takes to come back to what ran well is not kept", "of", key, "version", g.Name, "error", err)
 		return false
 	}
-	l.good[service] = list
-	l.o.Log.Info("a release has run well", "service", service, "release", g.Folder)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(l.good[key]), func(old Good) bool { return old.Version == g.Version })
+	list = slices.Insert(list, 0, g)
+	list = list[:min(mostGood, len(list))]
+	if !l.put(key, list) {
+		return false
+	}
+	l.good[key] = list
+	l.o.Log.Info("a version has run well", "of", key, "version", g.Name)
+	l.tidy(key, w)
 	return true
 }
 
-// forgetOthers forgets all releases but one, from which there is no way back.
-func (l *Learner) forgetOthers(service string, r Release) {
+// forgetOthers forgets all versions but one, from which there is no way back.
+func (l *Learner) forgetOthers(key string, w *watched, v Version) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	list := slices.DeleteFunc(slices.Clone(l.good[service]), func(g Good) bool { return g.Release != r })
-	if len(list) == len(l.good[service]) {
+	list := slices.DeleteFunc(slices.Clone(l.good[key]), func(g Good) bool { return g.Version != v })
+	if len(list) == len(l.good[key]) {
 		return
 	}
-	l.good[service] = list // also if the disk does not take it
-	l.put(service, list)
-	l.o.Log.Info("there is no way back from a release", "service", service, "release", r.Folder)
+	l.good[key] = list // also if the disk does not take it
+	l.put(key, list)
+	l.o.Log.Info("there is no way back from a version", "of", key, "version", v.Name)
+	l.tidy(key, w)
 }
 
-// put writes down what is known of a service.
-func (l *Learner) put(service string, list []Good) bool {
-	err := l.o.Store.Put(service, list)
+// tidy drops what was kept for versions that are not known any more.
+func (l *Learner) tidy(key string, w *watched) {
+	if err := w.subject.Forget(l.good[key]); err != nil {
+		l.o.Log.Warn("what was kept to come back to what is forgotten stays", "of", key, "error", err)
+	}
+}
+
+// put writes down what is known of a subject.
+func (l *Learner) put(key string, list []Good) bool {
+	err := l.o.Store.Put(key, list)
 	if err != nil {
-		l.o.Log.Warn("which releases ran well cannot be written down", "service", service, "error", err)
+		l.o.Log.Warn("what ran well cannot be written down", "of", key, "error", err)
 	}
 	return err == nil
 }

@@ -49,14 +49,14 @@ func TestIllIsNotGood(t *testing.T) {
 	s.unit.Job = 0
 	s.pass(16*time.Minute, true)
 	s.want("1")
-	before := s.l.Good("shop")[0].At
+	before := s.good()[0].At
 	s.pass(time.Second, false)
 	s.pass(14*time.Minute, true)
-	if s.l.Good("shop")[0].At != before {
+	if s.good()[0].At != before {
 		t.Error("it counts as good again before it has run well for long enough")
 	}
 	s.pass(2*time.Minute, true)
-	if s.l.Good("shop")[0].At == before {
+	if s.good()[0].At == before {
 		t.Error("that it ran well again is not noted")
 	}
 }
@@ -88,7 +88,7 @@ func TestWhatRunsCounts(t *testing.T) {
 	s.start()
 	s.pass(14*time.Minute, true)
 	s.want("2", "1")
-	if r := s.l.runs["shop"]; r.well == 0 || r.known {
+	if r := s.l.runs[ofShop]; r.well == 0 || r.known {
 		t.Errorf("it is not on its way to be known: %+v", r)
 	}
 }
@@ -126,7 +126,7 @@ func TestMarker(t *testing.T) {
 	s.disk.full = true
 	s.must(os.WriteFile(filepath.Join(s.args.Releases, "3", s.args.Marker), nil, 0o644))
 	s.pass(time.Second, true)
-	if got := s.l.Good("shop"); len(got) != 1 || got[0].Name() != "3" {
+	if got := s.good(); len(got) != 1 || got[0].Name != "3" {
 		t.Errorf("known to be good: %v", got)
 	}
 }

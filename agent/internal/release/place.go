@@ -1,5 +1,5 @@
-// Package release knows where the releases of a service lie, which of them its release link leads to, and which have run
-// well on this host. It changes nothing.
+// Package release knows which version a service runs of what it has versions of, such as the release that its link leads to,
+// and which of them have run well on this host. It changes nothing of theirs.
 package release
 
 import (

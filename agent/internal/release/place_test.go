@@ -25,13 +25,16 @@ func TestCurrent(t *testing.T) {
 // current is where the link leads; a refusal must contain text.
 func (s *shop) current(text string) Link {
 	s.t.Helper()
-	link, _, err := see(s.args)
-	if text == "" {
-		s.must(err)
-	} else {
+	if _, err := (link{s.args}).Look(); text != "" {
 		refused(s.t, err, text)
+		return Link{}
 	}
-	return link
+	p, err := Open(s.args.Link, s.args.Releases)
+	s.must(err)
+	defer p.Close()
+	now, err := p.Current()
+	s.must(err)
+	return now
 }
 
 // Nothing is a release that does not lie among them, or that others could have put there.

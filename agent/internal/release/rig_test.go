@@ -63,7 +63,7 @@ func newShop(t *testing.T) *shop {
 	root := t.TempDir()
 	s := &shop{t: t, root: root, disk: &disk{records: map[string][]byte{}}, now: clock.Instant{Boot: time.Hour, Wall: time.Unix(1e9, 0)}}
 	s.args = &remedy.RollbackArgs{Link: filepath.Join(root, "current"), Releases: filepath.Join(root, "releases"),
-		Units: []string{"shop.service"}, GoodAfter: 15 * time.Minute, Marker: ".no-rollback"}
+		Marker: ".no-rollback", Return: remedy.Return{Units: []string{"shop.service"}, GoodAfter: 15 * time.Minute}}
 	s.must(os.Mkdir(s.args.Releases, 0o755))
 	s.anew()
 	return s
@@ -114,12 +114,18 @@ func (s *shop) start() {
 
 // pass lets time go by, with looks at its beginning, at its end, and in between.
 func (s *shop) pass(d time.Duration, well bool) {
-	s.l.look("shop", s.args, well)
+	s.l.look(ofShop, s.l.watched[ofShop], well)
 	for step := min(d, time.Minute); d > 0; d -= step {
 		s.now = s.now.Add(step)
-		s.l.look("shop", s.args, well)
+		s.l.look(ofShop, s.l.watched[ofShop], well)
 	}
 }
+
+// ofShop is what the releases of the shop are known by.
+const ofShop = "rollback shop"
+
+// good are the releases that are known to be good.
+func (s *shop) good() []Good { return s.l.Good("shop", remedy.Rollback) }
 
 // want checks which releases are known to be good, the newest first, now and to the next process.
 func (s *shop) want(names ...string) {
@@ -127,15 +133,15 @@ func (s *shop) want(names ...string) {
 	check := func(where string, list []Good) {
 		got := make([]string, len(list))
 		for i, g := range list {
-			got[i] = g.Name()
+			got[i] = g.Name
 		}
 		if !slices.Equal(got, names) {
 			s.t.Errorf("%s known to be good are %v, want %v", where, got, names)
 		}
 	}
-	check("", s.l.Good("shop"))
+	check("", s.good())
 	var kept []Good
-	if text := s.disk.records["shop"]; text != nil {
+	if text := s.disk.records[ofShop]; text != nil {
 		s.must(json.Unmarshal(text, &kept))
 	}
 	check("on disk", kept)

@@ -131,8 +131,9 @@ type Host struct {
 	Allowed func(kind remedy.Kind, target string) bool
 	// InForce reports whether an attempt of that kind on the target is to be taken back when its time is over.
 	InForce func(kind remedy.Kind, target string) (bool, error)
-	// Good are the releases of a service that have run well on this host, the newest first.
-	Good func(service string) []release.Good
+	// Good are the versions that a service has run well with on this host and that a remedy of that kind may go back to,
+	// the newest first.
+	Good func(service string, k remedy.Kind) []release.Good
 	// Program runs a program for an exec remedy, if the allow blocks permit it; see act.Runner.Command.
 	// It runs until ctx ends.
 	Program func(ctx context.Context, c program.Cmd) (program.Output, error)

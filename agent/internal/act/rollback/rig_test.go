@@ -41,7 +41,7 @@ func newShop(t *testing.T) *shop {
 	root := t.TempDir()
 	s := &shop{Rig: acttest.New(t, "shop.service", fmt.Sprintf(service, root), "other.service", acttest.Sleeper), root: root}
 	s.args = &remedy.RollbackArgs{Link: filepath.Join(root, "current"), Releases: filepath.Join(root, "releases"),
-		Units: []string{"shop.service"}, GoodAfter: time.Minute, Marker: ".no-rollback"}
+		Return: remedy.Return{Units: []string{"shop.service"}, GoodAfter: time.Minute}, Marker: ".no-rollback"}
 	for _, name := range []string{"1", "2"} {
 		s.must(os.MkdirAll(filepath.Join(s.args.Releases, name), 0o755))
 		s.runs(name, "systemd-notify --ready; exec sleep 1000")
@@ -53,7 +53,7 @@ func newShop(t *testing.T) *shop {
 	s.allow("shop.service")
 	s.host = &kind.Host{Systemd: s.Watcher, Clock: acttest.Clock(t),
 		Allowed:  func(remedy.Kind, string) bool { return true },
-		Good:     func(string) []release.Good { return s.good },
+		Good:     func(string, remedy.Kind) []release.Good { return s.good },
 		Attempts: s.Journal.AttemptsWithin,
 	}
 	return s
@@ -64,8 +64,8 @@ func (s *shop) allow(units ...string) {
 	s.T.Helper()
 	var err error
 	s.Runner, err = act.New(act.Options{Systemd: s.Watcher, Journal: s.Journal, Clock: acttest.Clock(s.T),
-		Good: func(service string) []release.Good {
-			if service != "shop" {
+		Good: func(service string, k remedy.Kind) []release.Good {
+			if service != "shop" || k != remedy.Rollback {
 				return nil
 			}
 			return s.good
@@ -107,7 +107,7 @@ func (s *shop) ran(name string, at time.Duration) release.Good {
 	s.must(err)
 	now := clock.Now(acttest.Clock(s.T))
 	now.Boot, now.Wall = now.Boot+at, now.Wall.Add(at)
-	return release.Good{Release: r, At: now}
+	return release.Good{Version: r.Version(), At: now}
 }
 
 func (s *shop) request(incident string) kind.Request {

@@ -7,27 +7,20 @@ import (
 	"fmt"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/lastgood"
 	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/agent/internal/release"
-	"github.com/salveops/salve/pkg/clock"
-	"github.com/salveops/salve/pkg/config"
-	"github.com/salveops/salve/pkg/healing"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
 // Kind lets the link to a release lead back. Make it with New.
 type Kind struct {
-	*kind.Host
-	units   unit.Units
-	restart unit.Restarter
-	reload  unit.Reloader
+	lastgood.Units
 }
 
 // New prepares the kind; units is what it starts services anew with.
-func New(h *kind.Host, units unit.Units) Kind {
-	return Kind{Host: h, units: units, restart: unit.Restarter{Units: units}, reload: unit.Reloader{Units: units}}
-}
+func New(h *kind.Host, units unit.Units) Kind { return Kind{lastgood.New(h, units)} }
 
 // version is a release, and what the link says that leads to it.
 type version struct {
@@ -37,18 +30,10 @@ type version struct {
 
 // record is what taking back and settling need.
 type record struct {
-	Releases string      `json:"releases"` // the folder that they lie in
-	From     version     `json:"from"`
-	To       version     `json:"to"`
-	Verb     remedy.Kind `json:"verb"` // remedy.Restart or remedy.Reload
-	Parts    []part      `json:"parts"`
-}
-
-// part is one unit, with the evidence of its kind from before.
-type part struct {
-	Unit   string          `json:"unit"`
-	Up     bool            `json:"up"`
-	Before json.RawMessage `json:"before"`
+	lastgood.Record
+	Releases string  `json:"releases"` // the folder that they lie in
+	From     version `json:"from"`
+	To       version `json:"to"`
 }
 
 // evidence is where the link leads.
@@ -90,42 +75,27 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	} else if marked {
 		return kind.Refuse("there is no way back from %s: it has a file %s", from.Name(), a.Marker)
 	}
-	past, err := k.Attempts(healing.PastAge)
-	if err != nil {
-		return kind.Unknown("which rollbacks there were", err)
-	}
-	to, err := choose(p, from.Release, candidates{good: k.Good(s.Remedy.Service.Name), past: past, now: clock.Now(k.Clock), step: s})
+	choice := lastgood.Choice{What: "release", From: from.Version(), Check: func(v release.Version) error {
+		r := release.ReleaseOf(v)
+		now, err := p.Find(r.Folder)
+		if err == nil && now != r {
+			err = fmt.Errorf("%s is another folder than the one that ran well", v.Name)
+		}
+		return err
+	}}
+	chosen, err := lastgood.Choose(k.Host, s, choice)
 	if err != nil {
 		return err
 	}
-	plan := record{Releases: a.Releases, From: version{from.Release, from.Text}, Verb: remedy.Restart}
-	plan.To = version{to, rewrite(a.Link, from.Text, to.Folder)}
-	if a.Reload {
-		plan.Verb = remedy.Reload
-	}
+	to := release.ReleaseOf(chosen)
+	plan := record{Releases: a.Releases, From: version{from.Release, from.Text},
+		To: version{to, rewrite(a.Link, from.Text, to.Folder)}}
 	s.Detail = []string{fmt.Sprintf("link %s to %s instead of %s", s.Target, plan.To.Text, plan.From.Text)}
-	for _, name := range a.Units {
-		one, err := k.units.Part(ctx, s, plan.Verb, name)
-		if err == nil {
-			err = k.of(plan.Verb).Precheck(ctx, one)
-		}
-		if err != nil {
-			return err
-		}
-		up := a.Reload || one.Disruptive // a restart takes nothing away from what is down
-		plan.Parts = append(plan.Parts, part{Unit: one.Target, Up: up, Before: kind.Raw(one.Before)})
-		s.Detail = append(s.Detail, fmt.Sprintf("%s %s", plan.Verb, one.Target))
+	if plan.Record, err = k.Plan(ctx, s, from.Version()); err != nil {
+		return err
 	}
 	s.Before, s.Undo = evidence{from.Folder}, plan
 	return nil
-}
-
-// of is the kind of the verb.
-func (k Kind) of(verb remedy.Kind) kind.Kind {
-	if verb == remedy.Reload {
-		return k.reload
-	}
-	return k.restart
 }
 
 // Act implements kind.Kind. Once the link leads elsewhere the units follow at once, whoever wants it to end: what runs and
@@ -140,14 +110,8 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 		return err
 	}
 	s.After = evidence{plan.To.Folder}
-	for _, p := range plan.Parts {
-		one, err := k.units.Part(ctx, s, plan.Verb, p.Unit)
-		if err == nil {
-			err = k.of(plan.Verb).Act(ctx, one)
-		}
-		if err != nil {
-			return fmt.Errorf("%s leads to %s; %s %s: %w", s.Target, plan.To.Name(), plan.Verb, p.Unit, err)
-		}
+	if err := k.Follow(ctx, s, plan.Record); err != nil {
+		return fmt.Errorf("%s leads to %s; %w", s.Target, plan.To.Name(), err)
 	}
 	return nil
 }
@@ -171,30 +135,8 @@ func (k Kind) Undo(ctx context.Context, a *incident.Attempt) error {
 		return kind.Refuse("%s leads to %s now, which is neither %s nor %s: somebody has changed it, and it stays", a.Target, text,
 			plan.From.Name(), plan.To.Name())
 	}
-	for _, p := range plan.Parts {
-		if err := k.back(ctx, plan.Verb, p, a); err != nil {
-			return fmt.Errorf("%s leads to %s again; %s %s: %w", a.Target, plan.From.Name(), plan.Verb, p.Unit, err)
-		}
-	}
-	return nil
-}
-
-// back starts a unit anew, unless it still runs what it ran before. One that was down before may come up as little as then.
-func (k Kind) back(ctx context.Context, verb remedy.Kind, p part, a *incident.Attempt) error {
-	was := &incident.Attempt{ID: a.ID, Remedy: a.Remedy, Target: p.Unit, Before: p.Before}
-	if phase, _ := k.of(verb).Settle(ctx, was); phase == incident.NotDone {
-		return nil
-	}
-	whole := &kind.Step{Request: kind.Request{Remedy: &config.Remedy{Name: a.Remedy}}}
-	one, err := k.units.Part(ctx, whole, verb, p.Unit)
-	if err == nil {
-		err = k.of(verb).Precheck(ctx, one)
-	}
-	if err != nil {
-		return err
-	}
-	if err := k.of(verb).Act(ctx, one); err != nil && p.Up {
-		return err
+	if err := k.Back(ctx, a, plan.Record); err != nil {
+		return fmt.Errorf("%s leads to %s again; %w", a.Target, plan.From.Name(), err)
 	}
 	return nil
 }
@@ -219,18 +161,4 @@ func (Kind) Settle(_ context.Context, a *incident.Attempt) (incident.Phase, stri
 		return incident.Acted, fmt.Sprintf("%s leads to %s", a.Target, plan.To.Name())
 	}
 	return incident.Unknown, fmt.Sprintf("%s leads to %s, neither to %s nor to %s", a.Target, text, plan.From.Name(), plan.To.Name())
-}
-
-// Quiet implements kind.Kind: systemd has no job left for a unit of it.
-func (k Kind) Quiet(a *incident.Attempt) bool {
-	var plan record
-	if json.Unmarshal(a.Undo, &plan) != nil {
-		return len(a.Undo) == 0 // nothing was changed
-	}
-	for _, p := range plan.Parts {
-		if u, ok := k.Systemd.Unit(p.Unit); !ok || u.Job != 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -136,7 +136,7 @@ func TestOlderOne(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	gone := s.ran("1", -time.Minute)
-	gone.Identity = "of another folder"
+	gone.ID = "other " + release.ReleaseOf(gone.Version).Folder
 	s.good = []release.Good{s.ran("2", -time.Second), gone}
 	alone := s.request("i")
 	alone.ByPerson = true // as for who only asks whether all is ready
