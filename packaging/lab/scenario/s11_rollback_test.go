@@ -41,7 +41,7 @@ func TestRollback(t *testing.T) {
 	f.takeReleases()
 	f.eventually(upTime, "every host knows release 1 to be good", func() string {
 		for _, h := range f.web {
-			if f.sh(h, "journalctl -q -u salve-agent -g 'a release has run well' || true") == "" {
+			if f.sh(h, "journalctl -q -u salve-agent -g 'a version has run well' || true") == "" {
 				return h.Name + " does not"
 			}
 		}
