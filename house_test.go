@@ -157,7 +157,7 @@ func chokes() []choke {
 				"SetUnitProperties", "SetUnitPropertiesContext", "MaskUnitFiles", "MaskUnitFilesContext",
 				"UnmaskUnitFiles", "UnmaskUnitFilesContext", "EnableUnitFiles", "EnableUnitFilesContext",
 				"DisableUnitFiles", "DisableUnitFilesContext", "LinkUnitFiles", "LinkUnitFilesContext",
-				"FreezeUnit", "ThawUnit", "AttachProcessesToUnit",
+				"FreezeUnit", "ThawUnit", "ReloadContext", "AttachProcessesToUnit",
 			},
 		},
 		{

@@ -9,7 +9,7 @@ import (
 // buildReleases makes what learns which releases run well.
 func (a *agent) buildReleases(context.Context) (err error) {
 	a.releases, err = release.NewLearner(release.Options{
-		Store: a.journal.Space("releases"), Clock: a.o.Clock, Unit: a.systemd.Unit,
+		Store: a.journal.Space("releases"), Data: a.cfg.Data, Clock: a.o.Clock, Unit: a.systemd.Unit,
 		Well: func(ctx context.Context) (map[string]bool, error) { return a.engine.Well(ctx) },
 		Log:  a.log.Named("release"),
 	})

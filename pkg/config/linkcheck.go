@@ -175,6 +175,10 @@ func (l *loader) checkReturn(d *remedyDraft) {
 	case slices.ContainsFunc(d.Service.Remedies, func(r *Remedy) bool { return r.Kind == d.Kind && r != d.Remedy }):
 		l.fail(d.Range, "Two ways back", "The service %q has two remedies of the kind %s; there is one way back.", d.Service.Name, d.Kind)
 	}
+	if unit := remedy.DropIn(a.Names()); unit != "" && !slices.Contains(a.Returns().Units, unit) {
+		l.fail(d.targetAt, "Another unit", "%q has drop-ins of %s, which is none of the units that the remedy %q starts anew.", a.Names(),
+			unit, d.Name)
+	}
 }
 
 // ruled reports whether some rule is about the service or its unit.

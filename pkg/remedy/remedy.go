@@ -9,22 +9,23 @@ type Kind string
 
 // The kinds that exist today.
 const (
-	Start       Kind = "start"
-	Restart     Kind = "restart"
-	Reload      Kind = "reload"
-	Stop        Kind = "stop"
-	Kill        Kind = "kill"
-	SetProperty Kind = "set_property"
-	Exec        Kind = "exec"
-	ResetPool   Kind = "reset_pool"
-	FreeSpace   Kind = "free_space"
-	ClearCache  Kind = "clear_cache"
-	Scale       Kind = "scale"
-	Shed        Kind = "shed"
-	Isolate     Kind = "isolate"
-	Rollback    Kind = "rollback"
-	Reboot      Kind = "reboot"
-	Dump        Kind = "dump"
+	Start         Kind = "start"
+	Restart       Kind = "restart"
+	Reload        Kind = "reload"
+	Stop          Kind = "stop"
+	Kill          Kind = "kill"
+	SetProperty   Kind = "set_property"
+	Exec          Kind = "exec"
+	ResetPool     Kind = "reset_pool"
+	FreeSpace     Kind = "free_space"
+	ClearCache    Kind = "clear_cache"
+	Scale         Kind = "scale"
+	Shed          Kind = "shed"
+	Isolate       Kind = "isolate"
+	Rollback      Kind = "rollback"
+	RollbackFiles Kind = "rollback_files"
+	Reboot        Kind = "reboot"
+	Dump          Kind = "dump"
 )
 
 // Target is the list of an allow block that must name what a kind acts on.
@@ -163,7 +164,7 @@ func (k Kind) Gathers() bool {
 func Specs() []Spec {
 	return []Spec{
 		start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache(), scale(),
-		shed(), isolate(), rollback(), reboot(), dump(),
+		shed(), isolate(), rollback(), rollbackFiles(), reboot(), dump(),
 	}
 }
 

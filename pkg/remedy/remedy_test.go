@@ -233,7 +233,7 @@ func TestRisk(t *testing.T) {
 }
 
 func TestCanUndo(t *testing.T) {
-	undoable := []Kind{Stop, SetProperty, Scale, Shed, Isolate, Rollback}
+	undoable := []Kind{Stop, SetProperty, Scale, Shed, Isolate, Rollback, RollbackFiles}
 	for _, s := range Specs() {
 		args, _ := s.Decode(nil)
 		if got := s.CanUndo(args); got != slices.Contains(undoable, s.Kind) {

@@ -10,6 +10,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/pool"
 	"github.com/salveops/salve/agent/internal/act/reboot"
 	"github.com/salveops/salve/agent/internal/act/rollback"
+	"github.com/salveops/salve/agent/internal/act/rollbackfiles"
 	"github.com/salveops/salve/agent/internal/act/scale"
 	"github.com/salveops/salve/agent/internal/act/shed"
 	"github.com/salveops/salve/agent/internal/act/unit"
@@ -21,22 +22,23 @@ import (
 func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 	units := unit.New(h)
 	return map[remedy.Kind]kind.Kind{
-		remedy.Start:       unit.Starter{Units: units},
-		remedy.Restart:     unit.Restarter{Units: units},
-		remedy.Reload:      unit.Reloader{Units: units},
-		remedy.Stop:        unit.Stopper{Units: units},
-		remedy.Kill:        unit.Killer{Units: units},
-		remedy.SetProperty: unit.Limiter{Units: units},
-		remedy.Exec:        exec.New(h),
-		remedy.ResetPool:   pool.New(h),
-		remedy.FreeSpace:   freespace.New(h, units),
-		remedy.ClearCache:  cache.New(h),
-		remedy.Scale:       scale.New(h, units),
-		remedy.Shed:        shed.New(h, units),
-		remedy.Isolate:     isolate.New(h),
-		remedy.Rollback:    rollback.New(h, units),
-		remedy.Reboot:      reboot.New(h),
-		remedy.Dump:        dump.New(h, units),
+		remedy.Start:         unit.Starter{Units: units},
+		remedy.Restart:       unit.Restarter{Units: units},
+		remedy.Reload:        unit.Reloader{Units: units},
+		remedy.Stop:          unit.Stopper{Units: units},
+		remedy.Kill:          unit.Killer{Units: units},
+		remedy.SetProperty:   unit.Limiter{Units: units},
+		remedy.Exec:          exec.New(h),
+		remedy.ResetPool:     pool.New(h),
+		remedy.FreeSpace:     freespace.New(h, units),
+		remedy.ClearCache:    cache.New(h),
+		remedy.Scale:         scale.New(h, units),
+		remedy.Shed:          shed.New(h, units),
+		remedy.Isolate:       isolate.New(h),
+		remedy.Rollback:      rollback.New(h, units),
+		remedy.RollbackFiles: rollbackfiles.New(h, units),
+		remedy.Reboot:        reboot.New(h),
+		remedy.Dump:          dump.New(h, units),
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// Verbs. All but Lift are polkit's, too.
+// Verbs. All but Lift are polkit's, too; ReloadManager is an action of its own there, without a unit.
 const (
 	Start       = "start"
 	Stop        = "stop"
@@ -29,7 +29,9 @@ const (
 	SetProperty = "set-property"
 	Freeze      = "freeze"
 	Thaw        = "thaw"
-	Lift        = "lift" // ends what SetProperty with For has set, before its time; helper only
+	// ReloadManager has systemd read all unit files again, because those of the unit have changed.
+	ReloadManager = remedy.VerbReloadManager
+	Lift          = "lift" // ends what SetProperty with For has set, before its time; helper only
 )
 
 // Order is one change of one unit.
@@ -86,6 +88,9 @@ func verbs() map[string]verb {
 		}},
 		Thaw: {Thaw, none, func(ctx context.Context, c *systemd.Calls, o Order) (int, error) {
 			return 0, c.ThawUnit(ctx, o.Unit)
+		}},
+		ReloadManager: {ReloadManager, none, func(ctx context.Context, c *systemd.Calls, _ Order) (int, error) {
+			return 0, c.ReloadContext(ctx)
 		}},
 		Lift: {SetProperty, none, nil},
 	}

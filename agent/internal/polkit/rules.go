@@ -10,6 +10,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/pkg/config"
+	"github.com/salveops/salve/pkg/glob"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -25,11 +26,14 @@ func Rules(allow []config.Allow, protected []string) (string, error) {
 	if host.Allows(string(remedy.Reboot), remedy.OnHost, remedy.ThisHost) {
 		b.WriteString(mayReboot)
 	}
+	entries := grant(allow)
+	if slices.ContainsFunc(entries, func(e helper.Entry) bool { return reloads(e, protected) }) {
+		b.WriteString(mayReload)
+	}
 	b.WriteString(onUnits)
 	if err := list(&b, "never", protected, func(string) string { return "" }); err != nil {
 		return "", err
 	}
-	entries := grant(allow)
 	patterns, verbs := make([]string, len(entries)), map[string]string{}
 	for i, e := range entries {
 		patterns[i] = e.Pattern
@@ -74,6 +78,13 @@ const mayReboot = `    // Whoever is logged in, or must not be interrupted, keep
     }
 `
 
+// mayReload is there only where drop-ins of a unit are put back: polkit is not told of which unit they are.
+const mayReload = `    // An allow block permits to put back drop-ins of a unit, which systemd then has to read.
+    if (action.id === "org.freedesktop.systemd1.reload-daemon") {
+        return polkit.Result.YES;
+    }
+`
+
 const onUnits = `    // Making transient units, masking and enabling come without a unit or as other actions: refused.
     if (action.id !== "org.freedesktop.systemd1.manage-units") {
         return polkit.Result.NO;
@@ -112,6 +123,12 @@ func list(b *strings.Builder, name string, patterns []string, after func(pattern
 	return nil
 }
 
+// reloads reports whether the entry is of a unit whose drop-ins are put back.
+func reloads(e helper.Entry, protected []string) bool {
+	return slices.Contains(e.Verbs, remedy.VerbReloadManager) &&
+		!slices.ContainsFunc(protected, func(p string) bool { return glob.Match(p, e.Pattern) })
+}
+
 // grant gathers the verbs of each pattern, sorted, so that the same configuration gives the same text.
 func grant(allow []config.Allow) []helper.Entry {
 	verbs := map[string][]string{}
@@ -119,6 +136,11 @@ func grant(allow []config.Allow) []helper.Entry {
 		for _, unit := range a.Units {
 			for _, action := range a.Actions {
 				verbs[unit] = append(verbs[unit], verbsOf(action)...)
+			}
+		}
+		for _, at := range a.Paths {
+			if unit := remedy.DropIn(at); unit != "" && slices.Contains(a.Actions, string(remedy.RollbackFiles)) {
+				verbs[unit] = append(verbs[unit], remedy.VerbReloadManager)
 			}
 		}
 	}

@@ -22,6 +22,7 @@ func TestRules(t *testing.T) {
 		{Units: []string{`dev-disk-by\x2dlabel-x.swap`, "db[12a-c].service", "job-?.timer"}, Actions: []string{"stop"}},
 		{Pools: []string{"db"}, Actions: []string{"reset_pool"}},
 		{Host: true, Actions: []string{"reboot"}},
+		{Paths: []string{"/etc/systemd/system/checkout.service.d", "/etc/checkout"}, Actions: []string{"rollback_files"}},
 		{Exec: []string{"/usr/lib/salve/hooks/*"}, Actions: []string{"exec", "probe", "notify"}},
 	}, []string{"salve-agent.*", "-.slice"})
 	if err != nil {

@@ -3,13 +3,16 @@ package release
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/salveops/salve/agent/internal/snapshot"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/config"
@@ -35,8 +38,9 @@ type Store interface {
 	Each(f func(key string, decode func(v any) error) error) error
 }
 
-// Options of a Learner. All are required.
+// Options of a Learner. All are required, but for Data.
 type Options struct {
+	Data  string // the agent's own folder; "": it has none, and nothing is learned of files
 	Store Store
 	Clock clock.Clock
 	// Unit is a unit as it is now; false: nothing is known of it.
@@ -65,8 +69,8 @@ type watched struct {
 	subject Subject
 }
 
-// key is what a subject of a service is known by here and in the store: a service has one of each kind of remedy.
-func key(service string, k remedy.Kind) string { return string(k) + " " + service }
+// keyOf is what a subject of a service is known by here and in the store: a service has one of each kind of remedy.
+func keyOf(service string, k remedy.Kind) string { return string(k) + " " + service }
 
 // run is what has been seen of a subject since this version is in place.
 type run struct {
@@ -101,14 +105,18 @@ func (l *Learner) Aim(services []*config.Service) {
 	for _, s := range services {
 		for _, r := range s.Remedies {
 			if a, ok := r.Args.(remedy.Returning); ok {
-				l.watched[key(s.Name, r.Kind)] = &watched{Return: a.Returns(), service: s.Name, subject: subjectOf(a)}
+				l.watched[keyOf(s.Name, r.Kind)] = &watched{Return: a.Returns(), service: s.Name, subject: l.subjectOf(s.Name, a)}
 			}
 		}
 	}
 	for key, list := range l.good {
 		if l.watched[key] == nil && (len(list) == 0 || list[0].At.Age(clock.Now(l.o.Clock)) > forgetAfter) {
 			delete(l.good, key)
-			if err := l.o.Store.DeleteSoon(key); err != nil {
+			err := l.o.Store.DeleteSoon(key)
+			if service, ok := strings.CutPrefix(key, keyOf("", remedy.RollbackFiles)); ok {
+				err = errors.Join(err, snapshot.Drop(l.o.Data, service))
+			}
+			if err != nil {
 				l.o.Log.Warn("what a service ran that is gone is not forgotten", "of", key, "error", err)
 			}
 		}
@@ -120,7 +128,7 @@ func (l *Learner) Aim(services []*config.Service) {
 func (l *Learner) Good(service string, k remedy.Kind) []Good {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.good[key(service, k)])
+	return slices.Clone(l.good[keyOf(service, k)])
 }
 
 // Run looks each second, until ctx ends.

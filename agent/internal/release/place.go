@@ -102,12 +102,12 @@ func (p *Place) Current() (Link, error) {
 	if !path.IsAbs(text) {
 		folder = path.Join(path.Dir(p.link), text)
 	}
-	var now unix.Timespec // of the clock that file systems use, whatever the agent takes for the time of day
-	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &now); err != nil {
-		return Link{}, fmt.Errorf("read the clock: %w", err)
+	since, err := age(st.Ctim.Nano())
+	if err != nil {
+		return Link{}, err
 	}
 	r, err := p.Find(folder)
-	return Link{Release: r, Text: text, Age: time.Duration(now.Nano() - st.Ctim.Nano())}, err
+	return Link{Release: r, Text: text, Age: since}, err
 }
 
 // Find is the release in that folder. It is one that lies among the releases, is not reached by a link, belongs to root or to

@@ -1,7 +1,10 @@
 package release
 
 import (
+	"fmt"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -30,11 +33,23 @@ type Subject interface {
 	Forget(known []Good) error
 }
 
-// subjectOf is what the arguments of a remedy are about. Each kind of remedy that goes back has its line here.
-func subjectOf(a remedy.Returning) Subject {
+// subjectOf is what the arguments of a service's remedy are about. Each kind of remedy that goes back has its line here.
+func (l *Learner) subjectOf(service string, a remedy.Returning) Subject {
 	switch a := a.(type) {
 	case *remedy.RollbackArgs:
 		return link{a}
+	case *remedy.FilesArgs:
+		return &files{a: a, service: service, data: l.o.Data}
 	}
 	return nil
+}
+
+// age is how long ago something was, in nanoseconds by the clock that file systems use, whatever the agent takes for the time of
+// day.
+func age(of int64) (time.Duration, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &now); err != nil {
+		return 0, fmt.Errorf("read the clock: %w", err)
+	}
+	return time.Duration(now.Nano() - of), nil
 }

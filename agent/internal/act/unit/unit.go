@@ -162,6 +162,12 @@ func (k Units) give(ctx context.Context, o order.Order) (job int, err error) {
 	return order.Do(ctx, c, o)
 }
 
+// ReloadManager has systemd read all unit files and drop-ins again, because those of this unit have changed.
+func (k Units) ReloadManager(ctx context.Context, unit string) error {
+	_, err := k.give(ctx, order.Order{Verb: order.ReloadManager, Unit: unit})
+	return err
+}
+
 // job queues one job and waits for its end.
 func (k Units) job(ctx context.Context, unit, verb string) error {
 	e := k.Systemd.Expect(unit)
