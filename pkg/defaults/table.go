@@ -143,7 +143,7 @@ func All() []Default {
 		{Group: remedy, Const: "FreeMinAge", Key: "remedy.min_age", Value: FreeMinAge,
 			Help: "files that were written to since stay"},
 		{Group: remedy, Const: "GoodAfter", Key: "remedy.good_after", Value: GoodAfter,
-			Help: "a release that ran well for so long is one that rollback may go back to"},
+			Help: "what ran well for so long is a version that a rollback may go back to"},
 		{Group: remedy, Const: "NoRollback", Key: "remedy.marker", Value: NoRollback,
 			Help: "file in a release that no rollback leaves"},
 		{Group: remedy, Const: "CacheRate", Key: "remedy.rate", Value: CacheRate,

@@ -76,6 +76,9 @@ func TestDecode(t *testing.T) {
 		{"rollback by reload", Rollback, Values{"releases": "/r", "units": []string{"b.service"}, "reload": true, "marker": "M",
 			"good_after": time.Hour}, &RollbackArgs{Releases: "/r", Marker: "M",
 			Return: Return{Units: []string{"b.service"}, Reload: true, GoodAfter: time.Hour}}},
+		{"rollback of files", RollbackFiles, Values{"path": "/etc/a", "files": []string{"*.conf", "d/*"}, "marker": "/a/no", "check": []string{"/bin/a", "-t"}},
+			&FilesArgs{Path: "/etc/a", Files: []string{"*.conf", "d/*"}, Marker: "/a/no", Check: []string{"/bin/a", "-t"},
+				Return: Return{GoodAfter: 15 * time.Minute}}},
 		{"pause", ResetPool, Values{"pool": "db", "mode": "pause"}, &PoolArgs{Pool: "db", Mode: "pause", Wait: 10 * time.Second}},
 		{"drain", ResetPool, Values{"pool": "web", "mode": "drain", "server": "a", "wait": time.Second},
 			&PoolArgs{Pool: "web", Mode: "drain", Server: "a", Wait: time.Second}},
@@ -265,6 +268,32 @@ func TestPropertyForms(t *testing.T) {
 			if checkProperty(name, v) == "" {
 				t.Errorf("%s=%q is taken", name, v)
 			}
+		}
+	}
+}
+
+// Which unit's drop-ins a folder has is plain from its path, and nothing else leads to unit files, or to what is Salve's own.
+func TestCheckReach(t *testing.T) {
+	for folder, unit := range map[string]string{
+		"/etc/systemd/system/a.service.d": "a.service", "/run/systemd/system/a@1.service.d": "a@1.service",
+		"/usr/local/lib/systemd/system/a.timer.d": "a.timer", "/etc/systemd/system": "", "/etc/systemd/system/a.service": "",
+		"/etc/systemd/system/a.service.d/x.d": "", "/usr/lib/systemd/system/a.service.d": "", "/etc/systemd/system/*.service.d": "",
+		"/etc/systemd/system/a.service.wants": "", "/etc/nginx/a.service.d": "",
+	} {
+		if got := DropIn(folder); got != unit {
+			t.Errorf("%s has drop-ins of %q, want %q", folder, got, unit)
+		}
+	}
+	for glob, text := range map[string]string{
+		"/etc/nginx *.conf": "", "/etc/systemd/system/a.service.d *.conf": "", "/etc systemd/*.conf": "", "/etc */x.conf": "Salve's own",
+		"/etc salve/agent.hcl": "Salve's own", "/etc/salve rules.d/*": "Salve's own", "/var/lib s*/*": "Salve's own",
+		"/etc/systemd */*": "unit files", "/etc systemd/system/a.service": "unit files", "/etc systemd/sys*/a.service.d/*": "unit files",
+		"/etc/systemd/system *": "unit files", "/etc/systemd/system/a.service.d x/*": "unit files", "/etc polkit-1/rules.d/*": "Salve's own",
+		"/etc/systemd/system a.service.d/*.conf": "unit files", "/ etc/salve/*": "Salve's own",
+	} {
+		folder, files, _ := strings.Cut(glob, " ")
+		if got := CheckReach(folder, files); (got == "") != (text == "") || !strings.Contains(got, text) {
+			t.Errorf("%s: %q", glob, got)
 		}
 	}
 }

@@ -36,9 +36,10 @@ func rollbackFiles() Spec {
 					"ends with status 0 all is as before, and no unit is started; an allow block must permit exec on it"},
 			}),
 		Needs: "The agent's user must be able to read the files and to write their folders, which its unit leaves writable with ReadWritePaths= " +
-			"in a drop-in, and to give them to their owners: examples/rollback-files.conf of the package. Whoever can write drop-ins " +
-			"of units, or files that root's programs believe, is as good as root; so is then whoever owns the agent. The contents are kept in " +
-			"the agent's own folder, which nobody else may read: they may hold secrets.",
+			"in a drop-in, and to give them to their owners; where those are others, that takes CAP_CHOWN and CAP_DAC_OVERRIDE. Whoever can write " +
+			"drop-ins of units, or files that root's programs believe, is as good as root: so is then whoever owns the agent. Drop-ins take polkit's " +
+			"reload-daemon, too, which it gets where an allow block names their folder without a glob. The contents are kept in the " +
+			"agent's own folder, which nobody else may read: they may hold secrets.",
 		Worst: "an edit is undone that somebody wanted, or files come back that do not fit what else has changed. It goes back once in an " +
 			"incident, only to files that this host has seen to run well and whose contents are still what was kept, never from " +
 			"files that ran well themselves unless a person asks, and not over what is edited meanwhile. No file beside those that the globs " +

@@ -115,7 +115,9 @@ func (u Units) back(ctx context.Context, a *incident.Attempt, verb remedy.Kind, 
 }
 
 // ReloadManager has systemd read its units' files again, for the sake of this one.
-func (u Units) ReloadManager(ctx context.Context, unit string) error { return u.units.ReloadManager(ctx, unit) }
+func (u Units) ReloadManager(ctx context.Context, unit string) error {
+	return u.units.ReloadManager(ctx, unit)
+}
 
 // Quiet reports whether systemd has no job left for a unit of the attempt.
 func (u Units) Quiet(a *incident.Attempt) bool {
