@@ -64,6 +64,65 @@ rule "down" {
 	}
 }
 
+// TestBadConfiguration: files that a service ran well with are remembered, also by the next process, and come back.
+func TestBadConfiguration(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	if err := os.Mkdir(h.file("conf"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.write("conf/app.conf", "exec sleep 1000\n", 0o644)
+	h.install("app.service", fmt.Sprintf("[Service]\nExecStart=/bin/sh %s\n", h.file("conf/app.conf")))
+	h.configure(fmt.Sprintf(`
+allow {
+  paths   = [%[1]q]
+  actions = ["rollback_files"]
+}
+allow {
+  units   = ["app.service"]
+  actions = ["restart"]
+}
+service "app" {
+  startup = "100ms"
+  remedy "rollback_files" "back" {
+    path       = %[1]q
+    files      = ["*.conf"]
+    good_after = "1s"
+    verify { hold = "500ms" }
+  }
+}
+rule "down" {
+  services = ["app"]
+  when     = unit.failed
+  try      = ["back"]
+}
+`, h.file("conf")))
+	log := newLog(t)
+	first := h.start(logTo(log))
+	h.ctl("restart", "app.service")
+	agenttest.Eventually(t, patience, func() bool { return strings.Contains(log.String(), "a version has run well") }, "it is learned")
+	first.stop()
+
+	second := h.start(nil)
+	second.reads("unit.active", "app.service", 1)
+	h.write("conf/app.conf", "exit 1\n", 0o644)
+	h.write("conf/more.conf", "more\n", 0o644)
+	h.ctl("restart", "app.service")
+	agenttest.Eventually(t, patience, func() bool {
+		text, _ := os.ReadFile(h.file("conf/app.conf"))
+		return string(text) == "exec sleep 1000\n"
+	}, "the file is back")
+	second.reads("unit.active", "app.service", 1)
+	second.ended("app")
+	second.stop()
+	if _, err := os.Stat(h.file("conf/more.conf")); err == nil {
+		t.Error("what was not there before is still there")
+	}
+	if all := h.attempts(); len(all) != 1 || all[0].Outcome != incident.Verified {
+		t.Errorf("attempts %+v", all)
+	}
+}
+
 // release makes a release that does this when it is started.
 func (h *host) release(name, script string) {
 	h.t.Helper()

@@ -2,6 +2,7 @@ package helper
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,25 @@ func TestVerbs(t *testing.T) {
 	if strings.Count(log, "request: user=") != 8 || !strings.Contains(log, "verb=kill unit=a.service") {
 		t.Errorf("the log says\n%s", log)
 	}
+}
+
+// TestReloadManager: systemd reads a drop-in for the sake of a unit of which the list permits that, and of no other.
+func TestReloadManager(t *testing.T) {
+	g := newRig(t, "a.service", sleeper)
+	g.do("start", "a.service")
+	path, err := g.Property("a.service", "FragmentPath")
+	dropIn := strings.TrimSpace(path) + ".d"
+	if err := errors.Join(err, os.Mkdir(dropIn, 0o755), os.WriteFile(dropIn+"/a.conf", []byte("[Service]\nEnvironment=A=1\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	ask := order.Order{Verb: order.ReloadManager, Unit: "a.service"}
+	g.refused(ask, "permits no reload-daemon")
+	g.becomes("a.service", "Environment", "")
+	g.write(List{May: []Entry{{"a.service", []string{order.ReloadManager}}}}.Text())
+	g.refused(order.Order{Verb: order.ReloadManager, Unit: "b.service"}, "permits no reload-daemon")
+	g.refused(order.Order{Verb: order.Restart, Unit: "a.service"}, "permits no restart")
+	g.must(ask)
+	g.becomes("a.service", "Environment", "A=1")
 }
 
 // TestVerbsOfTheList: a verb that the unit has not got is refused, whatever else it has.

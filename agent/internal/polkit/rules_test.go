@@ -55,6 +55,30 @@ func TestListSaysTheSame(t *testing.T) {
 	}
 }
 
+// TestReloadsDropIns: systemd may be told to read its units' files again where drop-ins are put back, and nowhere else.
+func TestReloadsDropIns(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/etc/systemd/system/a.service.d": true, "/run/systemd/system/a.service.d": true, "/etc/systemd/system": false, "/etc/a.service.d": false,
+		"/etc/systemd/system/*.service.d": false, "/etc/systemd/system/salve-agent.service.d": false, "/etc/systemd/system/a.service.d/x": false,
+	} {
+		for _, action := range []string{"rollback_files", "rollback", "free_space"} {
+			allow, want := []config.Allow{{Paths: []string{path}, Actions: []string{action}}}, want && action == "rollback_files"
+			rules, err := Rules(allow, []string{"salve-agent.*"})
+			if err != nil || strings.Contains(rules, "org.freedesktop.systemd1.reload-daemon") != want {
+				t.Errorf("%s on %s, %v:\n%s", action, path, err, rules)
+			}
+			text, err := List(allow, []string{"salve-agent.*"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := helper.ParseList(text)
+			if err != nil || list.Permits(strings.TrimSuffix(filepath.Base(path), ".d"), "reload-daemon") != want {
+				t.Errorf("%s on %s, %v:\n%s", action, path, err, text)
+			}
+		}
+	}
+}
+
 // TestNothingAllowed: no allow block means that nothing is, not that everything is.
 func TestNothingAllowed(t *testing.T) {
 	got, err := Rules(nil, nil)
