@@ -25,14 +25,14 @@ func rollbackFiles() Spec {
 		Summary: "put the files of a service's configuration, or the drop-ins of its unit, back to what it last ran well with, and start it anew",
 		Args: slices.Concat(
 			[]Arg{
-				{Name: "path", Type: String, Required: true, Target: true, Help: "folder that the files are below"},
+				{Name: "path", Type: String, Required: true, Target: true, Help: "folder that the files are below; a service has one remedy of this kind"},
 				{Name: "files", Type: Strings, Required: true, Help: "globs below path of all files that belong together, at most 64 files with 1 MiB each; " +
 					"* stands for no slash"},
 			},
 			returnArgs("a state of the files", "they are back"),
 			[]Arg{
 				{Name: "marker", Type: String, Help: "while there is a file at this path nothing is put back, and what ran well is forgotten"},
-				{Name: "check", Type: Command, Help: "program with its arguments that looks at the files once they are back, such as \"nginx -t\". Unless it " +
+				{Name: "check", Type: Command, Help: "program with its arguments that looks at the files once they are back, as the agent's user, such as \"nginx -t\". Unless it " +
 					"ends with status 0 all is as before, and no unit is started; an allow block must permit exec on it"},
 			}),
 		Needs: "The agent's user must be able to read the files and to write their folders, which its unit leaves writable with ReadWritePaths= " +
@@ -88,6 +88,10 @@ const VerbReloadManager = "reload-daemon"
 // unitFolders are where the system's manager looks for units of people's own and their drop-ins.
 var unitFolders = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"}
 
+// otherUnits are where the manager finds units that are not people's own.
+var otherUnits = []string{"/usr/lib/systemd/system", "/lib/systemd/system", "/etc/systemd/system.control", "/run/systemd/system.control",
+	"/run/systemd/transient", "/run/systemd/generator", "/run/systemd/generator.early", "/run/systemd/generator.late"}
+
 // ownFolders are Salve's own, of which no file is put back: what the agent may do is in them.
 var ownFolders = []string{"/etc/salve", "/usr/lib/salve", "/var/lib/salve", "/run/salve", "/run/salve-helper", "/etc/polkit-1"}
 
@@ -109,9 +113,9 @@ func CheckReach(folder, glob string) string {
 			return fmt.Sprintf("%q may name files in %s, which are Salve's own", at, own)
 		}
 	}
-	for _, units := range unitFolders {
+	for _, units := range slices.Concat(unitFolders, otherUnits) {
 		if leadsInto(at, units) && (DropIn(folder) == "" || strings.Contains(glob, "/")) {
-			return fmt.Sprintf("%q may name unit files; the drop-ins of one unit have path = %q", at, units+"/NAME.service.d")
+			return fmt.Sprintf("%q may name unit files; the drop-ins of one unit have path = %q", at, unitFolders[0]+"/NAME.service.d")
 		}
 	}
 	return ""

@@ -104,7 +104,7 @@ func TestLearnsFiles(t *testing.T) {
 		c.pass(16*time.Minute, true)
 	}
 	c.want("1010101010", "999999999", "88888888", "7777777", "666666")
-	all, err := filepath.Glob(filepath.Join(c.l.o.Data, "snapshots/shop/*.manifest"))
+	all, err := filepath.Glob(filepath.Join(c.l.o.Data, "snapshots/of-shop/*.manifest"))
 	if err != nil || len(all) != 5+3 {
 		t.Errorf("%d snapshots are kept, %v", len(all), err)
 	}

@@ -228,7 +228,7 @@ func TestStore(t *testing.T) {
 		}
 		return nil
 	}))
-	kept := filepath.Join(p.own, below, "shop")
+	kept := filepath.Join(p.own, of("shop"))
 	content := filepath.Join(kept, again.File("sub/b.conf").Digest+ofContent)
 	p.must(os.WriteFile(content, []byte("Secret"), 0o600))
 	if err := s.Verify(again); err == nil || !strings.Contains(err.Error(), "is not what it was") {
@@ -260,9 +260,9 @@ func TestPrune(t *testing.T) {
 		p.must(err)
 		ids = append(ids, m.ID())
 		at := time.Unix(int64(1e9+i), 0)
-		p.must(os.Chtimes(filepath.Join(p.own, below, "shop", m.ID()+ofManifest), at, at))
+		p.must(os.Chtimes(filepath.Join(p.own, of("shop"), m.ID()+ofManifest), at, at))
 	}
-	left := filepath.Join(p.own, below, "shop", unfinished)
+	left := filepath.Join(p.own, of("shop"), unfinished)
 	p.must(os.WriteFile(left, nil, 0o600))
 	p.must(s.Prune(ids[:1]))
 	for i, id := range ids {
@@ -273,7 +273,7 @@ func TestPrune(t *testing.T) {
 			p.must(s.Verify(m))
 		}
 	}
-	all, err := os.ReadDir(filepath.Join(p.own, below, "shop"))
+	all, err := os.ReadDir(filepath.Join(p.own, of("shop")))
 	if err != nil || len(all) != 4+4+1 { // manifests, contents of a.conf, that of b.conf
 		t.Errorf("%d files are left, %v", len(all), err)
 	}

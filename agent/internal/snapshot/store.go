@@ -19,6 +19,9 @@ import (
 // below is where snapshots are in the agent's own folder.
 const below = "snapshots"
 
+// of is the folder for those of a service, whatever that is called: none is named "..".
+func of(service string) string { return path.Join(below, "of-"+service) }
+
 // spare is how many snapshots stay that no version needs which ran well: what remedies have left, to take them back.
 const spare = 3
 
@@ -41,7 +44,7 @@ func Open(data, service string) (*Store, error) {
 		return nil, fmt.Errorf("open the agent's folder: %w", err)
 	}
 	defer own.Close()
-	root, err := own.OpenRoot(path.Join(below, service))
+	root, err := own.OpenRoot(of(service))
 	if err != nil {
 		return nil, fmt.Errorf("open the snapshots of %s: %w", service, err)
 	}
@@ -55,7 +58,7 @@ func Create(data, service string) (*Store, error) {
 		return nil, fmt.Errorf("open the agent's folder: %w", err)
 	}
 	defer own.Close()
-	if err := own.MkdirAll(path.Join(below, service), 0o700); err != nil {
+	if err := own.MkdirAll(of(service), 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of snapshots: %w", err)
 	}
 	for _, name := range []string{".", below} { // what is made in them outlives a loss of power, too
@@ -77,7 +80,7 @@ func Drop(data, service string) error {
 		return fmt.Errorf("open the agent's folder: %w", err)
 	}
 	defer own.Close()
-	return own.RemoveAll(path.Join(below, service))
+	return own.RemoveAll(of(service))
 }
 
 // Close closes it.

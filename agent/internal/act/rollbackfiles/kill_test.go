@@ -94,7 +94,7 @@ func mend(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	all, err := filepath.Glob(filepath.Join(dir, "data/snapshots/shop/*.manifest"))
+	all, err := filepath.Glob(filepath.Join(dir, "data/snapshots/of-shop/*.manifest"))
 	if err != nil || len(all) != 2 {
 		t.Fatal(all, err)
 	}

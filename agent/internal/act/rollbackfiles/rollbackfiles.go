@@ -227,12 +227,14 @@ func (k Kind) putBack(store *snapshot.Store, from *snapshot.Manifest, plan recor
 	if err != nil || now.ID() == plan.Left.ID {
 		return err
 	}
-	to, err := store.Load(plan.To.ID)
-	if err != nil {
-		return err
-	}
-	if !between(now, from, to) {
-		return changed(plan)
+	if now.ID() != plan.To.ID { // somebody edits, or it was done by half
+		to, err := store.Load(plan.To.ID)
+		if err != nil {
+			return err
+		}
+		if !between(now, from, to) {
+			return changed(plan)
+		}
 	}
 	_, err = put(context.Background(), store, k.Data, now, from)
 	return err

@@ -102,7 +102,7 @@ func TestAttributesAlone(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	kept := filepath.Join(s.data, "snapshots/shop")
+	kept := filepath.Join(s.data, "snapshots/of-shop")
 	swap := func(from, to string) func() error { return func() error { return os.Rename(from, to) } }
 	one := filepath.Join(kept, s.first().File("a.conf").Digest+".content")
 	for _, c := range []struct {
