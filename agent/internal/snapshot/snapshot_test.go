@@ -81,6 +81,11 @@ func TestTake(t *testing.T) {
 	if again := p.take(); again.ID() != id {
 		t.Errorf("what is none of the files counts: %+v", again)
 	}
+	p.Set.Globs = []string{".*"}
+	if m := p.take(); len(m.Files) != 1 || m.Files[0].Name != ".hidden.conf" {
+		t.Errorf("with a dot in front: %+v", m)
+	}
+	p.Set.Globs = []string{"*.conf", "sub/*"}
 	for what, change := range map[string]func() error{
 		"content": func() error { return os.WriteFile(p.at("a.conf"), []byte("b"), 0o644) },
 		"mode":    func() error { return os.Chmod(p.at("a.conf"), 0o640) },
@@ -109,17 +114,22 @@ func TestChanged(t *testing.T) {
 		p.must(err)
 		return g.Changed
 	}
-	p.write("gone.conf", "")
-	first := changed()
-	p.must(os.Remove(p.at("gone.conf")))
-	second := changed()
-	if second < first {
-		t.Errorf("a file that was removed: %d, before %d", second, first)
+	of := func(at string) int64 {
+		t.Helper()
+		var st unix.Stat_t
+		p.must(unix.Stat(at, &st))
+		return st.Ctim.Nano()
+	}
+	for first := of(p.at("a.conf")); of(p.root) == first; { // until the clock of the file system has moved on
+		p.write("gone.conf", "")
+		p.must(os.Remove(p.at("gone.conf")))
+	}
+	if got, want := changed(), of(p.root); got != want {
+		t.Errorf("a file that was removed: %d, want %d", got, want)
 	}
 	p.Set.Globs = []string{"a.conf"}
-	p.write("other", "")
-	if now := changed(); now > first {
-		t.Errorf("a file that is none of them counts: %d, first %d", now, first)
+	if got, want := changed(), of(p.at("a.conf")); got != want {
+		t.Errorf("a file that is none of them counts: %d, want %d", got, want)
 	}
 }
 

@@ -314,6 +314,7 @@ func TestDoesNotStart(t *testing.T) {
 	s := newShop(t)
 	s.write("run", "cat "+s.args.Path+"/a.conf >> "+s.root+"/starts\ngrep -q one "+s.args.Path+"/a.conf && exit 1\n"+
 		"systemd-notify --ready; exec sleep 1000\n")
+	s.write("conf/.b.conf.salve", "of an agent that died")
 	a, err := s.Run(s.request("i"))
 	if err != nil || !strings.Contains(a.Error, "are back; restart shop.service") {
 		t.Fatalf("%+v, %v", a, err)
