@@ -169,7 +169,8 @@ func unitsOf(remedies []*config.Remedy) []string {
 func (a *agent) buildRunner(ctx context.Context) (err error) {
 	a.runner, err = act.New(act.Options{Allow: a.cfg.Allow, Systemd: a.systemd, Journal: a.memory, Clock: a.o.Clock,
 		Log: a.log.Named("act"), Host: a.cfg.Host, Data: a.cfg.Data, Helper: a.helper(), Good: a.releases.Good,
-		Reboots: a.cfg.Controller != nil && !a.user()})
+		Reboots: a.cfg.Controller != nil && !a.user(),
+		Expired: func(at incident.Attempt, err error) { a.engine.Expired(at, err) }})
 	if err != nil {
 		return err
 	}

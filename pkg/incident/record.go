@@ -4,6 +4,7 @@
 package incident
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -193,6 +194,7 @@ type Attempt struct {
 	Phase    Phase           `json:"phase"`
 	Outcome  Outcome         `json:"outcome,omitempty"`
 	Reason   string          `json:"reason,omitempty"` // of outcome, refusal or settlement
+	Stays    string          `json:"stays,omitempty"`  // why it can never be taken back, as its undo found out; "": it may, or it was
 	Error    string          `json:"error,omitempty"`  // of the action
 	Before   json.RawMessage `json:"before,omitempty"` // the kind's evidence from before: InvocationID, old values
 	After    json.RawMessage `json:"after,omitempty"`
@@ -215,6 +217,26 @@ func (a *Attempt) Open() bool {
 		return true
 	}
 	return false
+}
+
+// Keep takes over what must not get lost of last, the record that a is about to replace. Who judges an attempt and who takes
+// it back write without asking each other: what is undone stays so, what is being taken back is so until that is over, and
+// an outcome stands.
+func (a *Attempt) Keep(last *Attempt) {
+	if a.Outcome == "" && last.Outcome != "" {
+		a.Outcome, a.Reason, a.Judged = last.Outcome, last.Reason, last.Judged
+	}
+	if a.Outcome != "" && a.Phase == Acted {
+		a.Phase = Judged
+	}
+	over := a.Stays != "" // the undo has ended without taking it back
+	a.Stays = cmp.Or(a.Stays, last.Stays)
+	switch {
+	case last.Phase == Undone:
+		a.Phase, a.Undone = Undone, last.Undone
+	case last.Phase == Undoing && !over && (a.Phase == Acted || a.Phase == Judged):
+		a.Phase = Undoing
+	}
 }
 
 // Pause is a local stop of all remedies for what it matches.

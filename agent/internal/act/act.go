@@ -52,6 +52,9 @@ type Options struct {
 	Helper string
 	// Reboots is true where a remedy may reboot the host: a controller gives permits, and Systemd is the host's own.
 	Reboots bool
+	// Expired is told what became of an attempt whose time was over: that it was taken back, or by its error why it stays for
+	// good. It returns at once. nil: nobody is told.
+	Expired func(a incident.Attempt, err error)
 	// Packages names the lock of a package transaction that runs; nil: as the host's own locks say.
 	Packages func() (file string, err error)
 }
@@ -62,9 +65,9 @@ type Runner struct {
 	kinds map[remedy.Kind]kind.Kind
 
 	queue   queue
+	limited limits // attempts that end by themselves, for Serve
 	mu      sync.Mutex
 	allow   []config.Allow
-	limited chan limit // attempts that end by themselves, for Serve
 }
 
 // New makes a runner.
@@ -85,7 +88,10 @@ func New(o Options) (*Runner, error) {
 	if o.Packages == nil {
 		o.Packages = transaction.New("").Holder
 	}
-	r := &Runner{o: o, allow: o.Allow, limited: make(chan limit, 16)}
+	if o.Expired == nil {
+		o.Expired = func(incident.Attempt, error) {}
+	}
+	r := &Runner{o: o, allow: o.Allow, queue: queue{over: make(chan struct{})}, limited: limits{more: make(chan struct{}, 1)}}
 	r.kinds = registry(&kind.Host{
 		Systemd: o.Systemd, Helper: helper.Client{Socket: o.Helper}, Clock: o.Clock, Log: o.Log, Protected: o.Protected,
 		Data: o.Data, Name: o.Host, Good: o.Good, Reboots: o.Reboots, Packages: o.Packages, Attempts: o.Journal.AttemptsWithin,

@@ -2,6 +2,7 @@ package act
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -17,7 +18,12 @@ import (
 type queue struct {
 	mu     sync.Mutex
 	claims []*claim
+	over   chan struct{} // closed when who waits then has no turn any more; nil: never
+	closed bool
 }
+
+// ErrStopping says that something did not begin, because it had to wait for its turn while the agent stops.
+var ErrStopping = errors.New("the agent is stopping")
 
 // claim is one that works or waits.
 type claim struct {
@@ -37,18 +43,35 @@ func (q *queue) try(a *incident.Attempt, locks []remedy.Lock) (free func(), err 
 	return q.join(a, locks), nil
 }
 
-// await takes the locks when it is its turn.
+// await takes the locks when it is its turn, which is at once if nobody is before it.
 func (q *queue) await(ctx context.Context, a *incident.Attempt, locks []remedy.Lock) (free func(), err error) {
 	q.mu.Lock()
 	free = q.join(a, locks)
 	c := q.claims[len(q.claims)-1]
+	works := c.works
 	q.mu.Unlock()
+	if works {
+		return free, nil
+	}
 	select {
 	case <-c.turn:
 		return free, nil
 	case <-ctx.Done():
-		free()
-		return nil, fmt.Errorf("wait for %s: %w", a.Target, ctx.Err())
+		err = ctx.Err()
+	case <-q.over:
+		err = ErrStopping
+	}
+	free()
+	return nil, fmt.Errorf("wait for %s: %w", a.Target, err)
+}
+
+// close ends all waiting.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed {
+		q.closed = true
+		close(q.over)
 	}
 }
 

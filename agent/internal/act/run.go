@@ -29,7 +29,7 @@ func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 	if err != nil {
 		return incident.Attempt{}, err
 	}
-	defer free()
+	defer func() { free() }()
 	if err := r.first(q.Attempt.ID); err != nil {
 		return incident.Attempt{}, err
 	}
@@ -49,7 +49,9 @@ func (r *Runner) Run(ctx context.Context, p Plan) (incident.Attempt, error) {
 		return incident.Attempt{}, err
 	}
 	s.Halt = p.Halt
-	r.do(ctx, k, s, &a)
+	if r.do(ctx, k, s, &a); a.Phase == incident.Intended {
+		free = func() {} // it ends this process, in which nobody has his turn after it
+	}
 	return a, nil
 }
 
@@ -112,6 +114,6 @@ func (r *Runner) do(ctx context.Context, k kind.Kind, s *kind.Step, a *incident.
 	}
 	r.o.Log.Info("acted", "attempt", a.ID, "target", a.Target, "took", a.Intended.Age(a.Acted), "error", a.Error)
 	if a.For > 0 {
-		r.expect(limit{attempt: a.ID, due: a.Intended.Boot + a.For})
+		r.limited.add(limit{attempt: a.ID, due: a.Intended.Boot + a.For})
 	}
 }

@@ -32,6 +32,8 @@ type hands struct {
 	plans map[string]kind.Request // by the text of the plan
 	busy  []*incident.Attempt     // that act
 	n     int
+
+	undoing chan struct{}
 }
 
 var _ Actor = (*hands)(nil)
@@ -283,6 +285,8 @@ func (h *hands) Quiet(a *incident.Attempt) bool {
 
 // Undo implements Actor.
 func (h *hands) Undo(_ context.Context, id string) (incident.Attempt, error) {
+	h.undoing <- struct{}{} // one after another
+	defer func() { <-h.undoing }()
 	a, err := h.p.disk.Attempt(id)
 	switch {
 	case err != nil:

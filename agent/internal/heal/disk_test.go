@@ -105,6 +105,9 @@ func (m *memory) PutAttempt(a *incident.Attempt) error {
 	m.p.point("before " + what)
 	defer m.p.point("after " + what)
 	return m.durable(func() {
+		if last, err := lookup[incident.Attempt](m.attempt, a.ID); err == nil {
+			a.Keep(last)
+		}
 		m.attempt[a.ID] = encode(a)
 		m.phases[a.ID] = append(m.phases[a.ID], a.Phase)
 	})

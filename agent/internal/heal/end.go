@@ -6,12 +6,13 @@ import (
 	"github.com/salveops/salve/pkg/incident"
 )
 
-// end writes down how an attempt ended. If the journal does not take it, it is written later: an attempt
-// that stays open on disk would be taken up again at the next start.
-func (e *Engine) end(a incident.Attempt) {
-	if err := e.o.Journal.PutAttempt(&a); err != nil {
+// end writes down how an attempt ended, and makes a what is on disk then: its time may have been over meanwhile. If the journal
+// does not take it, it is written later: an attempt that stays open on disk would be taken up again at the next start.
+func (e *Engine) end(a *incident.Attempt) {
+	if err := e.o.Journal.PutAttempt(a); err != nil {
 		e.log.Error("cannot journal how an attempt ended, trying on", "attempt", a.ID, "error", err)
-		e.post(func() { e.owed = append(e.owed, a.ID) })
+		id := a.ID
+		e.post(func() { e.owed = append(e.owed, id) })
 	}
 }
 
@@ -35,8 +36,8 @@ func (e *Engine) repay() {
 	})
 	e.paying = true
 	go func() {
-		for _, a := range now {
-			e.end(a)
+		for i := range now {
+			e.end(&now[i])
 		}
 		e.post(func() { e.paying = false })
 	}()

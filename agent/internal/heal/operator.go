@@ -252,9 +252,7 @@ func (e *Engine) asked(rem *config.Remedy, unit string) healing.Decision {
 func (e *Engine) beginByHand(ctx context.Context, rem *config.Remedy, unit string, d healing.Decision, by string) *run {
 	s := e.services[rem.Owner()]
 	if s == nil {
-		key := incident.AlertKey{Host: e.o.Journal.Host(), Stream: e.o.Journal.Stream(), N: e.o.Journal.NextEvent()}
-		s = e.openStory(&incident.Incident{ID: incident.ID(e.generation(), key), Service: rem.Owner(), State: incident.Open,
-			Severity: string(config.Info), Opened: e.stamp(), Title: fmt.Sprintf("%s ran %s by hand", by, rem.Name)})
+		s = e.unbidden(e.newID(), rem.Owner(), config.Info, fmt.Sprintf("%s ran %s by hand", by, rem.Name))
 	}
 	e.collect(context.WithoutCancel(ctx), s, unit)
 	e.note(s, incident.EvPerson, fmt.Sprintf("%s asked for %s on %s", by, rem.Name, rem.Target(unit)),

@@ -2,6 +2,7 @@ package heal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -115,7 +116,7 @@ func (e *Engine) resume(ctx context.Context) {
 		a := e.o.Settled[i]
 		s := e.stories[a.Incident]
 		if s == nil {
-			s = e.orphan(a)
+			s = e.orphan(&a, fmt.Sprintf("%s ran on %s when the agent died", a.Remedy, a.Target))
 		}
 		if !slices.Contains(s.Attempts, a.ID) {
 			s.Attempts = append(s.Attempts, a.ID)
@@ -151,14 +152,16 @@ func settled(a incident.Attempt) string {
 	return fmt.Sprintf("it counts as %s: %s", a.Phase, a.Reason)
 }
 
-// orphan is the incident of an attempt whose incident did not reach the disk.
-func (e *Engine) orphan(a incident.Attempt) *story {
+// orphan is an open incident for an attempt whose own did not reach the disk, or has ended.
+func (e *Engine) orphan(a *incident.Attempt, title string) *story {
 	if s := e.services[a.Service]; s != nil {
 		return s
 	}
-	return e.openStory(&incident.Incident{ID: a.Incident, Service: a.Service, State: incident.Open,
-		Severity: string(config.Warning), Opened: a.Intended,
-		Title: fmt.Sprintf("%s ran on %s when the agent died", a.Remedy, a.Target)})
+	id := a.Incident
+	if _, err := e.o.Journal.Incident(id); !errors.Is(err, journal.ErrNotFound) {
+		id = e.newID() // what has ended is not written over
+	}
+	return e.unbidden(id, a.Service, config.Warning, title)
 }
 
 // rejoin continues an attempt at the step after the one that is on disk.

@@ -189,7 +189,7 @@ func (r *rig) Start() {
 }
 
 func newHands(m *machine, p *process, allow []config.Allow) *hands {
-	h := &hands{machine: m, p: p, allow: allow}
+	h := &hands{machine: m, p: p, allow: allow, undoing: make(chan struct{}, 1)}
 	h.plans = map[string]kind.Request{}
 	return h
 }
@@ -369,6 +369,13 @@ func (r *rig) Pauses(scope string, d time.Duration) {
 	if _, err := r.p.Pause(r.ctx(), scope, d, "maintenance", "eve"); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// when does something at the next time that the agent passes the point.
+func (r *rig) when(point string, do func()) {
+	r.pointMu.Lock()
+	defer r.pointMu.Unlock()
+	r.at[point] = do
 }
 
 // pauseAt pauses everything when the agent passes the point.

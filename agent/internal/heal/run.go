@@ -193,21 +193,17 @@ func (e *Engine) conclude(ctx context.Context, r *run, a *incident.Attempt) {
 		return
 	}
 	e.o.Step("judge")
-	if last, err := e.o.Journal.Attempt(a.ID); err == nil && last.Phase == incident.Undone {
-		a.Undo, a.For, a.Undone = nil, 0, last.Undone // its time was over: it is not to be taken back once more
-	}
 	a.Outcome, a.Reason, a.Judged = v.outcome, v.reason, e.stamp()
 	if a.Phase != incident.Unknown || v.outcome == incident.Verified {
 		a.Phase = incident.Judged // what may have run stays unknown unless it was seen to help
 	}
-	undo := len(a.Undo) > 0 && (v.outcome == incident.Ineffective || v.outcome == incident.Worse)
-	if undo {
+	if len(a.Undo) > 0 && (v.outcome == incident.Ineffective || v.outcome == incident.Worse) {
 		a.Phase = incident.Undoing
 	}
 	judged := *a
-	e.end(judged)
+	e.end(&judged)
 	e.post(func() { e.outcome(r, judged) })
-	if undo {
+	if judged.Phase == incident.Undoing { // for that, or because its time is over
 		e.undo(ctx, r, judged)
 		return
 	}
@@ -298,7 +294,7 @@ func (e *Engine) finish(r *run) {
 	e.settle(r)
 	e.tellEnds(r.story, r.attempt.Outcome == incident.Verified)
 	switch a := e.residue(r.story); {
-	case a != nil:
+	case a != nil && a.Phase == incident.Unknown:
 		e.handOver(r.story, fmt.Sprintf("what %s left behind on %s is unknown: %s", a.Remedy, a.Target, a.Reason))
 	case r.attempt.Outcome == incident.Inconclusive && len(r.story.patients) > 0:
 		e.handOver(r.story, care.Inconclusive(r.attempt))

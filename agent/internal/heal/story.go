@@ -115,6 +115,18 @@ func (e *Engine) openStory(rec *incident.Incident) *story {
 	return s
 }
 
+// unbidden opens an incident that no alert began.
+func (e *Engine) unbidden(id, service string, severity config.Severity, title string) *story {
+	return e.openStory(&incident.Incident{ID: id, Service: service, State: incident.Open, Severity: string(severity),
+		Opened: e.stamp(), Title: title})
+}
+
+// newID names an incident that no alert began.
+func (e *Engine) newID() string {
+	key := incident.AlertKey{Host: e.o.Journal.Host(), Stream: e.o.Journal.Stream(), N: e.o.Journal.NextEvent()}
+	return incident.ID(e.generation(), key)
+}
+
 // note appends to the timeline, tells those who watch and the controller, and journals the incident.
 func (e *Engine) note(s *story, typ incident.EventType, text string, fields map[string]string) {
 	e.noteWith(s, typ, text, fields, nil)
@@ -207,7 +219,9 @@ func (e *Engine) residue(s *story) *incident.Attempt {
 	}
 	for _, id := range s.Attempts {
 		a := e.past.ByID(id)
-		if a != nil && a.Phase == incident.Unknown && (len(s.Alerts) == 0 || a.Outcome != "" && len(a.Undo) > 0) {
+		switch {
+		case a == nil:
+		case a.Stays != "", a.Phase == incident.Unknown && (len(s.Alerts) == 0 || a.Outcome != "" && len(a.Undo) > 0):
 			return a
 		}
 	}

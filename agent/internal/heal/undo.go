@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/act"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/incident"
 )
@@ -27,18 +28,20 @@ func (e *Engine) undo(ctx context.Context, r *run, a incident.Attempt) {
 	}
 	text := fmt.Sprintf("%s was taken back", r.remedy.Name)
 	if err != nil {
-		text = fmt.Sprintf("%s could not be taken back: %v", r.remedy.Name, err)
+		failed := fmt.Sprintf("%s could not be taken back: %v", r.remedy.Name, err)
 		undone = a
-		undone.Phase, undone.Reason = incident.Unknown, strings.TrimPrefix(a.Reason+"; "+text, "; ")
-		e.end(undone)
+		undone.Phase, undone.Reason = incident.Unknown, strings.TrimPrefix(a.Reason+"; "+failed, "; ")
+		if e.end(&undone); undone.Phase != incident.Undone { // else who takes it back in time had more luck
+			text = failed
+		}
 	} else if last, err := e.o.Journal.Attempt(a.ID); err != nil || last.Phase != undone.Phase {
-		e.end(undone) // it was done while the journal took nothing
+		e.end(&undone) // it was done while the journal took nothing
 	}
 	e.post(func() {
 		e.past.Put(&undone)
 		r.attempt = &undone
 		e.note(r.story, incident.EvUndo, text, map[string]string{"attempt": a.ID})
-		if err != nil {
+		if undone.Phase != incident.Undone {
 			e.handOver(r.story, text)
 		}
 		e.finish(r)
@@ -50,7 +53,10 @@ func (e *Engine) takeBack(ctx context.Context, r *run, id string) (incident.Atte
 	for try := 1; ; try++ {
 		undone, err := e.o.Act.Undo(ctx, id)
 		var refusal *kind.Refusal
-		if err == nil || try == undoTries || errors.As(err, &refusal) && !refusal.Temporary {
+		switch {
+		case errors.Is(err, act.ErrStopping):
+			return undone, ErrStopped
+		case err == nil || try == undoTries || errors.As(err, &refusal) && !refusal.Temporary:
 			return undone, err
 		}
 		e.log.Warn("cannot take an attempt back yet", "attempt", id, "try", try, "error", err)

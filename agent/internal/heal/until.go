@@ -1,6 +1,7 @@
 package heal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,25 +70,73 @@ func (e *Engine) bind(w *inForce) bool {
 	return true
 }
 
-// released takes over what became of an attempt that was taken back early. Whoever ends it in time may have come first.
+// released takes over what became of an attempt that was taken back early.
 func (e *Engine) released(w *inForce, a incident.Attempt, err error) {
 	condition := w.until.Program().Text()
-	text := fmt.Sprintf("%s was taken back before its time, since %s", a.Remedy, condition)
 	var refusal *kind.Refusal
 	switch {
 	case err == nil:
-		e.past.Put(&a)
 		e.log.Info("taken back before its time", "attempt", a.ID, "until", condition)
+		e.ended(&a, "before its time, since "+condition)
+	case a.Stays != "":
+		e.stays(&a, fmt.Sprintf("%s stays on %s, although %s: %v", a.Remedy, a.Target, condition, err))
 	case errors.As(err, &refusal) && !refusal.Temporary:
-		text = fmt.Sprintf("%s lasts its time, although %s: %v", w.attempt.Remedy, condition, err)
-		e.log.Error("cannot be taken back before its time", "attempt", w.attempt.ID, "error", err)
+		e.log.Error("cannot be taken back before its time", "attempt", a.ID, "error", err)
+		e.noteIn(a.Incident, fmt.Sprintf("%s lasts its time, although %s: %v", a.Remedy, condition, err), a.ID)
 	default:
 		e.log.Warn("cannot take an attempt back yet", "attempt", w.attempt.ID, "error", err)
 		w.until, w.next = nil, e.o.Clock.Now().Boot+undoPause
 		e.inForce[w.attempt.ID] = w
+	}
+}
+
+// Expired takes over what became of an attempt whose time was over, as act.Options has it.
+func (e *Engine) Expired(a incident.Attempt, err error) {
+	e.post(func() {
+		delete(e.inForce, a.ID)
+		if err == nil {
+			e.ended(&a, "its time is over")
+			return
+		}
+		a.Stays = cmp.Or(a.Stays, err.Error())
+		e.stays(&a, fmt.Sprintf("%s stays on %s, although its time is over: %v", a.Remedy, a.Target, err))
+	})
+}
+
+// ended says that an attempt was taken back, and why, unless whoever came first has.
+func (e *Engine) ended(a *incident.Attempt, why string) {
+	if last := e.past.ByID(a.ID); last != nil && last.Phase == incident.Undone {
 		return
 	}
-	if s := e.stories[w.attempt.Incident]; s != nil {
-		e.note(s, incident.EvUndo, text, map[string]string{"attempt": w.attempt.ID})
+	if a.Intended.Age(a.Undone) >= a.For {
+		why = "its time is over"
+	}
+	e.learn(a)
+	e.noteIn(a.Incident, fmt.Sprintf("%s: %s was taken back", why, a.Remedy), a.ID)
+}
+
+// stays gives to people what was not taken back and never will be, also when its incident has ended.
+func (e *Engine) stays(a *incident.Attempt, text string) {
+	e.learn(a)
+	s := e.stories[a.Incident]
+	if s == nil {
+		s = e.orphan(a, fmt.Sprintf("%s stays on %s", a.Remedy, a.Target))
+		s.Attempts = append(s.Attempts, a.ID)
+	}
+	e.noteIn(s.ID, text, a.ID)
+	e.handOver(s, text)
+}
+
+// learn remembers an attempt as it is on disk. One that is under way is its run's, which finds that there when it ends.
+func (e *Engine) learn(a *incident.Attempt) {
+	if s := e.stories[a.Incident]; s == nil || s.run == nil || s.run.attempt.ID != a.ID {
+		e.past.Put(a)
+	}
+}
+
+// noteIn says in an incident, if it is open, what became of the undo of an attempt.
+func (e *Engine) noteIn(id, text, attempt string) {
+	if s := e.stories[id]; s != nil {
+		e.note(s, incident.EvUndo, text, map[string]string{"attempt": attempt})
 	}
 }

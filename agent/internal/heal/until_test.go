@@ -1,6 +1,7 @@
 package heal
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -172,5 +173,102 @@ func TestEndsBeforeItsTimeInSpiteOfAll(t *testing.T) {
 		h.p.undoFails.Store(false)
 		h.Advance(15 * time.Second)
 		h.WantActs("undo cut payments")
+	})
+}
+
+// Its time is over while it is being judged: what takes it back and what judges it lose nothing of each other.
+func TestJudgedWhileItEnds(t *testing.T) {
+	for name, then := range map[string]float64{"verified": 1, "ineffective": 0} {
+		t.Run(name, func(t *testing.T) {
+			heals(t, lasting, func(h *rig) {
+				h.Advance(30 * time.Second)
+				h.Tells(health, 0)
+				h.Until("acting", time.Minute, func() bool { return h.count() == 1 })
+				hold := make(chan struct{})
+				h.when("undoing", func() { <-hold })
+				h.Advance(time.Second)
+				go func() {
+					a, err := h.p.o.Act.Undo(h.ctx(), h.disk.attempts()[0].ID)
+					h.p.Expired(a, err)
+				}()
+				h.Tells(health, then)
+				h.Advance(15 * time.Second)
+				if a := h.disk.attempts()[0]; a.Phase != incident.Undoing || string(a.Outcome) != name {
+					t.Errorf("meanwhile it is %s, %s", a.Phase, a.Outcome)
+				}
+				close(hold)
+				h.Advance(5 * time.Second)
+				h.WantActs("isolate payments", "undo cut payments")
+				if a := h.disk.attempts()[0]; a.Phase != incident.Undone || string(a.Outcome) != name || a.Reason == "" || a.Judged.IsZero() {
+					t.Errorf("on disk it is %s, %s because %q", a.Phase, a.Outcome, a.Reason)
+				}
+				h.waits(0)
+			})
+		})
+	}
+}
+
+// Who ended it is said as it was, and once, in an incident that is still open: who ends it in time may have come first.
+func TestWhoEndedIt(t *testing.T) {
+	const open = `
+rule "odd" {
+  services = ["checkout"]
+  when     = !probe.other.ok
+}
+`
+	conf := strings.Replace(lasting, `probe "payments"`, "probe \"other\" { tcp = \"127.0.0.1:1\" }\n  probe \"payments\"", 1) + open
+	const dependencyEnds = "before its time, since held(probe.payments.ok, \"10s\"): cut was taken back"
+	for name, first := range map[string]bool{dependencyEnds: false, "its time is over: cut was taken back": true} {
+		t.Run(name, func(t *testing.T) {
+			heals(t, conf, func(h *rig) {
+				h.Tells("probe.other.ok{checkout}", 0)
+				h.cut()
+				h.Advance(35 * time.Second)
+				h.Tells(dependency, 1)
+				if first {
+					h.when("undoing", func() { time.Sleep(15 * time.Second) })
+					h.Advance(8 * time.Second)
+					go func() { h.p.Expired(must(h.p.o.Act.Undo(h.ctx(), h.disk.attempts()[0].ID)), nil) }()
+				}
+				h.Advance(40 * time.Second)
+				if n := strings.Count(h.timeline("checkout"), "was taken back"); n != 1 {
+					t.Errorf("it is said %d times", n)
+				}
+				h.WantSaid("checkout", name)
+				h.WantActs("isolate payments", "undo cut payments")
+				h.waits(0)
+			})
+		})
+	}
+}
+
+func must(a incident.Attempt, err error) incident.Attempt {
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+// no-silence: what stays for good although its time is over is people's, also when its incident has ended; it waits for them.
+func TestStaysForGood(t *testing.T) {
+	heals(t, lasting, func(h *rig) {
+		h.cut()
+		h.Advance(30 * time.Second)
+		h.WantState("checkout", incident.Resolved)
+		healed := h.Last("checkout")
+		a := *h.disk.attempts()[0]
+		a.Stays = "somebody has changed it"
+		h.p.Expired(a, errors.New("somebody has changed it"))
+		h.Advance(time.Minute)
+		h.WantState("checkout", incident.Escalated)
+		h.WantSaid("checkout", "cut stays on payments, although its time is over: somebody has changed it")
+		if again, err := h.p.Incident(h.ctx(), healed.ID); err != nil || again.State != incident.Resolved {
+			t.Errorf("the incident that had ended is %s, %v", again.State, err)
+		}
+		if _, err := h.p.Acknowledge(h.ctx(), h.Last("checkout").ID, false, "", "eve"); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(time.Second)
+		h.WantState("checkout", incident.Resolved)
 	})
 }

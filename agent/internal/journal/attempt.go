@@ -15,8 +15,14 @@ import (
 	"github.com/salveops/salve/pkg/incident"
 )
 
-// PutAttempt writes the attempt and returns when the disk has it, together with everything queued before.
+// PutAttempt writes the attempt and returns when the disk has it, together with everything queued before. What
+// Attempt.Keep says of the record before is written, and in a then.
 func (j *Journal) PutAttempt(a *incident.Attempt) error {
+	j.attempting.Lock()
+	defer j.attempting.Unlock()
+	if last, err := j.Attempt(a.ID); err == nil { // of one that cannot be read nothing can be kept
+		a.Keep(last)
+	}
 	return j.putDurable(bucketAttempt, a.ID, a)
 }
 

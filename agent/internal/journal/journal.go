@@ -37,6 +37,8 @@ type Journal struct {
 	stream      string
 	budgetSince clock.Stamp // zero: budgets are known
 
+	attempting sync.Mutex // one PutAttempt at a time
+
 	queue     queue
 	events    events
 	incidents stored

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
 	"github.com/salveops/salve/pkg/clock"
@@ -74,6 +75,30 @@ func TestEverythingSurvivesReopening(t *testing.T) {
 }
 
 func space2(j *Journal) *Space { return j.Space("learned") }
+
+// Who judges an attempt and who takes it back write at once, each what it knew before: neither is lost.
+func TestAttemptsAreMerged(t *testing.T) {
+	j, _ := open(t, t.TempDir(), Options{Clock: newHand()})
+	for n := range 50 {
+		id := fmt.Sprint("a", n)
+		must(t, j.PutAttempt(&incident.Attempt{ID: id, Phase: incident.Acted}))
+		judged := &incident.Attempt{ID: id, Phase: incident.Judged, Outcome: incident.Verified}
+		undone := &incident.Attempt{ID: id, Phase: incident.Undone}
+		var writers errgroup.Group
+		for _, a := range []*incident.Attempt{judged, undone} {
+			writers.Go(func() error { return j.PutAttempt(a) })
+		}
+		must(t, writers.Wait())
+		a, err := j.Attempt(id)
+		must(t, err)
+		if a.Phase != incident.Undone || a.Outcome != incident.Verified {
+			t.Fatalf("on disk it is %s, %s", a.Phase, a.Outcome)
+		}
+		if (judged.Phase != incident.Undone) == (undone.Outcome != incident.Verified) {
+			t.Fatalf("the second was not told what the first had written: %s, %s", judged.Phase, undone.Outcome)
+		}
+	}
+}
 
 func TestNotFound(t *testing.T) {
 	j, _ := open(t, t.TempDir(), Options{})
