@@ -157,6 +157,9 @@ func targetPaused(now clock.Stamp, f *Facts, c *Candidate) finding {
 	if found := besidePaused(now, f, c.Locks, c.Services); found.objects() {
 		return found
 	}
+	if c.Taken != "" {
+		return finding{Person, Hold, 0, fmt.Sprintf("%s would act on what a person is at work on: %s", c.Name, c.Taken)}
+	}
 	return stopped(now, f, f.Alert.Service, f.target(c).Name, c.Kind.OnHost())
 }
 

@@ -99,6 +99,7 @@ type Candidate struct {
 	Locks        []remedy.Lock // what it needs for itself; see Queue
 	Services     []string      // whose units are among Locks
 	Allowed      bool          // an allow block of this host permits the kind on the target
+	Taken        string        // who has another incident, about what it would change; "": nobody
 	Refusal      string        // why the executor's precheck refused it; "" it did not
 	Conditional  bool          // it has a precondition
 	Precondition expr.Truth

@@ -59,8 +59,12 @@ func (p *Past) List() []incident.Attempt {
 	return out
 }
 
-// Record counts the remedy's own outcomes for its service and the rule; "" stands for every rule.
+// Record counts the remedy's own outcomes for its service and the rule; "" stands for every rule. What only looks, and was
+// not meant to heal, has none.
 func (p *Past) Record(rem *config.Remedy, rule string) (verified, failed int) {
+	if rem.Kind.Gathers() {
+		return 0, 0
+	}
 	for _, a := range p.all {
 		if a.Remedy != rem.Name || a.Service != rem.Owner() || rule != "" && a.Rule != rule {
 			continue

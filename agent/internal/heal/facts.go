@@ -47,20 +47,20 @@ func (e *Engine) facts(s *story, p *patient) healing.Facts {
 	}
 	for _, rem := range e.cfg.Candidates(a.Rule, a.Service) {
 		c := e.candidate(rem, unit, a.Rule.Name)
-		if c.Refusal = p.refusal(rem.Name, e.o.Clock.Now().Boot); rem.Kind.OnHost() && c.Refusal == "" {
-			c.Refusal = e.taken(s)
-		}
+		c.Refusal = p.refusal(rem.Name, e.o.Clock.Now().Boot)
+		c.Taken = e.taken(s, rem.Kind, c.Services)
 		c.Denied, c.DeniedFor = p.denial(rem.Name, e.o.Clock.Now().Boot)
 		f.Candidates = append(f.Candidates, c)
 	}
 	return f
 }
 
-// taken says which other incident of this host a person has, who would lose the whole host; "": none.
-func (e *Engine) taken(s *story) string {
+// taken says which other incident a person has, whose service a remedy of that kind on units of these services would change
+// under their hands; "": none. One of the whole host changes all.
+func (e *Engine) taken(s *story, k remedy.Kind, services []string) string {
 	for _, o := range e.openStories() {
-		if o != s && o.AckBy != "" && !o.Keep {
-			return fmt.Sprintf("%s has the incident %.8s of this host (%s)", o.AckBy, o.ID, o.Title)
+		if o != s && o.AckBy != "" && !o.Keep && (k.OnHost() || slices.Contains(services, o.Service)) {
+			return fmt.Sprintf("%s has the incident %.8s (%s)", o.AckBy, o.ID, o.Title)
 		}
 	}
 	return ""

@@ -18,9 +18,15 @@ func (e *Engine) halts() {
 		}
 		f := healing.Facts{Alert: healing.Alert{Service: r.remedy.Owner()}, Incident: care.Story(s.Incident),
 			Pauses: e.allPauses(), Windows: e.allWindows()}
-		if why := healing.Halted(e.stamp(), &f, r.attempt, e.owners(r.attempt.Locks)); why != "" {
+		services := e.owners(r.attempt.Locks)
+		why := healing.Halted(e.stamp(), &f, r.attempt, services)
+		if why == "" && r.attempt.By == incident.ByRule {
+			why = e.taken(s, r.remedy.Kind, services)
+		}
+		switch {
+		case why != "":
 			e.halt(r, why)
-		} else if s.ending {
+		case s.ending:
 			e.halt(r, "a person ended the incident")
 		}
 	}

@@ -98,3 +98,30 @@ func TestBeside(t *testing.T) {
 		}
 	})
 }
+
+// human-wins: on a unit of a service whose incident a person has, no remedy of another service begins, nor goes on.
+func TestTakenByPerson(t *testing.T) {
+	heals(t, crowd(), func(h *rig) {
+		h.health("postgres", 0)
+		h.Until("acting", time.Minute, func() bool { return h.count() == 1 })
+		id := h.Last("postgres").ID
+		acknowledge := func() {
+			if _, err := h.p.Acknowledge(h.ctx(), id, false, "", "ann"); err != nil {
+				t.Error(err)
+			}
+		}
+		acknowledge()
+		h.health("checkout", 0)
+		h.Advance(50 * time.Second) // the attempt on postgres has ended, and another one is due
+		h.WantActs("restart postgres.service")
+		if got := h.held("checkout"); !strings.Contains(got, "ann has the incident "+id[:8]) {
+			t.Errorf("held: %q", got)
+		}
+		h.when("acting", func() { acknowledge() })
+		if _, err := h.p.Release(h.ctx(), id, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		h.Advance(10 * time.Second)
+		h.WantSaid("checkout", "restart-db-for-checkout begins no further part: ann has the incident "+id[:8])
+	})
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
 	"github.com/salveops/salve/proto/logpb"
 )
 
@@ -124,8 +125,11 @@ func lineOf(ev incident.Event) *logpb.TimelineEvent {
 	return out
 }
 
-// tellOutcome says how an attempt ended, for what is learned of its remedy.
+// tellOutcome says how an attempt ended, for what is learned of its remedy; nil: nothing is of one that only looks.
 func tellOutcome(a *incident.Attempt) func(*logpb.Story) {
+	if remedy.Kind(a.Kind).Gathers() {
+		return nil
+	}
 	return func(line *logpb.Story) {
 		line.Outcome = &logpb.Statistic{Service: a.Service, Rule: a.Rule, Remedy: a.Remedy}
 		switch a.Outcome {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/proto/logpb"
 )
 
 // What is told fits into an entry of the controller's log, whatever a program has printed or a mount point is called.
@@ -39,5 +40,18 @@ func TestWhatIsToldIsBounded(t *testing.T) {
 	}
 	if got := alertOf(&incident.Alert{Instance: "/var"}, nil, "").GetInstance(); got != "/var" {
 		t.Errorf("what is short became %q", got)
+	}
+}
+
+// The controller learns how good remedies are, and nothing of what only looks.
+func TestOutcomesAreTold(t *testing.T) {
+	t.Parallel()
+	var line logpb.Story
+	tellOutcome(&incident.Attempt{Kind: "restart", Remedy: "r", Outcome: incident.Ineffective})(&line)
+	if got := line.GetOutcome(); got.GetIneffective() != 1 || got.GetRemedy() != "r" {
+		t.Errorf("told: %v", got)
+	}
+	if tellOutcome(&incident.Attempt{Kind: "dump", Remedy: "r", Outcome: incident.Ineffective}) != nil {
+		t.Error("a dump counts as a remedy that did not help")
 	}
 }
