@@ -144,7 +144,9 @@ func (rem *Remedy) Locks(unit string) []remedy.Lock {
 	}
 	spec, _ := remedy.Lookup(string(rem.Kind))
 	if rem.Among() == nil {
-		locks = append(locks, remedy.LockOn(spec.Target, rem.Target(unit)))
+		for _, name := range rem.places(rem.Target(unit)) {
+			locks = append(locks, remedy.LockOn(spec.Target, name))
+		}
 	}
 	locks = append(locks, remedy.BalancerLock(rem.balancer()), remedy.SharedLock(rem.Permit))
 	return remedy.Locks(locks...)

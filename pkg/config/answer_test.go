@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -256,8 +257,13 @@ func TestDigest(t *testing.T) {
 
 // A remedy needs for itself all that it may change, and the unit by which it is judged.
 func TestLocks(t *testing.T) {
-	shop := &Service{Name: "shop", Pools: []*Pool{{Name: "db"}, {Name: "web", HAProxy: "/run/haproxy.sock"}},
-		Circuits: []*Circuit{{Name: "mail"}, {Name: "search", HAProxy: "/run/haproxy.sock"}}}
+	shop := &Service{Name: "shop", Pools: []*Pool{
+		{Name: "db", PgBouncer: "127.0.0.1:6432", Database: "shop"}, {Name: "sql", Postgres: "/run/pg", Database: "shop"},
+		{Name: "web", HAProxy: "/run/haproxy.sock"}, {Name: "jobs", HTTP: "http://127.0.0.1/"}},
+		Caches: []*Cache{{Name: "pages", Redis: "127.0.0.1:6379", Database: 2}, {Name: "site", Nginx: "/var/cache/nginx"}},
+		Circuits: []*Circuit{{Name: "search", HAProxy: "/run/haproxy.sock", Server: "s1"}, {Name: "degraded", File: "/run/degraded"},
+			{Name: "mail", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::1")}, Ports: []int{25}},
+			{Name: "ads", On: "http://127.0.0.1/on", Off: "http://127.0.0.1/off"}}}
 	for _, c := range []struct {
 		kind remedy.Kind
 		args remedy.Args
@@ -265,17 +271,23 @@ func TestLocks(t *testing.T) {
 	}{
 		{remedy.Restart, &remedy.UnitArgs{}, []remedy.Lock{"unit shop.service"}},
 		{remedy.Restart, &remedy.UnitArgs{Unit: "db.service"}, []remedy.Lock{"unit db.service", "unit shop.service"}},
-		{remedy.ResetPool, &remedy.PoolArgs{Pool: "db"}, []remedy.Lock{"pool db", "unit shop.service"}},
-		{remedy.ResetPool, &remedy.PoolArgs{Pool: "web"}, []remedy.Lock{"balancer /run/haproxy.sock", "pool web", "unit shop.service"}},
-		{remedy.ClearCache, &remedy.CacheArgs{Cache: "pages"}, []remedy.Lock{"cache pages", "unit shop.service"}},
+		{remedy.ResetPool, &remedy.PoolArgs{Pool: "db"}, []remedy.Lock{"pool 127.0.0.1:6432 shop", "unit shop.service"}},
+		{remedy.ResetPool, &remedy.PoolArgs{Pool: "sql"}, []remedy.Lock{"pool /run/pg shop", "unit shop.service"}},
+		{remedy.ResetPool, &remedy.PoolArgs{Pool: "jobs"}, []remedy.Lock{"pool shop/jobs", "unit shop.service"}},
+		{remedy.ResetPool, &remedy.PoolArgs{Pool: "none"}, []remedy.Lock{"pool shop/none", "unit shop.service"}},
+		{remedy.ResetPool, &remedy.PoolArgs{Pool: "web"}, []remedy.Lock{"balancer /run/haproxy.sock", "pool shop/web", "unit shop.service"}},
+		{remedy.ClearCache, &remedy.CacheArgs{Cache: "pages"}, []remedy.Lock{"cache 127.0.0.1:6379", "unit shop.service"}},
+		{remedy.ClearCache, &remedy.CacheArgs{Cache: "site"}, []remedy.Lock{"cache /var/cache/nginx", "unit shop.service"}},
 		{remedy.FreeSpace, &remedy.FreeSpaceArgs{Path: "/srv", Cleaners: []string{"logrotate.service"}, Reopen: []string{"nginx.service"}},
 			[]remedy.Lock{"path /srv", "unit logrotate.service", "unit nginx.service", "unit shop.service"}},
 		{remedy.Shed, &remedy.ShedArgs{Victims: []string{"b.service", "a*.service"}},
 			[]remedy.Lock{"unit a*.service", "unit b.service", "unit shop.service"}},
 		{remedy.Scale, &remedy.ScaleArgs{Unit: "worker@.service"}, []remedy.Lock{"unit shop.service", "unit worker@*.service"}},
-		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "mail"}, []remedy.Lock{"circuit mail", "unit shop.service"}},
+		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "mail"}, []remedy.Lock{"circuit 192.0.2.1:25", "circuit [::1]:25", "unit shop.service"}},
+		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "degraded"}, []remedy.Lock{"circuit /run/degraded", "unit shop.service"}},
+		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "ads"}, []remedy.Lock{"circuit http://127.0.0.1/on", "unit shop.service"}},
 		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "search"},
-			[]remedy.Lock{"balancer /run/haproxy.sock", "circuit search", "unit shop.service"}},
+			[]remedy.Lock{"balancer /run/haproxy.sock", "circuit shop/search", "unit shop.service"}},
 		{remedy.Rollback, &remedy.RollbackArgs{Link: "/srv/shop/current",
 			Return: remedy.Return{Units: []string{"shop.service", "worker.service"}}},
 			[]remedy.Lock{"path /srv/shop/current", "unit shop.service", "unit worker.service"}},

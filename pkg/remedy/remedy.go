@@ -42,6 +42,9 @@ const (
 	OnHost    Target = "host"    // allow { host = true }; such a remedy takes the whole host, and needs a permit
 )
 
+// OfService reports whether a name of such a thing is its service's own, so that another service's of that name is another one.
+func (t Target) OfService() bool { return t == OnPool || t == OnCache || t == OnCircuit }
+
 // Args are the decoded and checked arguments of one remedy, in the type of its kind: *UnitArgs, *KillArgs, …
 type Args interface {
 	// Names is what the arguments say that the remedy acts on, as an allow block has to list it; "" leaves it to the

@@ -20,10 +20,14 @@ func (r *Runner) Prepare(ctx context.Context, q kind.Request) (Plan, error) {
 	}, nil
 }
 
-// locksFor are the locks of the remedy, and that of its target under the name that it really has.
+// locksFor are the locks of the remedy, and that of its target under the name that it really has, if that is no name within
+// a service.
 func locksFor(s *kind.Step) []remedy.Lock {
-	spec, _ := remedy.Lookup(string(s.Remedy.Kind))
-	return remedy.Locks(append(s.Remedy.Locks(s.Unit), remedy.LockOn(spec.Target, s.Target))...)
+	locks := s.Remedy.Locks(s.Unit)
+	if spec, _ := remedy.Lookup(string(s.Remedy.Kind)); !spec.Target.OfService() {
+		locks = append(locks, remedy.LockOn(spec.Target, s.Target))
+	}
+	return remedy.Locks(locks...)
 }
 
 // check is everything that must hold before an action. Run asks it again: between Prepare and Run

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -106,4 +107,20 @@ func TestLocksOfOldAttempts(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	free()
+}
+
+// A pool is locked where it is, under whatever name a service knows it.
+func TestLocksOfPools(t *testing.T) {
+	pool := func(service, name, at string) []remedy.Lock {
+		own := &config.Service{Name: service, Pools: []*config.Pool{{Name: name, PgBouncer: at, Database: "shop"}}}
+		return locksFor(&kind.Step{Target: name, Request: kind.Request{Remedy: &config.Remedy{Kind: remedy.ResetPool, Service: own,
+			Args: &remedy.PoolArgs{Pool: name}}}})
+	}
+	mine := pool("a", "db", "127.0.0.1:6432")
+	if lock := remedy.Meet(mine, pool("b", "db", "127.0.0.1:6433")); lock != "" {
+		t.Errorf("two pools of one name are one: %s", lock)
+	}
+	if remedy.Meet(mine, pool("b", "main", "127.0.0.1:6432")) == "" {
+		t.Error("one pool with two names is two")
+	}
 }
