@@ -132,7 +132,7 @@ func (r *Runner) unexpired() ([]limit, error) {
 	now := clock.Now(r.o.Clock)
 	var found []limit
 	for _, a := range attempts {
-		if lasts(a) && a.Stays == "" {
+		if lasts(a) {
 			found = append(found, limit{attempt: a.ID, due: now.Boot + a.For - a.Intended.Age(now)})
 		}
 	}

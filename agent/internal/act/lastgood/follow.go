@@ -70,10 +70,14 @@ func (u Units) Plan(ctx context.Context, s *kind.Step, from release.Version) (Re
 	return plan, nil
 }
 
-// Follow starts the units anew, whoever wants it to end: what runs and what the next start would run are to be the same.
+// Follow starts the units anew, one after another until the step is halted: the permit for what it would take down may be over.
 func (u Units) Follow(ctx context.Context, s *kind.Step, plan Record) error {
 	for _, p := range plan.Parts {
-		one, err := u.units.Part(ctx, s, plan.Verb, p.Unit)
+		err := s.Halted(ctx)
+		var one *kind.Step
+		if err == nil {
+			one, err = u.units.Part(ctx, s, plan.Verb, p.Unit)
+		}
 		if err == nil {
 			err = u.of(plan.Verb).Act(ctx, one)
 		}

@@ -98,8 +98,7 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	return nil
 }
 
-// Act implements kind.Kind. Once the link leads elsewhere the units follow at once, whoever wants it to end: what runs and
-// what the next start would run are to be the same.
+// Act implements kind.Kind. Once the link leads elsewhere the units follow, one after another.
 func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	plan := s.Undo.(record)
 	done, err := flip(s.Target, plan.Releases, plan.From, plan.To)
