@@ -6,5 +6,10 @@ var (
 	Lay  = lay
 )
 
+// Exchange lets the link next take the place of base in the folder, by that call.
+func Exchange(dir int, swap func(int, string, int, string, uint) error, from, to string) (bool, error) {
+	return exchange{dir: dir, next: "next", base: "base", swap: swap}.run(from, to)
+}
+
 // Record is what is on disk of a rollback.
 type Record = record

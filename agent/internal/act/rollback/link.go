@@ -63,13 +63,56 @@ func flip(link, releases string, from, to version) (done bool, err error) {
 	if int(st.Uid) != unix.Geteuid() { // whoever deploys goes on being able to; others than root cannot give it away
 		_ = unix.Fchownat(p.Dir(), next, int(st.Uid), int(st.Gid), unix.AT_SYMLINK_NOFOLLOW)
 	}
-	if err := unix.Renameat(p.Dir(), next, p.Dir(), p.Base()); err != nil {
-		return false, errors.Join(fmt.Errorf("replace %s: %w", link, err), unix.Unlinkat(p.Dir(), next, 0))
+	x := exchange{dir: p.Dir(), next: next, base: p.Base(), swap: unix.Renameat2}
+	done, err = x.run(from.Text, to.Text)
+	if left := unix.Unlinkat(p.Dir(), next, 0); left != nil && !errors.Is(left, unix.ENOENT) {
+		err = errors.Join(err, fmt.Errorf("remove %s: %w", next, left))
+	}
+	if err != nil {
+		return done, fmt.Errorf("replace %s: %w", link, err)
 	}
 	if err := unix.Fsync(p.Dir()); err != nil {
 		return true, fmt.Errorf("write down where %s leads: %w", link, err)
 	}
 	return true, nil
+}
+
+// exchange lets two names of a folder change places, so that what somebody gave one of them at the last moment is not lost.
+type exchange struct {
+	dir        int
+	next, base string
+	swap       func(olddir int, old string, newdir int, new string, flags uint) error
+}
+
+// rounds bounds how often somebody may be faster.
+const rounds = 8
+
+// run lets next, a link that says to, take the place of base, a link that says from; next is to be removed then. If base turns
+// out to have been something else, that gets its place back, or what has come meanwhile, which is newer. A file system that
+// cannot exchange names lets next replace base, whatever that is.
+func (x exchange) run(from, to string) (done bool, err error) {
+	expected, put := from, to
+	for i := range rounds {
+		err := x.swap(x.dir, x.next, x.dir, x.base, unix.RENAME_EXCHANGE)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+			err = unix.Renameat(x.dir, x.next, x.dir, x.base)
+			return err == nil, err
+		}
+		if err != nil {
+			return false, err
+		}
+		var buf [unix.PathMax]byte
+		n, _ := unix.Readlinkat(x.dir, x.next, buf[:]) // -1: it is no link
+		held := string(buf[:max(n, 0)])
+		switch {
+		case held == expected && i == 0:
+			return true, nil
+		case held == expected:
+			return false, kind.Refuse("somebody has just changed it, and it stays")
+		}
+		expected, put = put, held
+	}
+	return false, errors.New("somebody changes it all the time")
 }
 
 // lay makes a link of that name, in the place of one that an agent left which died before it was used.
