@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 )
 
@@ -22,15 +23,16 @@ var keptPorts = map[int]string{
 
 // circuitVariants are the ways to cut a dependency off, of which a circuit has exactly one.
 var circuitVariants = []variant{
-	{"addresses", []string{"ports"}}, {"haproxy", []string{"backend", "server", "state"}}, {"file", nil}, {"on", []string{"off"}},
+	{"addresses", []string{"ports", "slice"}}, {"haproxy", []string{"backend", "server", "state"}},
+	{"file", nil}, {"on", []string{"off"}},
 }
 
 func circuitKind() *kind {
 	return &kind{
 		labels: []string{"name"},
 		attrs: []attr{
-			{name: "addresses", typ: texts}, {name: "ports", typ: integers, least: 1, most: 65535}, {name: "file", typ: text},
-			{name: "haproxy", typ: text}, {name: "backend", typ: text}, {name: "server", typ: text},
+			{name: "addresses", typ: texts}, {name: "ports", typ: integers, least: 1, most: 65535}, {name: "slice", typ: text},
+			{name: "file", typ: text}, {name: "haproxy", typ: text}, {name: "backend", typ: text}, {name: "server", typ: text},
 			{name: "state", typ: text, def: "maint", words: []string{"maint", "drain"}},
 			{name: "on", typ: text}, {name: "off", typ: text},
 		},
@@ -39,7 +41,8 @@ func circuitKind() *kind {
 
 func (l *loader) decodeCircuit(b *block) *Circuit {
 	c := &Circuit{
-		Name: b.name("circuit", checkWord), Range: b.header, Ports: b.integers("ports"), File: b.checked("file", checkAbsolute),
+		Name: b.name("circuit", checkWord), Range: b.header, Ports: b.integers("ports"),
+		Slice: b.checked("slice", checkSlice), File: b.checked("file", checkAbsolute),
 		HAProxy: b.checked("haproxy", checkSocket), Backend: b.checked("backend", checkName), Server: b.checked("server", checkName),
 		On: b.checked("on", checkOwnURL), Off: b.checked("off", checkOwnURL),
 	}
@@ -81,6 +84,22 @@ func (l *loader) decodeCircuit(b *block) *Circuit {
 		b.fail("ports", "Out of bounds", "ports has from 1 to %d ports, not %d.", maxPorts, len(c.Ports))
 	}
 	return c
+}
+
+// sharedSlices hold what belongs to no service.
+var sharedSlices = []string{"-.slice", "system.slice", "user.slice", "machine.slice"}
+
+var sliceName = regexp.MustCompile(`^[A-Za-z0-9:_.\\-]{1,249}\.slice$`)
+
+// checkSlice is for the slice that a service has for itself.
+func checkSlice(s string) string {
+	switch {
+	case !sliceName.MatchString(s):
+		return fmt.Sprintf("%q is not the name of a slice, such as web.slice", s)
+	case slices.Contains(sharedSlices, s):
+		return s + " holds more than one service; Slice= in its units gives this one a slice of its own"
+	}
+	return ""
 }
 
 // checkOwnURL is for what only this host's own services are to be asked.

@@ -218,11 +218,12 @@ type Cache struct {
 	Range        hcl.Range
 }
 
-// Circuit is a dependency that isolate can cut the service off from. Exactly one of Addresses and File is set.
+// Circuit is a dependency that isolate can cut the service off from. Exactly one of Addresses, File, HAProxy and On is set.
 type Circuit struct {
 	Name      string
 	Addresses []netip.Addr // where the dependency is; none of them on this host
 	Ports     []int        // TCP ports there; not empty with Addresses
+	Slice     string       // of systemd: what is in it is cut off from Addresses; "": all of this host is
 	File      string       // absolute path of a file that is there while the service shall do without it
 	HAProxy   string       // stats socket of the HAProxy of whose Backend Server is to be taken out: a path or host:port
 	Backend   string

@@ -26,9 +26,11 @@ func isolate() Spec {
 		Summary: "cut a dependency off for a time: connections to it are rejected at once, its server is taken out of HAProxy, or the " +
 			"service is told by a file or over HTTP to do without it",
 		Needs: "For addresses: nf_tables in the kernel and CAP_NET_ADMIN, as examples/packet-filter.conf gives it; the agent must " +
-			"not run as root, since its own connections are known by its user. For a file: a folder that the agent's user, and else only " +
+			"not run as root, since its own connections are known by its user. For a slice, also: all running units of the service are in " +
+			"it, control groups of version 2, and nft_socket from Linux 5.13. For a file: a folder that the agent's user, and else only " +
 			"root, can write (ReadWritePaths= in a drop-in). For a server: a stats socket of level admin that the agent can use.",
-		Worst: "what the service does with that dependency fails for the whole time, at once, requests under way included. Nobody " +
+		Worst: "what the service does with that dependency fails for the whole time, at once, requests under way included. Without " +
+			"a slice that is so for every service of this host; with one for all that runs in it, and what is started there anew. Nobody " +
 			"else's rules are touched. Never rejected are Salve's own connections, and answers from ports below 1024, such as ssh's; a " +
 			"circuit cannot name loopback, addresses of this host, and the ports of ssh, DNS and mail. Containers with a network of their " +
 			"own go on as before. The last server of a backend that takes requests is never taken out.",

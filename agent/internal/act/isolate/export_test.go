@@ -1,7 +1,17 @@
 package isolate
 
-// ForUser is the kind in an agent that runs as another user.
-func (k Kind) ForUser(user int) Kind { return Kind{Host: k.Host, user: user} }
+import (
+	"context"
+	"net/netip"
+)
 
-// Remove is what undo does to elements that it has listed.
-var Remove = remove
+// ForUser is the kind in an agent that runs as another user.
+func (k Kind) ForUser(user int) Kind {
+	k.user = user
+	return k
+}
+
+// Remove is what undo does to addresses and ports that it has listed.
+func Remove(ctx context.Context, list []netip.AddrPort) error {
+	return remove(ctx, filter{to: list}.elements())
+}

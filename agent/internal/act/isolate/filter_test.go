@@ -17,6 +17,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/isolate"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 func TestCutAndLetThrough(t *testing.T) {
@@ -177,6 +178,28 @@ func TestTwoCircuits(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.reaches(service, payments[0], true)
+}
+
+// TestOverlapsInTheMiddle: of two circuits that were both found to be free, one is cut, for its own time.
+func TestOverlapsInTheMiddle(t *testing.T) {
+	r := newRig(t)
+	one, a := acttest.Stage(t, r.kind, r.request())
+	q := r.request()
+	q.Remedy.Args.(*remedy.IsolateArgs).For = time.Hour
+	other, _ := acttest.Stage(t, r.kind, q)
+	if err := r.kind.Act(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	before := r.ruleset()
+	if err := r.kind.Act(t.Context(), other); err == nil || !strings.Contains(err.Error(), "come first") || other.Undo != nil {
+		t.Errorf("the second: %v, with %v to be taken back", err, other.Undo)
+	}
+	if after := r.ruleset(); after != before || strings.Contains(after, "1h") {
+		t.Errorf("it was\n%s\nand has become\n%s", before, after)
+	}
+	if phase, why := r.kind.Settle(t.Context(), a); phase != incident.Acted {
+		t.Errorf("the first is %s: %s", phase, why)
+	}
 }
 
 // TestTableIsRepaired: whatever somebody did to the rules, they are right when they are needed.

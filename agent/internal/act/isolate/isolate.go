@@ -5,9 +5,11 @@ package isolate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act/backend"
@@ -22,15 +24,17 @@ import (
 // is taken back, and an attempt is settled by what is there.
 type Kind struct {
 	*kind.Host
-	user int // that Salve's own connections belong to
+	user     int // that Salve's own connections belong to
+	changing *sync.Mutex
 }
 
 // New prepares the kind.
-func New(h *kind.Host) Kind { return Kind{Host: h, user: os.Geteuid()} }
+func New(h *kind.Host) Kind { return Kind{Host: h, user: os.Geteuid(), changing: new(sync.Mutex)} }
 
-// cut is what is cut off, as a record keeps it. One of all is set.
+// cut is what is cut off, as a record keeps it. One of all is set, and Slice may be with To.
 type cut struct {
 	To     []netip.AddrPort `json:"to,omitempty"`
+	Slice  *slice           `json:"slice,omitempty"`
 	File   string           `json:"file,omitempty"`
 	Server *server          `json:"server,omitempty"`
 	Switch *toggle          `json:"switch,omitempty"`
@@ -42,13 +46,16 @@ type breaker interface {
 	describe() string
 	// check refuses what must not or cannot be cut now.
 	check(ctx context.Context) error
-	// make cuts it off for that time, whole or not at all.
+	// make cuts it off for that time, whole or not at all. An error that wraps errNothing says that there is nothing to mend.
 	make(ctx context.Context, id string, d time.Duration) error
 	// mend lets through again what the attempt of that ID cut off, if anything.
 	mend(ctx context.Context, id string) error
 	// made reports whether anything is cut off by the attempt of that ID.
 	made(ctx context.Context, id string) (bool, error)
 }
+
+// errNothing says that nothing of an attempt is left that would have to be taken back.
+var errNothing = errors.New("nothing has changed")
 
 func (k Kind) breaker(c cut) breaker {
 	switch {
@@ -59,7 +66,7 @@ func (k Kind) breaker(c cut) breaker {
 	case c.Switch != nil:
 		return *c.Switch
 	}
-	return filter{to: c.To, user: k.user}
+	return filter{to: c.To, from: c.Slice, user: k.user, changing: k.changing}
 }
 
 func argsOf(q kind.Request) *remedy.IsolateArgs { return q.Remedy.Args.(*remedy.IsolateArgs) }
@@ -130,6 +137,19 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	if d := argsOf(s.Request).For; d < remedy.ShortestCut || d > remedy.LongestCut {
 		return kind.Refuse("a circuit is cut for %s to %s, not for %s", remedy.ShortestCut, remedy.LongestCut, d)
 	}
+	if c.Slice != "" {
+		if what.Slice, err = k.sliceOf(ctx, s.Remedy.Service, c.Slice); err != nil {
+			return err
+		}
+	}
+	if what.Switch != nil { // a service cannot be asked, and an attempt that ends would end this one as well
+		switch held, err := k.InForce(remedy.Isolate, s.Target); {
+		case err != nil:
+			return kind.Unknown("whether the service was told to do without "+s.Target, err)
+		case held:
+			return kind.Needless("the service was told to do without %s already", s.Target)
+		}
+	}
 	if err := k.breaker(what).check(ctx); err != nil {
 		return err
 	}
@@ -142,7 +162,11 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 
 // Act implements kind.Kind.
 func (k Kind) Act(ctx context.Context, s *kind.Step) error {
-	return k.breaker(s.Undo.(cut)).make(ctx, s.Attempt.ID, s.For)
+	err := k.breaker(s.Undo.(cut)).make(ctx, s.Attempt.ID, s.For)
+	if errors.Is(err, errNothing) {
+		s.Undo, s.For = nil, 0
+	}
+	return err
 }
 
 // Undo implements kind.Kind. What ended by itself is mended.

@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	ids := []syscall.SysProcIDMap{{ContainerID: salve, HostID: 0, Size: 1}, {ContainerID: service, HostID: service, Size: 1}}
 	c.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET, UidMappings: ids, GidMappings: ids,
-		// Beside what the agent needs: the ports of a server, and to be another user.
-		AmbientCaps: []uintptr{unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETUID},
+		// Beside what the agent needs: the ports of a server, to be another user, and to make control groups for a manager.
+		AmbientCaps: []uintptr{unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETUID, unix.CAP_DAC_OVERRIDE},
 		Pdeathsig:   syscall.SIGKILL,
 	}
 	err := c.Run()

@@ -73,15 +73,19 @@ func (m mark) mend(ctx context.Context, id string) error {
 	return os.Remove(m.path)
 }
 
+// made takes what is no file for that of another.
 func (m mark) made(_ context.Context, id string) (bool, error) {
 	f, err := os.OpenFile(m.path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return false, err
+	}
 	line, err := bufio.NewReaderSize(io.LimitReader(f, 1024), 1024).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, fmt.Errorf("read %s: %w", m.path, err)

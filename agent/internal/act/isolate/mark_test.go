@@ -102,9 +102,19 @@ func TestMarkThatIsNotSafe(t *testing.T) {
 	}
 	r.refused(r.request(), "is there already")
 	linked := incident.Attempt{ID: "x", Kind: "isolate", Undo: kind.Raw(map[string]string{"file": path})}
-	if err := r.kind.Undo(t.Context(), &linked); !errors.Is(err, unix.ELOOP) {
-		t.Errorf("undo through a link: %v", err)
+	for _, there := range []func() error{
+		func() error { return nil },
+		func() error { return os.Mkdir(path, 0o755) },
+		func() error { return unix.Mkfifo(path, 0o644) },
+	} {
+		if err := errors.Join(there(), r.kind.Undo(t.Context(), &linked)); err != nil {
+			t.Errorf("undo beside what is no file: %v", err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Errorf("what is no file was removed: %v", err)
+		}
 	}
+	r.holds(target, linked.ID)
 	r.circuit.File = filepath.Join(dir, "none", "degraded")
 	r.refused(r.request(), "no such file")
 	a := incident.Attempt{ID: "x", Kind: "isolate", Undo: []byte(`{"file":`)}

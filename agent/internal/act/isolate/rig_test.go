@@ -21,6 +21,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/acttest"
 	"github.com/salveops/salve/agent/internal/act/isolate"
 	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -31,6 +32,7 @@ import (
 type rig struct {
 	*act.Runner
 	t       *testing.T
+	systemd *systemd.Watcher
 	journal *acttest.Journal
 	kind    isolate.Kind
 	circuit *config.Circuit
@@ -58,16 +60,23 @@ func newRig(t *testing.T) *rig {
 		r.circuit.Addresses = append(r.circuit.Addresses, at.Addr())
 	}
 	r.journal = acttest.OpenJournal(t, t.TempDir())
-	r.Runner = r.runner()
-	r.kind = isolate.New(&kind.Host{Clock: acttest.Clock(t)})
+	r.on(acttest.IdleWatcher(t))
 	return r
+}
+
+// on lets the rig's runner, and its kind without one, see these units.
+func (r *rig) on(w *systemd.Watcher) {
+	r.systemd = w
+	r.Runner = r.runner()
+	r.kind = isolate.New(&kind.Host{Clock: acttest.Clock(r.t), Systemd: w,
+		InForce: func(remedy.Kind, string) (bool, error) { return false, nil }})
 }
 
 // runner is an agent's, on the rig's journal.
 func (r *rig) runner() *act.Runner {
 	r.t.Helper()
 	runner, err := act.New(act.Options{
-		Systemd: acttest.IdleWatcher(r.t), Journal: r.journal, Clock: acttest.Clock(r.t),
+		Systemd: r.systemd, Journal: r.journal, Clock: acttest.Clock(r.t),
 		Allow: []config.Allow{{Circuits: []string{"pay*"}, Actions: []string{"isolate"}}},
 	})
 	if err != nil {
@@ -87,7 +96,7 @@ func (r *rig) command(name string, args ...string) string {
 
 func (r *rig) request() kind.Request {
 	q := acttest.Ask(remedy.Isolate, "", &remedy.IsolateArgs{Circuit: "payments", For: r.length})
-	q.Remedy.Service = &config.Service{Circuits: []*config.Circuit{r.circuit}}
+	q.Remedy.Service = &config.Service{Unit: "shop.service", Circuits: []*config.Circuit{r.circuit}}
 	return q
 }
 

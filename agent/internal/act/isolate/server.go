@@ -34,18 +34,23 @@ func (s server) check(ctx context.Context) error {
 	return err
 }
 
-// make looks once more when it is done: two that each leave the other's server in would else take out both.
+// make looks once more when it is done: two that each leave the other's server in would else take out both. What is not out by
+// this has to be known, because mend could not tell it from what a person takes out later.
 func (s server) make(ctx context.Context, _ string, _ time.Duration) error {
 	err := s.Put(ctx, s.State)
 	var no backend.Refusal
 	switch {
 	case errors.As(err, &no):
-		return fmt.Errorf("nothing was done: %w", err)
+		return fmt.Errorf("%w: %w", errNothing, err)
 	case err != nil:
 		return fmt.Errorf("%w: %w", kind.ErrLost, err)
 	}
 	if _, err := s.Still(ctx, s.bit()); err != nil {
-		return errors.Join(fmt.Errorf("take out %s: %w", s, err), s.Restore(ctx, s.bit()))
+		err = fmt.Errorf("take out %s: %w", s, err)
+		if back := s.Restore(ctx, s.bit()); back != nil {
+			return errors.Join(err, back)
+		}
+		return fmt.Errorf("%w: %w", errNothing, err)
 	}
 	return nil
 }

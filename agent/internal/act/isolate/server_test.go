@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -87,8 +89,8 @@ func TestLastServerStays(t *testing.T) {
 	if err := g.kind.Act(t.Context(), one); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.kind.Act(t.Context(), other); err == nil || !strings.Contains(err.Error(), "no other server") {
-		t.Errorf("the last server: %v", err)
+	if err := g.kind.Act(t.Context(), other); err == nil || !strings.Contains(err.Error(), "no other server") || other.Undo != nil || other.For != 0 {
+		t.Errorf("the last server: %v, with %v to be taken back", err, other.Undo)
 	}
 	if now := g.servers(); now[0].Admin != backend.ForcedMaint || !now[1].Up() {
 		t.Errorf("%+v", now)
@@ -100,6 +102,24 @@ func TestLastServerStays(t *testing.T) {
 	g.refused(g.request(), `has no server "d"`)
 	g.circuit.Server = ""
 	g.refused(g.request(), "names nothing to cut off")
+}
+
+// TestRefusedByHAProxy: what was not done is not taken back, least of all from a person who does it later.
+func TestRefusedByHAProxy(t *testing.T) {
+	g := newBalanced(t)
+	another := agenttest.HAProxy(t, " server z 127.0.0.1:1")
+	link := filepath.Join(t.TempDir(), "stats")
+	if err := os.Symlink(g.Stats, link); err != nil {
+		t.Fatal(err)
+	}
+	g.circuit.HAProxy = link
+	s, _ := acttest.Stage(t, g.kind, g.request())
+	if err := errors.Join(os.Remove(link), os.Symlink(another.Stats, link)); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.kind.Act(t.Context(), s); err == nil || errors.Is(err, kind.ErrLost) || s.Undo != nil || s.For != 0 {
+		t.Errorf("by a HAProxy without that server: %v, with %v to be taken back", err, s.Undo)
+	}
 }
 
 // TestServerOfAPerson: what a person made of it meanwhile stands.

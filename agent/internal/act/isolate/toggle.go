@@ -59,7 +59,7 @@ func tell(ctx context.Context, to string, header http.Header) error {
 	defer cancel()
 	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, to, nil)
 	if err != nil {
-		return fmt.Errorf("nothing was done: %w", err)
+		return fmt.Errorf("%w: %w", errNothing, err)
 	}
 	ask.Header = header
 	client := web.Client()
@@ -67,7 +67,7 @@ func tell(ctx context.Context, to string, header http.Header) error {
 	answer, err := client.Transport.RoundTrip(ask)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nothing was done: POST to %s: %w", to, err)
+		return fmt.Errorf("%w: POST to %s: %w", errNothing, to, err)
 	case err != nil:
 		return fmt.Errorf("POST to %s: %w: %w", to, kind.ErrLost, err)
 	}

@@ -67,6 +67,10 @@ func TestToggle(t *testing.T) {
 	g.want()
 	a := g.must(g.request())
 	g.want("POST /on 60")
+	if !g.refused(g.request(), "told to do without payments already").Needless {
+		t.Error("a service that was told already is no needless attempt")
+	}
+	g.want()
 	for range 2 {
 		if _, err := g.Undo(t.Context(), a.ID); err != nil {
 			t.Fatal(err)
@@ -82,10 +86,14 @@ func TestToggleFails(t *testing.T) {
 	g := newTold(t)
 	for path, want := range map[string]string{"/moved": "says 307", "/broken": "says 500"} {
 		g.circuit.On = g.server.URL + path
-		if a, err := g.run(g.request()); err != nil || !strings.Contains(a.Error, want) || len(a.Undo) == 0 {
+		a, err := g.run(g.request())
+		if err != nil || !strings.Contains(a.Error, want) || len(a.Undo) == 0 {
 			t.Errorf("%s: %+v, %v", path, a, err)
 		}
-		g.want("POST " + path + " 60")
+		if _, err := g.Undo(t.Context(), a.ID); err != nil {
+			t.Fatal(err)
+		}
+		g.want("POST "+path+" 60", "POST /off ")
 	}
 	g.circuit.On = g.server.URL + "/hang"
 	s, a := acttest.Stage(t, g.kind, g.request())
@@ -96,8 +104,8 @@ func TestToggleFails(t *testing.T) {
 	}
 	g.server.Listener.Close()
 	g.refused(g.request(), "cannot be known now")
-	if err := g.kind.Act(t.Context(), s); err == nil || errors.Is(err, kind.ErrLost) {
-		t.Errorf("when nobody listens: %v", err)
+	if err := g.kind.Act(t.Context(), s); err == nil || errors.Is(err, kind.ErrLost) || s.Undo != nil || s.For != 0 {
+		t.Errorf("when nobody listens: %v, with %v to be taken back", err, s.Undo)
 	}
 	if err := g.kind.Undo(t.Context(), a); err == nil {
 		t.Error("taken back when nobody listens")

@@ -58,6 +58,28 @@ func mounts() (map[string]tree, error) {
 	return found, nil
 }
 
+// Unified is the folder of a control group in the hierarchy of version 2, and how deep below the root it lies there. An error
+// that wraps fs.ErrNotExist says that it is not there, or that the host has no such hierarchy.
+func Unified(group string) (folder string, depth int, err error) {
+	trees, err := mounts()
+	if err != nil {
+		return "", 0, err
+	}
+	return unified(trees, group)
+}
+
+func unified(trees map[string]tree, group string) (folder string, depth int, err error) {
+	t, ok := trees[""]
+	if !ok {
+		return "", 0, fmt.Errorf("this host mounts none: %w", fs.ErrNotExist)
+	}
+	folder = t.folder(group)
+	if _, err := os.Stat(folder); err != nil {
+		return "", 0, err
+	}
+	return folder, strings.Count(strings.TrimSuffix(group, "/"), "/"), nil
+}
+
 // limits is where a unit's limits take effect.
 type limits struct {
 	group string // of the unit
