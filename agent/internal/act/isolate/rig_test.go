@@ -170,7 +170,11 @@ func (r *rig) listen(user int, at netip.AddrPort) <-chan net.Conn {
 				if err != nil {
 					return
 				}
-				conns <- c
+				select {
+				case conns <- c:
+				default: // nobody wants it, and the end is not to wait for that
+					c.Close()
+				}
 			}
 		})
 	}()

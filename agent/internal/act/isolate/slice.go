@@ -11,6 +11,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/unit"
+	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/config"
 )
 
@@ -24,6 +25,9 @@ type slice struct {
 
 // sliceOf finds the slice, and refuses one that would cut off nothing of the service, or but a part of it.
 func (k Kind) sliceOf(ctx context.Context, s *config.Service, name string) (*slice, error) {
+	if !k.Systemd.Connected() {
+		return nil, kind.Unknown("what runs in "+name, systemd.ErrDisconnected)
+	}
 	group := ""
 	for _, unitName := range k.Systemd.Match(s.Unit) {
 		if !s.Covers(unitName) {

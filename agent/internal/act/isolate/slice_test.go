@@ -122,21 +122,29 @@ func TestSlice(t *testing.T) {
 // TestSliceAndHost: circuits of a slice and of the whole host do not end each other.
 func TestSliceAndHost(t *testing.T) {
 	g := newSliced(t)
-	inner, slice := g.must(g.request()), g.circuit.Slice
-	g.circuit.Slice = ""
-	outer := g.must(g.request())
-	g.sends("other.service", service, payments[0], false)
-	g.circuit.Slice = slice
-	if !g.refused(g.request(), "cut off already").Needless {
-		t.Error("a part of what is cut off is no needless attempt")
-	}
-	for _, a := range []incident.Attempt{outer, inner} {
-		g.sends("shop.service", service, payments[0], false)
+	slice, undo := g.circuit.Slice, func(a incident.Attempt) {
+		t.Helper()
 		if _, err := g.Undo(t.Context(), a.ID); err != nil {
 			t.Fatal(err)
 		}
-		g.sends("other.service", service, payments[0], true)
 	}
+	whole := func() incident.Attempt {
+		t.Helper()
+		g.circuit.Slice = ""
+		defer func() { g.circuit.Slice = slice }()
+		return g.must(g.request())
+	}
+	outer := whole()
+	if !g.refused(g.request(), "cut off already").Needless {
+		t.Error("a part of what is cut off is no needless attempt")
+	}
+	undo(outer)
+	inner, outer := g.must(g.request()), whole()
+	g.sends("other.service", service, payments[0], false)
+	undo(outer)
+	g.sends("other.service", service, payments[0], true)
+	g.sends("shop.service", service, payments[0], false)
+	undo(inner)
 	g.sends("shop.service", service, payments[0], true)
 }
 
@@ -165,5 +173,7 @@ func TestSliceOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	agenttest.Eventually(t, 5*time.Second, func() bool { return !g.systemd.Connected() }, "systemd is gone")
-	g.refused(g.request(), "slice")
+	g.refused(g.request(), "cannot be known")
+	g.on(acttest.IdleWatcher(t)) // it was never there
+	g.refused(g.request(), "cannot be known")
 }
