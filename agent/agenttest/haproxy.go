@@ -46,6 +46,12 @@ func HAProxy(t testing.TB, servers string) *Balancer {
 	return b
 }
 
+// Freeze stops it with SIGSTOP: it accepts connections and answers nothing. Thaw lets it go on.
+func (b *Balancer) Freeze() error { return b.process.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw ends a Freeze.
+func (b *Balancer) Thaw() error { return b.process.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Stop ends it at once, as a crash would.
 func (b *Balancer) Stop() { b.process.kill() }
 

@@ -109,6 +109,9 @@ func connect(ctx context.Context, dir, port, user, database string) (*pgconn.PgC
 // StopPostgres ends PostgreSQL at once, as a crash would; PgBouncer goes on.
 func (p *Pool) StopPostgres() { p.postgres.kill() }
 
+// StopBouncer ends PgBouncer at once, as a crash would; PostgreSQL goes on.
+func (p *Pool) StopBouncer() { p.pgbouncer.kill() }
+
 // Freeze stops PgBouncer with SIGSTOP: it accepts connections and answers nothing. Thaw lets it go on.
 func (p *Pool) Freeze() error { return p.pgbouncer.cmd.Process.Signal(syscall.SIGSTOP) }
 

@@ -29,10 +29,14 @@ func Ask(ctx context.Context, address, command string) ([]byte, error) {
 	defer conn.Close()
 	release := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer release()
-	if _, err := fmt.Fprintln(conn, command); err != nil {
-		return nil, fmt.Errorf("ask HAProxy: %w", err)
+	_, err = fmt.Fprintln(conn, command)
+	var raw []byte
+	if err == nil {
+		raw, err = io.ReadAll(transport.Bound(conn, most))
 	}
-	raw, err := io.ReadAll(transport.Bound(conn, most))
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // and not that the connection was closed because of it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask HAProxy: %w", err)
 	}

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
@@ -23,9 +24,7 @@ func openConsole(ctx context.Context, at address) (*console, error) {
 func (c *console) close() { _ = c.c.Close() } // nothing hangs on a good-bye
 
 func (c *console) ask(ctx context.Context, command string) (postgres.Table, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	return c.c.Ask(ctx, command)
+	return ask(ctx, c.c, command)
 }
 
 // database is what the console says of one.
@@ -66,9 +65,15 @@ func (c *console) servers(ctx context.Context, name string) (connections, error)
 		found.Servers++
 		if t.Cell(row, "close_needed") == "1" {
 			found.Closing++
-		} else if at := t.Cell(row, "connect_time"); found.Oldest == "" || at < found.Oldest {
-			found.Oldest = at
+			continue
 		}
+		// The time is in whole seconds, in which a pool may have replaced it.
+		one := fmt.Sprintf("%s (%s, process %s, port %s)", t.Cell(row, "connect_time"), t.Cell(row, "ptr"), t.Cell(row, "remote_pid"),
+			t.Cell(row, "local_port"))
+		found.open = append(found.open, one)
+	}
+	if len(found.open) > 0 {
+		found.Oldest = slices.Min(found.open)
 	}
 	return found, err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/config"
@@ -36,9 +37,10 @@ type front struct {
 }
 
 type connections struct {
-	Servers int    `json:"servers"`          // connections to the database
-	Closing int    `json:"closing"`          // of these: to be replaced when they become free
-	Oldest  string `json:"oldest,omitempty"` // when the oldest that is not closing was made, by PgBouncer's clock
+	Servers int      `json:"servers"`          // connections to the database
+	Closing int      `json:"closing"`          // of these: to be replaced when they become free
+	Oldest  string   `json:"oldest,omitempty"` // that is not closing: when it was made, by PgBouncer's clock, and what tells it from others
+	open    []string // those that are not closing
 }
 
 func (b bouncer) describe(s *kind.Step) string {
@@ -127,7 +129,7 @@ func (b bouncer) stop(ctx context.Context, c *console, s *kind.Step) error {
 	if back := restoreNow(ctx, s, b); back != nil {
 		return back
 	}
-	if b.mode == remedy.Pause && wctx.Err() != nil {
+	if err != nil && b.mode == remedy.Pause && wctx.Err() != nil {
 		return cmp.Or(s.Halted(ctx), errBusy)
 	}
 	return err
@@ -179,7 +181,7 @@ func (b bouncer) settle(ctx context.Context, a *incident.Attempt) (incident.Phas
 		return incident.Unknown, err.Error()
 	case was.Servers == was.Closing:
 		return incident.Unknown, "the pool had no connection by which it could be told"
-	case now.Servers > now.Closing && now.Oldest == was.Oldest:
+	case slices.Contains(now.open, was.Oldest):
 		return incident.NotDone, "the connection from " + was.Oldest + " is still in use"
 	}
 	return incident.Acted, "the connections from before are gone or being closed"

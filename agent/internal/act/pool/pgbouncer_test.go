@@ -177,9 +177,12 @@ func testAgentDiesInAPause(t *testing.T, g *rig) {
 			g.console("RESUME app")
 
 			g.query(whoami)
-			s, a = acttest.Stage(t, k, g.with(args))
-			if err := k.Act(t.Context(), s); err != nil {
-				t.Fatal(err)
+			for range 2 { // and within a second has a new connection, which is another one
+				s, a = acttest.Stage(t, k, g.with(args))
+				if err := k.Act(t.Context(), s); err != nil || g.paused() {
+					t.Fatal(err, g.paused())
+				}
+				g.query(whoami)
 			}
 			if phase, why := k.Settle(t.Context(), a); phase != incident.Acted || len(a.Undo) > 0 || a.For != 0 {
 				t.Errorf("after it ran: %s, %s, %+v", phase, why, a)

@@ -173,6 +173,13 @@ func (a address) connect(ctx context.Context, database string) (*postgres.Conn, 
 // askTimeout bounds connecting to a server, and each question that has no earlier end.
 const askTimeout = 5 * time.Second
 
+// ask asks one question.
+func ask(ctx context.Context, c *postgres.Conn, question string, args ...string) (postgres.Table, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return c.Ask(ctx, question, args...)
+}
+
 // refused reports whether the server itself said that it does not do what it was asked. What it says when it hangs up
 // is no such answer.
 func refused(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -65,7 +66,8 @@ ORDER BY state_change LIMIT $5::int`
 const terminate = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = $1::int AND ` + began + ` = $2::text AND ` + since + ` = $3::text`
 
-const present = `SELECT pid, ` + began + ` AS began FROM pg_stat_activity WHERE backend_type = 'client backend'`
+// present has a row at least, that of who asks. Who may not see others finds none of them, as if they were gone.
+const present = `SELECT pid, ` + began + ` AS began, pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees FROM pg_stat_activity WHERE backend_type = 'client backend'`
 
 func (terminator) describe(s *kind.Step) string {
 	before, _ := s.Before.(doomed)
@@ -83,16 +85,14 @@ func (terminator) precheck(ctx context.Context, s *kind.Step, p *config.Pool) er
 		return kind.Unknown("the sessions of pool "+s.Target, err)
 	}
 	defer func() { _ = c.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	t, err := c.Ask(ctx, rights)
+	t, err := ask(ctx, c, rights)
 	switch {
 	case err != nil:
 		return kind.Unknown("the rights of user "+p.User, err)
 	case len(t.Rows) != 1 || t.Cell(t.Rows[0], "enough") != "t":
 		return kind.Refuse("user %s may not see and end the sessions of others: GRANT pg_signal_backend, pg_read_all_stats TO it", p.User)
 	}
-	if t, err = c.Ask(ctx, choose, strconv.FormatFloat(a.OlderThan.Seconds(), 'f', -1, 64), a.User, a.Application,
+	if t, err = ask(ctx, c, choose, strconv.FormatFloat(a.OlderThan.Seconds(), 'f', -1, 64), a.User, a.Application,
 		strconv.FormatBool(a.IdleInTransaction), strconv.Itoa(a.Most)); err != nil {
 		return kind.Unknown("the sessions of pool "+s.Target, err)
 	}
@@ -123,51 +123,62 @@ func (terminator) act(ctx context.Context, s *kind.Step) error {
 	defer func() { _ = c.Close() }()
 	told := before
 	told.Sessions = nil
-	var failed, ended error
+	var no, ended error
 	for _, one := range before.Sessions {
 		if ended = s.Halted(ctx); ended != nil {
 			break
 		}
-		t, err := c.Ask(ctx, terminate, one.PID, one.Began, one.Since)
+		t, err := ask(ctx, c, terminate, one.PID, one.Began, one.Since)
 		switch {
 		case refused(err):
-			failed = err
+			no = err
 		case err != nil:
+			s.After = told
 			return fmt.Errorf("end sessions: %w: %w", kind.ErrLost, err)
 		case len(t.Rows) > 0: // else it has ended by itself, or is at work again
 			told.Sessions = append(told.Sessions, one)
 		}
 	}
-	if len(told.Sessions) == 0 {
-		if err := cmp.Or(ended, failed); err != nil {
-			return fmt.Errorf("end sessions: %w", err)
+	if len(told.Sessions) > 0 {
+		s.After = told
+		switch left := told.left(ctx, c); {
+		case left < 0:
+			return fmt.Errorf("end sessions: %w: %d were told to end", kind.ErrLost, len(told.Sessions))
+		case left > 0:
+			return fmt.Errorf("end sessions: %d of %d were told to end and have not", left, len(told.Sessions))
 		}
-		return nil // there is nothing left to be ended
 	}
+	if err := cmp.Or(ended, no); err != nil {
+		return fmt.Errorf("end sessions, of %d were %d: %w", len(before.Sessions), len(told.Sessions), err)
+	}
+	return nil
+}
+
+// left waits for the sessions to be gone, and counts those that are not; -1: the server does not tell.
+func (d doomed) left(ctx context.Context, c *postgres.Conn) int {
 	ctx, cancel := context.WithTimeout(ctx, goneWithin)
 	defer cancel()
-	left := len(told.Sessions)
+	left := -1
 	kind.Eventually(ctx, 20*time.Millisecond, func() bool {
-		if gone, err := told.gone(ctx, c); err == nil {
-			left = len(told.Sessions) - gone
+		if gone, err := d.gone(ctx, c); err == nil {
+			left = len(d.Sessions) - gone
 		}
 		return left == 0
 	})
-	s.After = told
-	if left > 0 {
-		return fmt.Errorf("end sessions: %d of %d were told to end and have not", left, len(told.Sessions))
-	}
-	return ended
+	return left
 }
 
 // gone counts the sessions that are no more.
 func (d doomed) gone(ctx context.Context, c *postgres.Conn) (int, error) {
-	t, err := c.Ask(ctx, present)
+	t, err := ask(ctx, c, present)
 	if err != nil {
 		return 0, err
 	}
 	there := map[[2]string]bool{}
 	for _, row := range t.Rows {
+		if t.Cell(row, "sees") != "t" {
+			return 0, errors.New("its user may not see the sessions of others any more")
+		}
 		there[[2]string{t.Cell(row, "pid"), t.Cell(row, "began")}] = true
 	}
 	gone := 0
@@ -189,8 +200,6 @@ func (terminator) settle(ctx context.Context, a *incident.Attempt) (incident.Pha
 		return incident.Unknown, err.Error()
 	}
 	defer func() { _ = c.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
 	switch gone, err := was.gone(ctx, c); {
 	case err != nil:
 		return incident.Unknown, err.Error()

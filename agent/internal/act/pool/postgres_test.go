@@ -207,6 +207,8 @@ func testSessionsThatMustNotBeEnded(t *testing.T, r *rig) {
 	p.User = "self"
 	g.idle("self", g.Database, "b")
 	refused(terminate(func(a *remedy.PoolArgs) { a.User = "self" }), "no session that is to be ended", false) // its own
+	p.User = "nobody"
+	refused(some, `role "nobody" does not exist`, true)
 	p.User, p.Database = "salve", "none"
 	refused(some, "cannot be known now", true)
 	p.Database = g.Database
