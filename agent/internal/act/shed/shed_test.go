@@ -157,6 +157,13 @@ func TestThrottle(t *testing.T) {
 	if got, _ := g.Property("a.service", "CPUQuotaPerSecUSec"); got != "100ms" || a.For != time.Minute {
 		t.Errorf("the quota is %s, for %s", got, a.For)
 	}
+	// What another remedy set now would go with the throttle, and its own undo would make the throttle last.
+	q := acttest.SetProperty("a.service", map[string]string{"CPUQuota": "50%"})
+	g.Refused(q, "is shed for a time", false)
+	if _, err := g.Runner.Undo(t.Context(), a.ID); err != nil {
+		t.Error(err)
+	}
+	a = g.Must(q)
 	if _, err := g.Runner.Undo(t.Context(), a.ID); err != nil {
 		t.Error(err)
 	}

@@ -65,6 +65,14 @@ func (k Limiter) Precheck(ctx context.Context, s *kind.Step) error {
 	if timer := helper.Timer(u.Name); k.Systemd.Active(timer) == "active" {
 		return kind.Refuse("%s has a limit already that ends by itself, with %s", u.Name, timer)
 	}
+	// What it has now may be a throttle: to put that back would make it last, and the end of the throttle would put back
+	// what was before both.
+	switch shed, err := k.InForce(remedy.Shed, u.Name); {
+	case err != nil:
+		return kind.Unknown("what was done to "+u.Name, err)
+	case shed:
+		return kind.Refuse("%s is shed for a time, and its limits stay as they are until that is over", u.Name)
+	}
 	wanted, err := wantedValues(propertyArgs(s).Properties)
 	if err != nil {
 		return err

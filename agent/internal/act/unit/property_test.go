@@ -16,6 +16,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/agent/internal/order"
+	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -121,6 +122,12 @@ func TestLimitsNeedProcesses(t *testing.T) {
 	g.Up("a.service")
 	g.Refused(acttest.SetProperty("a.service", map[string]string{"Nice": "5"}), "does not know Nice", false)
 	g.Refused(acttest.SetProperty("a.service", map[string]string{"CPUQuota": "much"}), "no value", false)
+	shed := &incident.Attempt{ID: "shed", Kind: "shed", Target: "a.service", Phase: incident.Judged, Intended: clock.Now(acttest.Clock(t)),
+		For: time.Hour}
+	if err := g.Journal.PutAttempt(shed); err != nil {
+		t.Fatal(err)
+	}
+	g.Refused(acttest.SetProperty("a.service", map[string]string{"TasksMax": "9"}), "is shed for a time", false)
 }
 
 func TestLimitEndsByItself(t *testing.T) {
