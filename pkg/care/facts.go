@@ -56,7 +56,7 @@ func Candidate(
 	now clock.Instant, rem *config.Remedy, unit, ruleName string, rules *rule.Engine, past *healing.Past,
 ) healing.Candidate {
 	c := healing.Candidate{
-		Name: rem.Name, Kind: rem.Kind, Target: rem.Target(unit), Touches: rem.Touches(), Locks: rem.Locks(unit), Attempts: rem.Attempts, Recurring: rem.Recurring,
+		Name: rem.Name, Kind: rem.Kind, Target: rem.Target(unit), Waits: rem.Waits(), Locks: rem.Locks(unit), Attempts: rem.Attempts, Recurring: rem.Recurring,
 		Cooldown: rem.Cooldown, Prior: rem.Confidence, Conditional: rem.Precondition != nil,
 	}
 	if c.Conditional {

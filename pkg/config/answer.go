@@ -135,6 +135,18 @@ func (rem *Remedy) Touches() []string {
 	return units
 }
 
+// Waits are the units, or globs of them, for which it waits while a package transaction may touch them: what it Touches, without
+// the parts that it leaves out then.
+func (rem *Remedy) Waits() []string {
+	units := slices.Clone(rem.Among())
+	for _, p := range remedy.Parts(rem.Args) {
+		if !p.Spare {
+			units = append(units, p.Unit)
+		}
+	}
+	return units
+}
+
 // Locks are what the remedy needs for itself when it is tried for the unit ("": for none), in the order of their names:
 // what it acts on, whatever else it may change, and the unit by which it is judged. Nil: nothing.
 func (rem *Remedy) Locks(unit string) []remedy.Lock {

@@ -179,6 +179,9 @@ allow {
 		got[1] != nil || !slices.Equal(got[2], scale.Among()) || !slices.Equal(got[3], []string{"b.service", "c.service"}) {
 		t.Errorf("touched or chosen from are %v", got)
 	}
+	if !slices.Equal(back.Waits(), back.Touches()) || !slices.Equal(scale.Waits(), scale.Touches()) || room.Waits() != nil {
+		t.Errorf("an upgrade holds up %v, %v, %v", back.Waits(), scale.Waits(), room.Waits())
+	}
 }
 
 func TestCandidates(t *testing.T) {

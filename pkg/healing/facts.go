@@ -93,9 +93,9 @@ type Candidate struct {
 	Kind   remedy.Kind
 	Target string // unit, pool or program to act on; "" is nothing, never everything
 	Unit   Unit   // the target, if it is a unit other than the alert's own
-	// Touches are the units, or globs of them, that it may change beside its Target. If there are any, Unit is one of
-	// those that a package transaction may touch, nameless if none is.
-	Touches      []string
+	// Waits are the units, or globs of them, that it may change beside its Target and cannot leave out. If there are any, Unit
+	// is one of those that a package transaction may touch, nameless if none is.
+	Waits        []string
 	Locks        []remedy.Lock // what it needs for itself; see Queue
 	Services     []string      // whose units are among Locks
 	Allowed      bool          // an allow block of this host permits the kind on the target

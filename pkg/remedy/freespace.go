@@ -25,7 +25,11 @@ type FreeSpaceArgs struct {
 func (a *FreeSpaceArgs) Names() string { return a.Path }
 
 func (a *FreeSpaceArgs) parts() []Part {
-	return slices.Concat(partsOf(Start, a.Cleaners), partsOf(Reload, a.Reopen))
+	parts := slices.Concat(partsOf(Start, a.Cleaners), partsOf(Reload, a.Reopen))
+	for i := range parts {
+		parts[i].Spare = true // a full disk does not wait for the end of an upgrade, which may wait for room
+	}
+	return parts
 }
 
 // Bounds of free_space.
@@ -44,7 +48,7 @@ func freeSpace() Spec {
 			{Name: "path", Type: String, Required: true, Target: true, Help: "folder on the file system, below which files may go"},
 			{Name: "free", Type: Share, Default: fmt.Sprint(defaults.FreeShare), Help: "share of its bytes, and of its inodes, that is to be free; then it ends"},
 			{Name: "cleaners", Type: Strings, Help: "oneshot services that make room, each run to its end, in this order, such as " +
-				"\"logrotate.service\"; an allow block must permit their start"},
+				"\"logrotate.service\"; an allow block must permit their start. Those of packages are left out while packages are installed"},
 			{Name: "reopen", Type: Strings, Help: "services that are reloaded if they hold files open that somebody removed; an allow " +
 				"block must permit their reload"},
 			{Name: "files", Type: Strings, Help: "globs below path of files to be removed, the oldest first; * stands for no slash"},

@@ -60,8 +60,9 @@ type Choice interface {
 
 // Part is a unit that a remedy changes beside its target. An allow block must permit that by itself.
 type Part struct {
-	Kind Kind // what it does to the unit
-	Unit string
+	Kind  Kind // what it does to the unit
+	Unit  string
+	Spare bool // it is left out, and the rest is done, while a package transaction may touch the unit
 }
 
 // recipe is implemented by arguments whose remedy has parts.
@@ -79,7 +80,7 @@ func Parts(a Args) []Part {
 func partsOf(k Kind, units []string) []Part {
 	var parts []Part
 	for _, name := range units {
-		parts = append(parts, Part{k, name})
+		parts = append(parts, Part{Kind: k, Unit: name})
 	}
 	return parts
 }

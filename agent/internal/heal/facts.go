@@ -155,7 +155,7 @@ func (e *Engine) candidate(rem *config.Remedy, unit, ruleName string) healing.Ca
 	if own := rem.Unit(unit); own != unit && own != "" {
 		c.Unit = e.unitFacts(own, e.keeper(own))
 	}
-	for _, glob := range c.Touches {
+	for _, glob := range c.Waits {
 		for _, name := range e.o.Units.Match(glob) {
 			if u := e.unitFacts(name, nil); u.Transaction != "" {
 				c.Unit = healing.Unit{Name: name, Active: "active", Transaction: u.Transaction, Upgrading: u.Upgrading}

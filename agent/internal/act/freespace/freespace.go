@@ -81,21 +81,18 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	if now.enough(a.Free) {
 		return kind.Needless("%.0f %% of %s are free already", 100*now.free(), s.Target)
 	}
-	for _, name := range a.Cleaners {
-		if err := k.mayClean(ctx, s, name); err != nil {
-			return err
-		}
-	}
-	for _, name := range a.Reopen {
-		if _, err := k.on(ctx, s, remedy.Reload, name); err != nil {
-			return err
-		}
+	services, out, err := k.services(ctx, s)
+	if err != nil {
+		return err
 	}
 	files, err := candidates(ctx, dir, a.Files, a.Keep, k.Clock.Now().Wall.Add(-a.MinAge))
 	if err != nil {
 		return err
 	}
-	if len(files) == 0 && len(a.Cleaners)+len(a.Reopen) == 0 {
+	switch {
+	case len(files) == 0 && services == 0 && out != nil:
+		return out
+	case len(files) == 0 && services == 0:
 		return kind.Refuse("nothing in %s may go: no file that the globs name is older than %s, but the newest", s.Target, a.MinAge)
 	}
 	s.Before = evidence{room: now, Files: files}
@@ -103,31 +100,6 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 		s.Detail = append(s.Detail, fmt.Sprintf("%s  %s  %s", f.Time.Format("2006-01-02 15:04:05"), size(f.Size), f.Name))
 	}
 	return nil
-}
-
-// mayClean refuses a cleaner that could do something else than run to its end.
-func (k Kind) mayClean(ctx context.Context, s *kind.Step, name string) error {
-	part, err := k.on(ctx, s, remedy.Start, name)
-	if err != nil {
-		return err
-	}
-	u, err := k.Systemd.Read(ctx, part.Target)
-	switch {
-	case err != nil:
-		return kind.Unknown("the state of "+name, err)
-	case u.Type != "oneshot":
-		return kind.Refuse("%s is no oneshot service: it would not end", name)
-	}
-	return k.start.Precheck(ctx, part)
-}
-
-// on is the step for one unit of the recipe.
-func (k Kind) on(ctx context.Context, s *kind.Step, does remedy.Kind, name string) (*kind.Step, error) {
-	part, err := k.units.Part(ctx, s, does, name)
-	if err == nil {
-		part.Idle = true // a cleaner that is not running was not stopped by anybody
-	}
-	return part, err
 }
 
 // Act implements kind.Kind. Each part begins only if there is not yet room, and what one part could not do is no reason to
@@ -165,35 +137,6 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 		return fmt.Errorf("no room was made: %s", run.failed[0])
 	}
 	return nil // whether it is enough is for the verification to say
-}
-
-// clean runs a cleaner to its end.
-func (k Kind) clean(ctx context.Context, s *kind.Step, name string) error {
-	part, err := k.on(ctx, s, remedy.Start, name)
-	if err != nil {
-		return err
-	}
-	return k.start.Act(ctx, part)
-}
-
-// reopen reloads the service if a process of it holds files of this file system open that were removed.
-func (k Kind) reopen(ctx context.Context, s *kind.Step, dir *folder.Folder, name string) (did bool, err error) {
-	part, err := k.on(ctx, s, remedy.Reload, name)
-	if err != nil {
-		return false, err
-	}
-	u, err := k.Systemd.Read(ctx, part.Target)
-	if err != nil {
-		return false, err
-	}
-	held, err := holds(u.ControlGroup, dir.Dev)
-	if err != nil || !held {
-		return false, err
-	}
-	if err := k.reload.Precheck(ctx, part); err != nil {
-		return false, err
-	}
-	return true, k.reload.Act(ctx, part)
 }
 
 // run is one run of the recipe.
