@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/act/acttest"
@@ -176,6 +177,22 @@ func TestOwnFolder(t *testing.T) {
 	s := &kind.Step{Request: w.request(), Target: "site"}
 	if err := k.Precheck(t.Context(), s); err == nil || !strings.Contains(err.Error(), "has no file") {
 		t.Errorf("it is a cache: %v", err)
+	}
+}
+
+// What cannot be written loses nothing, and that is said.
+func TestReadOnlyPages(t *testing.T) {
+	w := newWeb(t, 3)
+	before := w.files()
+	err := unix.Mount(w.proxy.Folder, w.proxy.Folder, "", unix.MS_BIND, "")
+	agenttest.Require(t, "leave to mount", err == nil, fmt.Sprint(err))
+	defer func() { w.must(unix.Unmount(w.proxy.Folder, unix.MNT_DETACH)) }()
+	w.must(unix.Mount("", w.proxy.Folder, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	if a, err := w.Run(w.request()); err != nil || !strings.Contains(a.Error, "after 0 keys were removed") || !strings.Contains(a.Error, "read-only") {
+		t.Errorf("%q, %v", a.Error, err)
+	}
+	if diff := cmp.Diff(before, w.files()); diff != "" {
+		t.Error(diff)
 	}
 }
 

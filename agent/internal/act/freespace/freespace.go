@@ -36,8 +36,9 @@ func New(h *kind.Host, units unit.Units) Kind {
 // evidence is how full the file system was, and which files would go.
 type evidence struct {
 	room
-	Files []folder.File `json:"files,omitempty"` // before: that may go, in this order; after: that are gone
-	Did   string        `json:"did,omitempty"`   // in words
+	Files    []folder.File `json:"files,omitempty"`    // before: that may go, in this order; after: that are gone
+	Services int           `json:"services,omitempty"` // before: that may be run or reloaded
+	Did      string        `json:"did,omitempty"`      // in words
 }
 
 func argsOf(q kind.Request) *remedy.FreeSpaceArgs { return q.Remedy.Args.(*remedy.FreeSpaceArgs) }
@@ -95,7 +96,7 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	case len(files) == 0 && services == 0:
 		return kind.Refuse("nothing in %s may go: no file that the globs name is older than %s, but the newest", s.Target, a.MinAge)
 	}
-	s.Before = evidence{room: now, Files: files}
+	s.Before = evidence{room: now, Files: files, Services: len(a.Cleaners) + len(a.Reopen)}
 	for _, f := range files {
 		s.Detail = append(s.Detail, fmt.Sprintf("%s  %s  %s", f.Time.Format("2006-01-02 15:04:05"), size(f.Size), f.Name))
 	}
@@ -212,6 +213,8 @@ func (k Kind) Settle(_ context.Context, a *incident.Attempt) (incident.Phase, st
 	switch {
 	case len(gone) > 0:
 		return incident.Acted, fmt.Sprintf("%d of %d files are gone", len(gone), len(was.Files))
+	case len(was.Files) > 0 && was.Services == 0:
+		return incident.NotDone, fmt.Sprintf("all %d files are there", len(was.Files))
 	case len(was.Files) > 0:
 		return incident.Unknown, "all files are there; whether a cleaner ran cannot be told"
 	}

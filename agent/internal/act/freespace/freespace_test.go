@@ -352,8 +352,13 @@ func TestSettle(t *testing.T) {
 	d.fill()
 	k := freespace.New(&kind.Host{Systemd: d.Watcher, Clock: acttest.Clock(t)}, unit.Units{})
 	_, a := acttest.Stage(t, k, d.request())
-	if phase, why := k.Settle(t.Context(), a); phase != incident.Unknown {
+	if phase, why := k.Settle(t.Context(), a); phase != incident.NotDone {
 		t.Errorf("before: %s, %s", phase, why)
+	}
+	cleaned := *a
+	cleaned.Before = []byte(strings.Replace(string(a.Before), "{", `{"services":1,`, 1))
+	if phase, why := k.Settle(t.Context(), &cleaned); phase != incident.Unknown {
+		t.Errorf("with a cleaner: %s, %s", phase, why)
 	}
 	d.must(os.Remove(filepath.Join(d.logs, "a.log.0")))
 	if phase, why := k.Settle(t.Context(), a); phase != incident.Acted || why != "1 of 2 files are gone" {
@@ -363,6 +368,22 @@ func TestSettle(t *testing.T) {
 	if phase, _ := k.Settle(t.Context(), a); phase != incident.Unknown {
 		t.Errorf("without evidence: %s", phase)
 	}
+}
+
+// What cannot be written loses nothing, and that is said.
+func TestReadOnly(t *testing.T) {
+	d := newDisk(t)
+	for i := range 3 {
+		d.put(fmt.Sprintf("logs/a.log.%d", i), 10, i)
+	}
+	d.fill()
+	before := d.names()
+	d.must(unix.Mount("", d.root, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	a, err := d.Run(d.request())
+	if err != nil || !strings.Contains(a.Error, "no room was made") || !strings.Contains(a.Error, "read-only") {
+		t.Errorf("%q, %v", a.Error, err)
+	}
+	d.lost(before)
 }
 
 // empty-means-all: nothing named is nothing removed.
