@@ -77,6 +77,8 @@ missing:
 	need '/usr/sbin/haproxy' HAProxy haproxy 'connection pools'; \
 	need '/usr/sbin/nft' nft nftables 'circuits that are cut'; \
 	need '/usr/bin/gcc' gcc gcc 'dumps of threads'; \
+	need '/usr/bin/gdb' gdb gdb 'cores of processes'; \
+	need '/usr/bin/eu-stack' eu-stack elfutils 'stacks of processes'; \
 	need '/usr/bin/redis-server' Redis redis-server 'probes and caches'; \
 	need '/usr/bin/memcached' memcached memcached 'caches'; \
 	need '/usr/sbin/nginx' nginx nginx 'caches'; \

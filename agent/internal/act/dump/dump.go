@@ -1,5 +1,5 @@
 // Package dump is the kind of remedy that keeps a picture of a service before another remedy destroys it. It changes nothing
-// but the agent's own folder.
+// but the agent's own folder; the programs that read a process stop it for that time, and it goes on whatever becomes of them.
 package dump
 
 import (
@@ -31,9 +31,11 @@ func New(h *kind.Host, units unit.Units) Kind { return Kind{Host: h, units: unit
 type evidence struct {
 	File    string   `json:"file"`
 	Bytes   int64    `json:"bytes,omitempty"`
+	SHA256  string   `json:"sha256,omitempty"`
 	Cut     string   `json:"cut,omitempty"`     // why it is not whole
 	Removed []string `json:"removed,omitempty"` // older dumps that went
 	Kept    string   `json:"kept,omitempty"`    // why older ones could not go
+	tracee           // that is stopped for it; zero: none is
 }
 
 func argsOf(q kind.Request) *remedy.DumpArgs { return q.Remedy.Args.(*remedy.DumpArgs) }
@@ -45,10 +47,12 @@ func (k Kind) Target(ctx context.Context, q kind.Request) (string, error) {
 
 // Describe implements kind.Kind.
 func (Kind) Describe(s *kind.Step) string {
-	what := "what the threads of " + s.Target + " wait for"
-	if a := argsOf(s.Request); a.How == remedy.HowHTTP {
-		what = a.URL + " of " + s.Target
-	}
+	what := map[string]string{
+		remedy.HowThreads: "what the threads of " + s.Target + " wait for",
+		remedy.HowStacks:  "the stacks of the main process of " + s.Target,
+		remedy.HowCore:    "a core of the main process of " + s.Target + ", which stands still meanwhile,",
+		remedy.HowHTTP:    argsOf(s.Request).URL + " of " + s.Target,
+	}[argsOf(s.Request).How]
 	return fmt.Sprintf("keep %s in %s", what, s.Before.(evidence).File)
 }
 
@@ -74,16 +78,15 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	if pids, err := unit.Processes(u.ControlGroup); err != nil || len(pids) == 0 {
 		return kind.Refuse("%s has no process of which a dump could be made", s.Target)
 	}
-	free, reserve, err := room(k.Data)
-	if err != nil {
-		return kind.Refuse("how full the disk with %s is cannot be told: %v", k.Data, err)
+	if err := roomFor(k.Data, a); err != nil {
+		return err
 	}
-	if most := uint64(a.Most) << 20; free < reserve+most {
-		return kind.Refuse("%s are free where dumps are kept; it takes %s beside the %s that stay free",
-			size(free), size(most), size(reserve))
+	before := evidence{File: filepath.Join(k.Data, folder, name)}
+	if _, traced := tools[a.How]; traced {
+		before.tracee, err = k.traceable(ctx, u, a)
 	}
-	s.Before = evidence{File: filepath.Join(k.Data, folder, name)}
-	return nil
+	s.Before = before
+	return err
 }
 
 // Act implements kind.Kind. A dump that could not be ended is kept as far as it came.
@@ -100,10 +103,13 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	if err != nil {
 		return err
 	}
-	if a.How == remedy.HowHTTP {
+	switch a.How {
+	case remedy.HowHTTP:
 		err = fetch(ctx, a.URL, f)
-	} else {
+	case remedy.HowThreads:
 		err = k.watch(ctx, s, f)
+	default:
+		err = k.trace(ctx, s, f)
 	}
 	if wrong := f.close(); err == nil {
 		err = wrong
@@ -112,6 +118,10 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	if f.size == 0 {
 		err = errors.Join(err, dir.Remove(f.name))
 		return fmt.Errorf("there is no dump: %w", err)
+	}
+	var unsealed error
+	if said.SHA256, unsealed = dir.seal(f.name); err == nil {
+		err = unsealed
 	}
 	if err != nil {
 		said.Cut = err.Error()
@@ -132,25 +142,27 @@ func (k Kind) watch(ctx context.Context, s *kind.Step, w io.Writer) error {
 	return sample(ctx, w, u.ControlGroup, argsOf(s.Request).Samples, func() error { return s.Halted(ctx) })
 }
 
-// Settle implements kind.Kind: the file tells. Nothing else was touched, so that a dump of which there is nothing never began.
-func (k Kind) Settle(_ context.Context, a *incident.Attempt) (incident.Phase, string) {
+// Settle implements kind.Kind: the file tells. Nothing else was touched but the process that was read, so that a dump of which
+// there is nothing never began.
+func (k Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {
 	var was evidence
 	if err := json.Unmarshal(a.Before, &was); err != nil {
 		return incident.NotDone, "nothing says where its dump would be"
 	}
+	left := k.release(ctx, a.Target, was.tracee)
 	dir, err := open(k.Data)
 	if err != nil {
-		return incident.NotDone, err.Error()
+		return incident.NotDone, err.Error() + left
 	}
 	defer dir.Close()
 	file, err := dir.Lstat(filepath.Base(was.File))
 	if err != nil || file.Size() == 0 {
-		return incident.NotDone, "there is no dump at " + was.File
+		return incident.NotDone, "there is no dump at " + was.File + left
 	}
-	return incident.Acted, fmt.Sprintf("%s has %s, and may not be whole", was.File, size(uint64(file.Size())))
+	return incident.Acted, fmt.Sprintf("%s has %s, and may not be whole", was.File, size(uint64(file.Size()))) + left
 }
 
-// Quiet implements kind.Kind: nothing goes on once the agent has stopped looking.
+// Quiet implements kind.Kind: nothing goes on once the agent has stopped looking, and a program dies with it.
 func (Kind) Quiet(*incident.Attempt) bool { return true }
 
 // size is a number of bytes as people read it.

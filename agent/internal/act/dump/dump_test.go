@@ -1,10 +1,10 @@
 package dump_test
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -84,6 +84,7 @@ func page(url string) kind.Request {
 type said struct {
 	File    string
 	Bytes   int64
+	SHA256  string
 	Cut     string
 	Removed []string
 }
@@ -95,6 +96,9 @@ func (r *rig) said(a incident.Attempt) (e said, text string) {
 	r.must(err)
 	if int64(len(b)) != e.Bytes || e.Bytes == 0 {
 		r.T.Errorf("%s has %d bytes: %s", e.File, len(b), a.After)
+	}
+	if want := fmt.Sprintf("%x", sha256.Sum256(b)); e.SHA256 != want {
+		r.T.Errorf("its SHA-256 is %s: %s", want, a.After)
 	}
 	return e, string(b)
 }
@@ -114,14 +118,7 @@ int main(void) {
 
 // The threads of a service in C tell where they wait, and nothing of it has changed: also not when it is done twice.
 func TestThreads(t *testing.T) {
-	dir := t.TempDir()
-	source, program := filepath.Join(dir, "waits.c"), filepath.Join(dir, "waits")
-	if err := os.WriteFile(source, []byte(waits), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("gcc", "-w", "-pthread", "-o", program, source).CombinedOutput()
-	agenttest.Require(t, "gcc", err == nil, string(out))
-	r := newRig(t, "[Service]\nExecStart="+program+"\n")
+	r := newRig(t, "[Service]\nExecStart="+compiled(t, waits)+"\n")
 	was, _ := r.Watcher.Unit("a.service")
 	agenttest.Eventually(t, 5*time.Second, func() bool {
 		tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", was.MainPID))
@@ -133,7 +130,7 @@ func TestThreads(t *testing.T) {
 		if want := "dump-incident-" + q.Attempt.ID + ".threads"; filepath.Base(e.File) != want || e.Cut != "" {
 			t.Errorf("%s, cut because %q; want %s", e.File, e.Cut, want)
 		}
-		for _, want := range []string{fmt.Sprintf("sample 1 process %d thread %[1]d\n  Name:\twaits\n  State:\tS", was.MainPID),
+		for _, want := range []string{fmt.Sprintf("sample 1 process %d thread %[1]d\n  Name:\tservice\n  State:\tS", was.MainPID),
 			fmt.Sprintf("sample 2 process %d thread %[1]d\n", was.MainPID), "Name:\ton-a-pipe"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("no %q in\n%s", want, text)
@@ -194,6 +191,10 @@ func TestPages(t *testing.T) {
 		t.Errorf("what failed left a file: %v, before %v", after, before)
 	}
 	u, _ := r.Watcher.Unit("a.service")
+	if _, text := r.said(r.Must(picture(remedy.HowStacks, 1))); strings.Count(text, "\n#0 ") < 2 { // it is stripped, and has no names
+		t.Errorf("of Go's threads there are no stacks:\n%s", text)
+	}
+	r.goesOn(u)
 	if now := r.Up("a.service"); now.InvocationID != u.InvocationID {
 		t.Error("it is another one")
 	}
@@ -243,7 +244,7 @@ func TestBounds(t *testing.T) {
 	r.must(os.Symlink(outside, filepath.Join(r.dumps, "dump-link.threads")))
 	r.must(os.Mkdir(filepath.Join(r.dumps, "dump-folder.http"), 0o700))
 	others := []string{"dump-folder.http", "dump-link.threads", "notes.txt"}
-	put("notes.txt", 300<<20, 1000*time.Hour)
+	put("notes.txt", 1100<<20, 1000*time.Hour)
 	run := func(want ...string) {
 		t.Helper()
 		q := threads(1)
@@ -256,10 +257,10 @@ func TestBounds(t *testing.T) {
 		r.must(os.Remove(e.File))
 	}
 	put("dump-a.http", 1, 31*24*time.Hour)
-	put("dump-b.http", 200<<20, 29*24*time.Hour)
-	put("dump-c.http", 50<<20, time.Hour)
+	put("dump-b.http", 800<<20, 29*24*time.Hour)
+	put("dump-c.http", 200<<20, time.Hour)
 	run("dump-b.http", "dump-c.http")
-	put("dump-d.http", 50<<20, time.Minute)
+	put("dump-d.http", 200<<20, time.Minute)
 	run("dump-c.http", "dump-d.http")
 	r.must(os.Remove(filepath.Join(r.dumps, "dump-c.http")))
 	r.must(os.Remove(filepath.Join(r.dumps, "dump-d.http")))
@@ -291,6 +292,12 @@ func TestFullDisk(t *testing.T) {
 	}
 	if phase, why := r.kind().Settle(t.Context(), a); phase != incident.NotDone || len(r.names()) > 0 {
 		t.Errorf("%s: %s; %v", phase, why, r.names())
+	}
+	fill(10 << 20)
+	s, _ = acttest.Stage(t, r.kind(), picture(remedy.HowStacks, 1))
+	fill(19 << 20)
+	if err := r.kind().Act(t.Context(), s); err == nil || !strings.Contains(err.Error(), "stay free") || len(r.names()) > 0 {
+		t.Errorf("a program would fill it: %v, %v", err, r.names())
 	}
 }
 

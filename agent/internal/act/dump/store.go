@@ -1,8 +1,12 @@
 package dump
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"regexp"
@@ -13,6 +17,7 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/remedy"
 )
 
 // folder is where dumps are, below the agent's own.
@@ -22,11 +27,11 @@ const folder = "dumps"
 const (
 	oldest = 30 * 24 * time.Hour
 	most   = 100
-	total  = 256 << 20
+	total  = 1 << 30
 )
 
 // name is what a dump is called. Nothing else is ever removed.
-var name = regexp.MustCompile(`^dump-[0-9A-Za-z_.-]{1,200}\.(threads|http)$`)
+var name = regexp.MustCompile(`^dump-[0-9A-Za-z_.-]{1,200}\.(threads|stacks|core|http)$`)
 
 // nameOf is the file of an attempt. What is only looked at has no attempt yet.
 func nameOf(a *incident.Attempt, how string) (string, error) {
@@ -52,6 +57,19 @@ func room(at string) (free, reserve uint64, err error) {
 	}
 	block := uint64(st.Frsize)
 	return st.Bavail * block, min(st.Blocks*block/20, 1<<30), nil
+}
+
+// roomFor refuses a dump for which the disk below the agent's folder has no room.
+func roomFor(data string, a *remedy.DumpArgs) error {
+	free, reserve, err := room(data)
+	if err != nil {
+		return kind.Refuse("how full the disk with %s is cannot be told: %v", data, err)
+	}
+	if most := uint64(a.Most) << 20; free < reserve+most {
+		return kind.Refuse("%s are free where dumps are kept; it takes %s beside the %s that stay free",
+			size(free), size(most), size(reserve))
+	}
+	return nil
 }
 
 // store is the folder of dumps. No name in it is looked up through a link that leads out of it.
@@ -118,8 +136,39 @@ func (f *file) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// measure takes over how large a program has made the file.
+func (f *file) measure() error {
+	is, err := f.out.Stat()
+	if err == nil {
+		f.size = is.Size()
+	}
+	return err
+}
+
 // close does not wait for the disk: that may be what is wrong, and the next remedy waits.
 func (f *file) close() error { return f.out.Close() }
+
+// seal is the SHA-256 of a dump, by which a copy is known. What of it is zeros only gives its place on the disk back.
+func (s *store) seal(name string) (string, error) {
+	f, err := s.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum, zeros, block := sha256.New(), make([]byte, 64<<10), make([]byte, 64<<10)
+	for at := int64(0); ; at += int64(len(block)) {
+		n, err := io.ReadFull(f, block)
+		sum.Write(block[:n])
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return hex.EncodeToString(sum.Sum(nil)), nil
+		case err != nil:
+			return "", err
+		case bytes.Equal(block, zeros): // not every file system can
+			_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, at, int64(n))
+		}
+	}
+}
 
 // prune removes the oldest dumps until the rest is young, small and few enough; never the one called keep, and nothing that is
 // no dump.

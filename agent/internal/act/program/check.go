@@ -48,6 +48,11 @@ func Tool(name string) (path string, err error) {
 	if !slices.Contains(tools, name) {
 		return "", fmt.Errorf("%s is none of the tools for diagnosis", name)
 	}
+	return Find(name)
+}
+
+// Find finds a program of the system by its bare name, for a kind of remedy that is allowed by what it acts on.
+func Find(name string) (path string, err error) {
 	for _, folder := range toolFolders {
 		path := filepath.Join(folder, name)
 		if Check(path) == nil {

@@ -52,6 +52,8 @@ type Cmd struct {
 	Env []string
 	// Stdin is what the program can read; empty: nothing.
 	Stdin []byte
+	// Stdout takes what the program prints, all of it; nil: Output does.
+	Stdout *os.File
 	// Timeout bounds it; default 10 s. Then its whole process group is killed.
 	Timeout time.Duration
 	// Grace is how long it has to end when it is asked to (SIGTERM) after Timeout; 0: it is not asked.
@@ -103,6 +105,9 @@ func (c Cmd) run(ctx context.Context, path string) (Output, error) {
 	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}, c.Env...)
 	cmd.Stdin = io.Reader(bytes.NewReader(c.Stdin))
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if c.Stdout != nil {
+		cmd.Stdout = c.Stdout
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = pipeWait // from its end on
 	if c.Group != nil {

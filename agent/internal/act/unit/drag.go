@@ -59,7 +59,7 @@ func (d drag) stops(ctx context.Context, u systemd.Unit, verb remedy.Kind) error
 		if err != nil {
 			return kind.Unknown("what depends on "+name, err)
 		}
-		if err := d.unprotected(ctx, next); err != nil {
+		if err := d.Unprotected(ctx, next); err != nil {
 			return err
 		}
 		if err := d.stops(ctx, next, verb); err != nil {

@@ -23,9 +23,9 @@ var protected = []string{
 // Protected are patterns of units that no action touches, for those who tell polkit.
 func Protected() []string { return slices.Clone(protected) }
 
-// unprotected refuses what would hit Salve's own alert path: its units, what it needs, and whatever
+// Unprotected refuses what would hit Salve's own alert path: its units, what it needs, and whatever
 // it runs in itself.
-func (k Units) unprotected(ctx context.Context, u systemd.Unit) error {
+func (k Units) Unprotected(ctx context.Context, u systemd.Unit) error {
 	for _, list := range [][]string{protected, k.Protected} {
 		for _, pattern := range list {
 			if glob.Match(pattern, u.Name) {

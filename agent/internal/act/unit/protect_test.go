@@ -16,14 +16,14 @@ func TestOwnGroup(t *testing.T) {
 		{Name: "app.slice", ControlGroup: "/sys/app.slice"},
 		{Name: "salve.scope"},
 	} {
-		if err := k.unprotected(t.Context(), u); err == nil || !strings.Contains(err.Error(), "this agent runs in it") {
+		if err := k.Unprotected(t.Context(), u); err == nil || !strings.Contains(err.Error(), "this agent runs in it") {
 			t.Errorf("%s: %v", u.Name, err)
 		}
 	}
 	for _, u := range []systemd.Unit{
 		{Name: "a.service", ControlGroup: "/sys/app.slice/a.service"}, {Name: "app.sli", ControlGroup: "/sys/app.sli"}, {Name: "b.service"},
 	} {
-		if err := k.unprotected(t.Context(), u); err != nil {
+		if err := k.Unprotected(t.Context(), u); err != nil {
 			t.Errorf("%s: %v", u.Name, err)
 		}
 	}

@@ -94,7 +94,7 @@ func (k Units) ready(ctx context.Context, s *kind.Step) (systemd.Unit, error) {
 	case u.Load != "loaded":
 		return u, kind.Refuse("systemd could not load %s (%s)", u.Name, u.Load)
 	}
-	if err := k.unprotected(ctx, u); err != nil {
+	if err := k.Unprotected(ctx, u); err != nil {
 		return u, err
 	}
 	switch {

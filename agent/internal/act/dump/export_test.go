@@ -1,0 +1,9 @@
+package dump
+
+// For tests.
+var (
+	Readable = readable
+	Spares   = spares
+	Writable = writable
+	Watchdog = watchdog
+)
