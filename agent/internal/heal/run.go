@@ -270,6 +270,8 @@ func (e *Engine) acted(r *run, done *incident.Attempt) {
 	text := fmt.Sprintf("%s on %s took %s", r.remedy.Name, a.Target, a.Intended.Age(a.Acted).Round(100*time.Microsecond))
 	if a.Error != "" {
 		text = fmt.Sprintf("%s on %s failed: %s", r.remedy.Name, a.Target, a.Error)
+	} else if r.remedy.Kind.Gathers() { // what was found is all that there is to tell, also to those who cannot ask this host
+		text += "; kept " + string(a.After)
 	}
 	e.note(r.story, incident.EvAct, text, map[string]string{"attempt": a.ID, "remedy": r.remedy.Name,
 		"kind": a.Kind, "target": a.Target, "by": a.By})
