@@ -1,4 +1,5 @@
-# Three pools that clog: connections that are dead, sessions that hold their locks, requests that never end.
+# Four pools that clog: connections that are dead, sessions that hold their locks, requests that never end, and one of the
+# service's own.
 service "shop" {
   pool "front" {
     pgbouncer = "/run/postgresql/.s.PGSQL.6432"
@@ -15,6 +16,20 @@ service "shop" {
   pool "web" {
     haproxy = "/run/haproxy/admin.sock"
     backend = "shop"
+  }
+
+  # HikariCP within the service, through Jolokia, which answers 200 whatever comes of it.
+  pool "hikari" {
+    http   = "http://127.0.0.1:8080/jolokia/read/com.zaxxer.hikari:type=Pool%20(shop)/ThreadsAwaitingConnection"
+    fields = { waiting = "value" }
+
+    reset {
+      url        = "http://127.0.0.1:8080/jolokia/"
+      body       = "{\"type\": \"exec\", \"mbean\": \"com.zaxxer.hikari:type=Pool (shop)\", \"operation\": \"softEvictConnections\"}"
+      expect     = { status = "200" }
+      repeatable = true
+      token_file = "/etc/salve/jolokia.token"
+    }
   }
 
   # No query is cut: connections are replaced as they become free.
@@ -44,6 +59,19 @@ service "shop" {
     mode   = "drain"
     server = "shop1"
   }
+
+  # Connections are replaced as they become free: asked twice, it does no more.
+  remedy "reset_pool" "evict" {
+    pool = "hikari"
+    mode = "call"
+  }
+}
+
+rule "shop-waits-for-its-own-pool" {
+  services = ["shop"]
+  when     = pool.hikari.waiting > 5
+  clear    = pool.hikari.waiting == 0
+  try      = ["evict"]
 }
 
 rule "shop-waits-for-connections" {
@@ -79,6 +107,14 @@ test "clients that queue for dead connections get new ones" {
     }
   }
   at "3m" { attempts = ["reconnect verified"] }
+}
+
+test "the service replaces connections of its own" {
+  series = { "pool.hikari.waiting{shop}" = "0x60 9" }
+  after "evict" {
+    series = { "pool.hikari.waiting{shop}" = "0" }
+  }
+  at "3m" { attempts = ["evict verified"] }
 }
 
 test "who forgot a transaction is sent home" {

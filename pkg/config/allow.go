@@ -59,6 +59,8 @@ func (a *Allow) targets(on remedy.Target) []string {
 		return a.Paths
 	case remedy.OnCircuit:
 		return a.Circuits
+	case remedy.OnGroup:
+		return a.Groups
 	case remedy.OnHost:
 		if a.Host {
 			return []string{remedy.ThisHost}
@@ -74,12 +76,13 @@ func (l *loader) decodeAllow(b *block) {
 		Pools:    plain(b.globs("pools", anyGlob)),
 		Caches:   plain(b.globs("caches", anyGlob)),
 		Circuits: plain(b.globs("circuits", anyGlob)),
+		Groups:   plain(b.globs("groups", anyGlob)),
 		Paths:    plain(b.globs("paths", checkAbsolute)),
 		Exec:     plain(b.globs("exec", checkProgramGlob)),
 		Host:     b.boolean("host"),
 	}
-	if len(b.set("units", "pools", "caches", "circuits", "paths", "exec", "host")) == 0 {
-		l.fail(b.header, "No target", "allow names no units, pools, caches, circuits, paths, exec or host; nothing listed, nothing allowed.")
+	if len(b.set("units", "pools", "caches", "circuits", "groups", "paths", "exec", "host")) == 0 {
+		l.fail(b.header, "No target", "allow names no units, pools, caches, circuits, groups, paths, exec or host; nothing listed, nothing allowed.")
 	}
 	if b.has("host") && !a.Host {
 		b.fail("host", "No target", "host = false allows nothing; leave it out.")
@@ -105,7 +108,8 @@ func (l *loader) decodeAllow(b *block) {
 // allowKeys are the keys of an allow block that name targets.
 var allowKeys = map[remedy.Target]string{
 	remedy.OnUnit: "units", remedy.OnPool: "pools", remedy.OnCache: "caches", remedy.OnCircuit: "circuits",
-	remedy.OnExec: "exec", remedy.OnPath: "paths", remedy.OnHost: "host",
+	remedy.OnGroup: "groups",
+	remedy.OnExec:  "exec", remedy.OnPath: "paths", remedy.OnHost: "host",
 }
 
 // checkAction reports an action that does not exist, or that has nothing in this block to act on.

@@ -264,6 +264,7 @@ func TestLocks(t *testing.T) {
 		{Name: "db", PgBouncer: "127.0.0.1:6432", Database: "shop"}, {Name: "sql", Postgres: "/run/pg", Database: "shop"},
 		{Name: "web", HAProxy: "/run/haproxy.sock"}, {Name: "jobs", HTTP: "http://127.0.0.1/"}},
 		Caches: []*Cache{{Name: "pages", Redis: "127.0.0.1:6379", Database: 2}, {Name: "site", Nginx: "/var/cache/nginx"}},
+		Groups: []*Group{{Name: "workers", URL: "http://127.0.0.1:1/workers"}},
 		Circuits: []*Circuit{{Name: "search", HAProxy: "/run/haproxy.sock", Server: "s1"}, {Name: "degraded", File: "/run/degraded"},
 			{Name: "mail", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::1")}, Ports: []int{25}},
 			{Name: "ads", On: "http://127.0.0.1/on", Off: "http://127.0.0.1/off"}}}
@@ -286,6 +287,7 @@ func TestLocks(t *testing.T) {
 		{remedy.Shed, &remedy.ShedArgs{Victims: []string{"b.service", "a*.service"}},
 			[]remedy.Lock{"unit a*.service", "unit b.service", "unit shop.service"}},
 		{remedy.Scale, &remedy.ScaleArgs{Unit: "worker@.service"}, []remedy.Lock{"unit shop.service", "unit worker@*.service"}},
+		{remedy.ScaleGroup, &remedy.GroupArgs{Group: "workers"}, []remedy.Lock{"group http://127.0.0.1:1/workers", "unit shop.service"}},
 		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "mail"}, []remedy.Lock{"circuit 192.0.2.1:25", "circuit [::1]:25", "unit shop.service"}},
 		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "degraded"}, []remedy.Lock{"circuit /run/degraded", "unit shop.service"}},
 		{remedy.Isolate, &remedy.IsolateArgs{Circuit: "ads"}, []remedy.Lock{"circuit http://127.0.0.1/on", "unit shop.service"}},

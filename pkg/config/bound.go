@@ -17,6 +17,7 @@ var bounds = map[string]bound{
 	"pool":    {most: 256},
 	"cache":   {most: 256},
 	"circuit": {most: 256},
+	"group":   {most: 256},
 	"log":     {64, ` One expression can look for several words: "this|that".`},
 	"slo":     {most: 64},
 	"context": {most: 64},

@@ -38,6 +38,7 @@ func topKinds(ks kinds) {
 	}
 	ks["allow"] = &kind{attrs: []attr{
 		{name: "units", typ: texts}, {name: "pools", typ: texts}, {name: "caches", typ: texts}, {name: "circuits", typ: texts},
+		{name: "groups", typ: texts},
 		{name: "paths", typ: texts}, {name: "exec", typ: texts}, {name: "host", typ: boolean}, {name: "actions", typ: texts, required: true},
 	}}
 	ks["controller"] = &kind{attrs: []attr{{name: "addresses", typ: texts, required: true}}}
@@ -87,7 +88,7 @@ func severities() []string { return []string{string(Info), string(Warning), stri
 func serviceKinds(ks kinds) {
 	ks["service"] = &kind{
 		labels: []string{"name"},
-		blocks: []string{"probe", "scrape", "statsd", "otlp", "pool", "cache", "circuit", "log", "slo", "remedy"},
+		blocks: []string{"probe", "scrape", "statsd", "otlp", "pool", "cache", "circuit", "group", "log", "slo", "remedy"},
 		attrs: []attr{
 			{name: "unit", typ: text},
 			{name: "startup", typ: duration, def: defaults.Startup, most: int64(time.Hour)},
@@ -105,6 +106,7 @@ func serviceKinds(ks kinds) {
 	}
 	ks["probe"] = probeKind()
 	ks["pool"], ks["cache"], ks["circuit"] = poolKind(), cacheKind(), circuitKind()
+	ks["group"], ks["reset"] = groupKind(), resetKind()
 	ks["slo"], ks["spent"] = sloKind(), spentKind()
 	ks["log"] = &kind{
 		labels: []string{"name"},

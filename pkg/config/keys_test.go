@@ -36,6 +36,8 @@ func grammars() []grammar {
 			"pool":       "service \"x\" {\n  pool \"x\" {\n%s\n  }\n}",
 			"cache":      "service \"x\" {\n  cache \"x\" {\n%s\n  }\n}",
 			"circuit":    "service \"x\" {\n  circuit \"x\" {\n%s\n  }\n}",
+			"group":      "service \"x\" {\n  group \"x\" {\n%s\n  }\n}",
+			"reset":      "service \"x\" {\n  pool \"x\" {\n  reset {\n%s\n  }\n  }\n}",
 			"log":        "service \"x\" {\n  log \"x\" {\n%s\n  }\n}",
 			"slo":        "service \"x\" {\n  slo \"x\" {\n%s\n  }\n}",
 			"spent":      "service \"x\" {\n  slo \"x\" {\n  spent {\n%s\n  }\n  }\n}",

@@ -136,6 +136,8 @@ func (l *loader) checkUse() {
 			l.checkCache(d)
 		case remedy.OnCircuit:
 			l.checkCircuit(d)
+		case remedy.OnGroup:
+			l.checkGroup(d)
 		}
 		l.checkVictims(d)
 		l.checkReturn(d)
@@ -231,9 +233,9 @@ func (l *loader) checkPool(d *remedyDraft) {
 func (l *loader) checkReset(d *remedyDraft, p *Pool) {
 	mode, modes := d.Args.(*remedy.PoolArgs).Mode, remedy.ResetModes(p.Source())
 	switch {
-	case len(modes) == 0:
-		l.fail(d.targetAt, "Wrong pool", "%s cannot reset the pool %q, which is of the kind %s; a remedy of the kind reload, restart, "+
-			"kill or exec may do.", d.Kind, p.Name, p.Source())
+	case p.HTTP != "" && p.Reset == nil:
+		l.fail(d.targetAt, "Wrong pool", "Nothing says how the pool %q is reset: give it a reset block for mode = %q. If its service does "+
+			"it on a signal, use a remedy of the kind kill; by a program, exec; else reload or restart.", p.Name, remedy.CallReset)
 	case !slices.Contains(modes, mode):
 		l.fail(d.targetAt, "Wrong mode", "The pool %q is of the kind %s, which has no mode %q. It has %s.", p.Name, p.Source(), mode,
 			strings.Join(modes, ", "))

@@ -19,7 +19,7 @@ func (b *block) literal(e hcl.Expression, want cty.Type, form string) (cty.Value
 			hint = " Put " + word + " in quotes."
 		}
 		if want == cty.String && hasTemplate(src) && bytes.Contains(src, []byte("${")) {
-			hint = " Facts in ${ } stand in arguments of an exec remedy only; $${ is the text ${."
+			hint = " Facts in ${ } stand in arguments of an exec remedy, and in what a group is told; $${ is the text ${."
 		}
 		b.l.fail(e.Range(), "Wrong type", "This must be %s, written out.%s", form, hint)
 		return cty.NilVal, false

@@ -7,7 +7,7 @@ import (
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// places are where that is what the remedy acts on. Pools, caches and circuits have their names within a service: two that
+// places are where that is what the remedy acts on. Pools, caches, circuits and groups have their names within a service: two that
 // are one server are one, and two of the same name are two. What is nowhere else is its service's.
 func (rem *Remedy) places(target string) []string {
 	if rem.Service == nil {
@@ -26,6 +26,10 @@ func (rem *Remedy) places(target string) []string {
 	case *remedy.IsolateArgs:
 		if c := rem.Service.Circuit(a.Circuit); c != nil {
 			found = c.places()
+		}
+	case *remedy.GroupArgs:
+		if g := rem.Service.Group(a.Group); g != nil {
+			found = at(g.URL, "")
 		}
 	default:
 		return []string{target}

@@ -18,7 +18,7 @@ var poolVariants = []variant{
 	{"pgbouncer", []string{"database", "user", "password_file", "secure", "ca_file"}},
 	{"haproxy", []string{"backend"}},
 	{"postgres", []string{"database", "user", "password_file", "secure", "ca_file"}},
-	{"http", []string{"fields"}},
+	{"http", []string{"fields"}}, // and the block reset
 }
 
 // poolFields are what a JSON document may have: signals, and what signals are made of.
@@ -27,6 +27,7 @@ var poolFields = []string{"active", "idle", "waiting", "used_ratio", "max_wait",
 func poolKind() *kind {
 	return &kind{
 		labels: []string{"name"},
+		blocks: []string{"reset"},
 		attrs: []attr{
 			{name: "pgbouncer", typ: text}, {name: "haproxy", typ: text}, {name: "postgres", typ: text},
 			{name: "http", typ: text},
@@ -47,6 +48,12 @@ func (l *loader) decodePool(b *block) *Pool {
 		HTTP: b.checked("http", checkURL), Fields: b.fields(), Every: b.duration("every"),
 	}
 	b.variants(poolVariants)
+	if r := b.single("reset"); r != nil {
+		p.Reset = l.decodeReset(r)
+		if p.HTTP == "" {
+			l.fail(r.header, "Not for this pool", "reset is for pools with http; others are reset by what they are.")
+		}
+	}
 	if p.PgBouncer != "" || p.Postgres != "" {
 		p.User, p.Secure, p.CAFile = b.text("user"), b.boolean("secure"), b.checked("ca_file", checkAbsolute)
 	}

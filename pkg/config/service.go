@@ -67,6 +67,9 @@ func (l *loader) decodeService(b *block) {
 	for _, nested := range b.blocks("circuit") {
 		s.Circuits = append(s.Circuits, l.decodeCircuit(nested))
 	}
+	for _, nested := range b.blocks("group") {
+		s.Groups = append(s.Groups, l.decodeGroup(nested))
+	}
 	for _, nested := range b.blocks("log") {
 		s.Logs = append(s.Logs, l.decodeLog(nested))
 	}

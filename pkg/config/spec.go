@@ -82,6 +82,7 @@ type Allow struct {
 	Pools    []string // pool names
 	Caches   []string // cache names
 	Circuits []string // circuit names
+	Groups   []string // group names
 	Paths    []string // folders
 	Exec     []string // absolute paths and globs of programs
 	Host     bool     // the host as a whole
@@ -107,6 +108,7 @@ type Service struct {
 	Pools     []*Pool
 	Caches    []*Cache
 	Circuits  []*Circuit
+	Groups    []*Group
 	Logs      []*Log
 	SLOs      []*SLO
 	Remedies  []*Remedy
@@ -193,6 +195,7 @@ type Pool struct {
 
 	HTTP   string            // URL of a JSON document
 	Fields map[string]string // the paths in it, by signal; also of "size" and "max_wait_ms"
+	Reset  *Reset            // what makes the service reset it; nil: nothing does
 
 	Every time.Duration
 	Range hcl.Range

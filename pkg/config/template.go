@@ -14,14 +14,16 @@ import (
 
 var factReference = regexp.MustCompile(`^\$\{ *([A-Za-z_][A-Za-z0-9_.-]*) *\}`)
 
-// templates reads a list of words that may hold facts, as package remedy writes them.
-func (b *block) templates(name string) []word { return b.words(name, b.template) }
+// templates reads a list of words that may hold an attempt's facts, as package remedy writes them.
+func (b *block) templates(name string) []word {
+	return b.words(name, func(e hcl.Expression) (word, bool) { return b.template(e, remedy.Facts()) })
+}
 
-// template reads one word. Of HCL's templates only the plain ${fact} is taken: the source is looked at before anything is
+// template reads one word that may hold these facts. Of HCL's templates only the plain ${fact} is taken: the source is looked at before anything is
 // evaluated, as in literal.
-func (b *block) template(e hcl.Expression) (word, bool) {
+func (b *block) template(e hcl.Expression, facts []string) (word, bool) {
 	src := e.Range().SliceBytes(b.src)
-	if !bytes.HasPrefix(src, []byte(`"`)) || !hasTemplate(src) {
+	if !hasTemplate(src) || !bytes.HasPrefix(src, []byte(`"`)) && !bytes.HasPrefix(src, []byte("<<")) {
 		w, ok := b.word(e)
 		w.text = escaped(w.text)
 		return w, ok
@@ -38,8 +40,8 @@ func (b *block) template(e hcl.Expression) (word, bool) {
 			continue
 		}
 		name := string(m[1])
-		if !slices.Contains(remedy.Facts(), name) {
-			b.l.fail(within(e.Range(), src, i, i+len(m[0])), "Unknown fact", "There is no fact %q.%s", name, oneOf(name, remedy.Facts()))
+		if !slices.Contains(facts, name) {
+			b.l.fail(within(e.Range(), src, i, i+len(m[0])), "Unknown fact", "There is no fact %q.%s", name, oneOf(name, facts))
 			return word{}, false
 		}
 		known[name] = cty.StringVal("\x00" + name + "\x00") // no text of a configuration holds a zero byte
@@ -50,7 +52,7 @@ func (b *block) template(e hcl.Expression) (word, bool) {
 		count++
 	}
 	if literalType(bytes.TrimSpace(plain)) != cty.String {
-		b.l.fail(e.Range(), "Wrong template", "In an argument ${ } holds one fact and nothing else: %s.", strings.Join(remedy.Facts(), ", "))
+		b.l.fail(e.Range(), "Wrong template", "Here ${ } holds one fact and nothing else: %s.", strings.Join(facts, ", "))
 		return word{}, false
 	}
 	v, diags := e.Value(&hcl.EvalContext{Variables: known})
@@ -74,12 +76,19 @@ func (b *block) template(e hcl.Expression) (word, bool) {
 // escaped is a text as a word that holds facts has it.
 func escaped(text string) string { return strings.ReplaceAll(text, "${", "$${") }
 
-// within is the part of a range in one line, by bytes of its source.
+// within is the part of a range, by bytes of its source.
 func within(r hcl.Range, src []byte, from, to int) hcl.Range {
-	start, end := r.Start, r.Start
-	start.Byte, end.Byte = start.Byte+from, end.Byte+to
-	start.Column += len([]rune(string(src[:from])))
-	end.Column += len([]rune(string(src[:to])))
-	r.Start, r.End = start, end
+	start := r.Start
+	r.Start, r.End = moved(start, src[:from]), moved(start, src[:to])
 	return r
+}
+
+// moved is the position behind that text.
+func moved(p hcl.Pos, text []byte) hcl.Pos {
+	p.Byte += len(text)
+	if i := bytes.LastIndexByte(text, '\n'); i >= 0 {
+		p.Line, p.Column, text = p.Line+bytes.Count(text, []byte("\n")), 1, text[i+1:]
+	}
+	p.Column += len([]rune(string(text)))
+	return p
 }

@@ -84,13 +84,9 @@ func (p Path) String() string {
 
 // Number is the number at the path in a document that Decode made. Anything else there is an error that says what.
 func (p Path) Number(document any) (float64, error) {
-	at := document
-	for i, step := range p.steps {
-		inner, ok := descend(at, step)
-		if !ok {
-			return 0, fmt.Errorf("%s: there is no %s in %s", p, Path{p.steps[:i+1]}, kind(at))
-		}
-		at = inner
+	at, err := p.find(document)
+	if err != nil {
+		return 0, err
 	}
 	n, ok := at.(json.Number)
 	if !ok {
@@ -101,6 +97,33 @@ func (p Path) Number(document any) (float64, error) {
 		return 0, fmt.Errorf("%s is a number that is too large", p)
 	}
 	return v, nil
+}
+
+// Scalar is what stands at the path in a document that Decode made, as JSON writes it: 7, "7", true. An object, a list, or null
+// is an error.
+func (p Path) Scalar(document any) (string, error) {
+	at, err := p.find(document)
+	if err != nil {
+		return "", err
+	}
+	switch at.(type) {
+	case json.Number, string, bool:
+		raw, err := json.Marshal(at)
+		return string(raw), err
+	}
+	return "", fmt.Errorf("%s is %s, not one value", p, kind(at))
+}
+
+func (p Path) find(document any) (any, error) {
+	at := document
+	for i, step := range p.steps {
+		inner, ok := descend(at, step)
+		if !ok {
+			return nil, fmt.Errorf("%s: there is no %s in %s", p, Path{p.steps[:i+1]}, kind(at))
+		}
+		at = inner
+	}
+	return at, nil
 }
 
 func descend(at any, step string) (any, bool) {

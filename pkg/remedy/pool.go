@@ -16,6 +16,7 @@ const (
 	KillPool  = "kill"
 	Terminate = "terminate"
 	Drain     = "drain"
+	CallReset = "call"
 )
 
 // PoolArgs are the arguments of reset_pool. What the mode does not read is zero.
@@ -38,7 +39,7 @@ func (a *PoolArgs) Names() string { return a.Pool }
 func (a *PoolArgs) disruptive() bool { return a.Mode != Reconnect }
 
 // ResetModes are the modes that reset_pool has for a pool, by the key of its block that says what it is: "pgbouncer",
-// "postgres", "haproxy". Any other has none.
+// "postgres", "haproxy", "http".
 func ResetModes(pool string) []string {
 	switch pool {
 	case "pgbouncer":
@@ -47,6 +48,8 @@ func ResetModes(pool string) []string {
 		return []string{Terminate}
 	case "haproxy":
 		return []string{Drain}
+	case "http":
+		return []string{CallReset}
 	}
 	return nil
 }
@@ -56,12 +59,15 @@ func resetPool() Spec {
 		Kind: ResetPool, Target: OnPool, Disruptive: true,
 		Summary: "make a connection pool replace its connections, or end sessions that hold it up",
 		Needs: "PgBouncer: a user in its admin_users. PostgreSQL: a user of its own with GRANT pg_signal_backend, pg_read_all_stats. " +
-			"HAProxy: a stats socket with level admin.",
+			"HAProxy: a stats socket with level admin. A pool of the service itself: a page that resets it, in the pool's reset block. " +
+			"A service that replaces its connections when it gets a signal needs \"kill\" instead, with that " +
+			"signal; one for which there is a program, \"exec\".",
 		Worst: "\"reconnect\": the database gets as many new connections as the pool has, as the old ones become free; no query is " +
 			"cut. \"pause\": new queries wait, for as long as \"wait\" says. \"kill\": every client of the database is cut off. " +
 			"\"terminate\": the transactions of as many sessions as \"most\" says are rolled back; never those of superusers, of the " +
 			"agent's own user, of replication and autovacuum; a dry run lists them. \"drain\": what one server is at work on is cut " +
-			"off after \"wait\"; never that of the last server that is up. What a person paused, disabled, drained or put into " +
+			"off after \"wait\"; never that of the last server that is up. \"call\": whatever the service does then; it is asked once, " +
+			"and again only where the reset block says that this is no harm. What a person paused, disabled, drained or put into " +
 			"maintenance is left alone.",
 		Back: "Never: what is gone is gone. But a pause, a kill and a drain always end with the pool in service, also when they " +
 			"fail; after an agent that died in the middle, by the next one as soon as it starts.",
@@ -71,7 +77,7 @@ func resetPool() Spec {
 				Help: "PgBouncer: \"reconnect\" replaces server connections as they become free; \"pause\" lets queries end, replaces " +
 					"all connections at once, and resumes; \"kill\" cuts off clients and connections, and resumes. PostgreSQL: " +
 					"\"terminate\" ends sessions. HAProxy: \"drain\" takes a server out, ends the sessions that it still has, and takes " +
-					"it in again"},
+					"it in again. A pool with http: \"call\" sends the request of its reset block"},
 			{Name: "wait", Type: Duration, Default: "10s", Min: time.Second, Max: time.Minute,
 				Help: "pause, drain: how long queries or sessions may take to end by themselves"},
 			{Name: "server", Type: String, Help: "drain: a server of the pool's backend; needed"},
@@ -88,7 +94,7 @@ func resetPool() Spec {
 }
 
 func (r *reader) pool() *PoolArgs {
-	a := &PoolArgs{Pool: r.text("pool"), Mode: r.oneOf("mode", Reconnect, Pause, KillPool, Terminate, Drain)}
+	a := &PoolArgs{Pool: r.text("pool"), Mode: r.oneOf("mode", Reconnect, Pause, KillPool, Terminate, Drain, CallReset)}
 	if r.has("pool") && a.Pool == "" {
 		r.problem("pool", "the pool has no name")
 	}

@@ -20,6 +20,7 @@ const (
 	FreeSpace     Kind = "free_space"
 	ClearCache    Kind = "clear_cache"
 	Scale         Kind = "scale"
+	ScaleGroup    Kind = "scale_group"
 	Shed          Kind = "shed"
 	Isolate       Kind = "isolate"
 	Rollback      Kind = "rollback"
@@ -37,13 +38,16 @@ const (
 	OnPool    Target = "pool"    // allow { pools = … }
 	OnCache   Target = "cache"   // allow { caches = … }
 	OnCircuit Target = "circuit" // allow { circuits = … }
+	OnGroup   Target = "group"   // allow { groups = … }
 	OnExec    Target = "exec"    // allow { exec = … }
 	OnPath    Target = "path"    // allow { paths = … }
 	OnHost    Target = "host"    // allow { host = true }; such a remedy takes the whole host, and needs a permit
 )
 
 // OfService reports whether a name of such a thing is its service's own, so that another service's of that name is another one.
-func (t Target) OfService() bool { return t == OnPool || t == OnCache || t == OnCircuit }
+func (t Target) OfService() bool {
+	return t == OnPool || t == OnCache || t == OnCircuit || t == OnGroup
+}
 
 // Args are the decoded and checked arguments of one remedy, in the type of its kind: *UnitArgs, *KillArgs, …
 type Args interface {
@@ -168,7 +172,7 @@ func (k Kind) Gathers() bool {
 func Specs() []Spec {
 	return []Spec{
 		start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache(), scale(),
-		shed(), isolate(), rollback(), rollbackFiles(), reboot(), dump(),
+		scaleGroup(), shed(), isolate(), rollback(), rollbackFiles(), reboot(), dump(),
 	}
 }
 

@@ -60,7 +60,7 @@ func TestDecode(t *testing.T) {
 		{"exec", Exec, Values{"command": []string{"/bin/a", "b"}, "undo": []string{"/bin/c"}},
 			&ExecArgs{Command: []string{"/bin/a", "b"}, Undo: []string{"/bin/c"}}},
 		{"pool", ResetPool, Values{"pool": "db"}, &PoolArgs{Pool: "db", Mode: "reconnect"}},
-		{"more", Scale, Values{"unit": "a@.service", "by": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", By: 2, Min: 1, Max: 8}},
+		{"more", Scale, Values{"unit": "a@.service", "by": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", Count: Count{By: 2, Min: 1, Max: 8}}},
 		{"shed", Shed, Values{"victims": []string{"a.service", "b*.service"}, "by": "memory", "how": "stop"},
 			&ShedArgs{Victims: []string{"a.service", "b*.service"}, By: "memory", How: "stop", For: 10 * time.Minute}},
 		{"threads", Dump, Values{"how": "threads"}, &DumpArgs{How: "threads", Samples: 5, Within: 10 * time.Second, Most: 16}},
@@ -71,8 +71,10 @@ func TestDecode(t *testing.T) {
 		{"throttle", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "throttle", "limit": "20%", "for": time.Minute},
 			&ShedArgs{Victims: []string{"a.service"}, By: "cpu", How: "throttle", Limit: "20%", For: time.Minute}},
 		{"balanced", Scale, Values{"unit": "a@.service", "by": 2, "max": 8, "balancer": "b", "server": "a%i"}, &ScaleArgs{
-			Unit: "a@.service", By: 2, Min: 1, Max: 8, Balancer: "b", Server: "a%i", Wait: 10 * time.Second}},
-		{"so many", Scale, Values{"unit": "a@.service", "to": 2, "min": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", To: 2, Min: 2, Max: 8}},
+			Unit: "a@.service", Count: Count{By: 2, Min: 1, Max: 8}, Balancer: "b", Server: "a%i", Wait: 10 * time.Second}},
+		{"so many", Scale, Values{"unit": "a@.service", "to": 2, "min": 2, "max": 8}, &ScaleArgs{Unit: "a@.service", Count: Count{To: 2, Min: 2, Max: 8}}},
+		{"group", ScaleGroup, Values{"group": "w", "by": -2, "min": 3, "max": 8}, &GroupArgs{Group: "w", Count: Count{By: -2, Min: 3, Max: 8}}},
+		{"call", ResetPool, Values{"pool": "db", "mode": "call"}, &PoolArgs{Pool: "db", Mode: "call"}},
 		{"rollback", Rollback, Values{"releases": "/srv/a/releases"}, &RollbackArgs{Releases: "/srv/a/releases",
 			Return: Return{GoodAfter: 15 * time.Minute}, Marker: ".no-rollback"}},
 		{"rollback by reload", Rollback, Values{"releases": "/r", "units": []string{"b.service"}, "reload": true, "marker": "M",
@@ -157,12 +159,17 @@ func TestDecodeRefuses(t *testing.T) {
 		{"wait for nothing", Scale, Values{"unit": "a@.service", "by": 1, "max": 2, "wait": time.Minute}, "wait", "there is none"},
 		{"empty balancer", Scale, Values{"unit": "a@.service", "by": 1, "max": 2, "balancer": "", "server": "a%i"}, "balancer", "no name"},
 		{"to above max", Scale, Values{"unit": "a@.service", "to": 3, "max": 2}, "to", "must lie from"},
-		{"mode", ResetPool, Values{"pool": "a", "mode": "flush"}, "mode", "none of reconnect, pause, kill, terminate, drain"},
+		{"mode", ResetPool, Values{"pool": "a", "mode": "flush"}, "mode", "none of reconnect, pause, kill, terminate, drain, call"},
 		{"another mode's argument", ResetPool, Values{"pool": "a", "mode": "kill", "wait": time.Second}, "wait", "does not read wait"},
 		{"any session", ResetPool, Values{"pool": "a", "mode": "terminate", "most": 5}, "", "never ends just any session"},
 		{"any session, in words", ResetPool, Values{"pool": "a", "mode": "terminate", "idle_in_transaction": false}, "", "never ends just"},
 		{"user without a name", ResetPool, Values{"pool": "a", "mode": "terminate", "user": "", "older_than": time.Hour}, "user", "is empty"},
 		{"no server", ResetPool, Values{"pool": "a", "mode": "drain"}, "", "the name of one server"},
+		{"wait for a call", ResetPool, Values{"pool": "a", "mode": "call", "wait": time.Second}, "wait", "does not read wait"},
+		{"no group", ScaleGroup, Values{"by": 1, "max": 2}, "", `needs "group"`},
+		{"empty group", ScaleGroup, Values{"group": "", "by": 1, "max": 2}, "group", "no name"},
+		{"group without a number", ScaleGroup, Values{"group": "a", "max": 2}, "", "either by or to"},
+		{"group without a bound", ScaleGroup, Values{"group": "a", "by": 1}, "", `needs "max"`},
 		{"no dump", Dump, nil, "", `needs "how"`},
 		{"dump by a signal", Dump, Values{"how": "quit"}, "how", "none of threads, stacks, core, http"},
 		{"large stacks", Dump, Values{"how": "stacks", "max_mib": 65}, "max_mib", "only a core"},
@@ -223,9 +230,11 @@ func TestRisk(t *testing.T) {
 		{Kill, &KillArgs{}, true},
 		{Isolate, &IsolateArgs{}, true},
 		{Exec, &ExecArgs{}, true},
-		{Scale, &ScaleArgs{By: 2}, false},
-		{Scale, &ScaleArgs{By: -2}, true},
-		{Scale, &ScaleArgs{To: 2}, true},
+		{Scale, &ScaleArgs{Count: Count{By: 2}}, false},
+		{Scale, &ScaleArgs{Count: Count{By: -2}}, true},
+		{Scale, &ScaleArgs{Count: Count{To: 2}}, true},
+		{ScaleGroup, &GroupArgs{Count: Count{By: 2}}, false},
+		{ScaleGroup, &GroupArgs{Count: Count{To: 2}}, true},
 		{SetProperty, &PropertyArgs{Properties: map[string]string{"CPUWeight": "10"}}, false},
 		{SetProperty, &PropertyArgs{Properties: map[string]string{"CPUQuota": "20%"}}, true},
 		{SetProperty, &PropertyArgs{Properties: map[string]string{"CPUQuota": "", "MemoryMax": "infinity"}}, false},
@@ -233,14 +242,46 @@ func TestRisk(t *testing.T) {
 		{SetProperty, &PropertyArgs{Properties: map[string]string{"Unheard": "1"}}, true},
 	} {
 		disruptive, shared := spec(t, c.kind).Risk(c.args)
-		if disruptive != c.disruptive || shared {
+		if disruptive != c.disruptive || shared != (c.kind == ScaleGroup) {
 			t.Errorf("%s %+v: disruptive %v, shared %v", c.kind, c.args, disruptive, shared)
 		}
 	}
 }
 
+func TestWant(t *testing.T) {
+	for _, c := range []struct {
+		Count
+		have, want int
+	}{
+		{Count{By: 2, Min: 1, Max: 8}, 3, 5}, {Count{By: 9, Min: 1, Max: 8}, 3, 8}, {Count{By: 2, Min: 1, Max: 8}, 9, 9},
+		{Count{By: 1, Min: 5, Max: 8}, 1, 5}, {Count{By: -2, Min: 1, Max: 8}, 5, 3}, {Count{By: -9, Min: 2, Max: 8}, 5, 2},
+		{Count{By: -1, Min: 2, Max: 8}, 1, 1}, {Count{By: -1, Min: 1, Max: 8}, 20, 8}, {Count{To: 4, Min: 1, Max: 8}, 9, 4},
+		{Count{To: 4, Min: 1, Max: 8}, 4, 4},
+	} {
+		if got := c.Want(c.have); got != c.want {
+			t.Errorf("%+v of %d: %d, want %d", c.Count, c.have, got, c.want)
+		}
+	}
+}
+
+func TestFill(t *testing.T) {
+	facts := map[string]string{"count": "3", "version": `"a"`}
+	for text, want := range map[string]string{
+		`{"n": ${count}, "v": ${version}}`: `{"n": 3, "v": "a"}`, "$${count} $5 $": "${count} $5 $", "": "", "${count}${count}": "33",
+	} {
+		if got, err := Fill(text, facts); got != want || err != nil {
+			t.Errorf("%s: %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"${host}", "${", "${count", "${}"} {
+		if got, err := Fill(text, facts); err == nil || !strings.Contains(err.Error(), "there are count, version") {
+			t.Errorf("%s: %q, %v", text, got, err)
+		}
+	}
+}
+
 func TestCanUndo(t *testing.T) {
-	undoable := []Kind{Stop, SetProperty, Scale, Shed, Isolate, Rollback, RollbackFiles}
+	undoable := []Kind{Stop, SetProperty, Scale, ScaleGroup, Shed, Isolate, Rollback, RollbackFiles}
 	for _, s := range Specs() {
 		args, _ := s.Decode(nil)
 		if got := s.CanUndo(args); got != slices.Contains(undoable, s.Kind) {

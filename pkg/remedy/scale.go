@@ -9,10 +9,8 @@ import (
 
 // ScaleArgs are the arguments of scale.
 type ScaleArgs struct {
-	Unit     string // template, "worker@.service"; its instances are numbered from 1
-	By       int    // so many more, or fewer if it is negative; 0: To counts
-	To       int    // so many in all; 0: By counts
-	Min, Max int    // never fewer, never more; also the highest number of an instance
+	Unit  string // template, "worker@.service"; its instances are numbered from 1
+	Count        // Max is also the highest number of an instance
 
 	Balancer string        // pool of the remedy's own service that is a backend of a HAProxy; "": there is none
 	Server   string        // an instance's server in it, with %i for its number
@@ -42,13 +40,10 @@ func (a *ScaleArgs) ServerOf(n int) string {
 	return strings.ReplaceAll(a.Server, "%i", strconv.Itoa(n))
 }
 
-// disruptive: only more instances are certainly no fewer.
-func (a *ScaleArgs) disruptive() bool { return a.By <= 0 }
-
 func scale() Spec {
 	return Spec{
 		Kind: Scale, Target: OnUnit, Disruptive: true, Undoable: true,
-		Summary: "start more instances of a template, or stop some; undo brings back those that ran before",
+		Summary: "start more instances of a template on this host, or stop some; undo brings back those that ran before",
 		Verbs:   []string{"start", "stop", "reset-failed"},
 		Needs: "A balancer needs a stats socket with level admin, and an allow block with its pool and reset_pool, since its servers " +
 			"are drained.",
@@ -76,8 +71,7 @@ func scale() Spec {
 				Help: "with a balancer: how long sessions may take to end by themselves, and an instance to be found healthy"},
 		},
 		decode: func(r *reader) Args {
-			a := &ScaleArgs{Unit: r.text("unit"), By: r.integer("by", 0), To: r.integer("to", 0), Min: r.integer("min", 1),
-				Max: r.integer("max", 0), Balancer: r.text("balancer"), Server: r.text("server")}
+			a := &ScaleArgs{Unit: r.text("unit"), Count: r.count(), Balancer: r.text("balancer"), Server: r.text("server")}
 			if r.has("balancer") {
 				a.Wait = r.duration("wait", 10*time.Second)
 			}
@@ -92,19 +86,6 @@ func (r *reader) checkScale(a *ScaleArgs) {
 		if wrong := CheckTemplateName(a.Unit); wrong != "" {
 			r.problem("unit", "%s", wrong)
 		}
-	}
-	switch {
-	case r.has("by") == r.has("to"):
-		r.problem("", "scale needs either by or to: how many instances there are to be")
-	case r.has("by") && a.By == 0:
-		r.problem("by", "by is 0: nothing would change")
-	}
-	switch {
-	case !r.has("max"):
-	case a.Min > a.Max:
-		r.problem("min", "min (%d) is above max (%d)", a.Min, a.Max)
-	case r.has("to") && (a.To < a.Min || a.To > a.Max):
-		r.problem("to", "to (%d) must lie from min (%d) to max (%d)", a.To, a.Min, a.Max)
 	}
 	switch {
 	case r.has("balancer") && a.Balancer == "":

@@ -1,7 +1,9 @@
 package remedy
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,8 +44,8 @@ type piece struct {
 
 var pieces = regexp.MustCompile(`\$\$\{|\$\{([^{}]*)\}?`)
 
-// parseWord takes a word apart.
-func parseWord(word string) (found []piece, wrong string) {
+// parseWord takes a word apart that may hold these facts.
+func parseWord(word string, facts []string) (found []piece, wrong string) {
 	at := 0
 	for _, m := range pieces.FindAllStringSubmatchIndex(word, -1) {
 		found = append(found, piece{text: word[at:m[0]]})
@@ -53,8 +55,8 @@ func parseWord(word string) (found []piece, wrong string) {
 			continue
 		}
 		name := word[m[2]:m[3]]
-		if !slices.Contains(Facts(), name) || word[m[1]-1] != '}' {
-			return nil, fmt.Sprintf("%q holds no fact in ${ }; there are %s", word, strings.Join(Facts(), ", "))
+		if !slices.Contains(facts, name) || word[m[1]-1] != '}' {
+			return nil, fmt.Sprintf("%q holds no fact in ${ }; there are %s", word, strings.Join(facts, ", "))
 		}
 		found = append(found, piece{fact: Fact(name)})
 	}
@@ -63,7 +65,7 @@ func parseWord(word string) (found []piece, wrong string) {
 
 // checkWord returns what is wrong with a word of a command, or "". A fact must not become an option, whatever it says.
 func checkWord(word string) string {
-	found, wrong := parseWord(word)
+	found, wrong := parseWord(word, Facts())
 	before := ""
 	for _, p := range found {
 		if p.fact != "" && strings.HasPrefix(before, "-") && !strings.Contains(before, "=") {
@@ -80,7 +82,7 @@ func checkWord(word string) string {
 func Expand(argv []string, known map[Fact]string) ([]string, error) {
 	words := make([]string, 0, len(argv))
 	for _, word := range argv {
-		found, wrong := parseWord(word)
+		found, wrong := parseWord(word, Facts())
 		if wrong != "" {
 			return nil, fmt.Errorf("%s", wrong)
 		}
@@ -101,6 +103,19 @@ func Expand(argv []string, known map[Fact]string) ([]string, error) {
 		return nil, fmt.Errorf("%s", wrong)
 	}
 	return words, nil
+}
+
+// Fill is a text with these facts filled in as they are. One that holds others is an error.
+func Fill(text string, facts map[string]string) (string, error) {
+	found, wrong := parseWord(text, slices.Sorted(maps.Keys(facts)))
+	if wrong != "" {
+		return "", errors.New(wrong)
+	}
+	var b strings.Builder
+	for _, p := range found {
+		b.WriteString(p.text + facts[string(p.fact)])
+	}
+	return b.String(), nil
 }
 
 func checkFact(name Fact, text string, first bool) error {

@@ -60,7 +60,7 @@ func TestPermitEndsInMidRun(t *testing.T) {
 	}
 	asks := acttest.Script(t, "#!/bin/sh\nn=c; [ -e "+dir+"/c.began ] && n=d\n"+fmt.Sprintf(waits, dir, "$n")+"; exit 75\n")
 	g.Runner, err = act.New(act.Options{Systemd: g.Watcher, Journal: g.Journal, Clock: acttest.Clock(t),
-		Good: func(string) []release.Good { return []release.Good{{Release: good, At: clock.Now(acttest.Clock(t))}} },
+		Good: func(string, remedy.Kind) []release.Good { return []release.Good{{Version: good.Version(), At: clock.Now(acttest.Clock(t))}} },
 		Allow: append(acttest.Everything("*.service"), config.Allow{Paths: []string{dir, file("current")},
 			Actions: []string{string(remedy.FreeSpace), string(remedy.Rollback)}})})
 	if err != nil {
@@ -73,8 +73,8 @@ func TestPermitEndsInMidRun(t *testing.T) {
 	}{
 		{remedy.FreeSpace, &remedy.FreeSpaceArgs{Path: dir, Free: 1, Cleaners: []string{"first.service", "second.service"},
 			Files: []string{"*.log.*"}, Keep: 1}, "first", "second"},
-		{remedy.Rollback, &remedy.RollbackArgs{Link: file("current"), Releases: file("releases"), Units: []string{"a.service", "b.service"},
-			Marker: ".no-rollback"}, "a", "b"},
+		{remedy.Rollback, &remedy.RollbackArgs{Link: file("current"), Releases: file("releases"),
+			Return: remedy.Return{Units: []string{"a.service", "b.service"}}, Marker: ".no-rollback"}, "a", "b"},
 		{remedy.Exec, &remedy.ExecArgs{Command: []string{asks}, Retry: []int{75}}, "c", "d"},
 	} {
 		t.Run(string(c.kind), func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/rollback"
 	"github.com/salveops/salve/agent/internal/act/rollbackfiles"
 	"github.com/salveops/salve/agent/internal/act/scale"
+	"github.com/salveops/salve/agent/internal/act/scalegroup"
 	"github.com/salveops/salve/agent/internal/act/shed"
 	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/pkg/permit"
@@ -33,6 +34,7 @@ func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 		remedy.FreeSpace:     freespace.New(h, units),
 		remedy.ClearCache:    cache.New(h),
 		remedy.Scale:         scale.New(h, units),
+		remedy.ScaleGroup:    scalegroup.New(h),
 		remedy.Shed:          shed.New(h, units),
 		remedy.Isolate:       isolate.New(h),
 		remedy.Rollback:      rollback.New(h, units),

@@ -2,10 +2,8 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -62,7 +60,6 @@ func (p *pages) check(ctx context.Context, s *kind.Step, _ string) error {
 func (p *pages) clear(ctx context.Context, r *run) (evidence, error) {
 	asked := &pages{Base: p.Base, Host: p.Host, Method: p.Method}
 	client := web.Client()
-	client.Timeout = askTimeout
 	defer client.CloseIdleConnections()
 	var err error
 	for _, path := range p.paths {
@@ -80,18 +77,16 @@ func (p *pages) clear(ctx context.Context, r *run) (evidence, error) {
 
 // purge asks for one page to be forgotten. It gives 0 of what was not in the cache.
 func (p *pages) purge(ctx context.Context, client *http.Client, path string) (removed int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, p.Method, p.Base+path, nil)
 	if err != nil {
 		return 0, err
 	}
 	q.Host = p.Host // "": that of the URL
-	answer, err := client.Do(q)
-	var network *net.OpError
-	switch {
-	case errors.As(err, &network) && network.Op == "dial":
+	answer, err := web.Send(client, q)
+	if err != nil {
 		return 0, err
-	case err != nil:
-		return 0, fmt.Errorf("%w: %w", kind.ErrLost, err)
 	}
 	defer answer.Body.Close()
 	_, _ = io.CopyN(io.Discard, answer.Body, mostAnswer)

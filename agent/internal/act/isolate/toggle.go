@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"syscall"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/web"
+	"github.com/salveops/salve/pkg/config"
 )
 
 // toggle is a service on this host that is told over HTTP to do without the dependency, and then to do with it again.
@@ -52,28 +52,19 @@ func (t toggle) made(context.Context, string) (bool, error) {
 	return false, errors.New("whether the service was told to do without it cannot be asked")
 }
 
-// tell posts nothing to the URL, once. It neither follows a redirection nor uses a proxy: the service itself says yes, or
-// it was not told.
+// tell posts nothing to the URL, once: the service itself says yes, or it was not told.
 func tell(ctx context.Context, to string, header http.Header) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, to, nil)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNothing, err)
-	}
-	ask.Header = header
-	client := web.Client()
-	defer client.CloseIdleConnections()
-	answer, err := client.Transport.RoundTrip(ask)
+	answer, err := web.Ask(ctx, config.Call{URL: to, Method: http.MethodPost}, header)
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w: POST to %s: %w", errNothing, to, err)
-	case err != nil:
-		return fmt.Errorf("POST to %s: %w: %w", to, kind.ErrLost, err)
+	case err == nil && answer.Status/100 != 2:
+		err = fmt.Errorf("the service says %s", answer.Says())
+	case err != nil && !errors.Is(err, kind.ErrLost):
+		err = fmt.Errorf("%w: %w", errNothing, err)
 	}
-	_ = answer.Body.Close()
-	if answer.StatusCode/100 != 2 {
-		return fmt.Errorf("POST to %s: the service says %s", to, answer.Status)
+	if err != nil {
+		return fmt.Errorf("POST to %s: %w", to, err)
 	}
 	return nil
 }

@@ -43,6 +43,8 @@ func modeOf(name string) mode {
 		return terminator{}
 	case remedy.Drain:
 		return drainer{}
+	case remedy.CallReset:
+		return caller{}
 	}
 	return nil
 }

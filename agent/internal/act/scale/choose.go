@@ -34,14 +34,11 @@ func (k Kind) running(a *remedy.ScaleArgs) ([]int, error) {
 
 // choose picks the instances to start or to stop, in the order in which that is done.
 func (k Kind) choose(ctx context.Context, a *remedy.ScaleArgs, running []int) (verb remedy.Kind, chosen []int, err error) {
-	have, want := len(running), a.To
-	if want == 0 {
-		want = have + a.By
-	}
-	switch want = min(max(want, a.Min), a.Max); {
-	case a.By > 0 && want <= have:
+	have := len(running)
+	switch want := a.Want(have); {
+	case want == have && a.By > 0:
 		return "", nil, kind.Needless("%d instances of %s run, and at most %d may", have, a.Unit, a.Max)
-	case a.By < 0 && want >= have:
+	case want == have && a.By < 0:
 		return "", nil, kind.Needless("%d instances of %s run, and at least %d must", have, a.Unit, a.Min)
 	case want == have:
 		return "", nil, kind.Needless("%d instances of %s run already", have, a.Unit)
@@ -49,7 +46,7 @@ func (k Kind) choose(ctx context.Context, a *remedy.ScaleArgs, running []int) (v
 		slices.Reverse(running[want:])
 		return remedy.Stop, running[want:], nil
 	}
-	chosen, err = k.missing(ctx, a, running, want-have)
+	chosen, err = k.missing(ctx, a, running, a.Want(have)-have)
 	return remedy.Start, chosen, err
 }
 

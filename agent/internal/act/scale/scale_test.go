@@ -30,7 +30,7 @@ func newFleet(t *testing.T, text string, running ...int) *fleet {
 	t.Helper()
 	g := acttest.New(t, "worker@.service", text, "other.service", acttest.Sleeper)
 	g.Watcher.Watch([]string{"worker@*.service", "other.service"})
-	f := &fleet{g, &remedy.ScaleArgs{Unit: "worker@.service", Min: 1, Max: 5}}
+	f := &fleet{g, &remedy.ScaleArgs{Unit: "worker@.service", Count: remedy.Count{Min: 1, Max: 5}}}
 	for _, n := range running {
 		f.Up(f.args.Instance(n))
 	}
