@@ -117,7 +117,7 @@ func TestShippedIsFormatted(t *testing.T) {
 
 // TestDocs loads the examples of the docs, each with what the rest of the file would say, without a warning.
 func TestDocs(t *testing.T) {
-	for _, doc := range []string{"probes.md", "pools.md", "circuits.md", "slo.md", "changes.md", "otlp.md"} {
+	for _, doc := range []string{"probes.md", "pools.md", "circuits.md", "groups.md", "slo.md", "changes.md", "otlp.md"} {
 		src, err := os.ReadFile("../../docs/" + doc)
 		check(t, err)
 		blocks := strings.Split(string(src), "```hcl\n")[1:]
