@@ -51,7 +51,7 @@ func (b *block) call(urlKey, to string, facts ...string) Call {
 	}
 	check := func(s string) string {
 		if isJSON(c.Type) && !json.Valid([]byte(s)) {
-			return fmt.Sprintf("it is no JSON, which it must be with type = %q", c.Type)
+			return fmt.Sprintf("it is no JSON once its facts are filled in, which it must be with type = %q", c.Type)
 		}
 		return ""
 	}
@@ -77,11 +77,7 @@ func (b *block) filled(key string, facts []string, check func(string) string) st
 	if !ok {
 		return ""
 	}
-	some := map[string]string{}
-	for _, name := range facts {
-		some[name] = "1"
-	}
-	plain, err := remedy.Fill(w.text, some)
+	plain, err := remedy.Fill(w.text, map[string]string{FactCount: "1", FactVersion: `"x"`})
 	if err != nil {
 		b.fail(key, "Wrong template", "%s: %s.", key, err)
 	} else if wrong := check(plain); wrong != "" {

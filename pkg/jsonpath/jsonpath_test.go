@@ -1,6 +1,7 @@
 package jsonpath
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"testing"
@@ -52,6 +53,29 @@ func TestNumber(t *testing.T) {
 	}
 }
 
+func TestScalar(t *testing.T) {
+	d, err := Decode([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"pool.size": "8", `pool."db.main".used`: "2.5e0", "pool.name": `"x"`, "pool.on": "true", "big": "1e400",
+		"pool.off": "pool.off is null, not one value", "workers": "workers is a list, not one value", "pool.none": "there is no pool.none",
+	} {
+		p, err := Parse(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.Scalar(d)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want && (err == nil || !strings.Contains(got, want)) {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
 func TestWrongPaths(t *testing.T) {
 	for path, want := range map[string]string{
 		"": "a step is", ".a": "a step is", "a.": "a step is", "a..b": "a step is", "a b": "a dot", `a"b"`: "a dot",
@@ -91,6 +115,9 @@ func FuzzNumber(f *testing.F) {
 		}
 		if v, err := p.Number(d); math.IsNaN(v) || math.IsInf(v, 0) || err != nil && v != 0 {
 			t.Errorf("%v, %v", v, err)
+		}
+		if s, err := p.Scalar(d); err == nil && !json.Valid([]byte(s)) {
+			t.Errorf("%q is %s", path, s)
 		}
 	})
 }

@@ -1,6 +1,8 @@
 package remedy
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +43,27 @@ func TestFactsAndOptions(t *testing.T) {
 			t.Errorf("%q: %q", word, wrong)
 		}
 	}
+}
+
+// FuzzFill: what is JSON with some facts, as the loader finds out, is JSON with any.
+func FuzzFill(f *testing.F) {
+	f.Add(`{"n": ${count}, "v": ${version}, "t": "$${count}"}`, uint16(30), `7"`)
+	f.Add(`["${version}"]`, uint16(1), `","`)
+	f.Add(`"${`, uint16(0), "")
+	f.Fuzz(func(t *testing.T, text string, count uint16, version string) {
+		some, err := Fill(text, map[string]string{"count": "1", "version": `"x"`})
+		if err != nil || !json.Valid([]byte(some)) {
+			return
+		}
+		quoted, err := json.Marshal(version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Fill(text, map[string]string{"count": fmt.Sprint(1 + int(count)), "version": string(quoted)})
+		if err != nil || !json.Valid([]byte(got)) {
+			t.Errorf("%q with %d and %s: %q, %v", text, count, quoted, got, err)
+		}
+	})
 }
 
 // FuzzExpand: whatever a fact says, there are as many words as were written, none became an option, and none has what a fact

@@ -169,6 +169,13 @@ func TestCallAnswers(t *testing.T) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.WriteString(w, "{")
 	}
+	echo := func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			_, _ = io.WriteString(c, "HTTP/1.1 403 hush-hush\r\nX: hush-hush\r\nContent-Length: 9\r\n\r\nhush-hush")
+			_ = c.Close()
+		}
+	}
 	expect := map[string]string{"status": "200"}
 	for _, c := range []struct {
 		name   string
@@ -181,6 +188,7 @@ func TestCallAnswers(t *testing.T) {
 		{"no content", status(204), config.Reset{}, incident.Acted, "", 1},
 		{"elsewhere", status(307), config.Reset{}, incident.Acted, "nothing was done", 1},
 		{"elsewhere is well", status(303), config.Reset{Status: []int{303}}, incident.Acted, "", 1},
+		{"what was sent", echo, config.Reset{}, incident.Acted, "403 Forbidden", 1},
 		{"later", status(202), config.Reset{Status: []int{200, 303}}, incident.Acted, "202 Accepted, which is not what it says", 1},
 		{"overloaded", status(503), config.Reset{}, incident.Unknown, "503 Service Unavailable, and whether it did anything is not known", 1},
 		{"cut", cut, config.Reset{}, incident.Unknown, "the connection was lost", 1},
@@ -224,8 +232,13 @@ func TestCallIsRefused(t *testing.T) {
 	g.pool.Reset, g.pool.HTTP, g.pool.Postgres = reset, "", "127.0.0.1:5432"
 	refused("has no mode")
 	g.pool.HTTP, g.pool.Postgres = g.server.URL, ""
+	k := pool.New(&kind.Host{})
+	s, _ := acttest.Stage(t, k, g.request())
 	g.server.Close()
 	refused("cannot be known now")
+	if err := k.Act(t.Context(), s); err == nil || errors.Is(err, kind.ErrLost) {
+		t.Errorf("when nobody listens any more: %v", err)
+	}
 	if asked, _ := g.server.was(); asked > 0 {
 		t.Errorf("it was asked %d times", asked)
 	}

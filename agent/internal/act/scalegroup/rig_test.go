@@ -35,7 +35,7 @@ type autoscaler struct {
 	counts  map[string]int
 	version int
 	orders  []int  // counts that were set, in order
-	tagged  string // "etag", "version" or "", which takes an order on whatever version
+	tagged  string // "etag", "version", "weak", which is good for no order, or "", which takes an order on whatever version
 	most    int
 	token   string
 	disturb func(*autoscaler, *http.Request) // before anything else, when it may change the counts
@@ -87,8 +87,11 @@ func (s *autoscaler) show(w http.ResponseWriter, name string) {
 	}
 	n := s.counts[name]
 	w.Header().Set("Content-Type", "application/json")
-	if s.tagged == "etag" {
+	switch s.tagged {
+	case "etag":
 		w.Header().Set("ETag", fmt.Sprintf(`"%d"`, s.version))
+	case "weak":
+		w.Header().Set("ETag", fmt.Sprintf(`W/"%d"`, s.version))
 	}
 	_ = json.NewEncoder(w).Encode(document{spec{&n}, fmt.Sprint(s.version)})
 }
@@ -104,6 +107,8 @@ func (s *autoscaler) put(w http.ResponseWriter, q *http.Request, name string) {
 		w.WriteHeader(http.StatusUnsupportedMediaType)
 	case err != nil || more != io.EOF || d.Spec.Replicas == nil:
 		w.WriteHeader(http.StatusBadRequest)
+	case s.tagged == "weak" && q.Header.Get("If-Match") != "":
+		w.WriteHeader(http.StatusPreconditionFailed)
 	case s.tagged == "etag" && q.Header.Get("If-Match") != fmt.Sprintf(`"%d"`, s.version):
 		w.WriteHeader(http.StatusPreconditionFailed)
 	case s.tagged == "version" && d.Version != fmt.Sprint(s.version):

@@ -74,7 +74,7 @@ func (g *rig) clean(name, text string) {
 // TestScaleGroup: up, down, and back, with each way of saying on which version, and nothing else is changed.
 func TestScaleGroup(t *testing.T) {
 	t.Parallel()
-	for _, tagged := range []string{"", "etag", "version"} {
+	for _, tagged := range []string{"", "weak", "etag", "version"} {
 		g := newRig(t)
 		g.server.tagged = tagged
 		if tagged == "version" {
@@ -104,6 +104,9 @@ func TestScaleGroup(t *testing.T) {
 		g.counts("down", 2, 2)
 		g.refused("down again", "must keep 2")
 		g.args.By, g.args.To = 0, 8
+		if p, err := g.Prepare(t.Context(), g.request()); err != nil || p.Disruptive {
+			t.Errorf("more, by the number: %+v, %v", p, err)
+		}
 		g.acts()
 		g.counts("to", 8, 8)
 		g.refused("to again", "has 8 instances already")
