@@ -27,7 +27,8 @@ func resetKind() *kind {
 
 func (l *loader) decodeReset(b *block) *Reset {
 	r := &Reset{
-		Call: b.call("url", b.checked("url", checkURL)), Status: b.integers("status"), Expect: b.dict("expect"), Repeatable: b.boolean("repeatable"), Range: b.header,
+		Call: b.call("url", b.checked("url", checkURL)), Status: b.integers("status"), Expect: b.dict("expect"),
+		Repeatable: b.boolean("repeatable"), Range: b.header,
 	}
 	for _, path := range slices.Sorted(maps.Keys(r.Expect)) {
 		if wrong := checkPath(path); wrong != "" {

@@ -62,8 +62,8 @@ func (caller) precheck(ctx context.Context, s *kind.Step, p *config.Pool) error 
 func (caller) act(ctx context.Context, s *kind.Step) error {
 	was := s.Before.(called)
 	for tries := 1; ; tries++ {
-		done, err := send(ctx, was.reset)
-		if done || !was.reset.Repeatable || tries == mostTries {
+		known, err := send(ctx, was.reset)
+		if known || !was.reset.Repeatable || tries == mostTries {
 			return err
 		}
 		select {
@@ -103,7 +103,7 @@ func expect(answer web.Answer, want map[string]string) error {
 	}
 	document, err := answer.Document()
 	if err != nil {
-		return fmt.Errorf("the service says %s, and not what became of it: %w: %w", answer.Says(), kind.ErrLost, err)
+		return web.Open{Because: fmt.Errorf("the service says %s: %w", answer.Says(), err)}
 	}
 	for _, path := range slices.Sorted(maps.Keys(want)) {
 		p, err := jsonpath.Parse(path)

@@ -193,8 +193,8 @@ func TestCallAnswers(t *testing.T) {
 		{"overloaded", status(503), config.Reset{}, incident.Unknown, "503 Service Unavailable, and whether it did anything is not known", 1},
 		{"cut", cut, config.Reset{}, incident.Unknown, "the connection was lost", 1},
 		{"half an answer", half, config.Reset{}, incident.Acted, "", 1},
-		{"half a document", half, config.Reset{Expect: expect}, incident.Unknown, "and not what became of it", 1},
-		{"no document", status(200), config.Reset{Expect: expect}, incident.Unknown, "and not what became of it", 1},
+		{"half a document", half, config.Reset{Expect: expect}, incident.Unknown, "200 OK: the answer broke off, and whether", 1},
+		{"no document", status(200), config.Reset{Expect: expect}, incident.Unknown, "200 OK: read JSON", 1},
 		{"again and again", cut, config.Reset{Repeatable: true}, incident.Unknown, "the connection was lost", 3},
 		{"refused, again", status(429), config.Reset{Repeatable: true}, incident.Acted, "nothing was done", 1},
 	} {

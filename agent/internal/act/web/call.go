@@ -100,17 +100,17 @@ func (a Answer) Err() error {
 	case a.Status >= 300 && a.Status <= 499:
 		return said
 	default:
-		return open{said}
+		return Open{said}
 	}
 }
 
-// open is an answer that leaves open what was done.
-type open struct{ error }
+// Open is the error of an answer that leaves open what was done.
+type Open struct{ Because error }
 
-func (o open) Error() string { return o.error.Error() + ", and whether it did anything is not known" }
+func (o Open) Error() string { return o.Because.Error() + ", and whether it did anything is not known" }
 
 // Is makes it a kind.ErrLost without saying that there was no answer.
-func (open) Is(target error) bool { return target == kind.ErrLost }
+func (Open) Is(target error) bool { return target == kind.ErrLost }
 
 // Document is the JSON document of the answer.
 func (a Answer) Document() (any, error) {
