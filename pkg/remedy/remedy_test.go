@@ -335,6 +335,7 @@ func TestCheckReach(t *testing.T) {
 		"/etc/systemd */*": "unit files", "/etc systemd/system/a.service": "unit files", "/etc systemd/sys*/a.service.d/*": "unit files",
 		"/etc/systemd/system *": "unit files", "/etc/systemd/system/a.service.d x/*": "unit files", "/etc polkit-1/rules.d/*": "Salve's own",
 		"/etc/systemd/system a.service.d/*.conf": "unit files", "/usr/lib/systemd/system/a.service.d *": "unit files", "/ etc/salve/*": "Salve's own",
+		"/etc/systemd/system/salve-agent.service.d *.conf": "Salve's own",
 	} {
 		folder, files, _ := strings.Cut(glob, " ")
 		if got := CheckReach(folder, files); (got == "") != (text == "") || !strings.Contains(got, text) {

@@ -108,6 +108,9 @@ func DropIn(folder string) string {
 // the drop-ins of one unit.
 func CheckReach(folder, glob string) string {
 	at := path.Join(folder, glob)
+	if unit := DropIn(folder); strings.HasPrefix(unit, "salve-") {
+		return fmt.Sprintf("%q has drop-ins of %s, which are Salve's own", folder, unit)
+	}
 	for _, own := range ownFolders {
 		if leadsInto(at, own) {
 			return fmt.Sprintf("%q may name files in %s, which are Salve's own", at, own)
