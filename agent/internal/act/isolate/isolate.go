@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -142,11 +143,11 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 			return err
 		}
 	}
-	if what.Switch != nil { // a service cannot be asked, and an attempt that ends would end this one as well
-		switch held, err := k.InForce(remedy.Isolate, s.Target); {
+	if what.Switch != nil {
+		switch told, err := k.told(*what.Switch); {
 		case err != nil:
 			return kind.Unknown("whether the service was told to do without "+s.Target, err)
-		case held:
+		case told:
 			return kind.Needless("the service was told to do without %s already", s.Target)
 		}
 	}
@@ -158,6 +159,18 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	}
 	s.Undo, s.For = what, argsOf(s.Request).For
 	return nil
+}
+
+// told reports whether an attempt lasts that has told the service so: it cannot be asked, and that attempt's end would be the end
+// of another one as well. Names of circuits are those of one service; so the addresses count.
+func (k Kind) told(t toggle) (bool, error) {
+	past, err := k.Attempts(remedy.LongestCut)
+	return slices.ContainsFunc(past, func(a *incident.Attempt) bool {
+		var what cut
+		over := slices.Contains([]incident.Phase{incident.Refused, incident.NotDone, incident.Undone}, a.Phase)
+		return a.Kind == string(remedy.Isolate) && !over && a.For > 0 && json.Unmarshal(a.Undo, &what) == nil &&
+			what.Switch != nil && *what.Switch == t
+	}), err
 }
 
 // Act implements kind.Kind.

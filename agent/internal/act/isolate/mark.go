@@ -62,7 +62,16 @@ func (m mark) make(_ context.Context, id string, d time.Duration) error {
 	if err := unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, m.path, unix.AT_SYMLINK_FOLLOW); err != nil {
 		return fmt.Errorf("make %s: %w", m.path, err)
 	}
-	return nil
+	return m.keep()
+}
+
+// keep has the folder as it is survive a power cut: a file that came back would be nobody's to remove.
+func (m mark) keep() error {
+	dir, err := os.Open(filepath.Dir(m.path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func (m mark) mend(ctx context.Context, id string) error {
@@ -70,7 +79,10 @@ func (m mark) mend(ctx context.Context, id string) error {
 	if err != nil || !made {
 		return err
 	}
-	return os.Remove(m.path)
+	if err := os.Remove(m.path); err != nil {
+		return err
+	}
+	return m.keep()
 }
 
 // made takes what is no file for that of another.

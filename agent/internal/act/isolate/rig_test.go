@@ -69,7 +69,7 @@ func (r *rig) on(w *systemd.Watcher) {
 	r.systemd = w
 	r.Runner = r.runner()
 	r.kind = isolate.New(&kind.Host{Clock: acttest.Clock(r.t), Systemd: w,
-		InForce: func(remedy.Kind, string) (bool, error) { return false, nil }})
+		Attempts: r.journal.AttemptsWithin})
 }
 
 // runner is an agent's, on the rig's journal.

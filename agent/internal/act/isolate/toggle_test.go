@@ -71,6 +71,12 @@ func TestToggle(t *testing.T) {
 		t.Error("a service that was told already is no needless attempt")
 	}
 	g.want()
+	own := g.circuit.On
+	g.circuit.On += "?of=another" // a service may have a circuit of the same name
+	if _, err := g.Prepare(t.Context(), g.request()); err != nil {
+		t.Error(err)
+	}
+	g.circuit.On = own
 	for range 2 {
 		if _, err := g.Undo(t.Context(), a.ID); err != nil {
 			t.Fatal(err)
