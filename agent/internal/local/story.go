@@ -1,6 +1,9 @@
 package local
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/proto/localpb"
@@ -106,6 +109,14 @@ func eventPB(e Event) *localpb.TimelineEvent {
 	}
 }
 
+// reasonOf is why an attempt ended as it did, and why what it did stays, if it does.
+func reasonOf(a incident.Attempt) string {
+	if a.Stays == "" || a.Phase == incident.Unknown { // the latter's reason says it
+		return a.Reason
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%s; it stays: %s", a.Reason, a.Stays), "; ")
+}
+
 func attemptPB(a incident.Attempt, opened clock.Stamp) *localpb.Attempt {
 	return &localpb.Attempt{
 		Id:       a.ID,
@@ -116,7 +127,7 @@ func attemptPB(a incident.Attempt, opened clock.Stamp) *localpb.Attempt {
 		By:       a.By,
 		Phase:    string(a.Phase),
 		Outcome:  string(a.Outcome),
-		Reason:   a.Reason,
+		Reason:   reasonOf(a),
 		Error:    a.Error,
 		Intended: stampPB(a.Intended),
 		Offset:   between(opened, a.Intended),

@@ -38,7 +38,8 @@ type Kind interface {
 	// ErrUnderWay says that the next process has to settle it: the intent stays as it is.
 	// It clears Undo and For once nothing is left that would have to be taken back.
 	Act(ctx context.Context, s *Step) error
-	// Undo takes back what Act did, by what Precheck left in a.Undo.
+	// Undo takes back what Act did, by what Precheck left in a.Undo. A *Refusal that is not Temporary is the last word: it is
+	// not asked again. Any other error is tried again.
 	Undo(ctx context.Context, a *incident.Attempt) error
 	// Settle says what became of an attempt during which the agent died: Acted, NotDone or Unknown. It clears a's Undo
 	// and For if nothing is left to be taken back.
