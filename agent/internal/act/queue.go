@@ -19,7 +19,7 @@ type queue struct {
 	mu     sync.Mutex
 	claims []*claim
 	over   chan struct{} // closed when who waits then has no turn any more; nil: never
-	closed bool
+	once   sync.Once
 }
 
 // ErrStopping says that something did not begin, because it had to wait for its turn while the agent stops.
@@ -67,12 +67,7 @@ func (q *queue) await(ctx context.Context, a *incident.Attempt, locks []remedy.L
 
 // close ends all waiting.
 func (q *queue) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.closed {
-		q.closed = true
-		close(q.over)
-	}
+	q.once.Do(func() { close(q.over) })
 }
 
 // join makes a claim the last one. The caller holds mu.
