@@ -49,7 +49,7 @@ func dump() Spec {
 			"folder, which nobody else can read, and never leave the host; look after copies. Threads are looked at from outside, which the " +
 			"service does not notice; for its stack each stands still for some milliseconds, and for a core the whole main process does, a " +
 			"second for some hundred MiB, which is why that takes a permit. None stands still for longer than \"within\" or half of its WatchdogSec: " +
-			"when the program that reads it is killed, or the agent, the process goes on, and the next agent looks after it. " +
+			"when the program that reads it dies, it is let go on; where the agent was killed with it, by the next agent, if not by the kernel. " +
 			"A page it has to make itself, and Go stands still for the moment in which it gathers stacks. The " +
 			"next remedy waits for \"within\" at most. A twentieth of the disk, of a large one 1 GiB, stays free. " +
 			"The next dump removes those that are older than 30 days, and the oldest until 100 and 1 GiB are left.",

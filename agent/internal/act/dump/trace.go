@@ -70,7 +70,7 @@ func (k Kind) trace(ctx context.Context, s *kind.Step, f *file) error {
 	defer unix.Close(handle)
 	u, err := k.Systemd.Read(ctx, s.Target)
 	if err != nil {
-		return err
+		return told(ctx, err)
 	}
 	if !was.runs(u) {
 		return fmt.Errorf("its main process %d has ended", was.PID)
