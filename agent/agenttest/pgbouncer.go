@@ -36,9 +36,9 @@ type Pool struct {
 }
 
 // PgBouncer is StartPgBouncer for a test, at whose end it is removed.
-func PgBouncer(t testing.TB) *Pool {
+func PgBouncer(t testing.TB, settings ...string) *Pool {
 	t.Helper()
-	p, err := StartPgBouncer()
+	p, err := StartPgBouncer(settings...)
 	Require(t, "PgBouncer and PostgreSQL", !errors.Is(err, ErrMissing), "install the packages pgbouncer and postgresql")
 	if err != nil {
 		t.Fatal(err)

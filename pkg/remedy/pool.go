@@ -58,7 +58,8 @@ func resetPool() Spec {
 	return Spec{
 		Kind: ResetPool, Target: OnPool, Disruptive: true,
 		Summary: "make a connection pool replace its connections, or end sessions that hold it up",
-		Needs: "PgBouncer: a user in its admin_users. PostgreSQL: a user of its own with GRANT pg_signal_backend, pg_read_all_stats. " +
+		Needs: "PgBouncer: a user in its admin_users; where several processes share a port (so_reuseport), the socket of one. " +
+			"PostgreSQL: a user of its own with GRANT pg_signal_backend, pg_read_all_stats. " +
 			"HAProxy: a stats socket with level admin. A pool of the service itself: a page that resets it, in the pool's reset block. " +
 			"A service that replaces its connections when it gets a signal needs \"kill\" instead, with that " +
 			"signal; one for which there is a program, \"exec\".",

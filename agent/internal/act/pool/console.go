@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -51,6 +52,24 @@ func (c *console) runs(ctx context.Context, name string) error {
 		return kind.Refuse("database %s is paused: a person is at work on it", name)
 	case d.disabled:
 		return kind.Refuse("database %s is disabled: a person wants it so", name)
+	}
+	return nil
+}
+
+// alone refuses a port that several processes share: the kernel chooses who answers, so that one of them would be told to pause,
+// and another one to go on. A socket is that of one process.
+func (c *console) alone(ctx context.Context, at address) error {
+	if filepath.IsAbs(at.Address) {
+		return nil
+	}
+	t, err := c.ask(ctx, "SHOW CONFIG")
+	if err != nil {
+		return kind.Unknown("the settings of PgBouncer", err)
+	}
+	for _, row := range t.Rows {
+		if t.Cell(row, "key") == "so_reuseport" && t.Cell(row, "value") != "0" {
+			return kind.Refuse("several PgBouncers may share %s (so_reuseport), and any of them answers: name the socket of one", at.Address)
+		}
 	}
 	return nil
 }

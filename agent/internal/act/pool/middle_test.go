@@ -109,11 +109,19 @@ func testHalfOfThemEnd(t *testing.T, r *rig) {
 	}
 }
 
-// PostgreSQL does not answer, or is gone, in the middle; and PgBouncer is gone before it could be told to go on.
+// PostgreSQL does not answer, or is gone, in the middle; and PgBouncer is gone before it could be told to go on. Of several
+// PgBouncers on one port nobody knows which one was told.
 func TestServersThatGo(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, agenttest.PgBouncer(t))
+	g := newRig(t, agenttest.PgBouncer(t, "so_reuseport = 1"))
 	k := pool.New(nil)
+	g.service.Pools[0].PgBouncer = agenttest.Front(t, g.Socket, nil)
+	for _, args := range []*remedy.PoolArgs{{Pool: "db", Mode: "reconnect"}, pause(time.Second), kill()} {
+		if _, err := g.Prepare(t.Context(), g.with(args)); err == nil || !strings.Contains(err.Error(), "several PgBouncers may share") {
+			t.Errorf("%s of one of several: %v", args.Mode, err)
+		}
+	}
+	g.service.Pools[0].PgBouncer = g.Socket
 	_, reconnect := acttest.Stage(t, k, g.request())
 	front := g.service.Pools[0]
 	b := newBase(t, g)

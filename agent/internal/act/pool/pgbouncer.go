@@ -61,7 +61,7 @@ func (b bouncer) precheck(ctx context.Context, s *kind.Step, p *config.Pool) err
 		return kind.Unknown("the state of pool "+s.Target, err)
 	}
 	defer c.close()
-	if err := c.runs(ctx, at.Database); err != nil {
+	if err := cmp.Or(c.alone(ctx, at.Console), c.runs(ctx, at.Database)); err != nil {
 		return err
 	}
 	now, err := c.servers(ctx, at.Database)
