@@ -168,7 +168,7 @@ func TestServerThatMustNotBeDrained(t *testing.T) {
 			t.Errorf("drain %q: %s", server, diff)
 		}
 	}
-	refused("", "names no server")
+	refused("", "names no server") // empty-means-all
 	refused("d", `has no server "d"`)
 	refused("c", "is down")
 	g.set("b", "maint")
@@ -252,6 +252,7 @@ func TestStopWithinADrain(t *testing.T) {
 	}
 }
 
+// dies-in-the-middle: what is found drained is made ready at once.
 func TestAgentDiesInADrain(t *testing.T) {
 	t.Parallel()
 	g := newBalance(t)

@@ -140,7 +140,7 @@ func (g *rig) settings() (all []map[string]string) {
 	return all
 }
 
-// The agent may die before, within and after a pause. What it left paused is resumed once, and never what a person paused.
+// dies-in-the-middle: the agent may die before, within and after a pause. What it left paused is resumed once, and never what a person paused.
 func testAgentDiesInAPause(t *testing.T, g *rig) {
 	k := pool.New(nil)
 	for _, args := range []*remedy.PoolArgs{pause(time.Minute), kill()} {

@@ -67,7 +67,8 @@ const terminate = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = $1::int AND ` + began + ` = $2::text AND ` + since + ` = $3::text`
 
 // present has a row at least, that of who asks. Who may not see others finds none of them, as if they were gone.
-const present = `SELECT pid, ` + began + ` AS began, pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees FROM pg_stat_activity WHERE backend_type = 'client backend'`
+const present = `SELECT pid, ` + began + ` AS began, pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees
+FROM pg_stat_activity WHERE backend_type = 'client backend'`
 
 func (terminator) describe(s *kind.Step) string {
 	before, _ := s.Before.(doomed)

@@ -198,7 +198,7 @@ func testSessionsThatMustNotBeEnded(t *testing.T, r *rig) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	refused(terminate(func(a *remedy.PoolArgs) { a.OlderThan = 0 }), "says of no sessions", false)
+	refused(terminate(func(a *remedy.PoolArgs) { a.OlderThan = 0 }), "says of no sessions", false) // empty-means-all
 	refused(terminate(func(a *remedy.PoolArgs) { a.Most = 0 }), "says of no sessions", false)
 	p.User = "weak"
 	refused(some, "GRANT pg_signal_backend, pg_read_all_stats", false)
