@@ -218,23 +218,31 @@ rule "odd" {
 `
 	conf := strings.Replace(lasting, `probe "payments"`, "probe \"other\" { tcp = \"127.0.0.1:1\" }\n  probe \"payments\"", 1) + open
 	const dependencyEnds = "before its time, since held(probe.payments.ok, \"10s\"): cut was taken back"
-	for name, first := range map[string]bool{dependencyEnds: false, "its time is over: cut was taken back": true} {
+	const timeEnds = "its time is over: cut was taken back"
+	for name, c := range map[string]struct {
+		does func(h *rig)
+		want string
+	}{
+		"what it was cut off from": {func(*rig) {}, dependencyEnds},
+		"that, but too late":       {func(h *rig) { h.when("undoing", func() { time.Sleep(25 * time.Second) }) }, timeEnds},
+		"who ends it in time": {func(h *rig) {
+			h.when("undoing", func() { time.Sleep(15 * time.Second) })
+			h.Advance(8 * time.Second)
+			go func() { h.p.Expired(must(h.p.o.Act.Undo(h.ctx(), h.disk.attempts()[0].ID)), nil) }()
+		}, timeEnds},
+	} {
 		t.Run(name, func(t *testing.T) {
 			heals(t, conf, func(h *rig) {
 				h.Tells("probe.other.ok{checkout}", 0)
 				h.cut()
 				h.Advance(35 * time.Second)
 				h.Tells(dependency, 1)
-				if first {
-					h.when("undoing", func() { time.Sleep(15 * time.Second) })
-					h.Advance(8 * time.Second)
-					go func() { h.p.Expired(must(h.p.o.Act.Undo(h.ctx(), h.disk.attempts()[0].ID)), nil) }()
-				}
+				c.does(h)
 				h.Advance(40 * time.Second)
 				if n := strings.Count(h.timeline("checkout"), "was taken back"); n != 1 {
 					t.Errorf("it is said %d times", n)
 				}
-				h.WantSaid("checkout", name)
+				h.WantSaid("checkout", c.want)
 				h.WantActs("isolate payments", "undo cut payments")
 				h.waits(0)
 			})
@@ -258,7 +266,13 @@ func TestStaysForGood(t *testing.T) {
 		healed := h.Last("checkout")
 		a := *h.disk.attempts()[0]
 		a.Stays = "somebody has changed it"
+		if err := h.p.disk.PutAttempt(&a); err != nil {
+			t.Fatal(err)
+		}
 		h.p.Expired(a, errors.New("somebody has changed it"))
+		h.Advance(time.Second)
+		h.WantState("checkout", incident.Escalated)
+		h.Restarts()
 		h.Advance(time.Minute)
 		h.WantState("checkout", incident.Escalated)
 		h.WantSaid("checkout", "cut stays on payments, although its time is over: somebody has changed it")
