@@ -208,6 +208,8 @@ func TestRefused(t *testing.T) {
 	odd := threads(1)
 	odd.Attempt.ID = "../../etc/x"
 	r.Refused(odd, "no file can be called", false)
+	dump.Lacks(t, remedy.HowStacks)
+	r.Refused(picture(remedy.HowStacks, 1), "is not installed (package elfutils)", false)
 	nobody := threads(1)
 	nobody.Unit = ""
 	r.Refused(nobody, "has no name", false)

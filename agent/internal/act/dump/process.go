@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
-	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -138,12 +137,13 @@ func resume(handle int) error {
 	return nil
 }
 
-// release lets a process go on that an earlier agent's reader left stopped, and says so.
+// release lets a process go on that the reader of an earlier agent may have left stopped, and says so. It does not look first:
+// the stop may still be to come.
 func (k Kind) release(ctx context.Context, target string, p tracee) string {
 	if p.PID <= 1 {
 		return ""
 	}
-	handle, err := unix.PidfdOpen(p.PID, 0)
+	handle, err := unix.PidfdOpen(p.PID, 0) // before systemd is asked whose it is
 	if err != nil {
 		return ""
 	}
@@ -152,13 +152,13 @@ func (k Kind) release(ctx context.Context, target string, p tracee) string {
 	if err != nil {
 		return "; whether it was left stopped cannot be known: " + err.Error()
 	}
-	if has, err := status(p.PID); err != nil || !p.runs(u) || !stopped(has) {
+	if !p.runs(u) {
 		return ""
 	}
 	if err := resume(handle); err != nil {
-		return "; it was left stopped: " + err.Error()
+		return "; " + err.Error()
 	}
-	return "; it was left stopped, and goes on"
+	return fmt.Sprintf("; process %d was let go on", p.PID)
 }
 
 // traceable finds the process that is to be read, or refuses.
@@ -167,8 +167,7 @@ func (k Kind) traceable(ctx context.Context, u systemd.Unit, a *remedy.DumpArgs)
 	if err := k.units.Unprotected(ctx, u); err != nil {
 		return p, kind.Refuse("%v", err)
 	}
-	pids, err := unit.Processes(u.ControlGroup)
-	if err != nil || p.PID <= 1 || len(pids) == 0 {
+	if p.PID <= 1 {
 		return p, kind.Refuse("%s has no main process", u.Name)
 	}
 	if _, err := commandFor(a, p.PID, ""); err != nil {

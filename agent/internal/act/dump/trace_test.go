@@ -231,10 +231,10 @@ func TestReaderDies(t *testing.T) {
 	r.Refused(picture(remedy.HowStacks, 1), "is stopped", false)
 	other := *a
 	other.Before = json.RawMessage(strings.Replace(string(a.Before), `"started":`, `"started":1`, 1))
-	if _, why := r.kind().Settle(t.Context(), &other); states(was.MainPID) != "TT" || strings.Contains(why, "goes on") {
+	if _, why := r.kind().Settle(t.Context(), &other); states(was.MainPID) != "TT" || strings.Contains(why, "let go on") {
 		t.Errorf("a process that was another one goes on: %s", why)
 	}
-	if phase, why := r.kind().Settle(t.Context(), a); phase != incident.NotDone || !strings.Contains(why, "was left stopped, and goes on") {
+	if phase, why := r.kind().Settle(t.Context(), a); phase != incident.NotDone || !strings.Contains(why, "was let go on") {
 		t.Errorf("%s: %s", phase, why)
 	}
 	r.goesOn(was)
