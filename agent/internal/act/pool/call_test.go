@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/salveops/salve/agent/internal/act/acttest"
 	"github.com/salveops/salve/agent/internal/act/kind"
@@ -253,12 +252,14 @@ func TestCallDies(t *testing.T) {
 	for _, when := range []string{"before", "during", "after"} {
 		switch when {
 		case "during":
-			g.server.answers(func(_ http.ResponseWriter, q *http.Request) { <-q.Context().Done() })
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			ctx, cancel := context.WithCancel(t.Context())
+			g.server.answers(func(_ http.ResponseWriter, q *http.Request) {
+				cancel()
+				<-q.Context().Done()
+			})
 			if err := k.Act(ctx, s); !errors.Is(err, kind.ErrLost) {
 				t.Errorf("%s: %v", when, err)
 			}
-			cancel()
 		case "after":
 			g.server.answers(nil)
 			if err := k.Act(t.Context(), s); err != nil {
