@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -61,6 +62,8 @@ func (a *Allow) targets(on remedy.Target) []string {
 		return a.Circuits
 	case remedy.OnGroup:
 		return a.Groups
+	case remedy.OnPackage:
+		return a.Packages
 	case remedy.OnHost:
 		if a.Host {
 			return []string{remedy.ThisHost}
@@ -78,11 +81,12 @@ func (l *loader) decodeAllow(b *block) {
 		Circuits: plain(b.globs("circuits", anyGlob)),
 		Groups:   plain(b.globs("groups", anyGlob)),
 		Paths:    plain(b.globs("paths", checkAbsolute)),
+		Packages: plain(b.globs("packages", checkPackageGlob)),
 		Exec:     plain(b.globs("exec", checkProgramGlob)),
 		Host:     b.boolean("host"),
 	}
-	if len(b.set("units", "pools", "caches", "circuits", "groups", "paths", "exec", "host")) == 0 {
-		l.fail(b.header, "No target", "allow names no units, pools, caches, circuits, groups, paths, exec or host; nothing listed, nothing allowed.")
+	if len(b.set("units", "pools", "caches", "circuits", "groups", "paths", "packages", "exec", "host")) == 0 {
+		l.fail(b.header, "No target", "allow names no units, pools, caches, circuits, groups, paths, packages, exec or host; nothing listed, nothing allowed.")
 	}
 	if b.has("host") && !a.Host {
 		b.fail("host", "No target", "host = false allows nothing; leave it out.")
@@ -108,8 +112,7 @@ func (l *loader) decodeAllow(b *block) {
 // allowKeys are the keys of an allow block that name targets.
 var allowKeys = map[remedy.Target]string{
 	remedy.OnUnit: "units", remedy.OnPool: "pools", remedy.OnCache: "caches", remedy.OnCircuit: "circuits",
-	remedy.OnGroup: "groups",
-	remedy.OnExec:  "exec", remedy.OnPath: "paths", remedy.OnHost: "host",
+	remedy.OnGroup: "groups", remedy.OnExec: "exec", remedy.OnPath: "paths", remedy.OnPackage: "packages", remedy.OnHost: "host",
 }
 
 // checkAction reports an action that does not exist, or that has nothing in this block to act on.
@@ -172,6 +175,14 @@ func (b *block) globs(name string, check func(string) string) []word {
 }
 
 func anyGlob(string) string { return "" }
+
+// checkPackageGlob sees to it that a line of the helper's list, which root reads, stays one.
+func checkPackageGlob(s string) string {
+	if strings.Trim(s, "*?[]^-+.0123456789abcdefghijklmnopqrstuvwxyz") != "" || strings.Trim(s, "*?") == "" {
+		return fmt.Sprintf("%q names no package", s)
+	}
+	return ""
+}
 
 func checkProgramGlob(s string) string {
 	if wrong := checkAbsolute(s); wrong != "" {

@@ -110,6 +110,14 @@ func (rem *Remedy) Owner() string {
 	return rem.Service.Name
 }
 
+// Command is how a person runs the remedy by hand.
+func (rem *Remedy) Command() string {
+	if owner := rem.Owner(); owner != "" {
+		return "salve agent run " + owner + "/" + rem.Name
+	}
+	return "salve agent run " + rem.Name
+}
+
 // Target is what the remedy acts on when it is tried for the unit: a unit, a pool or a program. "" is nothing.
 func (rem *Remedy) Target(unit string) string {
 	if rem.Args == nil {
@@ -130,7 +138,9 @@ func (rem *Remedy) Among() []string {
 func (rem *Remedy) Touches() []string {
 	units := slices.Clone(rem.Among())
 	for _, p := range remedy.Parts(rem.Args) {
-		units = append(units, p.Unit)
+		if p.Kind.OnUnit() {
+			units = append(units, p.Name)
+		}
 	}
 	return units
 }
@@ -140,8 +150,8 @@ func (rem *Remedy) Touches() []string {
 func (rem *Remedy) Waits() []string {
 	units := slices.Clone(rem.Among())
 	for _, p := range remedy.Parts(rem.Args) {
-		if !p.Spare {
-			units = append(units, p.Unit)
+		if p.Kind.OnUnit() && !p.Spare {
+			units = append(units, p.Name)
 		}
 	}
 	return units
@@ -158,6 +168,11 @@ func (rem *Remedy) Locks(unit string) []remedy.Lock {
 	if rem.Among() == nil {
 		for _, name := range rem.places(rem.Target(unit)) {
 			locks = append(locks, remedy.LockOn(spec.Target, name))
+		}
+	}
+	for _, p := range remedy.Parts(rem.Args) {
+		if p.Kind == rem.Kind {
+			locks = append(locks, remedy.LockOn(spec.Target, p.Name))
 		}
 	}
 	locks = append(locks, remedy.BalancerLock(rem.balancer()), remedy.SharedLock(rem.Permit))

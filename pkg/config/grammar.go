@@ -38,8 +38,8 @@ func topKinds(ks kinds) {
 	}
 	ks["allow"] = &kind{attrs: []attr{
 		{name: "units", typ: texts}, {name: "pools", typ: texts}, {name: "caches", typ: texts}, {name: "circuits", typ: texts},
-		{name: "groups", typ: texts},
-		{name: "paths", typ: texts}, {name: "exec", typ: texts}, {name: "host", typ: boolean}, {name: "actions", typ: texts, required: true},
+		{name: "groups", typ: texts}, {name: "paths", typ: texts}, {name: "packages", typ: texts}, {name: "exec", typ: texts},
+		{name: "host", typ: boolean}, {name: "actions", typ: texts, required: true},
 	}}
 	ks["controller"] = &kind{attrs: []attr{{name: "addresses", typ: texts, required: true}}}
 	ks["tls"] = tlsKind(false)

@@ -30,7 +30,7 @@ func (l *loader) checkAllowed() {
 			l.checkTarget(d, d.Kind, target)
 		}
 		for _, part := range remedy.Parts(d.Args) {
-			l.checkTarget(d, part.Kind, word{part.Unit, d.targetAt})
+			l.checkTarget(d, part.Kind, word{part.Name, d.targetAt})
 		}
 		if a, ok := d.Args.(*remedy.ScaleArgs); ok && d.balancer() != "" {
 			l.checkTarget(d, remedy.ResetPool, word{a.Balancer, d.targetAt})

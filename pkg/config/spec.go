@@ -84,6 +84,7 @@ type Allow struct {
 	Circuits []string // circuit names
 	Groups   []string // group names
 	Paths    []string // folders
+	Packages []string // names and globs of packages
 	Exec     []string // absolute paths and globs of programs
 	Host     bool     // the host as a whole
 	Actions  []string // action kinds, and "probe" for exec probes, "notify" for exec notifiers

@@ -9,24 +9,25 @@ type Kind string
 
 // The kinds that exist today.
 const (
-	Start         Kind = "start"
-	Restart       Kind = "restart"
-	Reload        Kind = "reload"
-	Stop          Kind = "stop"
-	Kill          Kind = "kill"
-	SetProperty   Kind = "set_property"
-	Exec          Kind = "exec"
-	ResetPool     Kind = "reset_pool"
-	FreeSpace     Kind = "free_space"
-	ClearCache    Kind = "clear_cache"
-	Scale         Kind = "scale"
-	ScaleGroup    Kind = "scale_group"
-	Shed          Kind = "shed"
-	Isolate       Kind = "isolate"
-	Rollback      Kind = "rollback"
-	RollbackFiles Kind = "rollback_files"
-	Reboot        Kind = "reboot"
-	Dump          Kind = "dump"
+	Start            Kind = "start"
+	Restart          Kind = "restart"
+	Reload           Kind = "reload"
+	Stop             Kind = "stop"
+	Kill             Kind = "kill"
+	SetProperty      Kind = "set_property"
+	Exec             Kind = "exec"
+	ResetPool        Kind = "reset_pool"
+	FreeSpace        Kind = "free_space"
+	ClearCache       Kind = "clear_cache"
+	Scale            Kind = "scale"
+	ScaleGroup       Kind = "scale_group"
+	Shed             Kind = "shed"
+	Isolate          Kind = "isolate"
+	Rollback         Kind = "rollback"
+	RollbackFiles    Kind = "rollback_files"
+	RollbackPackages Kind = "rollback_packages"
+	Reboot           Kind = "reboot"
+	Dump             Kind = "dump"
 )
 
 // Target is the list of an allow block that must name what a kind acts on.
@@ -41,6 +42,7 @@ const (
 	OnGroup   Target = "group"   // allow { groups = … }
 	OnExec    Target = "exec"    // allow { exec = … }
 	OnPath    Target = "path"    // allow { paths = … }
+	OnPackage Target = "package" // allow { packages = … }
 	OnHost    Target = "host"    // allow { host = true }; such a remedy takes the whole host, and needs a permit
 )
 
@@ -62,11 +64,11 @@ type Choice interface {
 	Among() []string
 }
 
-// Part is a unit that a remedy changes beside its target. An allow block must permit that by itself.
+// Part is what a remedy changes beside its target, such as a unit. An allow block must permit that by itself.
 type Part struct {
-	Kind  Kind // what it does to the unit
-	Unit  string
-	Spare bool // it is left out, and the rest is done, while a package transaction may touch the unit
+	Kind  Kind   // what it does to it
+	Name  string // of the unit, or of whatever the kind acts on
+	Spare bool   // it is left out, and the rest is done, while a package transaction may touch the unit
 }
 
 // recipe is implemented by arguments whose remedy has parts.
@@ -84,7 +86,7 @@ func Parts(a Args) []Part {
 func partsOf(k Kind, units []string) []Part {
 	var parts []Part
 	for _, name := range units {
-		parts = append(parts, Part{Kind: k, Unit: name})
+		parts = append(parts, Part{Kind: k, Name: name})
 	}
 	return parts
 }
@@ -141,6 +143,7 @@ type Spec struct {
 	Shared     bool     // acts on something that other hosts use too
 	Undoable   bool     // can be taken back, given the arguments that this needs
 	Gathers    bool     // only looks, and heals nothing: its attempt ends at once as ineffective, and the next remedy has its turn
+	ByPerson   bool     // only a person runs it, by hand: a rule that tries it has it refused, with the command for that
 	Verbs      []string // polkit verbs that the kind needs
 	Needs      string   // what else must be so, for people: a right, a helper, a server
 	Worst      string   // the worst that one run can do, and what holds it back
@@ -162,6 +165,12 @@ func (k Kind) OnHost() bool {
 	return ok && s.Target == OnHost
 }
 
+// ByPerson reports whether only a person runs remedies of the kind.
+func (k Kind) ByPerson() bool {
+	s, ok := Lookup(string(k))
+	return ok && s.ByPerson
+}
+
 // Gathers reports whether remedies of the kind only look, and heal nothing.
 func (k Kind) Gathers() bool {
 	s, ok := Lookup(string(k))
@@ -172,7 +181,7 @@ func (k Kind) Gathers() bool {
 func Specs() []Spec {
 	return []Spec{
 		start(), restart(), reload(), stop(), kill(), setProperty(), execute(), resetPool(), freeSpace(), clearCache(), scale(),
-		scaleGroup(), shed(), isolate(), rollback(), rollbackFiles(), reboot(), dump(),
+		scaleGroup(), shed(), isolate(), rollback(), rollbackFiles(), rollbackPackages(), reboot(), dump(),
 	}
 }
 

@@ -83,6 +83,10 @@ func TestDecode(t *testing.T) {
 		{"rollback of files", RollbackFiles, Values{"path": "/etc/a", "files": []string{"*.conf", "d/*"}, "marker": "/a/no", "check": []string{"/bin/a", "-t"}},
 			&FilesArgs{Path: "/etc/a", Files: []string{"*.conf", "d/*"}, Marker: "/a/no", Check: []string{"/bin/a", "-t"},
 				Return: Return{GoodAfter: 15 * time.Minute}}},
+		{"packages", RollbackPackages, Values{"packages": []string{"a1", "g++"}}, &PackagesArgs{Packages: []string{"a1", "g++"},
+			Return: Return{GoodAfter: 15 * time.Minute}}},
+		{"packages with a marker", RollbackPackages, Values{"packages": []string{"a1"}, "marker": "/m"},
+			&PackagesArgs{Packages: []string{"a1"}, Marker: "/m", Return: Return{GoodAfter: 15 * time.Minute}}},
 		{"pause", ResetPool, Values{"pool": "db", "mode": "pause"}, &PoolArgs{Pool: "db", Mode: "pause", Wait: 10 * time.Second}},
 		{"drain", ResetPool, Values{"pool": "web", "mode": "drain", "server": "a", "wait": time.Second},
 			&PoolArgs{Pool: "web", Mode: "drain", Server: "a", Wait: time.Second}},
@@ -124,6 +128,13 @@ func TestDecodeRefuses(t *testing.T) {
 		{"signal", Kill, Values{"signal": "SIGSTOP"}, "signal", "none of"},
 		{"whom", Kill, Values{"whom": "control"}, "whom", "none of"},
 		{"glob", Restart, Values{"unit": "a*.service"}, "unit", "glob"},
+		{"no packages", RollbackPackages, nil, "", `needs "packages"`},
+		{"empty packages", RollbackPackages, Values{"packages": []string{}}, "packages", "names none"},
+		{"many packages", RollbackPackages, Values{"packages": make([]string, MostPackages+1)}, "packages", "at most 16"},
+		{"one twice", RollbackPackages, Values{"packages": []string{"a1", "a1"}}, "packages", "a1 is named twice"},
+		{"architecture", RollbackPackages, Values{"packages": []string{"a1:i386"}}, "packages", "no architecture"},
+		{"Salve's own", RollbackPackages, Values{"packages": []string{"salve-agent"}}, "packages", "Salve's own"},
+		{"marker in a package", RollbackPackages, Values{"packages": []string{"a1"}, "marker": "m"}, "marker", "absolute"},
 		{"no unit", Restart, Values{"unit": ""}, "unit", "no name"},
 		{"no pool", ResetPool, nil, "", `needs "pool"`},
 		{"no releases", Rollback, nil, "", `needs "releases"`},
@@ -281,7 +292,7 @@ func TestFill(t *testing.T) {
 }
 
 func TestCanUndo(t *testing.T) {
-	undoable := []Kind{Stop, SetProperty, Scale, ScaleGroup, Shed, Isolate, Rollback, RollbackFiles}
+	undoable := []Kind{Stop, SetProperty, Scale, ScaleGroup, Shed, Isolate, Rollback, RollbackFiles, RollbackPackages}
 	for _, s := range Specs() {
 		args, _ := s.Decode(nil)
 		if got := s.CanUndo(args); got != slices.Contains(undoable, s.Kind) {
@@ -341,5 +352,23 @@ func TestCheckReach(t *testing.T) {
 		if got := CheckReach(folder, files); (got == "") != (text == "") || !strings.Contains(got, text) {
 			t.Errorf("%s: %q", glob, got)
 		}
+	}
+}
+
+// TestPackagesArgs: each package is one that an allow block must name, and brings a file that says that there is no way back.
+func TestPackagesArgs(t *testing.T) {
+	a := &PackagesArgs{Packages: []string{"shop", "common"}, Return: Return{Units: []string{"a.service"}}}
+	want := []Part{{Kind: Restart, Name: "a.service"}, {Kind: RollbackPackages, Name: "common"}}
+	if got := Parts(a); a.Names() != "shop" || !slices.Equal(got, want) {
+		t.Errorf("it acts on %q, and on %v", a.Names(), got)
+	}
+	if got := a.Markers(); !slices.Equal(got, []string{"/usr/share/shop/.no-rollback", "/usr/share/common/.no-rollback"}) {
+		t.Errorf("markers are %q", got)
+	}
+	if a.Marker = "/m"; !slices.Equal(a.Markers(), []string{"/m"}) {
+		t.Errorf("markers are %q", a.Markers())
+	}
+	if none := (&PackagesArgs{}); none.Names() != "" || len(Parts(none)) > 0 || len(none.Markers()) > 0 {
+		t.Errorf("no packages are %q", none.Names())
 	}
 }

@@ -262,6 +262,9 @@ func (h *host) refusal(rem *config.Remedy, target string) string {
 	if rem.Kind == remedy.Start && u != nil && u.life.Up() {
 		return fmt.Sprintf("%s is %s already", target, u.life.Active)
 	}
+	if rem.Kind.ByPerson() {
+		return fmt.Sprintf("%s takes a person: %s", rem.Kind, rem.Command())
+	}
 	return ""
 }
 

@@ -2,6 +2,7 @@ package act
 
 import (
 	"github.com/salveops/salve/agent/internal/act/cache"
+	"github.com/salveops/salve/agent/internal/act/downgrade"
 	"github.com/salveops/salve/agent/internal/act/dump"
 	"github.com/salveops/salve/agent/internal/act/exec"
 	"github.com/salveops/salve/agent/internal/act/freespace"
@@ -23,24 +24,25 @@ import (
 func registry(h *kind.Host) map[remedy.Kind]kind.Kind {
 	units := unit.New(h)
 	return map[remedy.Kind]kind.Kind{
-		remedy.Start:         unit.Starter{Units: units},
-		remedy.Restart:       unit.Restarter{Units: units},
-		remedy.Reload:        unit.Reloader{Units: units},
-		remedy.Stop:          unit.Stopper{Units: units},
-		remedy.Kill:          unit.Killer{Units: units},
-		remedy.SetProperty:   unit.Limiter{Units: units},
-		remedy.Exec:          exec.New(h),
-		remedy.ResetPool:     pool.New(h),
-		remedy.FreeSpace:     freespace.New(h, units),
-		remedy.ClearCache:    cache.New(h),
-		remedy.Scale:         scale.New(h, units),
-		remedy.ScaleGroup:    scalegroup.New(h),
-		remedy.Shed:          shed.New(h, units),
-		remedy.Isolate:       isolate.New(h),
-		remedy.Rollback:      rollback.New(h, units),
-		remedy.RollbackFiles: rollbackfiles.New(h, units),
-		remedy.Reboot:        reboot.New(h),
-		remedy.Dump:          dump.New(h, units),
+		remedy.Start:            unit.Starter{Units: units},
+		remedy.Restart:          unit.Restarter{Units: units},
+		remedy.Reload:           unit.Reloader{Units: units},
+		remedy.Stop:             unit.Stopper{Units: units},
+		remedy.Kill:             unit.Killer{Units: units},
+		remedy.SetProperty:      unit.Limiter{Units: units},
+		remedy.Exec:             exec.New(h),
+		remedy.ResetPool:        pool.New(h),
+		remedy.FreeSpace:        freespace.New(h, units),
+		remedy.ClearCache:       cache.New(h),
+		remedy.Scale:            scale.New(h, units),
+		remedy.ScaleGroup:       scalegroup.New(h),
+		remedy.Shed:             shed.New(h, units),
+		remedy.Isolate:          isolate.New(h),
+		remedy.Rollback:         rollback.New(h, units),
+		remedy.RollbackFiles:    rollbackfiles.New(h, units),
+		remedy.RollbackPackages: downgrade.New(h, units),
+		remedy.Reboot:           reboot.New(h),
+		remedy.Dump:             dump.New(h, units),
 	}
 }
 

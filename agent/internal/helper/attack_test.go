@@ -15,7 +15,9 @@ import (
 func TestAttacks(t *testing.T) {
 	g := newRig(t, "a.service", sleeper, "b.service", sleeper, "never.service", sleeper,
 		"masked.service", sleeper)
-	g.write(everyVerb("a.service", "innocent.service", "never.service", "transient.service", "masked.service").Text())
+	list := everyVerb("a.service", "innocent.service", "never.service", "transient.service", "masked.service")
+	list.Packages = []string{"allowed", "salve-*"}
+	g.write(list.Text())
 	// An alias that the list has, of a unit that it has not.
 	if err := os.Symlink("b.service", filepath.Join(g.Units, "innocent.service")); err != nil {
 		t.Fatal(err)
@@ -34,6 +36,9 @@ func TestAttacks(t *testing.T) {
 	limit := func(property, value string) string {
 		return `{"verb":"set-property","unit":"a.service","properties":{"` + property + `":{` + value +
 			`}},"runtime":true}` + "\n"
+	}
+	packages := func(name, version, more string) string {
+		return `{"verb":"install","unit":"","packages":[{"name":"` + name + `","version":"` + version + `"}` + more + `]}` + "\n"
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"unit outside of the list", ask("stop", "init.scope"), "the list permits no stop of init.scope"},
@@ -59,6 +64,14 @@ func TestAttacks(t *testing.T) {
 		{"limit for ever", strings.Replace(limit("TasksMax", `"n":9`), "}\n", `,"for":9000000000000000000}`+"\n", 1),
 			"a limit ends after"},
 		{"no time", strings.Replace(limit("TasksMax", `"n":9`), "}\n", `,"for":-1}`+"\n", 1), "a limit ends after"},
+		{"package outside of the list", packages("shop", "1", ""), "the list permits no install of shop"},
+		{"package beside one of the list", packages("allowed", "1", `,{"name":"shop","version":"1"}`), "permits no install of shop"},
+		{"package that is an option", packages("--purge", "1", ""), "no name of a package"},
+		{"package that is a file", packages("./allowed.deb", "1", ""), "no name of a package"},
+		{"version that removes", packages("allowed", "1-", ""), "no version"},
+		{"version that is more", packages("allowed", "1 shop=1", ""), "no version"},
+		{"Salve's own package", packages("salve-agent", "1", ""), "Salve's own"},
+		{"packages and a unit", strings.Replace(packages("allowed", "1", ""), `"unit":""`, `"unit":"a.service"`, 1), "nothing but packages"},
 		{"unknown word", `{"verb":"stop","unit":"a.service","mode":"replace"}` + "\n", "not written as"},
 		{"word twice", `{"verb":"stop","unit":"a.service","unit":"b.service"}` + "\n", "not written as"},
 		{"word in capitals", `{"verb":"stop","UNIT":"a.service"}` + "\n", "not written as"},
@@ -82,7 +95,7 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("%s is another than before", u)
 		}
 	}
-	if n := strings.Count(g.log.String(), "request: user="); n != 34 {
+	if n := strings.Count(g.log.String(), "request: user="); n != 42 {
 		t.Errorf("the log has %d requests:\n%s", n, g.log)
 	}
 	g.must(order.Order{Verb: order.Restart, Unit: "a.service"}) // and after all that it still works

@@ -8,7 +8,7 @@ import (
 	"github.com/salveops/salve/agent/internal/systemd"
 )
 
-// do carries out an order that the list permits on the unit that systemd itself says is meant.
+// do carries out an order that the list permits, on the unit that systemd itself says is meant.
 func (s *Server) do(ctx context.Context, o order.Order) (job int, err error) {
 	list, err := ReadList(s.o.List)
 	if err != nil {
@@ -21,6 +21,12 @@ func (s *Server) do(ctx context.Context, o order.Order) (job int, err error) {
 		return 0, err
 	}
 	defer c.Close()
+	if o.Verb == order.Install {
+		if err := list.may(o.Packages); err != nil {
+			return 0, err
+		}
+		return s.manager.install(ctx, c, o)
+	}
 	if o.Unit, err = meant(ctx, c, o, list); err != nil {
 		return 0, err
 	}

@@ -16,6 +16,8 @@ import (
 type List struct {
 	Never []string // globs of units that nothing is done to, whatever May says
 	May   []Entry
+	// Packages are globs of packages whose versions may be changed.
+	Packages []string
 }
 
 // Entry is what may be done to the units of one glob.
@@ -40,6 +42,9 @@ func (l List) Text() string {
 	for _, e := range l.May {
 		fmt.Fprintln(&b, "may", e.Pattern, strings.Join(e.Verbs, " "))
 	}
+	for _, p := range l.Packages {
+		fmt.Fprintln(&b, "package", p)
+	}
 	return b.String()
 }
 
@@ -57,6 +62,8 @@ func ParseList(text string) (List, error) {
 			l.Never = append(l.Never, words[1])
 		case words[0] == "may" && len(words) > 2 && glob.Valid(words[1]):
 			l.May = append(l.May, Entry{words[1], words[2:]})
+		case words[0] == "package" && len(words) == 2 && glob.Valid(words[1]):
+			l.Packages = append(l.Packages, words[1])
 		default:
 			return List{}, fmt.Errorf("it has the line %.200q", line)
 		}
@@ -75,6 +82,11 @@ func (l List) Permits(unit, verb string) bool {
 	return slices.ContainsFunc(l.May, func(e Entry) bool {
 		return glob.Match(e.Pattern, unit) && slices.Contains(e.Verbs, verb)
 	})
+}
+
+// PermitsPackage reports whether versions of the package may be changed.
+func (l List) PermitsPackage(name string) bool {
+	return slices.ContainsFunc(l.Packages, func(p string) bool { return glob.Match(p, name) })
 }
 
 // ReadList reads the list, if only root could have written it: a plain file in folders that nobody else can change.

@@ -124,6 +124,9 @@ func about(who unix.Ucred, o order.Order, a answer) []any {
 		values, _ := order.Assignments(o.Properties)
 		out = append(out, "properties", values, "runtime", o.Runtime, "for", o.For)
 	}
+	if len(o.Packages) > 0 {
+		out = append(out, "packages", o.Packages, "hold", o.Hold)
+	}
 	if o.Signal != "" {
 		out = append(out, "signal", o.Signal, "whom", o.Whom)
 	}

@@ -2,6 +2,7 @@ package helper
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +26,8 @@ func requests() []order.Order {
 		{Verb: order.SetProperty, Unit: "a.service", Runtime: true, For: time.Minute, Properties: map[string]order.Value{
 			"CPUQuota": {N: 200_000}, "MemoryMax": {N: order.Infinity}, "AllowedCPUs": {Mask: []byte{5, 1}}}},
 		{Verb: order.SetProperty, Unit: "a.service", Properties: map[string]order.Value{"CPUWeight": {N: 0}}},
+		{Verb: order.Install, Packages: []order.Package{{Name: "shop", Version: "1:1.0~rc1+b1-2"}}, Hold: true},
+		{Verb: order.Install, Packages: []order.Package{{Name: "shop", Version: "1:1", Kept: "amd64"}, {Name: "g++", Version: "2"}}},
 	}
 }
 
@@ -59,7 +62,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil || !bytes.Equal(again[:len(again)-1], line) || len(line) > maxRequest {
 			t.Fatalf("%q is taken, and is %q, %v", line, again, err)
 		}
-		if o.Check() != nil || o.Permit() == "" || strings.ContainsAny(o.Unit, "/\x00 \n") {
+		if o.Check() != nil || o.Permit() == "" || strings.ContainsAny(o.Unit+fmt.Sprint(o.Packages), "/\x00\n$") {
 			t.Fatalf("%q is taken as %+v", line, o)
 		}
 		if back, err := order.Assignments(o.Properties); err != nil || slices.ContainsFunc(back, func(s string) bool {
@@ -72,7 +75,8 @@ func FuzzParse(f *testing.F) {
 
 func TestList(t *testing.T) {
 	l := List{Never: []string{"salve-*", "-.slice"},
-		May: []Entry{{"a*.service", []string{"start", "stop"}}, {`x\x2d.mount`, []string{"start"}}}}
+		May:      []Entry{{"a*.service", []string{"start", "stop"}}, {`x\x2d.mount`, []string{"start"}}},
+		Packages: []string{"shop*", "g++"}}
 	got, err := ParseList(l.Text())
 	if diff := cmp.Diff(l, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
@@ -89,6 +93,11 @@ func TestList(t *testing.T) {
 			t.Errorf("%s of %q: %v, want %v", c.verb, c.unit, got, c.want)
 		}
 	}
+	for name, want := range map[string]bool{"shop": true, "shop-data": true, "g++": true, "sho": false, "a1.service": false, "": false} {
+		if got := l.PermitsPackage(name); got != want {
+			t.Errorf("package %q: %v, want %v", name, got, want)
+		}
+	}
 	l.May = append(l.May, Entry{"*", []string{"start"}})
 	if l.Permits("salve-agent.service", "start") || !l.Permits("b.service", "start") {
 		t.Error("what is never touched is touched")
@@ -103,6 +112,7 @@ func FuzzParseList(f *testing.F) {
 	f.Add(everyVerb("a.service", "worker@*.service").Text())
 	f.Add(title + "\nmay a.service  start\n")
 	f.Add(title + "\nnever [\n")
+	f.Add(title + "\npackage shop*\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if l, err := ParseList(text); err == nil && l.Text() != text {
 			t.Errorf("%q is read as %q", text, l.Text())

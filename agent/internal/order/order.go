@@ -1,5 +1,5 @@
-// Package order is one change of one unit, in the words in which act asks for it: of systemd itself, which Do does,
-// or of the helper. Check says whether an order makes sense. Whether it may be given is for others: act, which writes
+// Package order is one change of one unit, or of the versions of packages, in the words in which act asks for it: of systemd
+// itself, which Do does, or of the helper. Check says whether an order makes sense. Whether it may be given is for others: act, which writes
 // the intent down first, and the helper, which holds it against the list that root made.
 package order
 
@@ -18,7 +18,7 @@ import (
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// Verbs. All but Lift are polkit's, too; ReloadManager is an action of its own there, without a unit.
+// Verbs. All but Lift and Install are polkit's, too; ReloadManager is an action of its own there, without a unit.
 const (
 	Start       = "start"
 	Stop        = "stop"
@@ -31,13 +31,14 @@ const (
 	Thaw        = "thaw"
 	// ReloadManager has systemd read all unit files again, because those of the unit have changed.
 	ReloadManager = remedy.VerbReloadManager
-	Lift          = "lift" // ends what SetProperty with For has set, before its time; helper only
+	Lift          = "lift"    // ends what SetProperty with For has set, before its time; helper only
+	Install       = "install" // puts versions of installed packages in place; helper only
 )
 
-// Order is one change of one unit.
+// Order is one change.
 type Order struct {
 	Verb string `json:"verb"`
-	Unit string `json:"unit"`
+	Unit string `json:"unit"` // "" of Install
 
 	Signal string `json:"signal,omitempty"` // Kill: its name
 	Whom   string `json:"whom,omitempty"`   // Kill: "main" or "all"
@@ -47,6 +48,10 @@ type Order struct {
 	// For is after how much time the properties become what they were, whoever is alive then; 0 means never.
 	// SetProperty through the helper only, with Runtime.
 	For time.Duration `json:"for,omitempty"`
+
+	Packages []Package `json:"packages,omitempty"` // Install: the versions that are to be in place
+	// Hold is true of packages that no upgrade may touch afterwards, and false of those that were held so far. Install only.
+	Hold bool `json:"hold,omitempty"`
 }
 
 // verb is one row of the table of what can be ordered. A new verb is one more row.
@@ -92,7 +97,8 @@ func verbs() map[string]verb {
 		ReloadManager: {ReloadManager, none, func(ctx context.Context, c *systemd.Calls, _ Order) (int, error) {
 			return 0, c.ReloadContext(ctx)
 		}},
-		Lift: {SetProperty, none, nil},
+		Lift:    {SetProperty, none, nil},
+		Install: {Install, versions, nil},
 	}
 }
 
@@ -106,8 +112,13 @@ func (o Order) Check() error {
 	if !known {
 		return fmt.Errorf("there is no verb %.40q", o.Verb)
 	}
-	if wrong := remedy.CheckUnitName(o.Unit, false); wrong != "" {
-		return fmt.Errorf("%.300s", wrong)
+	if o.Verb != Install {
+		if wrong := remedy.CheckUnitName(o.Unit, false); wrong != "" {
+			return fmt.Errorf("%.300s", wrong)
+		}
+		if len(o.Packages) > 0 || o.Hold {
+			return fmt.Errorf("%s: it takes no packages", o.Verb)
+		}
 	}
 	if wrong := v.args(o); wrong != "" {
 		return fmt.Errorf("%s: %s", o.Verb, wrong)

@@ -18,6 +18,9 @@ func TestVerbsArePolkits(t *testing.T) {
 		given = append(given, s.Verbs...)
 	}
 	for name, v := range verbs() {
+		if name == Install {
+			continue // of packages, which polkit knows nothing of
+		}
 		if v.permit != name && (name != Lift || v.permit != SetProperty) {
 			t.Errorf("%s is permitted by %s", name, v.permit)
 		}
@@ -69,6 +72,26 @@ func TestCheck(t *testing.T) {
 		{Order{Verb: Stop, Unit: "a.service", For: time.Minute}, "nothing but a unit"},
 		{Order{Verb: Stop, Unit: "worker@.service"}, "is a template"},
 		{Order{Verb: Stop}, "no name"},
+		{Order{Verb: Stop, Unit: "a.service", Hold: true}, "no packages"},
+		{Order{Verb: Stop, Unit: "a.service", Packages: []Package{{"a1", "1", ""}}}, "no packages"},
+		{Order{Verb: Install, Packages: []Package{{"shop", "1:1.0~rc1+b2-1", ""}, {"g++", "4:12.2.0-3", ""}}, Hold: true}, ""},
+		{Order{Verb: Install, Hold: true}, "names no package"},
+		{Order{Verb: Install, Unit: "a.service", Packages: []Package{{"shop", "1", ""}}}, "nothing but packages"},
+		{Order{Verb: Install, Packages: []Package{{"shop", "1", ""}}, Runtime: true}, "nothing but packages"},
+		{Order{Verb: Install, Packages: []Package{{"shop", "1", ""}, {"shop", "2", ""}}}, "twice"},
+		{Order{Verb: Install, Packages: make([]Package, 17)}, "at most"},
+		{Order{Verb: Install, Packages: []Package{{"", "1", ""}}}, "no name of a package"},
+		{Order{Verb: Install, Packages: []Package{{"-o", "1", ""}}}, "no name of a package"},
+		{Order{Verb: Install, Packages: []Package{{"./shop", "1", ""}}}, "no name of a package"},
+		{Order{Verb: Install, Packages: []Package{{"shop:i386", "1", ""}}}, "no name of a package"},
+		{Order{Verb: Install, Packages: []Package{{"shop.*", "1", ""}}}, "no name of a package"},
+		{Order{Verb: Install, Packages: []Package{{"shop", "", ""}}}, "no version"},
+		{Order{Verb: Install, Packages: []Package{{"shop", "1-", ""}}}, "no version"}, // to apt-get that is a removal
+		{Order{Verb: Install, Packages: []Package{{"shop", "1+", ""}}}, "no version"},
+		{Order{Verb: Install, Packages: []Package{{"shop", "1 2", ""}}}, "no version"},
+		{Order{Verb: Install, Packages: []Package{{"shop", "1:1", "amd64"}}}, ""},
+		{Order{Verb: Install, Packages: []Package{{"shop", "1", "../../tmp/x"}}}, "no architecture"},
+		{Order{Verb: Install, Packages: []Package{{"salve-agent", "1", ""}}}, "Salve's own"},
 		{Order{Unit: "a.service"}, "there is no verb"},
 	} {
 		err := c.order.Check()
@@ -82,11 +105,37 @@ func TestCheck(t *testing.T) {
 func TestHelpersOrders(t *testing.T) {
 	for _, o := range []Order{
 		{Verb: Lift, Unit: "a.service"},
+		{Verb: Install, Packages: []Package{{"shop", "1", ""}}},
 		{Verb: SetProperty, Unit: "a.service", Runtime: true, For: time.Minute, Properties: map[string]Value{"TasksMax": {N: 9}}},
 	} {
 		if _, err := Do(t.Context(), nil, o); err == nil || !strings.Contains(err.Error(), "only the helper") {
 			t.Errorf("%s: %v", o.Verb, err)
 		}
+	}
+}
+
+// TestApt: what apt-get is told is the same for a look and for the deed, and no name or version can be an option.
+func TestApt(t *testing.T) {
+	o := Order{Verb: Install, Packages: []Package{{"shop", "1.0", ""}, {"shop-common", "1.0", ""}}, Hold: true}
+	argv := o.Apt()
+	if tail := argv[len(argv)-4:]; !slices.Equal(tail, []string{"install", "--", "shop=1.0", "shop-common=1.0"}) {
+		t.Errorf("it ends with %q", tail)
+	}
+	o.Packages[0] = Package{"shop", "1:1.0", "amd64"}
+	if kept := o.Apt(); kept[len(kept)-2] != "/var/cache/apt/archives/shop_1%3a1.0_amd64.deb" || o.Mark()[2] != "shop" {
+		t.Errorf("a version that is kept is %q", kept)
+	}
+	for _, must := range []string{"--no-remove", "--only-upgrade", "--allow-downgrades"} {
+		if !slices.Contains(argv, must) {
+			t.Errorf("%s is not among %q", must, argv)
+		}
+	}
+	const held = "--allow-change-held-packages"
+	if slices.Contains(argv, held) {
+		t.Error("what a person holds is changed")
+	}
+	if o.Hold = false; !slices.Contains(o.Apt(), held) {
+		t.Error("what was held by a rollback cannot be taken back")
 	}
 }
 

@@ -49,7 +49,7 @@ func Rules(allow []config.Allow, protected []string) (string, error) {
 // List is what the helper may do for these allow blocks, as its file says it: the same as Rules, so that it is all
 // one which of the two the agent's user goes through.
 func List(allow []config.Allow, protected []string) (string, error) {
-	l := helper.List{Never: protected, May: grant(allow)}
+	l := helper.List{Never: protected, May: grant(allow), Packages: packages(allow)}
 	for _, p := range l.Never {
 		if _, err := regex(p); err != nil {
 			return "", err
@@ -58,6 +58,11 @@ func List(allow []config.Allow, protected []string) (string, error) {
 	for _, e := range l.May {
 		if _, err := regex(e.Pattern); err != nil {
 			return "", err
+		}
+	}
+	for _, p := range l.Packages {
+		if wrong := checkPattern(p); wrong != "" {
+			return "", fmt.Errorf("no line for the package %q: %s", p, wrong)
 		}
 	}
 	return l.Text(), nil
@@ -153,6 +158,18 @@ func grant(allow []config.Allow) []helper.Entry {
 	}
 	slices.SortFunc(out, func(a, b helper.Entry) int { return strings.Compare(a.Pattern, b.Pattern) })
 	return out
+}
+
+// packages gathers the packages that may go back, sorted.
+func packages(allow []config.Allow) []string {
+	var out []string
+	for _, a := range allow {
+		if slices.Contains(a.Actions, string(remedy.RollbackPackages)) {
+			out = append(out, a.Packages...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // verbsOf are the verbs that an action needs; none for what does not act on units, or is no remedy.

@@ -37,6 +37,9 @@ func TestListSaysTheSame(t *testing.T) {
 		{Units: []string{"worker@*.service", "salve-*", "db[12a-c].service"}, Actions: []string{"restart", "stop"}},
 		{Units: []string{"worker@1.service"}, Actions: []string{"set_property"}},
 		{Exec: []string{"/usr/lib/salve/hooks/*"}, Actions: []string{"exec"}},
+		{Packages: []string{"shop*", "common"}, Actions: []string{"rollback_packages"}},
+		{Packages: []string{"common"}, Units: []string{"worker@1.service"}, Actions: []string{"rollback_packages", "stop"}},
+		{Packages: []string{"other"}, Units: []string{"worker@1.service"}, Actions: []string{"stop"}},
 	}
 	protected := []string{"salve-agent.*"}
 	text, err := List(allow, protected)
@@ -51,6 +54,9 @@ func TestListSaysTheSame(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(grant(allow), list.May); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"common", "shop*"}, list.Packages); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -117,6 +123,9 @@ func TestRefused(t *testing.T) {
 		}
 		if text, err := List([]config.Allow{{Units: []string{unit}, Actions: []string{"start"}}}, nil); err == nil {
 			t.Errorf("a list for %q:\n%s", unit, text)
+		}
+		if text, err := List([]config.Allow{{Packages: []string{unit}, Actions: []string{"rollback_packages"}}}, nil); err == nil {
+			t.Errorf("a list for the package %q:\n%s", unit, text)
 		}
 		if text, err := List(nil, []string{unit}); err == nil {
 			t.Errorf("a list without %q:\n%s", unit, text)

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/salveops/salve/agent/internal/dpkg"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -40,6 +41,8 @@ func (l *Learner) subjectOf(service string, a remedy.Returning) Subject {
 		return link{a}
 	case *remedy.FilesArgs:
 		return &files{a: a, service: service, data: l.o.Data}
+	case *remedy.PackagesArgs:
+		return &packages{a: a, dpkg: dpkg.Host}
 	}
 	return nil
 }

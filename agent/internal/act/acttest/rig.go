@@ -376,7 +376,13 @@ func IdleWatcher(t *testing.T) *systemd.Watcher {
 // WithHelper gives the rig a helper that may do these verbs with a.service.
 func (g *Rig) WithHelper(verbs ...string) {
 	g.T.Helper()
-	listener, list := g.Socket(), helper.List{May: []helper.Entry{{Pattern: "a.service", Verbs: verbs}}}
+	g.WithList(helper.List{May: []helper.Entry{{Pattern: "a.service", Verbs: verbs}}})
+}
+
+// WithList gives the rig a helper that may do what is in the list.
+func (g *Rig) WithList(list helper.List) {
+	g.T.Helper()
+	listener := g.Socket()
 	file := filepath.Join(g.T.TempDir(), "allow")
 	if err := os.WriteFile(file, []byte(list.Text()), 0o644); err != nil {
 		g.T.Fatal(err)

@@ -1,0 +1,97 @@
+package release
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/dpkg"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// Installed is the packages as one version of what a service runs: "shop=1.0 shop-common=1.0".
+func Installed(list []dpkg.Package) Version {
+	var words []string
+	for _, p := range list {
+		words = append(words, p.Name+"="+p.Version)
+	}
+	text := strings.Join(words, " ")
+	return Version{ID: text, Name: text}
+}
+
+// PackagesOf are the versions by name of what Installed made; ok is false of anything else.
+func PackagesOf(v Version) (versions map[string]string, ok bool) {
+	versions = map[string]string{}
+	for _, word := range strings.Fields(v.ID) {
+		name, version, _ := strings.Cut(word, "=")
+		if remedy.CheckPackage(name) != "" || remedy.CheckVersion(version) != "" {
+			return nil, false
+		}
+		versions[name] = version
+	}
+	return versions, len(versions) > 0
+}
+
+// MarkedBy is the first of the files that is there; "": there is none.
+func MarkedBy(files []string) (string, error) {
+	for _, file := range files {
+		if there, err := Marked(file); there || err != nil {
+			return file, err
+		}
+	}
+	return "", nil
+}
+
+// packages is the subject of packages. Their older versions are kept by whoever runs the repository.
+type packages struct {
+	a     *remedy.PackagesArgs
+	dpkg  dpkg.Records
+	stamp dpkg.Stamp
+	state State
+	since time.Time
+}
+
+// Look reads the list of packages when something was installed since it was read last.
+func (p *packages) Look() (State, error) {
+	stamp, err := p.dpkg.Stamp()
+	if err != nil {
+		return State{}, err
+	}
+	if stamp != p.stamp {
+		if err := p.read(); err != nil {
+			return State{}, err
+		}
+		p.stamp = stamp
+	}
+	if p.state.Age, err = age(p.since.UnixNano()); err != nil {
+		return State{}, err
+	}
+	mark, err := MarkedBy(p.a.Markers())
+	p.state.Marked = mark != ""
+	return p.state, err
+}
+
+func (p *packages) read() error {
+	list, err := p.dpkg.Installed(p.a.Packages)
+	if err != nil {
+		return err
+	}
+	p.since = time.Time{}
+	for _, one := range list {
+		if !one.Whole() {
+			return fmt.Errorf("%s is %s", one.Name, one.State)
+		}
+		at, err := p.dpkg.Since(one)
+		if err != nil {
+			return err
+		}
+		if at.After(p.since) {
+			p.since = at
+		}
+	}
+	p.state.Version = Installed(list)
+	return nil
+}
+
+func (*packages) Keep(Version) error  { return nil }
+func (*packages) Forget([]Good) error { return nil }
