@@ -115,10 +115,10 @@ demo: build ## break services for real and watch them being healed (KEEP=1 leave
 	bin/salve-demo
 
 # What CI leaves out of the scenarios, because the others take long enough.
-LAB_LONG = Test(MinoritySide|BadRelease|RollingUpgrade|UpgradeInAction|Downgrade|Remove|OldData|BadDays|PoolExhausted|Rollback)
+LAB_LONG = Test(MinoritySide|BadRelease|RollingUpgrade|UpgradeInAction|Downgrade|Remove|OldData|BadDays|PoolExhausted|Rollback|Packages)
 
 .PHONY: lab
-lab: $(NFPM) ## prove it on booted hosts, as root: three controllers and four agents, broken in eleven ways (SEED=N, SCENARIOS=ci)
+lab: $(NFPM) ## prove it on booted hosts, as root: three controllers and four agents, broken in twelve ways (SEED=N, SCENARIOS=ci)
 	go test -tags lab -count=1 -p 1 -timeout 90m -v $(if $(filter ci,$(SCENARIOS)),-skip '$(LAB_LONG)') $(LABFLAGS) \
 	  ./packaging/lab/booted ./packaging/lab/scenario
 
