@@ -60,7 +60,9 @@ func TestPermitEndsInMidRun(t *testing.T) {
 	}
 	asks := acttest.Script(t, "#!/bin/sh\nn=c; [ -e "+dir+"/c.began ] && n=d\n"+fmt.Sprintf(waits, dir, "$n")+"; exit 75\n")
 	g.Runner, err = act.New(act.Options{Systemd: g.Watcher, Journal: g.Journal, Clock: acttest.Clock(t),
-		Good: func(string, remedy.Kind) []release.Good { return []release.Good{{Version: good.Version(), At: clock.Now(acttest.Clock(t))}} },
+		Good: func(string, remedy.Kind) []release.Good {
+			return []release.Good{{Version: good.Version(), At: clock.Now(acttest.Clock(t))}}
+		},
 		Allow: append(acttest.Everything("*.service"), config.Allow{Paths: []string{dir, file("current")},
 			Actions: []string{string(remedy.FreeSpace), string(remedy.Rollback)}})})
 	if err != nil {

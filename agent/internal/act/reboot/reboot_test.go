@@ -56,7 +56,7 @@ func TestReboots(t *testing.T) {
 	if err != nil || a.Phase != incident.Intended {
 		t.Fatalf("it is %s, %v", a.Phase, err)
 	}
-	if _, err := h.Runner.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "ran already") {
+	if _, err := h.Runner.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "another remedy is at work on host") {
 		t.Errorf("the same attempt once more: %v", err)
 	}
 	h.Refused(ask(), "the-reboot on host is not over", true)

@@ -303,7 +303,7 @@ func TestSomebodyEdits(t *testing.T) {
 	s.changed(before)
 	s.starts("two!one")
 	s.must(os.RemoveAll(filepath.Join(s.data, "snapshots")))
-	if _, err := s.Runner.Undo(t.Context(), a.ID); !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "is not kept") {
+	if err := s.kind().Undo(t.Context(), &a); !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "is not kept") {
 		t.Errorf("without a snapshot: %v", err)
 	}
 }

@@ -350,6 +350,7 @@ func TestDies(t *testing.T) {
 	g.must(err)
 	g.counts("back", 3, 3)
 	g.server.change("workers", 9)
+	a.ID = "another" // what was taken back is over
 	settles("somebody changed it", *a, incident.Unknown)
 	g.server.Close()
 	if phase, why := g.kind.Settle(t.Context(), a); phase != incident.Unknown || !strings.Contains(why, "read the count") {
