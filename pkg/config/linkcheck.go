@@ -254,7 +254,7 @@ func (l *loader) checkUntil(d *remedyDraft) {
 	}
 }
 
-// checkCache warns of a remedy that is never held back: what a cache forgets is asked of what stands behind it.
+// checkCache refuses a remedy that nothing would hold back under overload: what a cache forgets is asked of what stands behind it.
 func (l *loader) checkCache(d *remedyDraft) {
 	c := ofService(l, d, func(s *Service) []*Cache { return s.Caches }, func(c *Cache) string { return c.Name })
 	if c == nil {
@@ -270,8 +270,8 @@ func (l *loader) checkCache(d *remedyDraft) {
 		}
 	}
 	if d.Precondition == nil {
-		l.warn(d.Range, "Cold cache", "While the cache %q is cold, what stands behind it has more to do, and nothing says when it can "+
-			"take that. Say so with precondition, such as pool.db.waiting < 5.", c.Name)
+		l.fail(d.Range, "Cold cache", "While the cache %q is cold, what stands behind it has more to do, and nothing says when it can "+
+			"take that. Say so with precondition, such as pool.db.waiting < 5; or precondition = true, if that never matters.", c.Name)
 	}
 }
 
