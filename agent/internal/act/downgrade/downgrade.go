@@ -161,7 +161,7 @@ func text(list []order.Package) string {
 }
 
 // Act implements kind.Kind. What apt-get said is compared with what is installed then, which is what counts. Once the versions
-// are in place the units follow, whoever wants it to end.
+// are in place the units follow.
 func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	plan := s.Undo.(record)
 	err := k.install(ctx, order.Order{Verb: order.Install, Packages: plan.To, Hold: true})
