@@ -23,6 +23,9 @@ func Ask(ctx context.Context, address, command string) ([]byte, error) {
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, address)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to HAProxy: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 )
 
 func changedSignal(unit string, props map[string]any) *dbus.Signal {
@@ -185,6 +186,25 @@ func TestKeepsNoMessage(t *testing.T) {
 			if inside(kept) {
 				t.Errorf("%q is a piece of the message", kept)
 			}
+		}
+	}
+}
+
+// A process that has to wait between two looks at the clocks has not slept: the same unit has the same times in every look.
+func TestBusyHost(t *testing.T) {
+	for _, slept := range []time.Duration{0, 7 * time.Second} {
+		looks, now := 0, int64(time.Hour)
+		got := ahead(func(clock int32) int64 {
+			if looks++; looks < 12 {
+				now += int64(3 * time.Millisecond)
+			}
+			if clock == unix.CLOCK_BOOTTIME {
+				return now + int64(slept)
+			}
+			return now
+		})
+		if got != slept {
+			t.Errorf("after a suspend of %s the clocks are %s apart", slept, got)
 		}
 	}
 }
