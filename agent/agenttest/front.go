@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"bufio"
 	"crypto/tls"
 	"encoding/binary"
 	"io"
@@ -35,38 +36,36 @@ const asksForTLS = 80877103
 
 func front(near net.Conn, socket string, pair *tls.Certificate) {
 	defer func() { _ = near.Close() }()
-	begin := make([]byte, 8)
-	if _, err := io.ReadFull(near, begin); err != nil {
+	said := bufio.NewReader(near) // what came in one piece goes on in one: PgBouncer takes no half of a first message
+	begin, err := said.Peek(8)
+	if err != nil {
 		return
 	}
 	if binary.BigEndian.Uint32(begin[4:]) == asksForTLS {
-		begin = nil
-		said := "S"
+		_, _ = said.Discard(len(begin))
+		answer := "S"
 		if pair == nil {
-			said = "N"
+			answer = "N"
 		}
-		if _, err := io.WriteString(near, said); err != nil {
+		if _, err := io.WriteString(near, answer); err != nil {
 			return
 		}
-	}
-	switch {
-	case pair == nil:
-	case begin != nil:
+		if pair != nil {
+			secured := tls.Server(near, &tls.Config{Certificates: []tls.Certificate{*pair}})
+			if secured.Handshake() != nil {
+				return
+			}
+			near, said = secured, bufio.NewReader(secured)
+		}
+	} else if pair != nil {
 		return
-	default:
-		secured := tls.Server(near, &tls.Config{Certificates: []tls.Certificate{*pair}})
-		if secured.Handshake() != nil {
-			return
-		}
-		near = secured
 	}
 	far, err := net.Dial("unix", socket)
 	if err != nil {
 		return
 	}
 	go func() {
-		_, _ = far.Write(begin)
-		_, _ = io.Copy(far, near)
+		_, _ = io.Copy(far, said)
 		_ = far.Close()
 	}()
 	_, _ = io.Copy(near, far)
