@@ -262,7 +262,8 @@ func TestDigest(t *testing.T) {
 func TestLocks(t *testing.T) {
 	shop := &Service{Name: "shop", Pools: []*Pool{
 		{Name: "db", PgBouncer: "127.0.0.1:6432", Database: "shop"}, {Name: "sql", Postgres: "/run/pg", Database: "shop"},
-		{Name: "web", HAProxy: "/run/haproxy.sock"}, {Name: "jobs", HTTP: "http://127.0.0.1/"}},
+		{Name: "web", HAProxy: "/run/haproxy.sock"}, {Name: "jobs", HTTP: "http://127.0.0.1/"},
+		{Name: "hikari", HTTP: "http://127.0.0.1/", Reset: &Reset{Call: Call{URL: "http://127.0.0.1/reset"}}}},
 		Caches: []*Cache{{Name: "pages", Redis: "127.0.0.1:6379", Database: 2}, {Name: "site", Nginx: "/var/cache/nginx"}},
 		Groups: []*Group{{Name: "workers", URL: "http://127.0.0.1:1/workers"}},
 		Circuits: []*Circuit{{Name: "search", HAProxy: "/run/haproxy.sock", Server: "s1"}, {Name: "degraded", File: "/run/degraded"},
@@ -278,6 +279,7 @@ func TestLocks(t *testing.T) {
 		{remedy.ResetPool, &remedy.PoolArgs{Pool: "db"}, []remedy.Lock{"pool 127.0.0.1:6432 shop", "unit shop.service"}},
 		{remedy.ResetPool, &remedy.PoolArgs{Pool: "sql"}, []remedy.Lock{"pool /run/pg shop", "unit shop.service"}},
 		{remedy.ResetPool, &remedy.PoolArgs{Pool: "jobs"}, []remedy.Lock{"pool shop/jobs", "unit shop.service"}},
+		{remedy.ResetPool, &remedy.PoolArgs{Pool: "hikari"}, []remedy.Lock{"pool http://127.0.0.1/reset", "unit shop.service"}},
 		{remedy.ResetPool, &remedy.PoolArgs{Pool: "none"}, []remedy.Lock{"pool shop/none", "unit shop.service"}},
 		{remedy.ResetPool, &remedy.PoolArgs{Pool: "web"}, []remedy.Lock{"balancer /run/haproxy.sock", "pool shop/web", "unit shop.service"}},
 		{remedy.ClearCache, &remedy.CacheArgs{Cache: "pages"}, []remedy.Lock{"cache 127.0.0.1:6379", "unit shop.service"}},

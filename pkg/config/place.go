@@ -16,7 +16,11 @@ func (rem *Remedy) places(target string) []string {
 	var found []string
 	switch a := rem.Args.(type) {
 	case *remedy.PoolArgs:
-		if p := rem.pool(); p != nil && p.HAProxy == "" { // its balancer is locked as a whole
+		switch p := rem.pool(); {
+		case p == nil || p.HAProxy != "": // its balancer is locked as a whole
+		case p.Reset != nil:
+			found = at(p.Reset.URL, "")
+		default:
 			found = at(p.PgBouncer+p.Postgres, p.Database)
 		}
 	case *remedy.CacheArgs:
