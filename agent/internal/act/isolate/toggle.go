@@ -57,10 +57,10 @@ func tell(ctx context.Context, to string, header http.Header) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	answer, err := web.Ask(ctx, config.Call{URL: to, Method: http.MethodPost}, header)
-	switch {
-	case err == nil && answer.Status/100 != 2:
-		err = fmt.Errorf("the service says %s", answer.Says())
-	case err != nil && !errors.Is(err, kind.ErrLost):
+	if err == nil {
+		err = answer.Err()
+	}
+	if err != nil && !errors.Is(err, kind.ErrLost) {
 		err = fmt.Errorf("%w: %w", errNothing, err)
 	}
 	if err != nil {

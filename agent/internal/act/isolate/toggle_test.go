@@ -44,6 +44,10 @@ func (g *told) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		<-g.hang
 	case "/moved":
 		http.Redirect(w, q, "/on", http.StatusTemporaryRedirect)
+	case "/login":
+		http.Error(w, "who are you?", http.StatusUnauthorized)
+	case "/forbidden":
+		http.Error(w, "not you", http.StatusForbidden)
 	case "/broken":
 		http.Error(w, "no", http.StatusInternalServerError)
 	}
@@ -87,22 +91,29 @@ func TestToggle(t *testing.T) {
 	g.want("POST /on 60", "POST /off ")
 }
 
-// TestToggleFails: what the service does not say yes to has not worked, and what it does not answer may have.
+// TestToggleFails: a service that says no has done nothing, and is not told to end it later; one that fails or does not answer may
+// have done it.
 func TestToggleFails(t *testing.T) {
 	g := newTold(t)
-	for path, want := range map[string]string{"/moved": "says 307", "/broken": "says 500"} {
+	for path, want := range map[string]string{"/moved": "says 307", "/login": "says 401", "/forbidden": "says 403"} {
 		g.circuit.On = g.server.URL + path
 		a, err := g.run(g.request())
-		if err != nil || !strings.Contains(a.Error, want) || len(a.Undo) == 0 {
+		if err != nil || a.Phase != incident.Acted || !strings.Contains(a.Error, want) || len(a.Undo) > 0 || a.For > 0 {
 			t.Errorf("%s: %+v, %v", path, a, err)
 		}
-		if _, err := g.Undo(t.Context(), a.ID); err != nil {
-			t.Fatal(err)
-		}
-		g.want("POST "+path+" 60", "POST /off ")
+		g.want("POST " + path + " 60")
 	}
+	g.circuit.On = g.server.URL + "/broken"
+	a, err := g.run(g.request())
+	if err != nil || a.Phase != incident.Unknown || !strings.Contains(a.Error, "says 500") || len(a.Undo) == 0 {
+		t.Errorf("broken: %+v, %v", a, err)
+	}
+	if _, err := g.Undo(t.Context(), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	g.want("POST /broken 60", "POST /off ")
 	g.circuit.On = g.server.URL + "/hang"
-	s, a := acttest.Stage(t, g.kind, g.request())
+	s, intent := acttest.Stage(t, g.kind, g.request())
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := g.kind.Act(ctx, s); !errors.Is(err, kind.ErrLost) {
@@ -113,7 +124,7 @@ func TestToggleFails(t *testing.T) {
 	if err := g.kind.Act(t.Context(), s); err == nil || errors.Is(err, kind.ErrLost) || s.Undo != nil || s.For != 0 {
 		t.Errorf("when nobody listens: %v, with %v to be taken back", err, s.Undo)
 	}
-	if err := g.kind.Undo(t.Context(), a); err == nil {
+	if err := g.kind.Undo(t.Context(), intent); err == nil {
 		t.Error("taken back when nobody listens")
 	}
 	g.circuit.Off = ""
