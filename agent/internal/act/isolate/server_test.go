@@ -1,6 +1,7 @@
 package isolate_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -119,6 +120,35 @@ func TestRefusedByHAProxy(t *testing.T) {
 	}
 	if err := g.kind.Act(t.Context(), s); err == nil || errors.Is(err, kind.ErrLost) || s.Undo != nil || s.For != 0 {
 		t.Errorf("by a HAProxy without that server: %v, with %v to be taken back", err, s.Undo)
+	}
+}
+
+// TestHAProxyHangs: what one was told that hung it may do later, and it is taken back then.
+func TestHAProxyHangs(t *testing.T) {
+	g := newBalanced(t)
+	before := g.servers()
+	s, a := acttest.Stage(t, g.kind, g.request())
+	if err := g.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := g.kind.Act(ctx, s); !errors.Is(err, kind.ErrLost) || s.Undo == nil || s.For != g.length {
+		t.Errorf("by one that hangs: %v, %+v", err, s)
+	}
+	var refusal *kind.Refusal
+	if err := g.kind.Undo(ctx, a); err == nil || errors.As(err, &refusal) {
+		t.Errorf("nobody would try again: %v", err)
+	}
+	if err := g.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	agenttest.Eventually(t, 10*time.Second, func() bool { return g.servers()[0].Admin == backend.ForcedMaint }, "it does what it was told")
+	if err := g.kind.Undo(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, g.servers()); diff != "" {
+		t.Errorf("HAProxy is not as before: %s", diff)
 	}
 }
 
