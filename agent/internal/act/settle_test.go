@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,8 +102,8 @@ func (d doomed) dies(t *testing.T, ready func()) {
 // "running" for ever. Here the agent is killed at every step of an attempt, and the next one must say
 // what became of it by what it finds, without ever doing it again.
 func TestDiesInTheMiddle(t *testing.T) {
-	for _, kind := range []remedy.Kind{remedy.Restart, remedy.Stop, remedy.Kill, remedy.Reload, remedy.SetProperty,
-		remedy.Exec} {
+	for _, kind := range []remedy.Kind{remedy.Start, remedy.Restart, remedy.Stop, remedy.Kill, remedy.Reload,
+		remedy.SetProperty, remedy.Exec} {
 		for _, at := range []string{"before intent", "after intent", "before result", "after result"} {
 			t.Run(string(kind)+" "+at, func(t *testing.T) { diesAt(t, kind, at) })
 		}
@@ -112,6 +113,12 @@ func TestDiesInTheMiddle(t *testing.T) {
 func diesAt(t *testing.T, kind remedy.Kind, at string) {
 	g, u := acttest.Running(t, acttest.Sleeper+"ExecReload=/bin/true\n")
 	g.RequireLimit(map[string]string{"TasksMax": "1000"})
+	if kind == remedy.Start {
+		if err := syscall.Kill(u.MainPID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		u = g.Becomes("a.service", "down", systemd.Unit.Down)
+	}
 	mark := acttest.Script(t, "#!/bin/sh\n: > \"$0.ran\"\n")
 	d := doomed{Bus: g.Address, Journal: t.TempDir(), Kind: kind, At: at,
 		Properties: map[string]string{"TasksMax": "31"}, Command: []string{mark}}
