@@ -56,7 +56,7 @@ func oneAtATime(s *pairPlay) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(first.cold(), first.patient.Fault(s.ctx, "leak?mib=96")); err != nil {
+	if err := errors.Join(first.cold(), first.patient.Fault(s.ctx, "leak?mib=96&rate=200")); err != nil {
 		return err
 	}
 	if _, err := s.granted(first); err != nil {
