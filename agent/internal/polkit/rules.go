@@ -1,6 +1,6 @@
 // Package polkit says to polkit what the agent's user may ask of systemd: exactly the units of the allow
-// blocks, with the verbs of their actions, and a reboot where they permit it. The rules are made and put in place by root; the agent itself never
-// touches them, so that whoever owns the agent owns no more than they say.
+// blocks, with the verbs of their actions; a reboot, and reading changed drop-ins, where they permit it. The rules are made and
+// put in place by root; the agent itself never touches them, so that whoever owns the agent owns no more than they say.
 package polkit
 
 import (
