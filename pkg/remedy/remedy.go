@@ -2,7 +2,10 @@
 // targets, risk. How each is carried out stands in the agent's act package.
 package remedy
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Kind is the executor of a remedy.
 type Kind string
@@ -187,13 +190,18 @@ func Specs() []Spec {
 
 // Lookup finds the kind by the name that configurations use.
 func Lookup(name string) (Spec, bool) {
-	for _, s := range Specs() {
-		if string(s.Kind) == name {
-			return s, true
-		}
-	}
-	return Spec{}, false
+	s, ok := byName()[name]
+	return s, ok
 }
+
+// byName are the Specs, made once: what a kind is gets asked about each attempt and candidate of a decision.
+var byName = sync.OnceValue(func() map[string]Spec {
+	all := map[string]Spec{}
+	for _, s := range Specs() {
+		all[string(s.Kind)] = s
+	}
+	return all
+})
 
 // Names lists the kinds that exist.
 func Names() []string {
