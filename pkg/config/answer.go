@@ -135,22 +135,16 @@ func (rem *Remedy) Among() []string {
 }
 
 // Touches are the units, or globs of them, that the remedy may change beside its Target; nil: none.
-func (rem *Remedy) Touches() []string {
-	units := slices.Clone(rem.Among())
-	for _, p := range remedy.Parts(rem.Args) {
-		if p.Kind.OnUnit() {
-			units = append(units, p.Name)
-		}
-	}
-	return units
-}
+func (rem *Remedy) Touches() []string { return rem.beside(false) }
 
 // Waits are the units, or globs of them, for which it waits while a package transaction may touch them: what it Touches, without
 // the parts that it leaves out then.
-func (rem *Remedy) Waits() []string {
+func (rem *Remedy) Waits() []string { return rem.beside(true) }
+
+func (rem *Remedy) beside(spared bool) []string {
 	units := slices.Clone(rem.Among())
 	for _, p := range remedy.Parts(rem.Args) {
-		if p.Kind.OnUnit() && !p.Spare {
+		if p.Kind.OnUnit() && !(spared && p.Spare) {
 			units = append(units, p.Name)
 		}
 	}
