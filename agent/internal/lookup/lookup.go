@@ -8,6 +8,8 @@ package lookup
 
 import (
 	"errors"
+	"io"
+	"os"
 	"path"
 	"strings"
 
@@ -140,4 +142,22 @@ func mount(st *unix.Statx_t) (Mount, error) {
 		return 0, ErrMounts
 	}
 	return Mount(st.Mnt_id), nil
+}
+
+// Names calls each for all names in an open folder, in no order, until that returns an error.
+func Names(dir *os.File, each func(name string) error) error {
+	for {
+		names, err := dir.Readdirnames(1024)
+		for _, name := range names {
+			if err := each(name); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

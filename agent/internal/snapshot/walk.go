@@ -3,7 +3,6 @@ package snapshot
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"slices"
@@ -102,7 +101,7 @@ func (w *walk) match(at string, segments []string) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", path.Join(w.Path, at), err)
 	}
-	sub := os.NewFile(uintptr(fd), at)
+	sub := os.NewFile(uintptr(fd), path.Join(w.Path, at))
 	defer sub.Close()
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -112,31 +111,21 @@ func (w *walk) match(at string, segments []string) error {
 		return fmt.Errorf("files in %s can be replaced by everybody (mode %04o)", path.Join(w.Path, at), st.Mode&0o7777)
 	}
 	there := false
-	for {
-		names, err := sub.Readdirnames(1024)
-		if w.read += len(names); w.read > maxEntries {
+	err = lookup.Names(sub, func(name string) error {
+		if w.read++; w.read > maxEntries {
 			return fmt.Errorf("%s has more than %d entries where the globs lead", w.Path, maxEntries)
 		}
-		for _, name := range names {
-			if !fits(segments[0], name) {
-				continue
-			}
-			there = true
-			if len(segments) > 1 {
-				err = w.match(path.Join(at, name), segments[1:])
-			} else {
-				err = w.file(fd, path.Join(at, name))
-			}
-			if err != nil {
-				return err
-			}
+		if !fits(segments[0], name) {
+			return nil
 		}
-		if errors.Is(err, io.EOF) {
-			break
+		there = true
+		if len(segments) > 1 {
+			return w.match(path.Join(at, name), segments[1:])
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", path.Join(w.Path, at), err)
-		}
+		return w.file(fd, path.Join(at, name))
+	})
+	if err != nil {
+		return err
 	}
 	if glob.Is(segments[0]) || !there { // one that was removed shows in its folder alone
 		w.changed = max(w.changed, st.Ctim.Nano())

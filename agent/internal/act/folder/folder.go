@@ -5,7 +5,6 @@ package folder
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -102,20 +101,8 @@ func (d *Folder) Names(at string, each func(parent int, name string) error) erro
 		return err
 	}
 	defer sub.Close()
-	for {
-		names, err := sub.Readdirnames(1024)
-		for _, name := range names {
-			if err := each(int(sub.Fd()), path.Join(at, name)); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	parent := int(sub.Fd())
+	return lookup.Names(sub, func(name string) error { return each(parent, path.Join(at, name)) })
 }
 
 // Stat looks at a name in the open folder parent. Only regular files count that have no other name: what has one takes as much
