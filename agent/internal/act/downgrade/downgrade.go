@@ -2,6 +2,7 @@
 package downgrade
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -173,25 +174,17 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	switch {
 	case found.from:
 		s.Undo = nil
-		return fmt.Errorf("nothing was changed: %w", or(err, "apt-get found nothing to do"))
+		return fmt.Errorf("nothing was changed: %w", cmp.Or(err, errors.New("apt-get found nothing to do")))
 	case !found.to:
-		return fmt.Errorf("it is half done, %s: %w", found.text, or(err, "apt-get said that it went well"))
+		return fmt.Errorf("it is half done, %s: %w", found.text, cmp.Or(err, errors.New("apt-get said that it went well")))
 	}
 	if follow := k.Follow(ctx, s, plan.Record); follow != nil {
 		return fmt.Errorf("%s is in place; %w", text(plan.To), follow)
 	}
 	if found.held < len(plan.To) {
-		return fmt.Errorf("%s is in place, but not held, so that the next upgrade undoes it: %w", text(plan.To), or(err, "apt-mark did nothing"))
+		return fmt.Errorf("%s is in place, but not held, so that the next upgrade undoes it: %w", text(plan.To), cmp.Or(err, errors.New("apt-mark did nothing")))
 	}
 	return nil
-}
-
-// or is the error, or else one of that text.
-func or(err error, otherwise string) error {
-	if err != nil {
-		return err
-	}
-	return errors.New(otherwise)
 }
 
 // Undo implements kind.Kind: the versions from before are installed, and units that ran the others are started anew. Where
@@ -210,7 +203,7 @@ func (k Kind) Undo(ctx context.Context, a *incident.Attempt) error {
 	case !found.from || found.held > 0: // an undo that was interrupted may have done it
 		err := k.install(ctx, order.Order{Verb: order.Install, Packages: plan.From})
 		if found = look(plan); !found.from {
-			return fmt.Errorf("%s: %w", found.text, or(err, "apt-get said that it went well"))
+			return fmt.Errorf("%s: %w", found.text, cmp.Or(err, errors.New("apt-get said that it went well")))
 		} else if err != nil {
 			return err
 		}

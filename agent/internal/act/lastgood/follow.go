@@ -73,19 +73,22 @@ func (u Units) Plan(ctx context.Context, s *kind.Step, from release.Version) (Re
 // Follow starts the units anew, one after another until the step is halted: the permit for what it would take down may be over.
 func (u Units) Follow(ctx context.Context, s *kind.Step, plan Record) error {
 	for _, p := range plan.Parts {
-		err := s.Halted(ctx)
-		var one *kind.Step
-		if err == nil {
-			one, err = u.units.Part(ctx, s, plan.Verb, p.Unit)
-		}
-		if err == nil {
-			err = u.of(plan.Verb).Act(ctx, one)
-		}
-		if err != nil {
+		if err := u.follow(ctx, s, plan.Verb, p.Unit); err != nil {
 			return fmt.Errorf("%s %s: %w", plan.Verb, p.Unit, err)
 		}
 	}
 	return nil
+}
+
+func (u Units) follow(ctx context.Context, s *kind.Step, verb remedy.Kind, unit string) error {
+	if err := s.Halted(ctx); err != nil {
+		return err
+	}
+	one, err := u.units.Part(ctx, s, verb, unit)
+	if err != nil {
+		return err
+	}
+	return u.of(verb).Act(ctx, one)
 }
 
 // Back starts those units anew that do not still run what they ran before the attempt. One that was down before may come up as
