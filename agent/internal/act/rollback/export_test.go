@@ -13,3 +13,6 @@ func Exchange(dir int, swap func(int, string, int, string, uint) error, from, to
 
 // Record is what is on disk of a rollback.
 type Record = record
+
+// Version is a release, and what the link says that leads to it.
+type Version = version

@@ -1,12 +1,13 @@
-package rollback
+package rollback_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/act/acttest"
+	"github.com/salveops/salve/agent/internal/act/rollback"
 	"github.com/salveops/salve/agent/internal/release"
 )
 
@@ -30,30 +31,14 @@ func TestKilled(t *testing.T) {
 	}
 	seen := map[string]int{}
 	for i := range 10 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
-		cmd.Env = append(os.Environ(), killedEnv+"="+root)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := out.Read(make([]byte, 1)); err != nil { // it has begun
-			t.Fatal(err)
-		}
-		for end := time.Now().Add(time.Duration(i)*3*time.Millisecond + 10*time.Millisecond); time.Now().Before(end); {
+		look := func() {
 			text, err := os.Readlink(link)
 			if seen[text]++; err != nil {
 				t.Fatal(err)
 			}
 		}
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		text, err := os.Readlink(link)
-		if seen[text]++; err != nil {
-			t.Fatal(err)
-		}
+		acttest.Kill(t, "TestKilled", killedEnv+"="+root, time.Duration(i)*3*time.Millisecond+10*time.Millisecond, look)
+		look()
 	}
 	if len(seen) != 2 || seen["releases/1"] == 0 || seen["releases/2"] == 0 {
 		t.Errorf("the link said %v", seen)
@@ -77,7 +62,7 @@ func backAndForth(link, releases string) {
 			panic(err)
 		}
 		p.Close()
-		if _, err := flip(link, releases, version{now.Release, now.Text}, version{to, "releases/" + name}); err != nil {
+		if _, err := rollback.Flip(link, releases, rollback.Version{Release: now.Release, Text: now.Text}, rollback.Version{Release: to, Text: "releases/" + name}); err != nil {
 			panic(err)
 		}
 		if i == 0 {

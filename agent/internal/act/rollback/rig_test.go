@@ -2,11 +2,8 @@ package rollback_test
 
 import (
 	"fmt"
-	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,47 +124,11 @@ func (s *shop) stage() (*kind.Step, *incident.Attempt) {
 	return acttest.Stage(s.T, s.kind(), s.request("staged"))
 }
 
-// tree is all that lies below the root: what each link says, and of what each file consists.
-func (s *shop) tree() map[string]string {
-	s.T.Helper()
-	out := map[string]string{}
-	s.must(filepath.WalkDir(s.root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		text := ""
-		switch d.Type() {
-		case fs.ModeSymlink:
-			text, err = os.Readlink(path)
-		case 0:
-			var content []byte
-			content, err = os.ReadFile(path)
-			text = string(content)
-		}
-		out[strings.TrimPrefix(path, s.root)] = d.Type().String() + " " + text
-		return err
-	}))
-	return out
-}
+func (s *shop) tree() map[string]string { return acttest.Tree(s.T, s.root) }
 
-// changed checks that below the root just these are not as before.
 func (s *shop) changed(before map[string]string, want ...string) {
 	s.T.Helper()
-	var got []string
-	after := s.tree()
-	for name := range after {
-		if after[name] != before[name] {
-			got = append(got, name)
-		}
-	}
-	for name := range maps.Keys(before) {
-		if _, there := after[name]; !there {
-			got = append(got, name+" is gone")
-		}
-	}
-	if slices.Sort(got); !slices.Equal(got, want) {
-		s.T.Errorf("changed are %v, want %v", got, want)
-	}
+	acttest.Changed(s.T, s.root, before, want...)
 }
 
 // link checks what the link says, and which releases were started so far.

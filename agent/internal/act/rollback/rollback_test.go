@@ -35,7 +35,7 @@ func TestBackAndForth(t *testing.T) {
 
 	a := s.Must(s.request("i"))
 	s.link("releases/1", "21")
-	s.changed(before, "/current", "/starts")
+	s.changed(before, "current", "starts")
 	s.idle()
 	s.Refused(s.request("i"), "was rolled back in this incident already", false)
 	s.Refused(s.request("j"), "1 has run well itself", false)
@@ -46,7 +46,7 @@ func TestBackAndForth(t *testing.T) {
 		}
 	}
 	s.link("releases/2", "212")
-	s.changed(before, "/starts")
+	s.changed(before, "starts")
 	s.idle()
 	s.Refused(s.request("i"), "was rolled back in this incident already", false)
 	if now, _ := s.Watcher.Unit("other.service"); now.InvocationID != other.InvocationID {
@@ -270,7 +270,7 @@ func TestSettle(t *testing.T) {
 	if err != nil || !done {
 		t.Fatal(done, err)
 	}
-	s.changed(before, "/current")
+	s.changed(before, "current")
 	settled(a, incident.Acted, "leads to 1")
 	s.must(s.kind().Undo(t.Context(), a))
 	s.link("releases/2", "2")

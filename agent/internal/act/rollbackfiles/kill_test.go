@@ -2,12 +2,12 @@ package rollbackfiles_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/act/acttest"
 	"github.com/salveops/salve/agent/internal/act/rollbackfiles"
 	"github.com/salveops/salve/agent/internal/snapshot"
 )
@@ -62,26 +62,12 @@ func TestKilled(t *testing.T) {
 	t.Parallel()
 	for i := range 7 {
 		dir := t.TempDir()
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
-		cmd.Env = append(os.Environ(), killedEnv+"="+dir)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := out.Read(make([]byte, 1)); err != nil { // it has begun
-			t.Fatal(err)
-		}
-		for end := time.Now().Add(time.Duration(i) * 5 * time.Millisecond); time.Now().Before(end); {
+		acttest.Kill(t, "TestKilled", killedEnv+"="+dir, time.Duration(i)*5*time.Millisecond, func() {
 			text, err := os.ReadFile(filepath.Join(dir, "conf", "xxx"))
 			if err != nil || string(text) != "good" && string(text) != "worse" {
 				t.Fatalf("somebody reads %q, %v", text, err)
 			}
-		}
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		})
 		mend(t, dir)
 	}
 }

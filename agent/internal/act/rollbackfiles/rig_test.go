@@ -3,12 +3,8 @@ package rollbackfiles_test
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -140,47 +136,11 @@ func (s *shop) stage() (*kind.Step, *incident.Attempt) {
 	return acttest.Stage(s.T, s.kind(), s.request("staged"))
 }
 
-// tree is all that lies below the root: mode, owner and content of each file.
-func (s *shop) tree() map[string]string {
-	s.T.Helper()
-	out := map[string]string{}
-	s.must(filepath.WalkDir(s.root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		st := info.Sys().(*syscall.Stat_t)
-		out[strings.TrimPrefix(path, s.root+"/")] = fmt.Sprintf("%v %d:%d %s", info.Mode(), st.Uid, st.Gid, text)
-		return nil
-	}))
-	return out
-}
+func (s *shop) tree() map[string]string { return acttest.Tree(s.T, s.root) }
 
-// changed checks that below the root just these files are not as before.
 func (s *shop) changed(before map[string]string, want ...string) {
 	s.T.Helper()
-	var got []string
-	after := s.tree()
-	for name := range after {
-		if after[name] != before[name] {
-			got = append(got, name)
-		}
-	}
-	for name := range before {
-		if _, there := after[name]; !there {
-			got = append(got, name+" is gone")
-		}
-	}
-	if slices.Sort(got); !slices.Equal(got, want) {
-		s.T.Errorf("changed are %q, want %q", got, want)
-	}
+	acttest.Changed(s.T, s.root, before, want...)
 }
 
 // starts checks what the service was started with so far, once systemd has told all of it.
