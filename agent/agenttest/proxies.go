@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // CachingProxy is a real nginx or Varnish that keeps what it fetches, with a server behind it.
@@ -93,10 +94,13 @@ func (p *CachingProxy) start(t testing.TB, network, address, conf string, args .
 	}
 }
 
-// Stop ends it, with what it started.
+// Stop ends it, with what it started. An nginx of one process sleeps through a signal that comes right before it waits.
 func (p *CachingProxy) Stop() {
-	_ = p.process.cmd.Process.Signal(syscall.SIGTERM)
-	<-p.process.done
+	Poll(10*time.Second, func() bool {
+		_ = p.process.cmd.Process.Signal(syscall.SIGTERM)
+		return p.process.exited()
+	})
+	p.process.kill()
 }
 
 // serve begins the server behind.
