@@ -47,7 +47,7 @@ func HAProxy(t testing.TB, servers string) *Balancer {
 }
 
 // Freeze stops it with SIGSTOP: it accepts connections and answers nothing. Thaw lets it go on.
-func (b *Balancer) Freeze() error { return b.process.cmd.Process.Signal(syscall.SIGSTOP) }
+func (b *Balancer) Freeze() error { return b.process.freeze() }
 
 // Thaw ends a Freeze.
 func (b *Balancer) Thaw() error { return b.process.cmd.Process.Signal(syscall.SIGCONT) }

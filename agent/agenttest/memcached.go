@@ -41,7 +41,7 @@ func Memcached(t testing.TB, args ...string) *MemcachedServer {
 }
 
 // Freeze stops it with SIGSTOP: it accepts connections and answers nothing. Thaw lets it go on.
-func (m *MemcachedServer) Freeze() error { return m.process.cmd.Process.Signal(syscall.SIGSTOP) }
+func (m *MemcachedServer) Freeze() error { return m.process.freeze() }
 
 // Thaw ends a Freeze.
 func (m *MemcachedServer) Thaw() error { return m.process.cmd.Process.Signal(syscall.SIGCONT) }

@@ -113,7 +113,7 @@ func (p *Pool) StopPostgres() { p.postgres.kill() }
 func (p *Pool) StopBouncer() { p.pgbouncer.kill() }
 
 // Freeze stops PgBouncer with SIGSTOP: it accepts connections and answers nothing. Thaw lets it go on.
-func (p *Pool) Freeze() error { return p.pgbouncer.cmd.Process.Signal(syscall.SIGSTOP) }
+func (p *Pool) Freeze() error { return p.pgbouncer.freeze() }
 
 // Thaw ends a Freeze.
 func (p *Pool) Thaw() error { return p.pgbouncer.cmd.Process.Signal(syscall.SIGCONT) }

@@ -2,10 +2,13 @@ package agenttest
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // process is a child that dies with its parent, with the end of what it printed.
@@ -44,6 +47,18 @@ func spawn(cmd *exec.Cmd, sig syscall.Signal) (*process, error) {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
+}
+
+// freeze stops the child with SIGSTOP. It stands still on return.
+func (p *process) freeze() error {
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	stat := fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid)
+	if !Poll(10*time.Second, func() bool { text, _ := os.ReadFile(stat); return bytes.Contains(text, []byte(") T ")) }) {
+		return fmt.Errorf("process %d does not stop", p.cmd.Process.Pid)
+	}
+	return nil
 }
 
 // exited reports whether the child has ended.

@@ -100,7 +100,7 @@ func (r *RedisServer) Ask(ctx context.Context, command string) (string, error) {
 }
 
 // Freeze stops it with SIGSTOP: it accepts connections and answers nothing. Thaw lets it go on.
-func (r *RedisServer) Freeze() error { return r.process.cmd.Process.Signal(syscall.SIGSTOP) }
+func (r *RedisServer) Freeze() error { return r.process.freeze() }
 
 // Thaw ends a Freeze.
 func (r *RedisServer) Thaw() error { return r.process.cmd.Process.Signal(syscall.SIGCONT) }

@@ -180,7 +180,7 @@ func TestDoesNotStart(t *testing.T) {
 
 	s.runs("2", "exit 1")
 	_, _ = s.Systemctl("restart", "shop.service") // a unit that is down when it begins need not come up at the end
-	s.Becomes("shop.service", "failed", func(u systemd.Unit) bool { return u.Active == "failed" })
+	s.Becomes("shop.service", "failed", func(u systemd.Unit) bool { return u.Active == "failed" && u.Job == 0 })
 	if p, err := s.Runner.Prepare(t.Context(), s.request("j")); err != nil || !p.Disruptive {
 		t.Errorf("hosts may leave a release all at once: %+v, %v", p, err)
 	}
