@@ -90,7 +90,7 @@ func (j *File) Header() Header { return j.head }
 func (j *File) Refresh() (Header, error) {
 	b, err := j.read(0, headerSize)
 	if err != nil {
-		if info, failed := j.f.Stat(); failed == nil && info.Size() == 0 {
+		if len(b) == 0 && errors.Is(err, ErrDamaged) { // and not what it is by now
 			err = fmt.Errorf("%w: %s", ErrBlank, j.f.Name())
 		}
 		return Header{}, err
@@ -119,7 +119,8 @@ func (j *File) read(at uint64, n int) ([]byte, error) {
 	return b[:min(n, len(b))], err
 }
 
-// some returns at least so many bytes, and as many as there are and fit j.buf.
+// some returns at least so many bytes, and as many as there are and fit j.buf. Of a file that ends before that, it returns
+// what there is beside the error.
 func (j *File) some(at uint64, least int) ([]byte, error) {
 	if at > largestFile {
 		return nil, j.damaged("nothing can be at %d", at)
@@ -129,7 +130,7 @@ func (j *File) some(at uint64, least int) ([]byte, error) {
 	case n >= least:
 		return j.buf[:n], nil
 	case errors.Is(err, io.EOF):
-		return nil, j.damaged("it ends in what is at %d", at)
+		return j.buf[:n], j.damaged("it ends in what is at %d", at)
 	}
 	return nil, fmt.Errorf("read journal file: %w", err)
 }
