@@ -226,7 +226,7 @@ rule "odd" {
 		"what it was cut off from": {func(*rig) {}, dependencyEnds},
 		"that, but too late":       {func(h *rig) { h.when("undoing", func() { time.Sleep(25 * time.Second) }) }, timeEnds},
 		"who ends it in time": {func(h *rig) {
-			h.when("undoing", func() { time.Sleep(15 * time.Second) })
+			h.when("undoing", func() { time.Sleep(20 * time.Second) }) // its time is over then, whoever hears of it first
 			h.Advance(8 * time.Second)
 			go func() { h.p.Expired(must(h.p.o.Act.Undo(h.ctx(), h.disk.attempts()[0].ID)), nil) }()
 		}, timeEnds},
