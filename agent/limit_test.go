@@ -19,8 +19,12 @@ func TestLimitWithoutEffect(t *testing.T) {
 	h := newHost(t)
 	h.install("hog.service", "[Service]\nCPUWeight=100\nExecStart=/bin/sh -c 'while :; do :; done'\n")
 	pid := h.ctl("show", "--value", "--property=MainPID", "hog.service")
-	group := cpuGroup(t, pid)
-	agenttest.Require(t, "the cpu controller of cgroup v1", strings.HasSuffix(group, "/hog.service"),
+	group := ""
+	own := agenttest.Poll(patience, func() bool { // systemd says that it runs before it has moved there
+		group = cpuGroup(t, pid)
+		return strings.HasSuffix(group, "/hog.service")
+	})
+	agenttest.Require(t, "the cpu controller of cgroup v1", own,
 		"the manager's units have no group of their own in it")
 	h.configure(`
 allow {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -91,15 +92,25 @@ func (r *rig) unit(u systemd.Unit) {
 // settled returns when the watcher has seen all that there is, by a change of a release link that it must notice last.
 func (r *rig) settled(link string) {
 	r.t.Helper()
-	for tries := 0; ; tries++ {
+	for tries, first := 0, r.marks+1; ; tries++ {
 		r.marks++
-		lead(r.t, link, filepath.Join(r.dir, fmt.Sprint("mark", r.marks%2)))
+		folder := filepath.Join(r.dir, fmt.Sprint("mark", r.marks))
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			r.t.Fatal(err)
+		}
+		lead(r.t, link, folder)
 		select {
 		case x := <-r.news:
-			if x.Service == "mark" {
+			if x.Service != "mark" {
+				r.t.Fatalf("noticed %+v", x)
+			}
+			var n int
+			if _, text, _ := strings.Cut(x.Text, " leads to "+r.dir+"/mark"); text != "" {
+				n, _ = strconv.Atoi(text[:strings.IndexByte(text, ',')])
+			}
+			if n >= first { // and none that an earlier call left
 				return
 			}
-			r.t.Fatalf("noticed %+v", x)
 		case <-time.After(2 * calm): // it may not have been seen at all before
 			if tries > 50 {
 				r.t.Fatal("nothing is noticed")
@@ -110,11 +121,6 @@ func (r *rig) settled(link string) {
 
 // mark is a service whose release link settled moves.
 func (r *rig) mark() *config.Service {
-	for _, name := range []string{"mark0", "mark1"} {
-		if err := os.MkdirAll(filepath.Join(r.dir, name), 0o755); err != nil {
-			r.t.Fatal(err)
-		}
-	}
 	return &config.Service{Name: "mark", Unit: "mark.service", Release: filepath.Join(r.dir, "marked")}
 }
 
