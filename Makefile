@@ -90,6 +90,9 @@ missing:
 	need '/usr/bin/etcd' etcd etcd-server 'the benchmark beside it'; \
 	need '/usr/bin/dpkg-deb' dpkg-deb dpkg 'packages'; \
 	need '/usr/bin/rpm' rpm rpm 'packages'; \
+	need '/usr/bin/dnf-3' dnf dnf 'packages that go back'; \
+	need '/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py' versionlock dnf-plugins-core 'packages that go back'; \
+	need '/usr/bin/createrepo_c' createrepo_c createrepo-c 'packages that go back'; \
 	need '/usr/bin/lintian' lintian lintian 'packages'; \
 	need '/usr/bin/python3' Python python3 'exports of the audit, by an outsider'; \
 	[ -x $(TOOLS)/nfpm ] || [ "$${SALVE_TEST_REQUIRE:-}" = all ] || echo 'missing here: nfpm (make nfpm), for tests of packages'; \

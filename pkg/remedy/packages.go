@@ -51,7 +51,7 @@ const MostPackages = 16
 func rollbackPackages() Spec {
 	return Spec{
 		Kind: RollbackPackages, Target: OnPackage, Disruptive: true, Undoable: true, ByPerson: true,
-		Summary: "put those versions of Debian packages in place with which the service last ran well, hold them, and start it anew; " +
+		Summary: "put those versions of packages in place with which the service last ran well, hold them, and start it anew; " +
 			"only for a person",
 		Args: slices.Concat(
 			[]Arg{{Name: "packages", Type: Strings, Required: true, Target: true, Help: "the packages that go back together, such as " +
@@ -59,12 +59,13 @@ func rollbackPackages() Spec {
 			returnArgs("a set of versions", "they are in place"),
 			[]Arg{{Name: "marker", Type: String, Default: "/usr/share/PACKAGE/" + defaults.NoRollback, Help: "while this file is there " +
 				"nothing goes back, such as since a version has migrated its data; by default one that each of the packages may bring"}}),
-		Needs: "A person who says `salve agent run`: rules that try it only say that it could be done, and what the command is. dpkg and " +
-			"apt-get, on a host whose package lists, or /var/cache/apt/archives, still have the older version; and salve-agent-helper.socket, " +
-			"which is off by default.",
-		Worst: "old code meets data that newer code has written, and the scripts of the packages fail half-way. apt-get is asked first " +
-			"what it would do: nothing runs that would install, remove or change any other package, or that a person holds. It goes " +
-			"back once in an incident, only to versions that this host has seen to run well, and never touches packages that the " +
+		Needs: "A person who says `salve agent run`: rules that try it only say that it could be done, and what the command is. apt-get, on " +
+			"a host whose package lists, or /var/cache/apt/archives, still have the older version; or dnf 4 with its plugin versionlock " +
+			"and a repository that still has it. And salve-agent-helper.socket, which is off by default.",
+		Worst: "old code meets data that newer code has written, and the scripts of the packages fail half-way. Nothing runs that would " +
+			"install, remove or change any other package, or one that a person holds: apt-get is asked first what it would do; dnf " +
+			"sees no other package than these versions, and refuses before it changes anything. A configuration file that people changed " +
+			"stays with dpkg, and with rpm as the package says. It goes back once in an incident, only to versions that this host has seen to run well, and never touches packages that the " +
 			"system needs, or Salve's own.",
 		Back: "The versions from before are installed again and not held any more, and what was started is started anew, unless somebody " +
 			"has installed others meanwhile. Until then the packages stay held: no upgrade brings the bad version back.",
@@ -99,17 +100,18 @@ func (r *reader) checkPackages(a *PackagesArgs) {
 	}
 }
 
-// Letters of names and versions, without those at the end that apt-get takes for a wish to install or to remove.
+// Letters of names and versions that dpkg or rpm knows, without those at the end that apt-get takes for a wish to install or to
+// remove, and without any that dnf takes for a pattern.
 var (
-	packageName    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{0,98}[a-z0-9+]$`)
-	packageVersion = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.+~:-]{0,198}[A-Za-z0-9])?$`)
+	packageName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,98}[A-Za-z0-9+]$`)
+	packageVersion = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.+~^:_-]{0,198}[A-Za-z0-9])?$`)
 )
 
 // CheckPackage returns why the name is none of a package whose version may be changed, or "".
 func CheckPackage(name string) string {
 	switch {
 	case !packageName.MatchString(name):
-		return fmt.Sprintf("%.110q is no name of a package: it has two to a hundred of a-z, 0-9, + . -, and no architecture", name)
+		return fmt.Sprintf("%.110q is no name of a package: it has two to a hundred letters, digits, + . _ -, and no architecture", name)
 	case name == "salve" || strings.HasPrefix(name, "salve-"):
 		return name + " is Salve's own"
 	}

@@ -38,7 +38,7 @@ func TestAttacks(t *testing.T) {
 			`}},"runtime":true}` + "\n"
 	}
 	packages := func(name, version, more string) string {
-		return `{"verb":"install","unit":"","packages":[{"name":"` + name + `","version":"` + version + `"}` + more + `]}` + "\n"
+		return `{"verb":"install","unit":"","manager":"apt-get","packages":[{"name":"` + name + `","version":"` + version + `"}` + more + `]}` + "\n"
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"unit outside of the list", ask("stop", "init.scope"), "the list permits no stop of init.scope"},
@@ -70,6 +70,9 @@ func TestAttacks(t *testing.T) {
 		{"package that is a file", packages("./allowed.deb", "1", ""), "no name of a package"},
 		{"version that removes", packages("allowed", "1-", ""), "no version"},
 		{"version that is more", packages("allowed", "1 shop=1", ""), "no version"},
+		{"package of another manager", strings.Replace(packages("allowed", "1", ""), "apt-get", "sh", 1), "no manager"},
+		{"pattern of dnf", strings.Replace(packages("allowed", "1,*", ""), "apt-get", "dnf-3", 1), "no version"},
+		{"architecture of dnf", strings.Replace(packages("allowed", "1", ""), "apt-get", "dnf-3", 1), "no architecture"},
 		{"Salve's own package", packages("salve-agent", "1", ""), "Salve's own"},
 		{"packages and a unit", strings.Replace(packages("allowed", "1", ""), `"unit":""`, `"unit":"a.service"`, 1), "nothing but packages"},
 		{"unknown word", `{"verb":"stop","unit":"a.service","mode":"replace"}` + "\n", "not written as"},
@@ -95,7 +98,7 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("%s is another than before", u)
 		}
 	}
-	if n := strings.Count(g.log.String(), "request: user="); n != 42 {
+	if n := strings.Count(g.log.String(), "request: user="); n != 45 {
 		t.Errorf("the log has %d requests:\n%s", n, g.log)
 	}
 	g.must(order.Order{Verb: order.Restart, Unit: "a.service"}) // and after all that it still works

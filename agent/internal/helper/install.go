@@ -16,19 +16,19 @@ import (
 // whether the agent and the helper live or not. There is one, as there is one package manager.
 const Installer = "salve-packages.service"
 
-// stopTime is how long a person who stops it, or the machine that goes down, waits for dpkg, as its own services do.
+// stopTime is how long a person who stops it, or the machine that goes down, waits for dpkg or rpm, as their own services do.
 const stopTime = 900_000_000 // µs
 
 // install starts the service. Nothing ends it but itself: a package manager that is killed leaves more to repair than one
 // that takes long. What it waits for is bounded, for a lock, a mirror, and an answer that nobody gives.
 func (m manager) install(ctx context.Context, c *systemd.Calls, o order.Order) (job int, err error) {
-	get, err := find("apt-get")
-	if err != nil {
-		return 0, err
-	}
-	mark, err := find("apt-mark")
-	if err != nil {
-		return 0, err
+	var commands []command
+	for _, argv := range o.Commands() {
+		program, err := find(argv[0])
+		if err != nil {
+			return 0, err
+		}
+		commands = append(commands, command{program, slices.Concat([]string{program}, argv[1:]), false})
 	}
 	var names []string
 	for _, p := range o.Packages {
@@ -38,10 +38,7 @@ func (m manager) install(ctx context.Context, c *systemd.Calls, o order.Order) (
 		sd.PropDescription("Salve: install " + strings.Join(names, " ")),
 		property("Type", "oneshot"),
 		property("CollectMode", "inactive-or-failed"), // so that the name is free again
-		property("ExecStart", []command{
-			{get, slices.Concat([]string{get}, o.Apt()), false},
-			{mark, slices.Concat([]string{mark}, o.Mark()), false},
-		}),
+		property("ExecStart", commands),
 		property("Environment", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",
 			"DEBIAN_PRIORITY=critical", "UCF_FORCE_CONFFOLD=1", "APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_SUSPEND=1"}),
 		property("KillMode", "process"),

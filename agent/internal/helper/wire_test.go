@@ -26,8 +26,8 @@ func requests() []order.Order {
 		{Verb: order.SetProperty, Unit: "a.service", Runtime: true, For: time.Minute, Properties: map[string]order.Value{
 			"CPUQuota": {N: 200_000}, "MemoryMax": {N: order.Infinity}, "AllowedCPUs": {Mask: []byte{5, 1}}}},
 		{Verb: order.SetProperty, Unit: "a.service", Properties: map[string]order.Value{"CPUWeight": {N: 0}}},
-		{Verb: order.Install, Packages: []order.Package{{Name: "shop", Version: "1:1.0~rc1+b1-2"}}, Hold: true},
-		{Verb: order.Install, Packages: []order.Package{{Name: "shop", Version: "1:1", Kept: "amd64"}, {Name: "g++", Version: "2"}}},
+		{Verb: order.Install, Manager: order.Apt, Packages: []order.Package{{Name: "shop", Version: "1:1.0~rc1+b1-2"}}, Hold: true},
+		{Verb: order.Install, Manager: order.Apt, Packages: []order.Package{{Name: "shop", Version: "1:1", Arch: "amd64"}, {Name: "g++", Version: "2"}}},
 	}
 }
 

@@ -49,6 +49,7 @@ type Order struct {
 	// SetProperty through the helper only, with Runtime.
 	For time.Duration `json:"for,omitempty"`
 
+	Manager  string    `json:"manager,omitempty"`  // Install: Apt or Dnf
 	Packages []Package `json:"packages,omitempty"` // Install: the versions that are to be in place
 	// Hold is true of packages that no upgrade may touch afterwards, and false of those that were held so far. Install only.
 	Hold bool `json:"hold,omitempty"`
@@ -116,7 +117,7 @@ func (o Order) Check() error {
 		if wrong := remedy.CheckUnitName(o.Unit, false); wrong != "" {
 			return fmt.Errorf("%.300s", wrong)
 		}
-		if len(o.Packages) > 0 || o.Hold {
+		if len(o.Packages) > 0 || o.Hold || o.Manager != "" {
 			return fmt.Errorf("%s: it takes no packages", o.Verb)
 		}
 	}

@@ -74,24 +74,31 @@ func TestCheck(t *testing.T) {
 		{Order{Verb: Stop}, "no name"},
 		{Order{Verb: Stop, Unit: "a.service", Hold: true}, "no packages"},
 		{Order{Verb: Stop, Unit: "a.service", Packages: []Package{{"a1", "1", ""}}}, "no packages"},
-		{Order{Verb: Install, Packages: []Package{{"shop", "1:1.0~rc1+b2-1", ""}, {"g++", "4:12.2.0-3", ""}}, Hold: true}, ""},
-		{Order{Verb: Install, Hold: true}, "names no package"},
-		{Order{Verb: Install, Unit: "a.service", Packages: []Package{{"shop", "1", ""}}}, "nothing but packages"},
-		{Order{Verb: Install, Packages: []Package{{"shop", "1", ""}}, Runtime: true}, "nothing but packages"},
-		{Order{Verb: Install, Packages: []Package{{"shop", "1", ""}, {"shop", "2", ""}}}, "twice"},
-		{Order{Verb: Install, Packages: make([]Package, 17)}, "at most"},
-		{Order{Verb: Install, Packages: []Package{{"", "1", ""}}}, "no name of a package"},
-		{Order{Verb: Install, Packages: []Package{{"-o", "1", ""}}}, "no name of a package"},
-		{Order{Verb: Install, Packages: []Package{{"./shop", "1", ""}}}, "no name of a package"},
-		{Order{Verb: Install, Packages: []Package{{"shop:i386", "1", ""}}}, "no name of a package"},
-		{Order{Verb: Install, Packages: []Package{{"shop.*", "1", ""}}}, "no name of a package"},
-		{Order{Verb: Install, Packages: []Package{{"shop", "", ""}}}, "no version"},
-		{Order{Verb: Install, Packages: []Package{{"shop", "1-", ""}}}, "no version"}, // to apt-get that is a removal
-		{Order{Verb: Install, Packages: []Package{{"shop", "1+", ""}}}, "no version"},
-		{Order{Verb: Install, Packages: []Package{{"shop", "1 2", ""}}}, "no version"},
-		{Order{Verb: Install, Packages: []Package{{"shop", "1:1", "amd64"}}}, ""},
-		{Order{Verb: Install, Packages: []Package{{"shop", "1", "../../tmp/x"}}}, "no architecture"},
-		{Order{Verb: Install, Packages: []Package{{"salve-agent", "1", ""}}}, "Salve's own"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1:1.0~rc1+b2-1", ""}, {"g++", "4:12.2.0-3", ""}}, Hold: true}, ""},
+		{Order{Verb: Install, Manager: Apt, Hold: true}, "names no package"},
+		{Order{Verb: Stop, Unit: "a.service", Manager: Apt}, "no packages"},
+		{Order{Verb: Install, Packages: []Package{{"shop", "1", ""}}}, "no manager"},
+		{Order{Verb: Install, Manager: "dnf", Packages: []Package{{"shop", "1", "noarch"}}}, "no manager"},
+		{Order{Verb: Install, Manager: Dnf, Packages: []Package{{"PyYAML_x", "2:1.0^git1-1.el9_3", "x86_64"}}}, ""},
+		{Order{Verb: Install, Manager: Dnf, Packages: []Package{{"shop", "1", ""}}}, "no architecture"},
+		{Order{Verb: Install, Manager: Dnf, Packages: []Package{{"shop", "1,glue", "noarch"}}}, "no version"},
+		{Order{Verb: Install, Manager: Dnf, Packages: []Package{{"shop", "1", "no*"}}}, "no architecture"},
+		{Order{Verb: Install, Manager: Apt, Unit: "a.service", Packages: []Package{{"shop", "1", ""}}}, "nothing but packages"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1", ""}}, Runtime: true}, "nothing but packages"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1", ""}, {"shop", "2", ""}}}, "twice"},
+		{Order{Verb: Install, Manager: Apt, Packages: make([]Package, 17)}, "at most"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"", "1", ""}}}, "no name of a package"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"-o", "1", ""}}}, "no name of a package"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"./shop", "1", ""}}}, "no name of a package"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop:i386", "1", ""}}}, "no name of a package"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop.*", "1", ""}}}, "no name of a package"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "", ""}}}, "no version"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1-", ""}}}, "no version"}, // to apt-get that is a removal
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1+", ""}}}, "no version"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1 2", ""}}}, "no version"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1:1", "amd64"}}}, ""},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1", "../../tmp/x"}}}, "no architecture"},
+		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"salve-agent", "1", ""}}}, "Salve's own"},
 		{Order{Unit: "a.service"}, "there is no verb"},
 	} {
 		err := c.order.Check()
@@ -105,7 +112,7 @@ func TestCheck(t *testing.T) {
 func TestHelpersOrders(t *testing.T) {
 	for _, o := range []Order{
 		{Verb: Lift, Unit: "a.service"},
-		{Verb: Install, Packages: []Package{{"shop", "1", ""}}},
+		{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1", ""}}},
 		{Verb: SetProperty, Unit: "a.service", Runtime: true, For: time.Minute, Properties: map[string]Value{"TasksMax": {N: 9}}},
 	} {
 		if _, err := Do(t.Context(), nil, o); err == nil || !strings.Contains(err.Error(), "only the helper") {
@@ -116,13 +123,13 @@ func TestHelpersOrders(t *testing.T) {
 
 // TestApt: what apt-get is told is the same for a look and for the deed, and no name or version can be an option.
 func TestApt(t *testing.T) {
-	o := Order{Verb: Install, Packages: []Package{{"shop", "1.0", ""}, {"shop-common", "1.0", ""}}, Hold: true}
+	o := Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1.0", ""}, {"shop-common", "1.0", ""}}, Hold: true}
 	argv := o.Apt()
 	if tail := argv[len(argv)-4:]; !slices.Equal(tail, []string{"install", "--", "shop=1.0", "shop-common=1.0"}) {
 		t.Errorf("it ends with %q", tail)
 	}
 	o.Packages[0] = Package{"shop", "1:1.0", "amd64"}
-	if kept := o.Apt(); kept[len(kept)-2] != "/var/cache/apt/archives/shop_1%3a1.0_amd64.deb" || o.Mark()[2] != "shop" {
+	if kept := o.Apt(); kept[len(kept)-2] != "/var/cache/apt/archives/shop_1%3a1.0_amd64.deb" || o.Commands()[1][3] != "shop" {
 		t.Errorf("a version that is kept is %q", kept)
 	}
 	for _, must := range []string{"--no-remove", "--only-upgrade", "--allow-downgrades"} {
@@ -135,6 +142,31 @@ func TestApt(t *testing.T) {
 		t.Error("what a person holds is changed")
 	}
 	if o.Hold = false; !slices.Contains(o.Apt(), held) {
+		t.Error("what was held by a rollback cannot be taken back")
+	}
+}
+
+// TestDnf: dnf is shown just the versions, with their epoch and architecture, and holds them as it writes that itself.
+func TestDnf(t *testing.T) {
+	o := Order{Verb: Install, Manager: Dnf, Packages: []Package{{"shop", "1.0-1", "noarch"}, {"shop-common", "2:1.0-1", "x86_64"}}, Hold: true}
+	const shop, common = "shop-0:1.0-1.noarch", "shop-common-2:1.0-1.x86_64"
+	install, lock := o.Commands()[0], o.Commands()[1]
+	if tail := install[len(install)-3:]; install[0] != "dnf-3" || !slices.Equal(tail, []string{"install", shop, common}) {
+		t.Errorf("it is %q", install)
+	}
+	for _, must := range []string{"--setopt=disable_excludes=", "--setopt=*.includepkgs=," + shop + "," + common, "--setopt=assumeyes=0"} {
+		if !slices.Contains(install, must) {
+			t.Errorf("%s is not among %q", must, install)
+		}
+	}
+	if tail := lock[len(lock)-4:]; !slices.Equal(tail, []string{"add", "--raw", "shop-0:1.0-1.*", "shop-common-2:1.0-1.*"}) {
+		t.Errorf("it holds %q", tail)
+	}
+	o.Hold = false
+	if lock := o.Commands()[1]; !slices.Equal(lock[len(lock)-3:], []string{"delete", "shop", "shop-common"}) {
+		t.Errorf("it lifts %q", lock)
+	}
+	if install = o.Commands()[0]; !slices.Contains(install, "--disableplugin=versionlock") {
 		t.Error("what was held by a rollback cannot be taken back")
 	}
 }

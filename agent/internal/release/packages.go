@@ -1,16 +1,17 @@
 package release
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/salveops/salve/agent/internal/dpkg"
+	"github.com/salveops/salve/agent/internal/packages"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
 // Installed is the packages as one version of what a service runs: "shop=1.0 shop-common=1.0".
-func Installed(list []dpkg.Package) Version {
+func Installed(list []packages.Package) Version {
 	var words []string
 	for _, p := range list {
 		words = append(words, p.Name+"="+p.Version)
@@ -42,26 +43,30 @@ func MarkedBy(files []string) (string, error) {
 	return "", nil
 }
 
-// packages is the subject of packages. Their older versions are kept by whoever runs the repository.
-type packages struct {
-	a     *remedy.PackagesArgs
-	dpkg  dpkg.Records
-	stamp dpkg.Stamp
-	state State
-	since time.Time
+// installed is the subject of packages. Their older versions are kept by whoever runs the repository.
+type installed struct {
+	a       *remedy.PackagesArgs
+	manager packages.Manager
+	stamp   packages.Stamp
+	state   State
+	since   time.Time
+	err     error // that there is no such version
 }
 
-// Look reads the list of packages when something was installed since it was read last.
-func (p *packages) Look() (State, error) {
-	stamp, err := p.dpkg.Stamp()
+// Look reads what is installed when something was installed since it was read last.
+func (p *installed) Look() (State, error) {
+	stamp, err := p.manager.Stamp()
 	if err != nil {
 		return State{}, err
 	}
 	if stamp != p.stamp {
-		if err := p.read(); err != nil {
-			return State{}, err
+		if p.err = p.read(); errors.Is(p.err, packages.ErrUnread) {
+			return State{}, p.err
 		}
 		p.stamp = stamp
+	}
+	if p.err != nil {
+		return State{}, p.err
 	}
 	if p.state.Age, err = age(p.since.UnixNano()); err != nil {
 		return State{}, err
@@ -71,8 +76,8 @@ func (p *packages) Look() (State, error) {
 	return p.state, err
 }
 
-func (p *packages) read() error {
-	list, err := p.dpkg.Installed(p.a.Packages)
+func (p *installed) read() error {
+	list, err := p.manager.Installed(p.a.Packages)
 	if err != nil {
 		return err
 	}
@@ -81,7 +86,7 @@ func (p *packages) read() error {
 		if !one.Whole() {
 			return fmt.Errorf("%s is %s", one.Name, one.State)
 		}
-		at, err := p.dpkg.Since(one)
+		at, err := p.manager.Since(one)
 		if err != nil {
 			return err
 		}
@@ -93,5 +98,5 @@ func (p *packages) read() error {
 	return nil
 }
 
-func (*packages) Keep(Version) error  { return nil }
-func (*packages) Forget([]Good) error { return nil }
+func (*installed) Keep(Version) error  { return nil }
+func (*installed) Forget([]Good) error { return nil }

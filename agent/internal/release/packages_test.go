@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/salveops/salve/agent/internal/dpkg"
+	"github.com/salveops/salve/agent/internal/packages"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -37,7 +37,7 @@ func TestPackages(t *testing.T) {
 	}
 	put("info/shop-common.list", "", hour.Add(-time.Hour))
 	mark := filepath.Join(dir, "mark")
-	p := &packages{a: &remedy.PackagesArgs{Packages: []string{"shop", "shop-common"}, Marker: mark}, dpkg: dpkg.Records(dir)}
+	p := &installed{a: &remedy.PackagesArgs{Packages: []string{"shop", "shop-common"}, Marker: mark}, manager: packages.Dpkg(dir)}
 	looks := func(want string, marked bool) {
 		t.Helper()
 		s, err := p.Look()

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/salveops/salve/agent/internal/dpkg"
+	"github.com/salveops/salve/agent/internal/packages"
 	"github.com/salveops/salve/pkg/remedy"
 )
 
@@ -42,7 +42,7 @@ func (l *Learner) subjectOf(service string, a remedy.Returning) Subject {
 	case *remedy.FilesArgs:
 		return &files{a: a, service: service, data: l.o.Data}
 	case *remedy.PackagesArgs:
-		return &packages{a: a, dpkg: dpkg.Host}
+		return &installed{a: a, manager: packages.Host()}
 	}
 	return nil
 }

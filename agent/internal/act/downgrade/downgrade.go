@@ -13,8 +13,8 @@ import (
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/lastgood"
 	"github.com/salveops/salve/agent/internal/act/unit"
-	"github.com/salveops/salve/agent/internal/dpkg"
 	"github.com/salveops/salve/agent/internal/order"
+	"github.com/salveops/salve/agent/internal/packages"
 	"github.com/salveops/salve/agent/internal/release"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -59,7 +59,7 @@ func (Kind) Describe(s *kind.Step) string {
 	return fmt.Sprintf("install %s in the place of %s, hold that, then %s what runs it", text(plan.To), text(plan.From), plan.Verb)
 }
 
-// Precheck implements kind.Kind. It chooses the versions, and lets apt-get say what it would do.
+// Precheck implements kind.Kind. It chooses the versions, and has it said what would be done.
 func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	a := argsOf(s.Request)
 	for _, name := range a.Packages {
@@ -85,12 +85,12 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	}
 	for _, p := range now {
 		if p.Held {
-			return kind.Refuse("%s is held at %s: somebody wants it so, or an earlier rollback did, until apt-mark unhold %s", p.Name,
-				p.Version, p.Name)
+			return kind.Refuse("%s is held, and is at %s: somebody wants it so, or an earlier rollback did, until %s %s", p.Name, p.Version,
+				host().unhold(), p.Name)
 		}
 	}
 	plan := differing(now, to)
-	if s.Detail, err = k.simulate(ctx, plan); err != nil {
+	if s.Detail, err = host().simulate(ctx, &plan); err != nil {
 		return err
 	}
 	if plan.Record, err = k.Plan(ctx, s, from); err != nil {
@@ -108,14 +108,14 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 }
 
 // inPlace are the packages as they are, if they may be changed.
-func (k Kind) inPlace(a *remedy.PackagesArgs) ([]dpkg.Package, error) {
+func (k Kind) inPlace(a *remedy.PackagesArgs) ([]packages.Package, error) {
 	switch file, err := k.Packages(); {
 	case err != nil:
 		return nil, kind.Unknown("whether packages are being changed", err)
 	case file != "":
 		return nil, kind.Postpone("somebody changes packages at this moment: %s is locked", file)
 	}
-	list, err := dpkg.Host.Installed(a.Packages)
+	list, err := host().Installed(a.Packages)
 	if err != nil {
 		return nil, kind.Refuse("%v", err)
 	}
@@ -140,7 +140,7 @@ func same(v release.Version, names []string) error {
 }
 
 // differing is the record of the packages that are to have another version.
-func differing(now []dpkg.Package, to release.Version) record {
+func differing(now []packages.Package, to release.Version) record {
 	plan := record{arch: map[string]string{}}
 	versions, _ := release.PackagesOf(to)
 	for _, p := range now {
@@ -153,6 +153,14 @@ func differing(now []dpkg.Package, to release.Version) record {
 	return plan
 }
 
+// detail is what would be installed, line by line, each with where it comes from.
+func (r record) detail(from func(order.Package) string) (lines []string) {
+	for i, p := range r.To {
+		lines = append(lines, fmt.Sprintf("install %s%s instead of %s, and hold it", p, from(p), r.From[i].Version))
+	}
+	return lines
+}
+
 func text(list []order.Package) string {
 	var words []string
 	for _, p := range list {
@@ -161,11 +169,11 @@ func text(list []order.Package) string {
 	return strings.Join(words, " ")
 }
 
-// Act implements kind.Kind. What apt-get said is compared with what is installed then, which is what counts. Once the versions
+// Act implements kind.Kind. What was said is compared with what is installed then, which is what counts. Once the versions
 // are in place the units follow.
 func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	plan := s.Undo.(record)
-	err := k.install(ctx, order.Order{Verb: order.Install, Packages: plan.To, Hold: true})
+	err := k.install(ctx, plan.To, true)
 	if errors.Is(err, kind.ErrLost) {
 		return err
 	}
@@ -174,15 +182,15 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	switch {
 	case found.from:
 		s.Undo = nil
-		return fmt.Errorf("nothing was changed: %w", cmp.Or(err, errors.New("apt-get found nothing to do")))
+		return fmt.Errorf("nothing was changed: %w", cmp.Or(err, errors.New(host().name()+" found nothing to do")))
 	case !found.to:
-		return fmt.Errorf("it is half done, %s: %w", found.text, cmp.Or(err, errors.New("apt-get said that it went well")))
+		return fmt.Errorf("it is half done, %s: %w", found.text, cmp.Or(err, errors.New(host().name()+" said that it went well")))
 	}
 	if follow := k.Follow(ctx, s, plan.Record); follow != nil {
 		return fmt.Errorf("%s is in place; %w", text(plan.To), follow)
 	}
 	if found.held < len(plan.To) {
-		return fmt.Errorf("%s is in place, but not held, so that the next upgrade undoes it: %w", text(plan.To), cmp.Or(err, errors.New("apt-mark did nothing")))
+		return fmt.Errorf("%s is in place, but not held, so that the next upgrade undoes it: %w", text(plan.To), cmp.Or(err, errors.New(host().name()+" said that it went well")))
 	}
 	return nil
 }
@@ -201,9 +209,12 @@ func (k Kind) Undo(ctx context.Context, a *incident.Attempt) error {
 	case found.other != "":
 		return kind.Refuse("%s: somebody has changed that, and it stays", found.other)
 	case !found.from || found.held > 0: // an undo that was interrupted may have done it
-		err := k.install(ctx, order.Order{Verb: order.Install, Packages: plan.From})
+		if err := host().guard(ctx, plan.From); err != nil {
+			return err
+		}
+		err := k.install(ctx, plan.From, false)
 		if found = look(plan); !found.from {
-			return fmt.Errorf("%s: %w", found.text, cmp.Or(err, errors.New("apt-get said that it went well")))
+			return fmt.Errorf("%s: %w", found.text, cmp.Or(err, errors.New(host().name()+" said that it went well")))
 		} else if err != nil {
 			return err
 		}

@@ -3,22 +3,45 @@ package downgrade
 import (
 	"context"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
-	"github.com/salveops/salve/agent/internal/act/program"
-	"github.com/salveops/salve/agent/internal/dpkg"
 	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/agent/internal/order"
+	"github.com/salveops/salve/agent/internal/packages"
 )
 
 const quietTime = time.Second // for systemd to say whether the installer runs
 
+// manager is what installs packages on this host.
+type manager interface {
+	packages.Manager
+	// name is that of its program, for orders and for people.
+	name() string
+	// unhold is what a person says to end a hold.
+	unhold() string
+	// simulate returns the plan line by line, and refuses when that is not all that would be done, or cannot be done. It may
+	// complete the plan. It takes no right.
+	simulate(ctx context.Context, plan *record) ([]string, error)
+	// guard refuses what would not only put these versions in place, as simulate does, without a look at more.
+	guard(ctx context.Context, list []order.Package) error
+}
+
+// host is the manager of this host.
+func host() manager {
+	switch m := packages.Host().(type) {
+	case packages.Dpkg:
+		return apt{m}
+	default:
+		return dnf{m.(packages.Rpm)}
+	}
+}
+
 // install has the helper put versions in place, and waits for the end of that. It goes on when nobody waits any more.
-func (k Kind) install(ctx context.Context, o order.Order) error {
+func (k Kind) install(ctx context.Context, list []order.Package, hold bool) error {
+	m := host()
+	o := order.Order{Verb: order.Install, Manager: m.name(), Packages: list, Hold: hold}
 	e := k.Systemd.Expect(helper.Installer)
 	defer e.Close()
 	id, err := k.Helper.Ask(ctx, o)
@@ -31,7 +54,8 @@ func (k Kind) install(ctx context.Context, o order.Order) error {
 	case err != nil: // nobody waits for it any more, or hears of it
 		return fmt.Errorf("%w: %s may be at work: %w", kind.ErrLost, helper.Installer, err)
 	case result != "done":
-		return fmt.Errorf("%s ended as %q: journalctl -u %s has what apt-get said", helper.Installer, result, helper.Installer)
+		return fmt.Errorf("%s ended as %q: journalctl -u %s has what %s said", helper.Installer, result,
+			helper.Installer, m.name())
 	}
 	return nil
 }
@@ -71,7 +95,7 @@ func look(plan record) state {
 	for _, p := range plan.From {
 		names = append(names, p.Name)
 	}
-	list, err := dpkg.Host.Installed(names)
+	list, err := host().Installed(names)
 	if err != nil {
 		return state{other: err.Error(), text: err.Error()}
 	}
@@ -90,57 +114,4 @@ func look(plan record) state {
 	}
 	s.text = strings.Join(words, ", ")
 	return s
-}
-
-// aptGet is the program that says what it would do. The helper finds its own.
-const aptGet = "/usr/bin/apt-get"
-
-const simulateTime = 30 * time.Second
-
-// simulate lets apt-get say what it would do, which takes no right, and refuses when that is anything but the plan. It returns
-// the plan line by line. What no repository has any more may still lie where apt-get keeps what it has downloaded.
-func (k Kind) simulate(ctx context.Context, plan record) ([]string, error) {
-	if err := program.Check(aptGet); err != nil {
-		return nil, kind.Refuse("%v", err)
-	}
-	ask := func() (program.Output, error) {
-		o := order.Order{Verb: order.Install, Packages: plan.To, Hold: true}
-		return program.Run(ctx, aptGet, program.Cmd{Argv: slices.Concat([]string{aptGet, "--simulate"}, o.Apt()), Timeout: simulateTime})
-	}
-	out, err := ask()
-	if err == nil && out.Code != 0 && plan.keep() {
-		out, err = ask()
-	}
-	switch {
-	case err != nil:
-		return nil, kind.Unknown("what apt-get would do", err)
-	case out.Code != 0:
-		return nil, kind.Refuse("apt-get would not install %s: %s", text(plan.To), complaint(string(out.Stderr)))
-	case out.Truncated:
-		return nil, kind.Refuse("apt-get would do more than can be read")
-	}
-	if wrong := beyond(steps(string(out.Stdout)), plan); wrong != "" {
-		return nil, kind.Refuse("apt-get would not only install %s: %s", text(plan.To), wrong)
-	}
-	var detail []string
-	for i, p := range plan.To {
-		from := ""
-		if p.Kept != "" {
-			from = " from " + p.File(p.Kept)
-		}
-		detail = append(detail, fmt.Sprintf("install %s%s instead of %s, and hold it", p, from, plan.From[i].Version))
-	}
-	return detail, nil
-}
-
-// keep has those versions come from files that apt-get keeps of which there is one, and reports whether there are any.
-func (r record) keep() (any bool) {
-	for i, p := range r.To {
-		for _, arch := range []string{r.arch[p.Name], "all"} {
-			if _, err := os.Stat(p.File(arch)); err == nil && arch != "" {
-				r.To[i].Kept, any = arch, true
-			}
-		}
-	}
-	return any
 }

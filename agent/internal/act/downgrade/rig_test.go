@@ -2,11 +2,12 @@ package downgrade_test
 
 import (
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/act"
@@ -26,6 +27,7 @@ import (
 // shop is a service on a real manager that runs what two packages bring: versions 2.0, and 1.0 has run well.
 type shop struct {
 	*acttest.Rig
+	packager
 	good []release.Good
 	host *kind.Host // of the kind alone, for Stage
 }
@@ -33,18 +35,49 @@ type shop struct {
 const service = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nNotifyAccess=all\n" +
 	"ExecStart=/bin/sh -c 'cat /opt/shop >> /opt/starts; systemd-notify --ready; exec sleep 1000'\n"
 
-func newShop(t *testing.T) *shop {
+// packager is what installs packages. Of each the repository has the same: shop and common, and some that are in their way.
+type packager interface {
+	missing() string // what has to be installed for it on this machine; "": nothing
+	folders() []string
+	prepare() error
+	use() error // makes it the host's own
+
+	name() string
+	version(v string) string  // a version as it writes it
+	file(named string) string // "shop-1.0" in the repository
+	lockFile() string
+	install(named ...string) error
+	purge(names ...string) error
+	hold(name string) error
+	unhold(name string) error
+	list() ([]string, error)     // "hold shop 1.0", "half-configured shop 1.0", "shop 1.0"
+	half() (listed, said string) // shop, whose script has failed, and both in the words of an attempt
+	cannotHold(t *testing.T)     // for the rest of a test
+}
+
+var packagers = []packager{debs{}, rpms{}}
+
+// each runs a test with each of them.
+func each(t *testing.T, f func(t *testing.T, s *shop)) {
+	for _, p := range packagers {
+		t.Run(p.name(), func(t *testing.T) { f(t, newShop(t, p)) })
+	}
+}
+
+func newShop(t *testing.T, p packager) *shop {
 	t.Helper()
-	agenttest.Require(t, "root, dpkg and apt-get", os.Getenv(insideEnv) != "", "")
+	agenttest.Require(t, "root", os.Getenv(insideEnv) != "", "")
+	agenttest.Require(t, p.name(), p.missing() == "", p.missing())
 	for _, file := range []string{"/opt/starts", "/opt/script", "/opt/began", "/opt/go", "/opt/marker"} {
 		_ = os.Remove(file)
 	}
-	s := &shop{Rig: acttest.New(t, "a.service", service, "b.service", acttest.Sleeper)}
-	s.run("dpkg", "--install", "--force-downgrade", repository+"/shop_2.0.deb", repository+"/common_2.0.deb")
-	t.Cleanup(func() { s.run("dpkg", "--purge", "--force-all", "shop", "common", "till", "glue") })
+	s := &shop{Rig: acttest.New(t, "a.service", service, "b.service", acttest.Sleeper), packager: p}
+	s.must(p.use())
+	s.must(p.install("shop-2.0", "common-2.0"))
+	t.Cleanup(func() { s.must(p.purge("shop", "common", "till", "glue", "core")) })
 	s.Up("a.service")
 	s.Up("b.service")
-	s.good = []release.Good{s.ran("shop=1.0 common=1.0", -time.Hour)}
+	s.good = []release.Good{s.ran("1.0", "1.0", -time.Hour)}
 	s.WithList(helper.List{
 		May:      []helper.Entry{{Pattern: "a.service", Verbs: []string{"restart", "reset-failed"}}},
 		Packages: []string{"shop", "common"},
@@ -83,15 +116,17 @@ func (s *shop) must(err error) {
 	}
 }
 
-func (s *shop) run(argv ...string) {
-	s.T.Helper()
-	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
-		s.T.Fatalf("%v: %v\n%s", argv, err, out)
-	}
+// set is a version of both packages, as it is written everywhere.
+func (s *shop) set(shop, common string) string {
+	return "shop=" + s.version(shop) + " common=" + s.version(common)
 }
 
 // ran are versions as the learner knows them, so long ago.
-func (s *shop) ran(versions string, at time.Duration) release.Good {
+func (s *shop) ran(shop, common string, at time.Duration) release.Good {
+	return s.known(s.set(shop, common), at)
+}
+
+func (s *shop) known(versions string, at time.Duration) release.Good {
 	now := clock.Now(acttest.Clock(s.T))
 	now.Boot, now.Wall = now.Boot+at, now.Wall.Add(at)
 	return release.Good{Version: release.Version{ID: versions, Name: versions}, At: now}
@@ -144,17 +179,11 @@ func (s *shop) idle() {
 	}, "the installer has ended")
 }
 
-// is checks what is installed, as dpkg itself has it: "hold ok installed shop 1.0", and which versions were started so far.
+// is checks what is installed, as the manager itself has it, and which versions were started so far.
 func (s *shop) is(starts string, packages ...string) {
 	s.T.Helper()
-	out, err := exec.Command("dpkg-query", "--show", "--showformat=${Status} ${Package} ${Version}\n").Output()
+	got, err := s.list()
 	s.must(err)
-	var got []string
-	for line := range strings.Lines(string(out)) {
-		if line = strings.TrimSpace(line); !strings.Contains(line, "not-installed") {
-			got = append(got, line)
-		}
-	}
 	want := slices.Sorted(slices.Values(packages))
 	if slices.Sort(got); !slices.Equal(got, want) {
 		s.T.Errorf("installed are\n%q, want\n%q", got, want)
@@ -163,4 +192,13 @@ func (s *shop) is(starts string, packages ...string) {
 	if got := strings.Join(strings.Fields(string(began)), " "); got != starts {
 		s.T.Errorf("started were %q, want %q", got, starts)
 	}
+}
+
+// lock takes the lock as another package manager does.
+func (s *shop) lock() (unlock func()) {
+	s.T.Helper()
+	f, err := os.OpenFile(s.lockFile(), os.O_RDWR|os.O_CREATE, 0o640)
+	s.must(err)
+	s.must(unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}))
+	return func() { _ = f.Close() }
 }

@@ -1,0 +1,119 @@
+package downgrade
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/act/program"
+	"github.com/salveops/salve/agent/internal/order"
+	"github.com/salveops/salve/agent/internal/packages"
+)
+
+// dnf is dnf 4 over rpm.
+type dnf struct{ packages.Rpm }
+
+func (dnf) name() string   { return order.Dnf }
+func (dnf) unhold() string { return "dnf versionlock delete" }
+
+// anyDnf is what people call, and what leads to the dnf that they use.
+const anyDnf = "/usr/bin/dnf"
+
+// queryTime is how long dnf has for a look at what it has fetched before.
+const queryTime = time.Minute
+
+// simulate implements manager. Only root may have dnf solve anything, so that what it would refuse is known when it does, which
+// is before it changes anything. That nothing but the plan can come of it is the order's doing, and guard's. Known is here
+// whether a repository has the versions, by the lists that dnf has fetched last.
+func (d dnf) simulate(ctx context.Context, plan *record) ([]string, error) {
+	path, err := program.Find(order.Dnf)
+	if err != nil {
+		return nil, kind.Refuse("%v, and no other dnf than version 4 is known here", err)
+	}
+	if used, err := filepath.EvalSymlinks(anyDnf); err != nil || filepath.Base(used) != order.Dnf {
+		return nil, kind.Refuse("%s is not %s, and no other dnf than version 4 is known here", anyDnf, path)
+	}
+	if err := d.Lockable(); err != nil {
+		return nil, kind.Refuse("what goes back could not be held: %v", err)
+	}
+	for i, p := range plan.To {
+		plan.To[i].Arch, plan.From[i].Arch = plan.arch[p.Name], plan.arch[p.Name]
+	}
+	there, err := d.look(ctx, plan.To)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range plan.To {
+		if !slices.Contains(there, p.ForDnf()) {
+			return nil, kind.Refuse("no repository has %s, by the lists that dnf has fetched last: sudo dnf makecache fetches them anew", p)
+		}
+	}
+	return plan.detail(func(order.Package) string { return "" }), nil
+}
+
+// guard implements manager.
+func (d dnf) guard(ctx context.Context, list []order.Package) error {
+	_, err := d.look(ctx, list)
+	return err
+}
+
+// mark is before each line of a query that names a package. Others are what that makes obsolete.
+const mark = "="
+
+// look returns which of the packages there are. It refuses them if they make others obsolete that are installed: rpm removes
+// those, whatever dnf was told of it.
+func (dnf) look(ctx context.Context, list []order.Package) (there []string, err error) {
+	argv := []string{"--queryformat=" + mark + "%{name}-%{epoch}:%{version}-%{release}.%{arch}\n%{obsoletes}"}
+	for _, p := range list {
+		argv = append(argv, p.ForDnf())
+	}
+	lines, err := query(ctx, argv)
+	if err != nil {
+		return nil, err
+	}
+	argv = nil
+	for _, line := range lines { // "glue < 2"; what provides it may not be meant, but cannot be told from it
+		if p, ok := strings.CutPrefix(line, mark); ok {
+			there = append(there, p)
+		} else {
+			argv = append(argv, "--whatprovides", line)
+		}
+	}
+	if argv == nil {
+		return there, nil
+	}
+	gone, err := query(ctx, append([]string{"--installed", "--queryformat=%{name}"}, argv...))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range gone {
+		if !slices.ContainsFunc(list, func(p order.Package) bool { return p.Name == name }) {
+			return nil, kind.Refuse("%s would not only be installed: it makes %s obsolete, which rpm would remove", text(list), name)
+		}
+	}
+	return there, nil
+}
+
+// query has dnf look something up in what it has fetched before, as anybody may, and returns the lines.
+func query(ctx context.Context, of []string) ([]string, error) {
+	path, err := program.Find(order.Dnf)
+	if err != nil {
+		return nil, kind.Refuse("%v", err)
+	}
+	out, err := program.Run(ctx, path, program.Cmd{Timeout: queryTime,
+		Argv: slices.Concat([]string{path, "--quiet", "--cacheonly", "repoquery"}, of)})
+	switch {
+	case err == nil && out.Truncated:
+		err = errors.New("it says more than can be read")
+	case err == nil && out.Code != 0:
+		return nil, kind.Refuse("dnf cannot say what there is (%s): %s", strings.Join(of, " "), strings.TrimSpace(string(out.Stderr)))
+	}
+	if err != nil {
+		return nil, kind.Unknown("what dnf would do", err)
+	}
+	return strings.FieldsFunc(string(out.Stdout), func(r rune) bool { return r == '\n' }), nil
+}

@@ -1,0 +1,279 @@
+package downgrade_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/release"
+	"github.com/salveops/salve/pkg/remedy"
+)
+
+// rpms is rpm and dnf.
+type rpms struct{}
+
+const (
+	rpmRepository = "/opt/rpms"
+	rpmRecords    = "/var/lib/rpm"
+	dnfSettings   = "/etc/dnf/dnf.conf"
+	dnfRepository = "/etc/yum.repos.d/shop.repo"
+	versionLocks  = "/etc/dnf/plugins/versionlock.list"
+	lockSettings  = "/etc/dnf/plugins/versionlock.conf"
+)
+
+func (rpms) name() string             { return "dnf-3" }
+func (rpms) version(v string) string  { return v + "-1" }
+func (rpms) lockFile() string         { return rpmRecords + "/.rpm.lock" }
+func (rpms) file(named string) string { return filepath.Join(rpmRepository, named+"-1.noarch.rpm") }
+
+func (rpms) missing() string {
+	for _, program := range []string{"rpm", "rpmbuild", "dnf-3", "createrepo_c", "/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py"} {
+		if _, err := os.Stat(program); err == nil {
+			continue
+		}
+		if _, err := exec.LookPath(program); err != nil {
+			return "Debian's packages rpm, dnf, dnf-plugins-core and createrepo-c"
+		}
+	}
+	return ""
+}
+
+func (rpms) folders() []string {
+	return []string{rpmRecords, "/var/lib/dnf", "/var/cache/dnf", "/etc/yum.repos.d", "/etc/rpm", "/etc/dnf"}
+}
+
+func (r rpms) prepare() error {
+	err := errors.Join(os.MkdirAll(rpmRepository, 0o755), write("/etc/rpm/macros", "%_dbpath "+rpmRecords+"\n", dnfSettings, "[main]\n",
+		lockSettings, "[main]\nenabled = 1\nlocklist = "+versionLocks+"\n", versionLocks, "",
+		dnfRepository, "[shop]\nname=shop\nbaseurl=file://"+rpmRepository+"\n"))
+	if err != nil {
+		return err
+	}
+	for named, tags := range map[string]string{
+		"sh-1.0": "Provides: /bin/sh", "glue-1.0": "", "core-1.0": "", "till-1.0": "Requires: shop >= 2.0",
+		"shop-0.7": "Conflicts: sh", "shop-0.8": "Obsoletes: glue < 2", "shop-0.9": "Requires: glue",
+		"shop-1.0": "", "shop-2.0": "", "shop-3.0": "", "common-1.0": "", "common-2.0": "",
+	} {
+		if err := r.build(named, tags); err != nil {
+			return err
+		}
+	}
+	return errors.Join(command("createrepo_c", "--quiet", "--no-database", rpmRepository), command("rpm", "--install", r.file("sh-1.0")),
+		command("dnf-3", "--quiet", "makecache"))
+}
+
+// build makes a package of that name and version, whose script does what a test puts into /opt/script.
+func (r rpms) build(named, tags string) error {
+	name, version, _ := strings.Cut(named, "-")
+	spec := fmt.Sprintf(`
+Name: %[1]s
+Version: %[2]s
+Release: 1
+Summary: of a test
+License: none
+BuildArch: noarch
+AutoReqProv: no
+%[3]s
+%%description
+of a test
+%%install
+mkdir -p %%{buildroot}/opt
+echo %[2]s > %%{buildroot}/opt/%[1]s
+%%pre
+set -e
+PACKAGE=%[1]s
+[ ! -e /opt/script ] || . /opt/script
+%%files
+/opt/%[1]s
+`, name, version, tags)
+	file := "/opt/build/" + named + ".spec"
+	return errors.Join(write(file, spec), command("rpmbuild", "-bb", "--quiet", "--define", "_rpmdir "+rpmRepository, "--define",
+		"_topdir /opt/build/"+named, "--define", "_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm", file))
+}
+
+// use hides that dpkg has installed anything.
+func (rpms) use() error {
+	if (debs{}).missing() != "" {
+		return nil
+	}
+	return os.Truncate(debRecords+"/status", 0)
+}
+
+func (r rpms) install(named ...string) error {
+	argv := []string{"rpm", "--upgrade", "--oldpackage", "--replacepkgs"}
+	for _, n := range named {
+		argv = append(argv, r.file(n))
+	}
+	return command(argv...)
+}
+
+func (r rpms) purge(names ...string) error {
+	for _, name := range names {
+		if command("rpm", "--query", name) == nil {
+			if err := command("rpm", "--erase", "--nodeps", "--allmatches", "--noscripts", name); err != nil {
+				return err
+			}
+		}
+	}
+	if text, err := os.ReadFile(versionLocks); err != nil || len(text) == 0 {
+		return err
+	}
+	return os.WriteFile(versionLocks, nil, 0o644)
+}
+
+func (rpms) hold(name string) error {
+	return command("dnf-3", "--quiet", "--cacheonly", "versionlock", "add", name)
+}
+
+func (rpms) unhold(name string) error {
+	return command("dnf-3", "--quiet", "--cacheonly", "versionlock", "delete", name)
+}
+
+func (rpms) list() ([]string, error) {
+	held, err := os.ReadFile(versionLocks)
+	if err != nil {
+		return nil, err
+	}
+	out, err := exec.Command("rpm", "--query", "--all", "--queryformat", "%{NAME} %{VERSION} %{NAME}-%{EPOCHNUM}:%{VERSION}-%{RELEASE}.*\n").Output()
+	var got []string
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		line = words[0] + " " + words[1]
+		if strings.Contains(string(held), words[2]+"\n") {
+			line = "hold " + line
+		}
+		if line != "sh 1.0" {
+			got = append(got, line)
+		}
+	}
+	return got, err
+}
+
+func (rpms) half() (listed, said string) {
+	return "shop 2.0", "shop is installed at 2.0-1, common is installed at 1.0-1"
+}
+
+// cannotHold lets dnf's plugin have nowhere to write.
+func (rpms) cannotHold(t *testing.T) {
+	hide(t, versionLocks, versionLocks)
+	if err := unix.Mount("", versionLocks, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hide puts another file in the place of one.
+func hide(t *testing.T, path, other string) {
+	t.Helper()
+	if err := unix.Mount(other, path, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(path, 0) })
+}
+
+// settings puts other text into a file of dnf's for the rest of a test.
+func (s *shop) settings(file, text string) {
+	s.T.Helper()
+	was, err := os.ReadFile(file)
+	s.must(err)
+	s.T.Cleanup(func() { s.must(os.WriteFile(file, was, 0o644)) })
+	s.must(os.WriteFile(file, []byte(text), 0o644))
+}
+
+// TestRefusedByDnf: what is known beforehand, from what dnf has fetched.
+func TestRefusedByDnf(t *testing.T) {
+	s := newShop(t, rpms{})
+	refused := func(why string) {
+		t.Helper()
+		s.Refused(s.request("1"), why, false)
+	}
+	good := s.good
+	s.good = []release.Good{s.ran("1.5", "1.0", -time.Hour)}
+	refused("no repository has shop=1.5-1, by the lists that dnf has fetched last")
+	s.must(s.install("glue-1.0"))
+	s.good = []release.Good{s.ran("0.8", "1.0", -time.Hour)}
+	refused("it makes glue obsolete, which rpm would remove")
+	s.good = good
+
+	for _, c := range [][2]string{
+		{"[main]\nenabled = 0\n", "dnf's plugin versionlock is not installed, or not enabled"},
+		{"[main]\nlocklist=/opt/none\n", "/opt/none is missing"},
+		{"[main]\nlocklist=versionlock.list\n", "no absolute path as locklist"},
+		{"[main]\nlocklist = " + versionLocks + "\n", ""},
+	} {
+		if s.settings(lockSettings, c[0]); c[1] != "" {
+			refused(c[1])
+		}
+	}
+	for _, line := range []string{"shop-0:1.5-*", "!common", "sh*"} {
+		s.must(os.WriteFile(versionLocks, []byte("# by hand\n"+line+"\n"), 0o644))
+		refused(" is held, and is at 2.0-1: somebody wants it so")
+	}
+	s.must(os.WriteFile(versionLocks, nil, 0o644))
+
+	s.allow("shop", "common", "core")
+	s.must(s.install("core-1.0"))
+	s.must(os.MkdirAll("/etc/dnf/protected.d", 0o755))
+	s.must(os.WriteFile("/etc/dnf/protected.d/core.conf", []byte("core\n"), 0o644))
+	q := s.request("1")
+	q.Remedy.Args.(*remedy.PackagesArgs).Packages = []string{"core"}
+	s.Refused(q, "core is a package that the system needs", false)
+	s.must(s.purge("core"))
+
+	s.must(command("rpm", "--install", "--force", "--nodeps", s.file("common-1.0")))
+	refused("common is installed twice")
+	s.must(s.purge("common"))
+	s.must(s.install("common-2.0"))
+
+	// Fedora lets the link lead to dnf5.
+	s.must(errors.Join(os.MkdirAll("/opt/over/work", 0o755), os.MkdirAll("/opt/over/upper", 0o755),
+		unix.Mount("overlay", "/usr/bin", "overlay", 0, "lowerdir=/usr/bin,upperdir=/opt/over/upper,workdir=/opt/over/work")))
+	t.Cleanup(func() { _ = unix.Unmount("/usr/bin", 0) })
+	s.must(errors.Join(os.Remove("/usr/bin/dnf"), os.Symlink("dnf5", "/usr/bin/dnf"), os.WriteFile("/usr/bin/dnf5", nil, 0o755)))
+	refused("/usr/bin/dnf is not /usr/bin/dnf-3, and no other dnf than version 4 is known here")
+	s.is("2.0", append(before, "glue 1.0")...)
+}
+
+// TestObsoleteByDnf: what is put back makes a package obsolete that somebody has installed meanwhile.
+func TestObsoleteByDnf(t *testing.T) {
+	s := newShop(t, rpms{})
+	s.must(s.install("shop-0.8"))
+	a := s.Must(s.request("1"))
+	s.must(s.install("glue-1.0"))
+	_, err := s.Runner.Undo(t.Context(), a.ID)
+	var refusal *kind.Refusal
+	if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "it makes glue obsolete") {
+		t.Errorf("undo: %v", err)
+	}
+	s.is("2.0 1.0", append(after, "glue 1.0")...)
+}
+
+// TestNothingElseByDnf: whatever the host's own settings say, what would take another package is refused whole when it is tried.
+func TestNothingElseByDnf(t *testing.T) {
+	s := newShop(t, rpms{})
+	repository, _ := os.ReadFile(dnfRepository)
+	nothing := func(shop string) {
+		t.Helper()
+		s.good = []release.Good{s.ran(shop, "1.0", -time.Hour)}
+		a, err := s.Run(s.request(shop + t.Name()))
+		s.must(err)
+		if !strings.Contains(a.Error, "nothing was changed") || a.Undo != nil {
+			t.Errorf("%s is %s: %s", shop, a.Phase, a.Error)
+		}
+		s.is("2.0", before...)
+	}
+	nothing("0.7") // conflicts with one that is installed
+	s.settings(dnfSettings, "[main]\ndisable_excludes=all\n")
+	nothing("0.9") // needs one that is not
+	s.settings(dnfRepository, string(repository)+"includepkgs=shop glue common\n")
+	nothing("0.9")
+	s.settings(dnfSettings, "[main]\nassumeyes=1\nobsoletes=1\ngpgcheck=1\n")
+	nothing("1.0") // and nobody has signed them
+}
