@@ -94,6 +94,7 @@ missing:
 	need '/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py' versionlock dnf-plugins-core 'packages that go back'; \
 	need '/usr/bin/createrepo_c' createrepo_c createrepo-c 'packages that go back'; \
 	need '/usr/bin/lintian' lintian lintian 'packages'; \
+	need '/usr/bin/rmiregistry' 'a JVM' default-jre-headless 'stacks of a JVM'; \
 	need '/usr/bin/python3' Python python3 'exports of the audit, by an outsider'; \
 	[ -x $(TOOLS)/nfpm ] || [ "$${SALVE_TEST_REQUIRE:-}" = all ] || echo 'missing here: nfpm (make nfpm), for tests of packages'; \
 	if [ "$$n" = 1 ] && [ "$${SALVE_TEST_REQUIRE:-}" = all ]; then exit 1; fi

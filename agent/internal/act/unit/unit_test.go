@@ -3,10 +3,15 @@ package unit_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/act/acttest"
@@ -125,6 +130,30 @@ func TestKill(t *testing.T) {
 	g.Down("a.service")
 	g.Up("a.service")
 	g.Refused(acttest.Ask(remedy.Kill, "a.service", &remedy.KillArgs{Signal: "SIGNONE"}), "no signal", false)
+}
+
+// TestQuitOfJVM: a real one prints what its threads are at, and goes on; so a person has it from kill, where dump has no word for it.
+func TestQuitOfJVM(t *testing.T) {
+	const jvm = "/usr/bin/rmiregistry" // a program that every Java has, and that waits
+	_, err := os.Stat(jvm)
+	agenttest.Require(t, "a JVM", err == nil, "Debian's package default-jre-headless")
+	said := filepath.Join(t.TempDir(), "said")
+	g := acttest.New(t, "a.service", "[Service]\nExecStart="+jvm+" 0\nStandardOutput=append:"+said+"\n")
+	was := g.Up("a.service")
+	agenttest.Eventually(t, time.Minute, func() bool {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", was.MainPID))
+		_, caught, _ := strings.Cut(string(status), "SigCgt:\t")
+		mask, err := strconv.ParseUint(strings.SplitN(caught, "\n", 2)[0], 16, 64)
+		return err == nil && mask&(1<<(unix.SIGQUIT-1)) != 0
+	}, "it catches SIGQUIT")
+	g.Must(acttest.Ask(remedy.Kill, "a.service", &remedy.KillArgs{Signal: "SIGQUIT"}))
+	agenttest.Eventually(t, time.Minute, func() bool {
+		text, _ := os.ReadFile(said)
+		return strings.Contains(string(text), "Full thread dump") && strings.Contains(string(text), `"main"`)
+	}, "it prints its threads")
+	if u, _ := g.Watcher.Unit("a.service"); u.MainPID != was.MainPID || u.Active != "active" {
+		t.Errorf("it became %+v", u)
+	}
 }
 
 func TestHumanWins(t *testing.T) {
