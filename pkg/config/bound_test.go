@@ -13,7 +13,7 @@ import (
 // TestTooManyBlocks: each type of block is bounded, and that is said once.
 func TestTooManyBlocks(t *testing.T) {
 	for name := range bounds {
-		if len(newKinds()[name].names()) == 0 {
+		if len(agentKinds()[name].names()) == 0 {
 			t.Errorf("there is no block %q", name)
 		}
 	}

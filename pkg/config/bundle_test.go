@@ -65,7 +65,7 @@ func TestCheckBundle(t *testing.T) {
 // Every block that a configuration knows is either let in on purpose or refused with a reason: a new one is not let in
 // because nobody thought of it.
 func TestBundleKnowsEveryBlock(t *testing.T) {
-	ks := newKinds()
+	ks := agentKinds()
 	for _, name := range ks["agent"].blocks {
 		refused := slices.ContainsFunc(ks["bundle"].refuse, func(r refusal) bool { return r.block && r.name == name && r.why != "" })
 		if may := slices.Contains([]string{"rule", "threshold", "test"}, name); may == refused {

@@ -1,15 +1,16 @@
 package config
 
 import (
+	"sync"
 	"time"
 
 	"github.com/salveops/salve/pkg/defaults"
 )
 
 // controllerKinds is the grammar of controller.hcl, whose top level is "controller file". What it has in common with
-// the agent's files is the same there.
-func controllerKinds() kinds {
-	agent := newKinds()
+// the agent's files is the same there. Nobody changes it.
+var controllerKinds = sync.OnceValue(func() kinds {
+	agent := agentKinds()
 	ks := kinds{
 		"controller file": {
 			blocks: []string{"listen", "raft", "tls", "service", "query", "breaker", "notifier", "escalation", "window", "heartbeat"},
@@ -47,7 +48,7 @@ func controllerKinds() kinds {
 	ks["controller file"].refuseRest(agent, "agent", ofHost)
 	ks["service"].refuseRest(agent, "service", "It belongs in the service block of the hosts' rules.")
 	return ks
-}
+})
 
 // Bounds of a fleet that people write down.
 const (

@@ -18,7 +18,7 @@ type grammar struct {
 }
 
 func grammars() []grammar {
-	agent, controller := newKinds(), controllerKinds()
+	agent, controller := agentKinds(), controllerKinds()
 	return []grammar{
 		{agentFile, agent, withPeople(agent, map[string]string{
 			"agent":      "%s",

@@ -65,7 +65,7 @@ func newLoader(o LoadOptions) *loader {
 		o.Getenv = os.Getenv
 	}
 	return &loader{
-		opts: o, sources: newSources(), kinds: newKinds(), program: "agent", agent: &Agent{},
+		opts: o, sources: newSources(), kinds: agentKinds(), program: "agent", agent: &Agent{},
 		counts: map[string]int{}, first: map[string]hcl.Range{}, compiled: map[string]*expr.Threshold{},
 	}
 }

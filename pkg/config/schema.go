@@ -1,6 +1,7 @@
 package config
 
 import (
+	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -99,9 +100,9 @@ func (ks kinds) hclSchema(k *kind) *hcl.BodySchema {
 	return s
 }
 
-// newKinds builds the grammar. Defaults come from package defaults, arguments of remedies from
-// package remedy.
-func newKinds() kinds {
+// agentKinds is the grammar of agent.hcl and its rules, which nobody changes. Defaults come from package defaults, arguments of
+// remedies from package remedy.
+var agentKinds = sync.OnceValue(func() kinds {
 	ks := kinds{}
 	topKinds(ks)
 	serviceKinds(ks)
@@ -118,7 +119,7 @@ func newKinds() kinds {
 		ks["remedy "+string(s.Kind)] = remedyKind(s)
 	}
 	return ks
-}
+})
 
 // remedyKind is what every remedy takes, and the arguments of its kind.
 func remedyKind(s remedy.Spec) *kind {
