@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -57,6 +58,33 @@ func TestPurePackagesKnowNoClockAndNoHost(t *testing.T) {
 		for _, file := range files {
 			checkImports(t, file)
 			checkClocks(t, file)
+		}
+	}
+}
+
+// TestAlone: what CI tests without the race detector begins nothing, so that there is nothing to race with.
+func TestAlone(t *testing.T) {
+	text, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "\nALONE    := $(addprefix ./pkg/,")
+	list, more, _ := strings.Cut(strings.SplitN(list, "\n", 2)[0], ")")
+	packages := strings.Fields(list)
+	for _, name := range strings.Fields(more) {
+		packages = append(packages, "."+name)
+	}
+	if len(packages) < 5 {
+		t.Fatalf("the Makefile lists %q", packages)
+	}
+	for _, name := range packages {
+		for _, file := range sources(t, name) {
+			ast.Inspect(file.tree, func(n ast.Node) bool {
+				if begun, ok := n.(*ast.GoStmt); ok {
+					t.Errorf("%s: it is tested without the race detector; take pkg/%s off ALONE in the Makefile", file.set.Position(begun.Pos()), name)
+				}
+				return true
+			})
 		}
 	}
 }
