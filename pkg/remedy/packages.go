@@ -101,10 +101,11 @@ func (r *reader) checkPackages(a *PackagesArgs) {
 }
 
 // Letters of names and versions that dpkg or rpm knows, without those at the end that apt-get takes for a wish to install or to
-// remove, and without any that dnf takes for a pattern.
+// remove, and without any that dnf takes for a pattern. A colon ends the epoch, which is a number: dnf would take what is before
+// any other for the rest of the name.
 var (
 	packageName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,98}[A-Za-z0-9+]$`)
-	packageVersion = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.+~^:_-]{0,198}[A-Za-z0-9])?$`)
+	packageVersion = regexp.MustCompile(`^([0-9]{1,9}:)?[A-Za-z0-9]([A-Za-z0-9.+~^_-]{0,198}[A-Za-z0-9])?$`)
 )
 
 // CheckPackage returns why the name is none of a package whose version may be changed, or "".

@@ -72,6 +72,7 @@ func TestAttacks(t *testing.T) {
 		{"version that is more", packages("allowed", "1 shop=1", ""), "no version"},
 		{"package of another manager", strings.Replace(packages("allowed", "1", ""), "apt-get", "sh", 1), "no manager"},
 		{"pattern of dnf", strings.Replace(packages("allowed", "1,*", ""), "apt-get", "dnf-3", 1), "no version"},
+		{"package of which the list has but the beginning", strings.Replace(packages("allowed", "not-0:1-1", ""), "apt-get", "dnf-3", 1), "no version"},
 		{"architecture of dnf", strings.Replace(packages("allowed", "1", ""), "apt-get", "dnf-3", 1), "no architecture"},
 		{"Salve's own package", packages("salve-agent", "1", ""), "Salve's own"},
 		{"packages and a unit", strings.Replace(packages("allowed", "1", ""), `"unit":""`, `"unit":"a.service"`, 1), "nothing but packages"},
@@ -98,7 +99,7 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("%s is another than before", u)
 		}
 	}
-	if n := strings.Count(g.log.String(), "request: user="); n != 45 {
+	if n := strings.Count(g.log.String(), "request: user="); n != 46 {
 		t.Errorf("the log has %d requests:\n%s", n, g.log)
 	}
 	g.must(order.Order{Verb: order.Restart, Unit: "a.service"}) // and after all that it still works

@@ -82,6 +82,7 @@ func TestCheck(t *testing.T) {
 		{Order{Verb: Install, Manager: Dnf, Packages: []Package{{"PyYAML_x", "2:1.0^git1-1.el9_3", "x86_64"}}}, ""},
 		{Order{Verb: Install, Manager: Dnf, Packages: []Package{{"shop", "1", ""}}}, "no architecture"},
 		{Order{Verb: Install, Manager: Dnf, Packages: []Package{{"shop", "1,glue", "noarch"}}}, "no version"},
+		{Order{Verb: Install, Manager: Dnf, Packages: []Package{{"shop", "common-0:1.0-1", "noarch"}}}, "no version"}, // of shop-common
 		{Order{Verb: Install, Manager: Dnf, Packages: []Package{{"shop", "1", "no*"}}}, "no architecture"},
 		{Order{Verb: Install, Manager: Apt, Unit: "a.service", Packages: []Package{{"shop", "1", ""}}}, "nothing but packages"},
 		{Order{Verb: Install, Manager: Apt, Packages: []Package{{"shop", "1", ""}}, Runtime: true}, "nothing but packages"},
