@@ -130,7 +130,7 @@ func TestApt(t *testing.T) {
 		t.Errorf("it ends with %q", tail)
 	}
 	o.Packages[0] = Package{"shop", "1:1.0", "amd64"}
-	if kept := o.Apt(); kept[len(kept)-2] != "/var/cache/apt/archives/shop_1%3a1.0_amd64.deb" || o.Commands()[1][3] != "shop" {
+	if kept := o.Apt(); kept[len(kept)-2] != "/var/cache/apt/archives/shop_1%3a1.0_amd64.deb" || o.Commands()[1][5] != "shop" {
 		t.Errorf("a version that is kept is %q", kept)
 	}
 	for _, must := range []string{"--no-remove", "--only-upgrade", "--allow-downgrades"} {

@@ -95,6 +95,9 @@ func (o Order) Commands() [][]string {
 	return [][]string{slices.Concat([]string{Apt}, o.Apt()), slices.Concat([]string{"apt-mark"}, o.mark())}
 }
 
+// plainNames has apt-get and apt-mark read a name as one: to them "shop.+" is a pattern otherwise.
+const plainNames = "APT::Cmd::Pattern-Only=true"
+
 // Apt is what apt-get is given. It installs nothing that is not there, removes nothing, and keeps the configuration files that
 // people changed. Its cache of packages is left aside: that may be right to a second only, and then tells of
 // the versions before.
@@ -103,7 +106,7 @@ func (o Order) Apt() []string {
 	if !o.Hold {
 		argv = append(argv, "--allow-change-held-packages")
 	}
-	for _, option := range []string{"Dpkg::Options::=--force-confdef", "Dpkg::Options::=--force-confold", "Dpkg::Use-Pty=0",
+	for _, option := range []string{plainNames, "Dpkg::Options::=--force-confdef", "Dpkg::Options::=--force-confold", "Dpkg::Use-Pty=0",
 		"Dir::Cache::pkgcache=", "DPkg::Lock::Timeout=30", "Acquire::Retries=1", "Acquire::http::Timeout=20", "Acquire::https::Timeout=20"} {
 		argv = append(argv, "-o", option)
 	}
@@ -116,7 +119,7 @@ func (o Order) mark() []string {
 	if o.Hold {
 		verb = "hold"
 	}
-	return append([]string{verb, "--"}, o.names(Package.name)...)
+	return append([]string{"-o", plainNames, verb, "--"}, o.names(Package.name)...)
 }
 
 // dnf is what dnf is given to install. What keeps it from anything else is that it sees nothing else: of all repositories just

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/salveops/salve/agent/internal/order"
 	"github.com/salveops/salve/agent/internal/release"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -146,6 +147,11 @@ func TestRefusedByApt(t *testing.T) {
 	q.Remedy.Args.(*remedy.PackagesArgs).Packages = []string{"core"}
 	s.Refused(q, "core is a package that the system needs", false)
 	s.must(s.purge("core"))
+	for _, argv := range (order.Order{Manager: order.Apt, Packages: []order.Package{{Name: "sho.+", Version: "1.0"}}, Hold: true}).Commands() {
+		if command(argv...) == nil {
+			t.Errorf("a name is a pattern to %q", argv)
+		}
+	}
 	s.is("2.0", before...)
 
 	s.must(command("dpkg", "--unpack", s.file("common-2.0")))
