@@ -178,7 +178,7 @@ func anyGlob(string) string { return "" }
 
 // checkPackageGlob sees to it that a line of the helper's list, which root reads, stays one.
 func checkPackageGlob(s string) string {
-	if strings.Trim(s, "*?[]^-+.0123456789abcdefghijklmnopqrstuvwxyz") != "" || strings.Trim(s, "*?") == "" {
+	if strings.Trim(s, "*?[]^-+._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" || strings.Trim(s, "*?") == "" {
 		return fmt.Sprintf("%q names no package", s)
 	}
 	return ""
