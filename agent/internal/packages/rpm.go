@@ -45,24 +45,6 @@ func (r Rpm) Stamp() (s Stamp, err error) {
 
 // Installed implements Manager.
 func (r Rpm) Installed(names []string) ([]Package, error) {
-	path, err := program.Find("rpm")
-	if err != nil {
-		return nil, unread(err)
-	}
-	out, err := program.Run(context.Background(), path, program.Cmd{Timeout: rpmTime,
-		Argv: slices.Concat([]string{path, "--query", "--queryformat", rpmFormat, "--"}, names)})
-	if err == nil && out.Truncated {
-		err = errors.New("rpm says more than can be read")
-	}
-	if err != nil {
-		return nil, unread(err)
-	}
-	list, err := parseQuery(string(out.Stdout), names)
-	if errors.Is(err, ErrUnread) {
-		return nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out.Stderr)))
-	} else if err != nil {
-		return nil, err
-	}
 	locks, err := r.locks()
 	if err != nil && !errors.Is(err, errNoLocks) {
 		return nil, unread(err)
@@ -70,6 +52,26 @@ func (r Rpm) Installed(names []string) ([]Package, error) {
 	needed, err := r.protected()
 	if err != nil {
 		return nil, unread(err)
+	}
+	path, err := program.Find("rpm")
+	if err != nil {
+		return nil, unread(err)
+	}
+	out, err := program.Run(context.Background(), path, program.Cmd{Timeout: rpmTime,
+		Argv: slices.Concat([]string{path, "--query", "--queryformat", rpmFormat, "--"}, names)})
+	switch complaint := strings.TrimSpace(string(out.Stderr)); {
+	case err != nil:
+	case out.Truncated:
+		err = errors.New("rpm says more than can be read")
+	case strings.Contains(complaint, "error: "): // it then says of any package that it is not installed
+		err = errors.New(complaint)
+	}
+	if err != nil {
+		return nil, unread(err)
+	}
+	list, err := parseQuery(string(out.Stdout), names)
+	if err != nil {
+		return nil, err
 	}
 	for i, p := range list {
 		list[i].Held = slices.ContainsFunc(locks, func(line string) bool { return about(line, p.Name) })
@@ -113,7 +115,8 @@ func parseQuery(text string, names []string) ([]Package, error) {
 func (Rpm) Since(p Package) (time.Time, error) { return p.since, nil }
 
 // base are packages without which there is no way back. What a distribution protects from removal comes to it.
-var base = []string{"bash", "coreutils", "filesystem", "glibc", "kernel", "kernel-core", "openssl-libs", "rpm", "rpm-libs",
+var base = []string{"bash", "coreutils", "filesystem", "glibc", "kernel", "kernel-core", "kernel-modules",
+	"kernel-modules-core", "openssl-libs", "rpm", "rpm-libs",
 	"selinux-policy", "systemd", "systemd-libs"}
 
 // protected are the packages that the system needs.

@@ -206,6 +206,10 @@ func (k Kind) Undo(ctx context.Context, a *incident.Attempt) error {
 		return errors.Join(err, errors.New("packages are still being changed"))
 	}
 	switch found := look(plan); {
+	case errors.Is(found.err, packages.ErrUnread):
+		return found.err
+	case found.err != nil:
+		return kind.Refuse("%v, which is left to people", found.err)
 	case found.other != "":
 		return kind.Refuse("%s: somebody has changed that, and it stays", found.other)
 	case !found.from || found.held > 0: // an undo that was interrupted may have done it

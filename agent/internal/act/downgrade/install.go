@@ -86,10 +86,11 @@ type state struct {
 	from, to bool   // all of them are as before, or as they were to be
 	held     int    // so many are held
 	other    string // one that is neither
+	err      error  // one that is not there once and whole, or cannot be read: neither
 	text     string
 }
 
-// look compares what is installed with a plan. What cannot be read is neither.
+// look compares what is installed with a plan.
 func look(plan record) state {
 	var names, words []string
 	for _, p := range plan.From {
@@ -97,7 +98,7 @@ func look(plan record) state {
 	}
 	list, err := host().Installed(names)
 	if err != nil {
-		return state{other: err.Error(), text: err.Error()}
+		return state{err: err, text: err.Error()}
 	}
 	s := state{from: true, to: true}
 	for i, p := range list {
