@@ -87,7 +87,7 @@ func versions(o Order) string {
 }
 
 // Commands are what an order that makes sense has to run, one after the other: each a program and what it is given. They touch no
-// other package, and give up when somebody else is at work for long, or a mirror does not answer.
+// other package, and give up when another apt-get or dnf is at work for long, or a mirror does not answer.
 func (o Order) Commands() [][]string {
 	if o.Manager == Dnf {
 		return [][]string{slices.Concat([]string{Dnf}, o.dnf()), slices.Concat([]string{Dnf}, o.lock())}
@@ -124,16 +124,15 @@ func (o Order) mark() []string {
 
 // dnf is what dnf is given to install. What keeps it from anything else is that it sees nothing else: of all repositories just
 // these versions are there for it. An empty first word of a list takes the place of what the host's own files say, to which the
-// others would be added; and were excludes disabled there, all would be seen. It says yes to itself as one who was asked and
-// pressed return: with --assumeyes it would also take in new keys.
+// others would be added; and were excludes disabled there, all would be seen. The plugin local has a repository that no setting
+// reaches. As nobody is asked, no repository has a key that could be taken in.
 func (o Order) dnf() []string {
-	argv := []string{"--quiet"}
+	argv := []string{"--quiet", "--assumeyes", "--disableplugin=local"}
 	if !o.Hold {
 		argv = append(argv, "--disableplugin=versionlock")
 	}
 	seen := "*.includepkgs=," + strings.Join(o.names(Package.ForDnf), ",")
-	for _, option := range []string{"disable_excludes=", seen, "defaultyes=1", "assumeyes=0", "best=1", "strict=1", "skip_broken=0",
-		"install_weak_deps=0", "clean_requirements_on_remove=0", "exit_on_lock=1", "retries=1", "timeout=20"} {
+	for _, option := range []string{"disable_excludes=", seen, "*.gpgkey=", "installonlypkgs=", "strict=1", "exit_on_lock=1", "retries=1", "timeout=20"} {
 		argv = append(argv, "--setopt="+option)
 	}
 	return append(append(argv, "install"), o.names(Package.ForDnf)...)

@@ -65,7 +65,7 @@ func (d dnf) guard(ctx context.Context, list []order.Package) error {
 const mark = "="
 
 // look returns which of the packages there are. It refuses them if they make others obsolete that are installed: rpm removes
-// those, whatever dnf was told of it.
+// those, whatever dnf was told of it, and also what the host's settings hide from dnf.
 func (dnf) look(ctx context.Context, list []order.Package) (there []string, err error) {
 	argv := []string{"--queryformat=" + mark + "%{name}-%{epoch}:%{version}-%{release}.%{arch}\n%{obsoletes}"}
 	for _, p := range list {
@@ -86,7 +86,7 @@ func (dnf) look(ctx context.Context, list []order.Package) (there []string, err 
 	if argv == nil {
 		return there, nil
 	}
-	gone, err := query(ctx, append([]string{"--installed", "--queryformat=%{name}"}, argv...))
+	gone, err := query(ctx, append([]string{"--disableexcludes=all", "--installed", "--queryformat=%{name}"}, argv...))
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +98,15 @@ func (dnf) look(ctx context.Context, list []order.Package) (there []string, err 
 	return there, nil
 }
 
-// query has dnf look something up in what it has fetched before, as anybody may, and returns the lines.
+// query has dnf look something up in what it has fetched before, as anybody may, and returns the lines. It was checked when it was
+// fetched, by keys that root alone can read.
 func query(ctx context.Context, of []string) ([]string, error) {
 	path, err := program.Find(order.Dnf)
 	if err != nil {
 		return nil, kind.Refuse("%v", err)
 	}
 	out, err := program.Run(ctx, path, program.Cmd{Timeout: queryTime,
-		Argv: slices.Concat([]string{path, "--quiet", "--cacheonly", "repoquery"}, of)})
+		Argv: slices.Concat([]string{path, "--quiet", "--cacheonly", "--setopt=*.repo_gpgcheck=0", "repoquery"}, of)})
 	switch {
 	case err == nil && out.Truncated:
 		err = errors.New("it says more than can be read")

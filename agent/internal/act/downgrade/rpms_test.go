@@ -1,11 +1,13 @@
 package downgrade_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
+	"github.com/salveops/salve/agent/internal/packages"
 	"github.com/salveops/salve/agent/internal/release"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -27,6 +30,7 @@ const (
 	dnfRepository = "/etc/yum.repos.d/shop.repo"
 	versionLocks  = "/etc/dnf/plugins/versionlock.list"
 	lockSettings  = "/etc/dnf/plugins/versionlock.conf"
+	localSettings = "/etc/dnf/plugins/local.conf"
 )
 
 func (rpms) name() string             { return "dnf-3" }
@@ -51,7 +55,8 @@ func (rpms) folders() []string {
 }
 
 func (r rpms) prepare() error {
-	err := errors.Join(os.MkdirAll(rpmRepository, 0o755), write("/etc/rpm/macros", "%_dbpath "+rpmRecords+"\n", dnfSettings, "[main]\n",
+	err := errors.Join(os.MkdirAll(rpmRepository, 0o755), write("/etc/rpm/macros", "%_dbpath "+rpmRecords+"\n",
+		dnfSettings, "[main]\ninstallonlypkgs=shop\n", localSettings, "[main]\nenabled = 0\n",
 		lockSettings, "[main]\nenabled = 1\nlocklist = "+versionLocks+"\n", versionLocks, "",
 		dnfRepository, "[shop]\nname=shop\nbaseurl=file://"+rpmRepository+"\n"))
 	if err != nil {
@@ -199,6 +204,7 @@ func TestRefusedByDnf(t *testing.T) {
 	refused("no repository has shop=1.5-1, by the lists that dnf has fetched last")
 	s.must(s.install("glue-1.0"))
 	s.good = []release.Good{s.ran("0.8", "1.0", -time.Hour)}
+	s.settings(dnfSettings, "[main]\nexcludepkgs=glue\n") // from dnf, which hides it from rpm no more
 	refused("it makes glue obsolete, which rpm would remove")
 	s.good = good
 
@@ -245,7 +251,11 @@ func TestRefusedByDnf(t *testing.T) {
 func TestObsoleteByDnf(t *testing.T) {
 	s := newShop(t, rpms{})
 	s.must(s.install("shop-0.8"))
+	// Meanwhile the repository goes away, with all that was fetched of it: a hold needs neither.
+	const lists, away = rpmRepository + "/repodata", rpmRepository + "/away"
+	s.script("[ ! -d " + lists + " ] || mv " + lists + " " + away + "; rm -rf /var/cache/dnf/*")
 	a := s.Must(s.request("1"))
+	s.must(errors.Join(os.Remove("/opt/script"), os.Rename(away, lists), command("dnf-3", "--quiet", "makecache")))
 	s.must(s.install("glue-1.0"))
 	_, err := s.Runner.Undo(t.Context(), a.ID)
 	var refusal *kind.Refusal
@@ -253,6 +263,18 @@ func TestObsoleteByDnf(t *testing.T) {
 		t.Errorf("undo: %v", err)
 	}
 	s.is("2.0 1.0", append(after, "glue 1.0")...)
+
+	s.must(command("rpm", "--install", "--force", "--nodeps", s.file("common-2.0"))) // as when the script of one that goes fails
+	if err := s.kind().Undo(t.Context(), &a); !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "common is installed twice") ||
+		strings.Contains(refusal.Reason, "somebody") {
+		t.Errorf("undo of what is there twice: %v", err)
+	}
+	const records, kept = rpmRecords + "/rpmdb.sqlite", rpmRecords + "/kept"
+	s.must(errors.Join(os.Rename(records, kept), os.WriteFile(records, []byte("torn"), 0o644)))
+	if err := s.kind().Undo(t.Context(), &a); errors.As(err, &refusal) || !errors.Is(err, packages.ErrUnread) {
+		t.Errorf("undo while rpm cannot read its records: %v", err)
+	}
+	s.must(os.Rename(kept, records))
 }
 
 // TestNothingElseByDnf: whatever the host's own settings say, what would take another package is refused whole when it is tried.
@@ -269,11 +291,39 @@ func TestNothingElseByDnf(t *testing.T) {
 		}
 		s.is("2.0", before...)
 	}
+	s.settings(dnfSettings, "[main]\nstrict=0\ndisable_excludes=all\n")
 	nothing("0.7") // conflicts with one that is installed
-	s.settings(dnfSettings, "[main]\ndisable_excludes=all\n")
-	nothing("0.9") // needs one that is not
 	s.settings(dnfRepository, string(repository)+"includepkgs=shop glue common\n")
-	nothing("0.9")
-	s.settings(dnfSettings, "[main]\nassumeyes=1\nobsoletes=1\ngpgcheck=1\n")
-	nothing("1.0") // and nobody has signed them
+	s.settings(localSettings, "[main]\nenabled = 1\nrepodir = "+rpmRepository+"\n")
+	nothing("0.9") // needs one that is not
+	s.must(os.WriteFile(localSettings, nil, 0o644))
+
+	s.good = []release.Good{s.ran("1.0", "1.0", -time.Hour)}
+	step, _ := s.stage()
+	const busy = "/var/cache/dnf/metadata_lock.pid" // of another dnf
+	s.must(os.WriteFile(busy, []byte(strconv.Itoa(os.Getpid())), 0o644))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := s.kind().Act(ctx, step); err == nil || !strings.Contains(err.Error(), "nothing was changed") || step.Undo != nil {
+		t.Errorf("while another dnf is at work: %v", err)
+	}
+	s.must(os.Remove(busy))
+
+	s.must(write("/opt/key.asc", key, rpmRepository+"/repodata/repomd.xml.asc", "signed with it"))
+	s.settings(dnfRepository, string(repository)+"metadata_expire=1\nrepo_gpgcheck=1\ngpgkey=file:///opt/key.asc\n")
+	nothing("1.0") // nobody has said that this key is right
+	if taken, _ := filepath.Glob("/var/cache/dnf/*/pubring"); len(taken) > 0 {
+		t.Errorf("it has taken in a key: %q", taken)
+	}
 }
+
+const key = `-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEawqkOhYJKwYBBAHaRw8BAQdArkow1J01s6gV+1FzNsHe49jICO2uyHdtNB60
+f7dP8Ba0BHRlc3SIkAQTFggAOBYhBDxOqhkDrDxfURml45u0jzcgZonxBQJrCqQ6
+AhsDBQsJCAcCBhUKCQgLAgQWAgMBAh4BAheAAAoJEJu0jzcgZonx0SABAI0xOBhA
+SAxXiOl2fcydLMoQtHfIcTDqqqXK7xa6Zp0HAQD6UD2JSxmHnZESGEH3XIuO83dL
+litG8OpkVz2bm+hwDQ==
+=OwhS
+-----END PGP PUBLIC KEY BLOCK-----
+`
