@@ -50,8 +50,12 @@ type installed struct {
 	stamp   packages.Stamp
 	state   State
 	since   time.Time
-	err     error // that there is no such version
+	err     error     // that there is no such version
+	tried   time.Time // when it was read last
 }
+
+// again is after how long what could not be read is read once more: each time may be a process.
+const again = time.Minute
 
 // Look reads what is installed when something was installed since it was read last.
 func (p *installed) Look() (State, error) {
@@ -59,11 +63,8 @@ func (p *installed) Look() (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if stamp != p.stamp {
-		if p.err = p.read(); errors.Is(p.err, packages.ErrUnread) {
-			return State{}, p.err
-		}
-		p.stamp = stamp
+	if stamp != p.stamp || errors.Is(p.err, packages.ErrUnread) && time.Since(p.tried) >= again {
+		p.err, p.stamp, p.tried = p.read(), stamp, time.Now()
 	}
 	if p.err != nil {
 		return State{}, p.err

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/salveops/salve/agent/internal/packages"
@@ -69,4 +70,43 @@ func TestPackages(t *testing.T) {
 			t.Errorf("%q is read as %v", id, got)
 		}
 	}
+}
+
+// torn is dpkg whose records cannot be read while there is an error.
+type torn struct {
+	packages.Dpkg
+	err   error
+	reads int
+}
+
+func (d *torn) Installed(names []string) ([]packages.Package, error) {
+	d.reads++
+	if d.err != nil {
+		return nil, d.err
+	}
+	return d.Dpkg.Installed(names)
+}
+
+// TestUnread: what cannot be read is read again after a while, and not each second.
+func TestUnread(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"status": "Package: shop\nStatus: install ok installed\nVersion: 1\n\n", "shop.list": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(".", filepath.Join(dir, "info")); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := &torn{Dpkg: packages.Dpkg(dir), err: packages.ErrUnread}
+		p := &installed{a: &remedy.PackagesArgs{Packages: []string{"shop"}}, manager: d}
+		for i, after := range []time.Duration{0, time.Second, again} {
+			time.Sleep(after)
+			if _, err := p.Look(); (err == nil) != (after == again) || d.reads != 1+i/2 {
+				t.Errorf("after %v: %v; it was read %d times", after, err, d.reads)
+			}
+			d.err = nil
+		}
+	})
 }
