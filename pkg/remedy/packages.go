@@ -65,8 +65,8 @@ func rollbackPackages() Spec {
 		Worst: "old code meets data that newer code has written, and the scripts of the packages fail half-way. Nothing runs that would " +
 			"install, remove or change any other package, or one that a person holds: apt-get is asked first what it would do; dnf " +
 			"sees no other package than these versions, and refuses before it changes anything. A configuration file that people changed " +
-			"stays with dpkg, and with rpm as the package says. It goes back once in an incident, only to versions that this host has seen to run well, and never touches packages that the " +
-			"system needs, or Salve's own.",
+			"stays with dpkg, and with rpm as the package says. It goes back once in an incident, only to versions that this host has " +
+			"seen to run well, and never touches packages that the system needs, or Salve's own.",
 		Back: "The versions from before are installed again and not held any more, and what was started is started anew, unless somebody " +
 			"has installed others meanwhile. Until then the packages stay held: no upgrade brings the bad version back.",
 		decode: func(r *reader) Args {

@@ -184,16 +184,19 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 		s.Undo = nil
 		return fmt.Errorf("nothing was changed: %w", cmp.Or(err, errors.New(host().name()+" found nothing to do")))
 	case !found.to:
-		return fmt.Errorf("it is half done, %s: %w", found.text, cmp.Or(err, errors.New(host().name()+" said that it went well")))
+		return fmt.Errorf("it is half done, %s: %w", found.text, cmp.Or(err, well()))
 	}
 	if follow := k.Follow(ctx, s, plan.Record); follow != nil {
 		return fmt.Errorf("%s is in place; %w", text(plan.To), follow)
 	}
 	if found.held < len(plan.To) {
-		return fmt.Errorf("%s is in place, but not held, so that the next upgrade undoes it: %w", text(plan.To), cmp.Or(err, errors.New(host().name()+" said that it went well")))
+		return fmt.Errorf("%s is in place, but not held, so that the next upgrade undoes it: %w", text(plan.To), cmp.Or(err, well()))
 	}
 	return nil
 }
+
+// well is all that is known of what went wrong where the manager has not noticed it.
+func well() error { return errors.New(host().name() + " said that it went well") }
 
 // Undo implements kind.Kind: the versions from before are installed, and units that ran the others are started anew. Where
 // somebody has installed something else meanwhile, that stays.
@@ -218,7 +221,7 @@ func (k Kind) Undo(ctx context.Context, a *incident.Attempt) error {
 		}
 		err := k.install(ctx, plan.From, false)
 		if found = look(plan); !found.from {
-			return fmt.Errorf("%s: %w", found.text, cmp.Or(err, errors.New(host().name()+" said that it went well")))
+			return fmt.Errorf("%s: %w", found.text, cmp.Or(err, well()))
 		} else if err != nil {
 			return err
 		}
