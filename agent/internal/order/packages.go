@@ -125,14 +125,15 @@ func (o Order) mark() []string {
 // dnf is what dnf is given to install. What keeps it from anything else is that it sees nothing else: of all repositories just
 // these versions are there for it. An empty first word of a list takes the place of what the host's own files say, to which the
 // others would be added; and were excludes disabled there, all would be seen. The plugin local has a repository that no setting
-// reaches. As nobody is asked, no repository has a key that could be taken in.
+// reaches. As nobody is asked, no repository has a key that could be taken in. Lists are not fetched anew: those that the agent has
+// looked at count.
 func (o Order) dnf() []string {
 	argv := []string{"--quiet", "--assumeyes", "--disableplugin=local"}
 	if !o.Hold {
 		argv = append(argv, "--disableplugin=versionlock")
 	}
 	seen := "*.includepkgs=," + strings.Join(o.names(Package.ForDnf), ",")
-	for _, option := range []string{"disable_excludes=", seen, "*.gpgkey=", "installonlypkgs=", "strict=1", "exit_on_lock=1", "retries=1", "timeout=20"} {
+	for _, option := range []string{"disable_excludes=", seen, "*.gpgkey=", "*.metadata_expire=-1", "installonlypkgs=", "strict=1", "exit_on_lock=1", "retries=1", "timeout=20"} {
 		argv = append(argv, "--setopt="+option)
 	}
 	return append(append(argv, "install"), o.names(Package.ForDnf)...)

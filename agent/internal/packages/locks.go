@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ func (r Rpm) locks() ([]string, error) {
 		}
 	}
 	switch list := set["locklist"]; {
-	case set["enabled"] != "1" && !strings.EqualFold(set["enabled"], "true") && !strings.EqualFold(set["enabled"], "yes"):
+	case !slices.Contains([]string{"1", "yes", "true", "on"}, strings.ToLower(set["enabled"])):
 		return nil, errNoLocks
 	case !filepath.IsAbs(list):
 		return nil, fmt.Errorf("/%s has no absolute path as locklist", lockSettings)

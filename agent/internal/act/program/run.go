@@ -1,5 +1,5 @@
 // Package program runs programs, bounded in time and output, and says which are safe to be run. Whether one may run is
-// for package act to say, its only caller.
+// for package act to say; beside it, package packages asks rpm what is installed.
 package program
 
 import (
