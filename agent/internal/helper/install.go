@@ -21,7 +21,7 @@ const stopTime = 900_000_000 // µs
 
 // install starts the service. Nothing ends it but itself: a package manager that is killed leaves more to repair than one
 // that takes long. What it waits for is bounded, for a lock, a mirror, and an answer that nobody gives; but for the lock of rpm,
-// which another transaction has as long as that takes.
+// and once the versions are in place for that of dnf, which another has as long as it takes.
 func (m manager) install(ctx context.Context, c *systemd.Calls, o order.Order) (job int, err error) {
 	var commands []command
 	for _, argv := range o.Commands() {

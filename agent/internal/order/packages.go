@@ -133,13 +133,15 @@ func (o Order) dnf() []string {
 		argv = append(argv, "--disableplugin=versionlock")
 	}
 	seen := "*.includepkgs=," + strings.Join(o.names(Package.ForDnf), ",")
-	for _, option := range []string{"disable_excludes=", seen, "*.gpgkey=", "*.metadata_expire=-1", "installonlypkgs=", "strict=1", "exit_on_lock=1", "retries=1", "timeout=20"} {
+	for _, option := range []string{"disable_excludes=", seen, "*.gpgkey=", "*.metadata_expire=-1", "installonlypkgs=", "strict=1",
+		"exit_on_lock=1", "retries=1", "timeout=20"} {
 		argv = append(argv, "--setopt="+option)
 	}
 	return append(append(argv, "install"), o.names(Package.ForDnf)...)
 }
 
-// lock is what dnf is given to hold versions, once they are in place. It asks no repository.
+// lock is what dnf is given to hold versions, once they are in place. It asks no repository, and waits for another dnf: that they
+// are not held is worse.
 func (o Order) lock() []string {
 	argv := []string{"--quiet", "--disablerepo=*", "versionlock"}
 	if o.Hold {

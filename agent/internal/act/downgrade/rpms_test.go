@@ -297,7 +297,7 @@ func TestNothingElseByDnf(t *testing.T) {
 	s.settings(dnfSettings, "[main]\nstrict=0\ndisable_excludes=all\n")
 	nothing("0.7") // conflicts with one that is installed
 	s.settings(dnfRepository, shopRepository+"includepkgs=shop glue common\n")
-	s.settings(localSettings, "[main]\nenabled = 1\nrepodir = "+rpmRepository+"\n")
+	s.settings(localSettings, "[main]\nenabled = 1\nrepodir = "+rpmRepository+"\n[createrepo]\nenabled = 0\n")
 	nothing("0.9") // needs one that is not
 	s.must(os.WriteFile(localSettings, nil, 0o644))
 
