@@ -125,12 +125,22 @@ func (s Server) Restore(ctx context.Context, by int) error {
 	return nil
 }
 
-// Out reports whether the server is out by just these bits of State.Admin, as far as orders go.
-func (s Server) Out(ctx context.Context, by int) (bool, error) {
-	all, err := s.Look(ctx)
-	if err != nil {
-		return false, err
+// late is how long after HAProxy has answered again an order may still be carried out whose answer was lost: its threads take
+// what waited for them side by side.
+const late = 250 * time.Millisecond
+
+// Out reports whether the server is out by just these bits of State.Admin, as far as orders go, late ones included.
+func (s Server) Out(ctx context.Context, by int) (out bool, err error) {
+	look := func() bool {
+		all, fault := s.Look(ctx)
+		own, _ := all.Split(s.Name)
+		out, err = own != nil && own.Admin&(ForcedMaint|ForcedDrain) == by, fault
+		return out || err != nil
 	}
-	own, _ := all.Split(s.Name)
-	return own != nil && own.Admin&(ForcedMaint|ForcedDrain) == by, nil
+	if !look() {
+		inner, cancel := context.WithTimeout(ctx, late)
+		defer cancel()
+		kind.Eventually(inner, late/5, look)
+	}
+	return out, err
 }
