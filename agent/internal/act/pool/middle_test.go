@@ -1,15 +1,10 @@
 package pool_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"net"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,57 +16,10 @@ import (
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// tapped is a socket that leads to the real one. Before the first question passes that has the word in it, do is called.
-func tapped(t *testing.T, socket, word string, do func()) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), filepath.Base(socket))
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	var once sync.Once
-	pass := func(near, far net.Conn) {
-		defer far.Close()
-		for buf := make([]byte, 64<<10); ; {
-			n, err := near.Read(buf)
-			if bytes.Contains(buf[:n], []byte(word)) {
-				once.Do(do)
-			}
-			if _, lost := far.Write(buf[:n]); err != nil || lost != nil {
-				return
-			}
-		}
-	}
-	all.Go(func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("unix", socket)
-			if err != nil {
-				_ = near.Close()
-				continue
-			}
-			all.Go(func() { pass(near, far) })
-			all.Go(func() {
-				_, _ = io.Copy(near, far)
-				_ = near.Close()
-			})
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		all.Wait()
-	})
-	return path
-}
-
 // Who is told to stop when the pause is done already has nothing to complain of.
 func testStopAfterThePause(t *testing.T, g *rig) {
 	old, stop := g.query(whoami), make(chan struct{})
-	g.service.Pools[0].PgBouncer = tapped(t, g.Socket, "RESUME", func() { close(stop) })
+	g.service.Pools[0].PgBouncer = acttest.Tap(t, g.Socket, "RESUME", func() { close(stop) })
 	s, _ := acttest.Stage(t, pool.New(nil), g.with(pause(time.Minute)))
 	s.Halt = stop
 	if err := pool.New(nil).Act(t.Context(), s); err != nil || s.Undo != nil || s.After == nil {
@@ -129,13 +77,13 @@ func TestServersThatGo(t *testing.T) {
 	b.idle("app", g.Database, "a", "b")
 	ending := g.with(terminate(func(a *remedy.PoolArgs) { a.User = "app" }))
 	over := make(chan struct{})
-	database.Postgres = tapped(t, g.Postgres, "pg_terminate_backend", func() { <-over })
+	database.Postgres = acttest.Tap(t, g.Postgres, "pg_terminate_backend", func() { <-over })
 	s, _ := acttest.Stage(t, k, ending)
 	slow := make(chan error, 1)
 	go func(s *kind.Step) { slow <- k.Act(t.Context(), s) }(s)
 
 	g.service.Pools[0] = front
-	front.PgBouncer = tapped(t, g.Socket, "KILL", g.Pool.StopBouncer)
+	front.PgBouncer = acttest.Tap(t, g.Socket, "KILL", g.Pool.StopBouncer)
 	killing, killed := acttest.Stage(t, k, g.with(kill()))
 	err := k.Act(t.Context(), killing)
 	if !errors.Is(err, kind.ErrLost) || !strings.Contains(err.Error(), "may be out of service") || killing.Undo == nil || killing.For == 0 {
@@ -159,7 +107,7 @@ func TestServersThatGo(t *testing.T) {
 	}
 	close(over)
 	g.service.Pools[0] = database
-	database.Postgres = tapped(t, g.Postgres, "pg_terminate_backend", g.StopPostgres)
+	database.Postgres = acttest.Tap(t, g.Postgres, "pg_terminate_backend", g.StopPostgres)
 	s, a := acttest.Stage(t, k, ending)
 	if err := k.Act(t.Context(), s); !errors.Is(err, kind.ErrLost) || s.After == nil {
 		t.Errorf("PostgreSQL is gone: %v, %+v", err, s)

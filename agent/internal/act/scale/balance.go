@@ -75,7 +75,7 @@ func balancer(q kind.Request) *config.Pool {
 }
 
 // errDrained says that a server may be drained whose instance runs.
-var errDrained = errors.New("it is drained until HAProxy answers again")
+var errDrained = errors.New("it may be drained until HAProxy answers again")
 
 // readyWithin is how long it is tried to make a server ready that was drained in vain.
 const readyWithin = 3 * time.Second
@@ -85,7 +85,7 @@ const readyWithin = 3 * time.Second
 func out(ctx context.Context, s *kind.Step, at *backend.Server, wait time.Duration) error {
 	all, err := at.Look(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("drain server %s: %w", at, err)
 	}
 	if own, _ := all.Split(at.Name); own == nil || !own.Up() {
 		return nil
@@ -109,23 +109,41 @@ func ready(ctx context.Context, at *backend.Server, because error) error {
 	return because
 }
 
-// healthy waits until HAProxy finds the server to be so.
-func healthy(ctx context.Context, at *backend.Server, wait time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if !kind.Eventually(ctx, 50*time.Millisecond, func() bool {
-		all, err := at.Look(ctx)
-		own, _ := all.Split(at.Name)
-		return err == nil && own != nil && own.Running
-	}) {
+// in makes the server of an instance that was started ready, once HAProxy finds it healthy. errDrained says that nobody knows.
+func in(ctx context.Context, at *backend.Server, wait time.Duration) error {
+	well, err := healthy(ctx, at, wait)
+	if err == nil && !well {
 		return fmt.Errorf("its server %s is not healthy after %s", at, wait)
+	}
+	if err == nil {
+		err = at.Restore(ctx, backend.ForcedDrain)
+	}
+	if err != nil {
+		return fmt.Errorf("take in server %s: %w; %w", at, err, errDrained)
 	}
 	return nil
 }
 
+// healthy waits until HAProxy finds the server to be so. An error says that it did not answer at the end.
+func healthy(ctx context.Context, at *backend.Server, wait time.Duration) (well bool, err error) {
+	inner, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	kind.Eventually(inner, 50*time.Millisecond, func() bool {
+		all, fault := at.Look(ctx) // not inner: a look that was cut short says less
+		own, _ := all.Split(at.Name)
+		well, err = own != nil && own.Running, fault
+		return well
+	})
+	return well, err
+}
+
 // half reports whether the agent may have died between the two halves of a part: its server is drained and its instance runs.
 func half(ctx context.Context, verb remedy.Kind, p part, phase incident.Phase) bool {
-	if p.Server == nil || (verb == remedy.Stop) != (phase == incident.NotDone) {
+	down := incident.Acted
+	if verb == remedy.Start {
+		down = incident.NotDone
+	}
+	if p.Server == nil || phase == down {
 		return false
 	}
 	drained, err := p.Server.Out(ctx, backend.ForcedDrain)

@@ -14,12 +14,9 @@ import (
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/act/acttest"
 	"github.com/salveops/salve/agent/internal/act/kind"
-	"github.com/salveops/salve/agent/internal/act/scale"
-	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/agent/internal/haproxy"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
-	"github.com/salveops/salve/pkg/remedy"
 )
 
 // front is a fleet behind a real HAProxy, which looks after the health of w1, w2 and w3.
@@ -253,8 +250,7 @@ func TestBalancedRefuses(t *testing.T) {
 func TestBalancedDies(t *testing.T) {
 	t.Parallel()
 	g := newFront(t, 1, 2)
-	host := &kind.Host{Systemd: g.Watcher, Allowed: func(remedy.Kind, string) bool { return true }}
-	k := scale.New(host, unit.New(host))
+	k := g.kind()
 	settles := func(a *incident.Attempt, want incident.Phase, due time.Duration) {
 		t.Helper()
 		if phase, why := k.Settle(t.Context(), a); phase != want || a.For != due {
@@ -270,6 +266,14 @@ func TestBalancedDies(t *testing.T) {
 		t.Errorf("%v, w2 is %s", err, g.state("w2"))
 	}
 	g.run("1", "2")
+
+	_, a = acttest.Stage(t, k, g.by(-1))
+	g.set("w2", "drain")
+	g.Do("restart", "worker@2.service") // so that nobody knows whether it was stopped in between
+	settles(a, incident.Acted, 1)
+	if err := k.Undo(t.Context(), a); err != nil || g.state("w2") != "2 0" {
+		t.Errorf("%v, w2 is %s", err, g.state("w2"))
+	}
 
 	g.set("w3", "drain")
 	_, a = acttest.Stage(t, k, g.by(1))

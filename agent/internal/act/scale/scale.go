@@ -189,10 +189,7 @@ func (k Kind) one(ctx context.Context, plan record, p part, s *kind.Step) error 
 	if p.Server == nil {
 		return nil
 	}
-	if err := healthy(ctx, p.Server, plan.Wait); err != nil {
-		return err
-	}
-	return p.Server.Restore(ctx, backend.ForcedDrain)
+	return in(ctx, p.Server, plan.Wait)
 }
 
 // down stops one instance when its server is drained.
@@ -210,40 +207,60 @@ func (k Kind) down(ctx context.Context, s *kind.Step, at *backend.Server, wait t
 }
 
 // Undo implements kind.Kind: the instances of the plan become what they were, the last that was changed first. What a
-// person changed meanwhile stays.
+// person changed meanwhile stays. All that were stopped run again before HAProxy is asked, which may hang.
 func (k Kind) Undo(ctx context.Context, a *incident.Attempt) error {
 	var plan record
 	if err := json.Unmarshal(a.Undo, &plan); err != nil {
 		return fmt.Errorf("read which instances were changed: %w", err)
 	}
 	var failed []error
-	for _, p := range slices.Backward(plan.Parts) {
-		if err := k.back(ctx, plan, p, a); err != nil {
+	fails := func(p part, err error) bool {
+		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", p.Unit, err))
 		}
+		return err != nil
+	}
+	var up []part
+	for _, p := range slices.Backward(plan.Parts) {
+		runs, err := k.back(ctx, plan, p, a)
+		if !fails(p, err) && runs && p.Server != nil {
+			up = append(up, p)
+		}
+	}
+	for _, p := range up {
+		_, _ = healthy(ctx, p.Server, plan.Wait) // HAProxy itself sends nothing to one that is not
+		fails(p, p.Server.Restore(ctx, backend.ForcedDrain))
+	}
+	if slices.ContainsFunc(failed, mayPass) {
+		return errors.New(errors.Join(failed...).Error()) // of several, a refusal is not the last word
 	}
 	return errors.Join(failed...)
 }
 
-func (k Kind) back(ctx context.Context, plan record, p part, a *incident.Attempt) error {
+// mayPass reports whether what failed is to be tried again.
+func mayPass(err error) bool {
+	var refusal *kind.Refusal
+	return !errors.As(err, &refusal) || refusal.Temporary
+}
+
+// back makes one instance what it was. It reports whether that runs again.
+func (k Kind) back(ctx context.Context, plan record, p part, a *incident.Attempt) (runs bool, err error) {
 	if plan.Verb == remedy.Stop {
 		if k.Systemd.StoppedByPerson(p.Unit) {
-			return nil // it was started meanwhile, and a person wants it down
+			return false, nil // it was started meanwhile, and a person wants it down
 		}
-		if err := k.stop.Undo(ctx, p.attempt(a)); err != nil || p.Server == nil {
-			return err
-		}
-		_ = healthy(ctx, p.Server, plan.Wait) // HAProxy itself sends nothing to one that is not
-		return p.Server.Restore(ctx, backend.ForcedDrain)
+		err := k.stop.Undo(ctx, p.attempt(a))
+		return err == nil, err
 	}
 	s := on(&kind.Step{Request: kind.Request{Remedy: &config.Remedy{Name: a.Remedy}}}, remedy.Stop, p.Unit)
-	var refusal *kind.Refusal
-	if err := k.stop.Precheck(ctx, s); errors.As(err, &refusal) && refusal.Needless {
-		return nil
-	} else if err != nil {
-		return err
+	if err := k.stop.Precheck(ctx, s); err != nil {
+		var refusal *kind.Refusal
+		if errors.As(err, &refusal) && refusal.Needless {
+			return false, nil
+		}
+		return false, err
 	}
-	return k.down(ctx, s, p.Server, plan.Wait)
+	return false, k.down(ctx, s, p.Server, plan.Wait)
 }
 
 // Repeatable implements kind.Kind: an instance that is as it was is left alone.
@@ -257,10 +274,12 @@ func (k Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, 
 		return incident.Unknown, "which instances were to be changed is not recorded"
 	}
 	count, unknown, left := map[incident.Phase]int{}, "", record{Verb: plan.Verb, Wait: plan.Wait}
+	var halves []string
 	for _, p := range plan.Parts {
 		phase, why := k.of(plan.Verb).Settle(ctx, p.attempt(a))
 		if half(ctx, plan.Verb, p, phase) {
 			phase, a.For = incident.Acted, 1
+			halves = append(halves, p.Server.String())
 		}
 		if count[phase]++; phase == incident.Unknown {
 			unknown = why
@@ -270,7 +289,10 @@ func (k Kind) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, 
 		}
 	}
 	a.Undo = kind.Raw(left)
-	done := fmt.Sprintf("%s: done for %d of %d instances", plan.Verb, count[incident.Acted], len(plan.Parts))
+	done := fmt.Sprintf("%s: done for %d of %d instances", plan.Verb, count[incident.Acted]-len(halves), len(plan.Parts))
+	if len(halves) > 0 {
+		done += "; what may be drained while its instance runs: " + strings.Join(halves, ", ")
+	}
 	switch {
 	case count[incident.Acted] > 0:
 		return incident.Acted, done

@@ -37,6 +37,12 @@ func newFleet(t *testing.T, text string, running ...int) *fleet {
 	return f
 }
 
+// kind is one without a runner, which may do everything.
+func (f *fleet) kind() scale.Kind {
+	host := &kind.Host{Systemd: f.Watcher, Allowed: func(remedy.Kind, string) bool { return true }}
+	return scale.New(host, unit.New(host))
+}
+
 func (f *fleet) by(n int) kind.Request {
 	args := *f.args
 	args.By = n
@@ -275,8 +281,7 @@ func TestShortLife(t *testing.T) {
 func TestSettle(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, acttest.Sleeper, 1, 2)
-	host := &kind.Host{Systemd: f.Watcher, Allowed: func(remedy.Kind, string) bool { return true }}
-	k := scale.New(host, unit.New(host))
+	k := f.kind()
 	settles := func(of *incident.Attempt, want incident.Phase, text string) (undo string) {
 		t.Helper()
 		a := *of
