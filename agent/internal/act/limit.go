@@ -45,9 +45,6 @@ func (l *limits) take() []limit {
 	return list
 }
 
-// longest is how long a limit can last, with room for an agent that was away; its argument is bounded.
-const longest = 25 * time.Hour
-
 // retryExpiry is how long a limit stays that could not be taken back, until that is tried again.
 const retryExpiry = 10 * time.Second
 
@@ -125,7 +122,7 @@ func (r *Runner) expire(ctx context.Context, attempt string) bool {
 
 // unexpired finds the limits of earlier processes that are still in force.
 func (r *Runner) unexpired() ([]limit, error) {
-	attempts, err := r.o.Journal.AttemptsWithin(longest)
+	attempts, err := r.o.Journal.AttemptsWithin(kind.LongestLimit)
 	if err != nil {
 		return nil, fmt.Errorf("find limits that end: %w", err)
 	}
@@ -150,7 +147,7 @@ func lasts(a *incident.Attempt) bool {
 
 // inForce reports whether an attempt of that kind on the target lasts.
 func (r *Runner) inForce(k remedy.Kind, target string) (bool, error) {
-	attempts, err := r.o.Journal.AttemptsWithin(longest)
+	attempts, err := r.o.Journal.AttemptsWithin(kind.LongestLimit)
 	if err != nil {
 		return false, fmt.Errorf("find what lasts: %w", err)
 	}

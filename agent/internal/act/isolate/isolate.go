@@ -147,8 +147,10 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 		switch told, err := k.told(*what.Switch); {
 		case err != nil:
 			return kind.Unknown("whether the service was told to do without "+s.Target, err)
-		case told:
+		case told != nil && told.On == what.Switch.On:
 			return kind.Needless("the service was told to do without %s already", s.Target)
+		case told != nil:
+			return kind.Refuse("what ends it would end another attempt as well, which lasts: POST to %s", told.Off)
 		}
 	}
 	if err := k.breaker(what).check(ctx); err != nil {
@@ -161,16 +163,19 @@ func (k Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	return nil
 }
 
-// told reports whether an attempt lasts that has told the service so: it cannot be asked, and that attempt's end would be the end
-// of another one as well. Names of circuits are those of one service; so the addresses count.
-func (k Kind) told(t toggle) (bool, error) {
-	past, err := k.Attempts(remedy.LongestCut)
-	return slices.ContainsFunc(past, func(a *incident.Attempt) bool {
+// told is what an attempt that lasts has told the service by one of these addresses; nil: there is none. It cannot be asked, and
+// that attempt's end would be the end of another one as well. Names of circuits are those of one service; so the addresses count.
+func (k Kind) told(t toggle) (*toggle, error) {
+	past, err := k.Attempts(kind.LongestLimit)
+	for _, a := range past {
 		var what cut
 		over := slices.Contains([]incident.Phase{incident.Refused, incident.NotDone, incident.Undone}, a.Phase)
-		return a.Kind == string(remedy.Isolate) && !over && a.For > 0 && json.Unmarshal(a.Undo, &what) == nil &&
-			what.Switch != nil && *what.Switch == t
-	}), err
+		if a.Kind == string(remedy.Isolate) && !over && a.For > 0 && json.Unmarshal(a.Undo, &what) == nil &&
+			what.Switch != nil && (what.Switch.On == t.On || what.Switch.Off == t.Off) {
+			return what.Switch, nil
+		}
+	}
+	return nil, err
 }
 
 // Act implements kind.Kind.

@@ -120,6 +120,11 @@ func (r *rig) must(q kind.Request) incident.Attempt {
 func (r *rig) refused(q kind.Request, want string) *kind.Refusal {
 	r.t.Helper()
 	_, err := r.run(q)
+	return r.refusal(err, want)
+}
+
+func (r *rig) refusal(err error, want string) *kind.Refusal {
+	r.t.Helper()
 	var refusal *kind.Refusal
 	if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, want) {
 		r.t.Fatalf("isolate: %v, want a refusal because %q", err, want)
@@ -267,11 +272,18 @@ func (r *rig) outlives(want incident.Phase) {
 	if settled := r.Settle(t.Context()); len(settled) != 1 || settled[0].Phase != want {
 		t.Fatalf("settled as %+v", settled)
 	}
+	r.expires(a.ID)
+}
+
+// expires serves until an attempt is taken back whose time is over.
+func (r *rig) expires(id string) {
+	t := r.t
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error)
 	go func() { served <- r.Serve(ctx) }()
 	agenttest.Eventually(t, 5*time.Second, func() bool {
-		now, err := r.journal.Attempt(a.ID)
+		now, err := r.journal.Attempt(id)
 		return err == nil && now.Phase == incident.Undone
 	}, "the attempt is taken back")
 	cancel()

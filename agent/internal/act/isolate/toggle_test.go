@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type told struct {
 	*rig
 	server *httptest.Server
 	hang   chan struct{}
+	deaf   atomic.Bool // it fails, whatever it is told
 
 	mu    sync.Mutex
 	asked []string
@@ -39,6 +41,10 @@ func (g *told) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	g.mu.Lock()
 	g.asked = append(g.asked, strings.Join([]string{q.Method, q.URL.Path, q.Header.Get("Salve-For")}, " "))
 	g.mu.Unlock()
+	if g.deaf.Load() {
+		http.Error(w, "not now", http.StatusServiceUnavailable)
+		return
+	}
 	switch q.URL.Path {
 	case "/hang":
 		<-g.hang
@@ -75,12 +81,12 @@ func TestToggle(t *testing.T) {
 		t.Error("a service that was told already is no needless attempt")
 	}
 	g.want()
-	own := g.circuit.On
-	g.circuit.On += "?of=another" // a service may have a circuit of the same name
+	own := *g.circuit
+	g.circuit.On, g.circuit.Off = own.On+"?of=another", own.Off+"?of=another" // a service may have a circuit of the same name
 	if _, err := g.Prepare(t.Context(), g.request()); err != nil {
 		t.Error(err)
 	}
-	g.circuit.On = own
+	*g.circuit = own
 	for range 2 {
 		if _, err := g.Undo(t.Context(), a.ID); err != nil {
 			t.Fatal(err)

@@ -149,6 +149,9 @@ type Host struct {
 	MayRun func(argv []string) error
 }
 
+// LongestLimit is how long what ends by itself can last, with room for an agent that was away; its argument is bounded.
+const LongestLimit = 25 * time.Hour
+
 // NoUndo is the Undo of kinds that have none, and may be embedded.
 type NoUndo struct{}
 
