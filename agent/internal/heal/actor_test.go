@@ -98,6 +98,9 @@ func (h *hands) check(q kind.Request) (string, error) {
 	if err := h.unsure(target); err != nil {
 		return "", err
 	}
+	if room, ok := q.Remedy.Args.(*remedy.FreeSpaceArgs); ok {
+		return target, h.left(room)
+	}
 	if !q.Remedy.Kind.OnUnit() {
 		return target, nil
 	}
