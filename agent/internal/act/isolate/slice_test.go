@@ -111,11 +111,14 @@ func TestSlice(t *testing.T) {
 
 	s, _ := acttest.Stage(t, g.kind, g.request()) // by an agent that dies
 	s.For = 300 * time.Millisecond
+	begun := time.Now()
 	if err := g.kind.Act(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	g.sends("shop.service", service, payments[0], false)
 	agenttest.Eventually(t, 5*time.Second, func() bool { return !strings.Contains(g.ruleset(), "elements") }, "the kernel lets it go")
+	if took := time.Since(begun); took < s.For-10*time.Millisecond { // a tick of the kernel
+		t.Errorf("it ended after %s", took)
+	}
 	g.sends("shop.service", service, payments[0], true)
 }
 
