@@ -39,6 +39,9 @@ type Rig struct {
 	HelperSocket string // socket of the helper; "": there is none
 }
 
+// Patience is how long a manager may take to tell something, on a machine that is busy with other tests.
+const Patience = 30 * time.Second
+
 // Everything allows all kinds on the test's own units and programs, and on these units.
 func Everything(units ...string) []config.Allow {
 	return []config.Allow{{
@@ -126,7 +129,7 @@ func Watch(t testing.TB, bus string, names ...string) *systemd.Watcher {
 	t.Cleanup(func() { <-done })
 	select {
 	case <-up:
-	case <-time.After(10 * time.Second):
+	case <-time.After(Patience):
 		t.Fatal("no connection to the manager")
 	}
 	return w
@@ -291,7 +294,7 @@ func (g *Rig) Do(args ...string) {
 func (g *Rig) Becomes(unit, what string, want func(systemd.Unit) bool) systemd.Unit {
 	g.T.Helper()
 	var u systemd.Unit
-	agenttest.Eventually(g.T, 10*time.Second, func() bool {
+	agenttest.Eventually(g.T, Patience, func() bool {
 		var ok bool
 		u, ok = g.Watcher.Unit(unit)
 		return ok && want(u)

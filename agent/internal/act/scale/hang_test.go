@@ -165,9 +165,7 @@ func TestHAProxyHangsHalfWay(t *testing.T) {
 		return !known
 	}, "systemd has forgotten worker@3.service, and is asked")
 	g.freeze()
-	ctx, cancel := context.WithTimeout(t.Context(), wait)
-	defer cancel()
-	g.fails(k.Undo(ctx, a))
+	g.fails(k.Undo(t.Context(), a))
 	g.run("1", "2")
 	g.thaw()
 	var refusal *kind.Refusal

@@ -1,10 +1,10 @@
 package scale_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/act/acttest"
@@ -18,7 +18,7 @@ import (
 )
 
 // wait is how long systemd may take to tell something.
-const wait = 10 * time.Second
+const wait = acttest.Patience
 
 // fleet is a template of workers on a manager of its own, with the instances that run at first.
 type fleet struct {
@@ -168,7 +168,9 @@ func TestBounds(t *testing.T) {
 // Who is told to stop begins with no further instance, and what was begun can be taken back.
 func TestHalt(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, strings.Replace(acttest.Sleeper, "[Service]\n", "[Service]\nExecStartPre=/bin/sleep 0.3\n", 1), 1)
+	dir := t.TempDir()
+	pre := "[Service]\nExecStartPre=/bin/sh -c 'touch " + dir + "/began-%i; until [ -e " + dir + "/go -o %i = 1 ]; do sleep 0.02; done'\n"
+	f := newFleet(t, strings.Replace(acttest.Sleeper, "[Service]\n", pre, 1), 1)
 	p, err := f.Runner.Prepare(t.Context(), f.by(3))
 	if err != nil {
 		t.Fatal(err)
@@ -176,8 +178,13 @@ func TestHalt(t *testing.T) {
 	halt := make(chan struct{})
 	p.Halt = halt
 	go func() {
-		defer close(halt)
-		agenttest.Eventually(t, wait, func() bool { return f.Watcher.Active("worker@2.service") == "activating" }, "the first begins")
+		defer func() {
+			close(halt)
+			if err := os.WriteFile(dir+"/go", nil, 0o600); err != nil {
+				t.Error(err)
+			}
+		}()
+		agenttest.Eventually(t, wait, func() bool { _, err := os.Stat(dir + "/began-2"); return err == nil }, "the first begins")
 	}()
 	a, err := f.Runner.Run(t.Context(), p)
 	if err != nil || !strings.Contains(a.Error, "after 1 of 3: it was told to stop: no further part began") {
