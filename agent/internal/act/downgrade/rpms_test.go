@@ -67,7 +67,7 @@ func (r rpms) prepare() error {
 	}
 	for named, tags := range map[string]string{
 		"sh-1.0": "Provides: /bin/sh", "glue-1.0": "", "core-1.0": "", "till-1.0": "Requires: shop >= 2.0",
-		"shop-0.7": "Conflicts: sh", "shop-0.8": "Obsoletes: glue < 2", "shop-0.9": "Requires: glue",
+		"shop-0.7": "Conflicts: sh", "shop-0.8": "Obsoletes: glue < 2, paste", "shop-0.9": "Requires: glue",
 		"shop-1.0": "", "shop-2.0": "", "shop-3.0": "", "common-1.0": "", "common-2.0": "",
 	} {
 		if err := r.build(named, tags); err != nil {
