@@ -183,6 +183,8 @@ func (k Kind) Act(ctx context.Context, s *kind.Step) error {
 	case found.from:
 		s.Undo = nil
 		return fmt.Errorf("nothing was changed: %w", cmp.Or(err, errors.New(host().name()+" found nothing to do")))
+	case errors.Is(found.err, packages.ErrUnread):
+		return fmt.Errorf("it cannot be known what is in place: %w", errors.Join(found.err, err))
 	case !found.to:
 		return fmt.Errorf("it is half done, %s: %w", found.text, cmp.Or(err, well()))
 	}

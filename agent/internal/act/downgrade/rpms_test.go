@@ -277,11 +277,19 @@ func TestObsoleteByDnf(t *testing.T) {
 		strings.Contains(refusal.Reason, "somebody") {
 		t.Errorf("undo of what is there twice: %v", err)
 	}
+	s.torn(func() {
+		if err := s.kind().Undo(t.Context(), &a); errors.As(err, &refusal) || !errors.Is(err, packages.ErrUnread) {
+			t.Errorf("undo while rpm cannot read its records: %v", err)
+		}
+	})
+}
+
+// torn lets rpm's records be none that it can read while f runs.
+func (s *shop) torn(f func()) {
+	s.T.Helper()
 	const records, kept = rpmRecords + "/rpmdb.sqlite", rpmRecords + "/kept"
 	s.must(errors.Join(os.Rename(records, kept), os.WriteFile(records, []byte("torn"), 0o644)))
-	if err := s.kind().Undo(t.Context(), &a); errors.As(err, &refusal) || !errors.Is(err, packages.ErrUnread) {
-		t.Errorf("undo while rpm cannot read its records: %v", err)
-	}
+	f()
 	s.must(os.Rename(kept, records))
 }
 
@@ -311,6 +319,11 @@ func TestNothingElseByDnf(t *testing.T) {
 	s.must(os.WriteFile(busy, []byte(strconv.Itoa(os.Getpid())), 0o644))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	s.torn(func() {
+		if err := s.kind().Act(ctx, step); !errors.Is(err, packages.ErrUnread) || strings.Contains(err.Error(), "half done") {
+			t.Errorf("while rpm cannot read its records: %v", err)
+		}
+	})
 	if err := s.kind().Act(ctx, step); err == nil || !strings.Contains(err.Error(), "nothing was changed") || step.Undo != nil {
 		t.Errorf("while another dnf is at work: %v", err)
 	}
