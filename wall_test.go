@@ -26,7 +26,8 @@ var measured = map[string][]string{
 		"controller/internal/notify/deliver.go", "controller/renewal.go",
 	},
 	"when to try again": {
-		"agent/internal/escalate/loop.go", "agent/internal/release/packages.go", "controller/internal/agentapi/push.go", "controller/internal/notify/alarm.go",
+		"agent/internal/escalate/loop.go", "agent/internal/release/packages.go", "controller/internal/agentapi/push.go",
+		"controller/internal/notify/alarm.go",
 		"pkg/transport/flood.go",
 	},
 	"when to give up": {
