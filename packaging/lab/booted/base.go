@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,9 +46,9 @@ func Missing() []string {
 	return out
 }
 
-// Base is the root file system below all hosts. It is made when it is not in the cache yet, which takes a minute and
-// Debian's mirror.
-func Base(ctx context.Context) (string, error) {
+// Base is the root file system below all hosts, with more packages than every host has if somebody asks for them. It is made when
+// it is not in the cache yet, which takes a minute and Debian's mirror.
+func Base(ctx context.Context, more ...string) (string, error) {
 	dir := cache
 	if d := os.Getenv("SALVE_LAB_CACHE"); d != "" {
 		dir = d
@@ -63,7 +64,7 @@ func Base(ctx context.Context) (string, error) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	include := strings.Join(packages, ",")
+	include := strings.Join(slices.Concat(packages, more), ",")
 	root := filepath.Join(dir, fmt.Sprintf("%s-%.6x", suite, sha256.Sum256([]byte(include+quiet))))
 	switch _, err := os.Stat(root); {
 	case err == nil:

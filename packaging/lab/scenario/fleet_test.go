@@ -32,6 +32,7 @@ type fleet struct {
 	ctl  []*booted.Host // the controller's nodes
 	web  []*booted.Host // with an agent and the shop; the last one has control groups v1
 	desk *booted.Host   // where a person sits, with nothing but salve
+	more []string       // packages of Debian's that its hosts have and others don't
 
 	pager *rig.Pager
 	shops map[*booted.Host]*rig.Patient
@@ -107,16 +108,16 @@ func interrupted() {
 	os.Exit(1)
 }
 
-// open gives the fleet to a test, and makes one where there is none, or where one is worn. When the test ends the
-// fleet must be whole.
-func open(t *testing.T) *fleet {
+// open gives the fleet to a test, and makes one where there is none, or where one is worn, or has other packages of Debian's than
+// every host's and more. When the test ends the fleet must be whole.
+func open(t *testing.T, more ...string) *fleet {
 	t.Helper()
 	ask(t)
-	if shared != nil && shared.worn(t) {
+	if shared != nil && (!slices.Equal(shared.more, more) || shared.worn(t)) {
 		discard(t)
 	}
 	if shared == nil {
-		shared = newFleet(t)
+		shared = newFleet(t, more...)
 		shared.installAll(release)
 		shared.enrolAll()
 	}
@@ -196,9 +197,9 @@ func lend(t *testing.T) *fleet {
 }
 
 // newFleet boots hosts and installs the packages. Nothing is set up yet.
-func newFleet(t testing.TB) *fleet {
+func newFleet(t testing.TB, more ...string) *fleet {
 	t.Helper()
-	base, err := booted.Base(t.Context())
+	base, err := booted.Base(t.Context(), more...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +208,7 @@ func newFleet(t testing.TB) *fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fleet{t: t, lab: lab, start: time.Now(), shops: map[*booted.Host]*rig.Patient{}}
+	f := &fleet{t: t, lab: lab, more: more, start: time.Now(), shops: map[*booted.Host]*rig.Patient{}}
 	shared = f // from here on it has to be closed
 	running.Store(lab)
 	l, err := lab.Listen(8000)
