@@ -3,6 +3,7 @@ package downgrade
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,39 +44,32 @@ func (d dnf) simulate(ctx context.Context, plan *record) ([]string, error) {
 	for i, p := range plan.To {
 		plan.To[i].Arch, plan.From[i].Arch = plan.arch[p.Name], plan.arch[p.Name]
 	}
-	there, err := d.look(ctx, plan.To)
-	if err != nil {
+	var refusal *kind.Refusal
+	switch err := d.guard(ctx, plan.To); {
+	case errors.As(err, &refusal):
 		return nil, err
-	}
-	for _, p := range plan.To {
-		if !slices.Contains(there, p.ForDnf()) {
-			return nil, kind.Refuse("no repository has %s, by the lists that dnf has fetched last: sudo dnf makecache fetches them anew", p)
-		}
+	case err != nil:
+		return nil, kind.Refuse("%v", err)
 	}
 	return plan.detail(func(order.Package) string { return "" }), nil
-}
-
-// guard implements manager.
-func (d dnf) guard(ctx context.Context, list []order.Package) error {
-	_, err := d.look(ctx, list)
-	return err
 }
 
 // mark is before each line of a query that names a package. Others are what that makes obsolete.
 const mark = "="
 
-// look returns which of the packages there are. It refuses them if they make others obsolete that are installed: rpm removes
-// those, whatever dnf was told of it, and also what the host's settings hide from dnf.
-func (dnf) look(ctx context.Context, list []order.Package) (there []string, err error) {
+// guard implements manager. Versions that make others obsolete that are installed are refused: rpm removes those, whatever dnf was
+// told of it, and also what the host's settings hide from dnf. Of what no list has this is not known, which is an error.
+func (dnf) guard(ctx context.Context, list []order.Package) error {
 	argv := []string{"--queryformat=" + mark + "%{name}-%{epoch}:%{version}-%{release}.%{arch}\n%{obsoletes}"}
 	for _, p := range list {
 		argv = append(argv, p.ForDnf())
 	}
 	lines, err := query(ctx, argv)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	argv = nil
+	var there []string
 	for _, line := range lines { // "glue < 2"; what provides it may not be meant, but cannot be told from it
 		if p, ok := strings.CutPrefix(line, mark); ok {
 			there = append(there, p)
@@ -83,19 +77,25 @@ func (dnf) look(ctx context.Context, list []order.Package) (there []string, err 
 			argv = append(argv, "--whatprovides", line)
 		}
 	}
+	for _, p := range list {
+		if !slices.Contains(there, p.ForDnf()) {
+			return fmt.Errorf("no repository has %s, by the lists that dnf has fetched last and that the agent can read: "+
+				"sudo dnf makecache fetches them anew", p)
+		}
+	}
 	if argv == nil {
-		return there, nil
+		return nil
 	}
 	gone, err := query(ctx, append([]string{"--disableexcludes=all", "--installed", "--queryformat=%{name}"}, argv...))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, name := range gone {
 		if !slices.ContainsFunc(list, func(p order.Package) bool { return p.Name == name }) {
-			return nil, kind.Refuse("%s would not only be installed: it makes %s obsolete, which rpm would remove", text(list), name)
+			return kind.Refuse("%s would not only be installed: it makes %s obsolete, which rpm would remove", text(list), name)
 		}
 	}
-	return there, nil
+	return nil
 }
 
 // query has dnf look something up in what it has fetched before, as anybody may, and returns the lines. It was checked when it was
@@ -111,7 +111,7 @@ func query(ctx context.Context, of []string) ([]string, error) {
 	case err == nil && out.Truncated:
 		err = errors.New("it says more than can be read")
 	case err == nil && out.Code != 0:
-		return nil, kind.Refuse("dnf cannot say what there is (%s): %s", strings.Join(of, " "), strings.TrimSpace(string(out.Stderr)))
+		return nil, fmt.Errorf("dnf cannot say what there is (%s): %s", strings.Join(of, " "), strings.TrimSpace(string(out.Stderr)))
 	}
 	if err != nil {
 		return nil, kind.Unknown("what dnf would do", err)

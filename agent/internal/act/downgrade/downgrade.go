@@ -218,8 +218,10 @@ func (k Kind) Undo(ctx context.Context, a *incident.Attempt) error {
 	case found.other != "":
 		return kind.Refuse("%s: somebody has changed that, and it stays", found.other)
 	case !found.from || found.held > 0: // an undo that was interrupted may have done it
-		if err := host().guard(ctx, plan.From); err != nil {
-			return err
+		if !found.from {
+			if err := host().guard(ctx, plan.From); err != nil {
+				return err
+			}
 		}
 		err := k.install(ctx, plan.From, false)
 		if found = look(plan); !found.from {

@@ -270,6 +270,10 @@ func TestObsoleteByDnf(t *testing.T) {
 	if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "it makes glue obsolete") {
 		t.Errorf("undo: %v", err)
 	}
+	s.settings(dnfRepository, shopRepository+"excludepkgs=shop\n") // so that it cannot be seen
+	if err := s.kind().Undo(t.Context(), &a); errors.As(err, &refusal) || err == nil || !strings.Contains(err.Error(), "no repository has shop=0.8-1") {
+		t.Errorf("undo to what no list has: %v", err)
+	}
 	s.is("2.0 1.0", append(after, "glue 1.0")...)
 
 	s.must(command("rpm", "--install", "--force", "--nodeps", s.file("common-2.0"))) // as when the script of one that goes fails
