@@ -56,7 +56,9 @@ func Base(ctx context.Context, more ...string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	include := strings.Join(slices.Concat(packages, more), ",")
+	root := filepath.Join(dir, fmt.Sprintf("%s-%.6x", suite, sha256.Sum256([]byte(include+quiet))))
+	lock, err := os.OpenFile(root+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return "", err
 	}
@@ -64,8 +66,6 @@ func Base(ctx context.Context, more ...string) (string, error) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	include := strings.Join(slices.Concat(packages, more), ",")
-	root := filepath.Join(dir, fmt.Sprintf("%s-%.6x", suite, sha256.Sum256([]byte(include+quiet))))
 	switch _, err := os.Stat(root); {
 	case err == nil:
 		return root, nil
