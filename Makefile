@@ -6,14 +6,15 @@ SHELL := /bin/bash
 
 # The products are static: no cgo. Only the race detector needs it (and gcc).
 export CGO_ENABLED := 0
-export GOFLAGS := $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false
+# Paths are trimmed everywhere, and not only in what is shipped, so that nothing has to be compiled twice.
+export GOFLAGS := $(filter-out -buildvcs=% -trimpath,$(GOFLAGS)) -buildvcs=false -trimpath
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
 DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null)
 PKG     := github.com/salveops/salve/pkg/version
 LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT) -X $(PKG).date=$(DATE)
-BUILD   := go build -trimpath -ldflags '$(LDFLAGS)'
+BUILD   := go build -ldflags '$(LDFLAGS)'
 
 # Hand-written Go, for the checks that read it.
 SOURCES := agent controller packaging pkg proto
