@@ -76,6 +76,6 @@ var mutants = []mutant{
 		"permit.go", `	if c.GetUndo() {
 		return nil
 	}
-	if p := s.Paused`, `	if p := s.Paused`,
+	service := c.GetService()`, `	service := c.GetService()`,
 	}}},
 }
