@@ -99,8 +99,7 @@ func (o Order) Commands() [][]string {
 const plainNames = "APT::Cmd::Pattern-Only=true"
 
 // Apt is what apt-get is given. It installs nothing that is not there, removes nothing, and keeps the configuration files that
-// people changed. Its cache of packages is left aside: that may be right to a second only, and then tells of
-// the versions before.
+// people changed. Its cache of packages is left aside: that may be right to a second only, and then tells of the versions before.
 func (o Order) Apt() []string {
 	argv := []string{"--assume-yes", "--quiet=1", "--only-upgrade", "--no-remove", "--allow-downgrades", "--no-install-recommends"}
 	if !o.Hold {

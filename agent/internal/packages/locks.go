@@ -67,5 +67,8 @@ func about(line, name string) bool {
 		return true
 	}
 	rest, ok := strings.CutPrefix(line, name)
-	return ok && (rest == "" || strings.ContainsAny(rest[:1], ".*?[") || len(rest) > 1 && rest[0] == '-' && strings.ContainsAny(rest[1:2], "0123456789*?["))
+	if version, more := strings.CutPrefix(rest, "-"); ok && more { // else it is of a longer name
+		return version != "" && strings.ContainsAny(version[:1], "0123456789*?[")
+	}
+	return ok && (rest == "" || strings.ContainsAny(rest[:1], ".*?["))
 }

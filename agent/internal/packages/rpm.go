@@ -116,8 +116,7 @@ func (Rpm) Since(p Package) (time.Time, error) { return p.since, nil }
 
 // base are packages without which there is no way back. What a distribution protects from removal comes to it.
 var base = []string{"bash", "coreutils", "filesystem", "glibc", "kernel", "kernel-core", "kernel-modules",
-	"kernel-modules-core", "openssl-libs", "rpm", "rpm-libs",
-	"selinux-policy", "systemd", "systemd-libs"}
+	"kernel-modules-core", "openssl-libs", "rpm", "rpm-libs", "selinux-policy", "systemd", "systemd-libs"}
 
 // protected are the packages that the system needs.
 func (r Rpm) protected() ([]string, error) {

@@ -26,7 +26,8 @@ func (apt) guard(context.Context, []order.Package) error { return nil }
 
 const simulateTime = 30 * time.Second
 
-// simulate implements manager: apt-get says what it would do. What no repository has any more may still lie where apt-get keeps what it has downloaded.
+// simulate implements manager: apt-get says what it would do. What no repository has any more may still lie where apt-get keeps
+// what it has downloaded.
 func (apt) simulate(ctx context.Context, plan *record) ([]string, error) {
 	path, err := program.Find(order.Apt)
 	if err != nil {

@@ -42,13 +42,13 @@ func (rpms) lockFile() string         { return rpmRecords + "/.rpm.lock" }
 func (rpms) file(named string) string { return filepath.Join(rpmRepository, named+"-1.noarch.rpm") }
 
 func (rpms) missing() string {
-	for _, program := range []string{"rpm", "rpmbuild", "dnf-3", "createrepo_c", "/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py"} {
-		if _, err := os.Stat(program); err == nil {
-			continue
-		}
-		if _, err := exec.LookPath(program); err != nil {
-			return "Debian's packages rpm, dnf, dnf-plugins-core and createrepo-c"
-		}
+	_, err := os.Stat("/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py")
+	for _, program := range []string{"rpm", "rpmbuild", "dnf-3", "createrepo_c"} {
+		_, missing := exec.LookPath(program)
+		err = errors.Join(err, missing)
+	}
+	if err != nil {
+		return "Debian's packages rpm, dnf, dnf-plugins-core and createrepo-c"
 	}
 	return ""
 }
