@@ -307,10 +307,13 @@ func TestRealRefusedTasks(t *testing.T) {
 		t.Fatalf("%v refusals before any", got)
 	}
 	group := filepath.Join("/sys/fs/cgroup/pids", u.group)
-	for file, text := range map[string]string{"cgroup.procs": strconv.Itoa(shell.Process.Pid), "pids.max": "0"} {
-		if err := os.WriteFile(filepath.Join(group, file), []byte(text), 0); err != nil {
-			t.Fatal(err)
-		}
+	err = os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(shell.Process.Pid)), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.stop() // its runtime would ask for threads, and ask again when it is refused
+	if err := os.WriteFile(filepath.Join(group, "pids.max"), []byte("0"), 0); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := fmt.Fprintln(in); err != nil {
 		t.Fatal(err)
