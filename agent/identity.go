@@ -41,6 +41,7 @@ type lines struct {
 	path      string // of identityFile; "": the tls block names the files
 	log       hclog.Logger
 	plain     *transport.Transport
+	opened    chan struct{} // closed once there is a store
 
 	mu    sync.Mutex
 	store *credential.Store // nil: none yet
@@ -49,7 +50,8 @@ type lines struct {
 
 // buildIdentity finds out who this host is to the controller.
 func (a *agent) buildIdentity() (err error) {
-	l := &lines{host: a.journal.Host(), addresses: a.cfg.Controller.Addresses, log: a.log.Named("identity")}
+	l := &lines{host: a.journal.Host(), addresses: a.cfg.Controller.Addresses, log: a.log.Named("identity"),
+		opened: make(chan struct{})}
 	a.identity = l
 	if l.plain, err = transport.New(transport.Options{Log: a.log.Named("transport")}); err != nil {
 		return err
@@ -86,7 +88,18 @@ func (l *lines) open(f credential.Files) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.store, l.tls = store, secured
+	close(l.opened)
 	return nil
+}
+
+// changed is closed when this host has another certificate than at this moment, or its first.
+func (l *lines) changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.store == nil {
+		return l.opened
+	}
+	return l.store.Changed()
 }
 
 // dial makes a line to a node.

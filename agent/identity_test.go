@@ -63,8 +63,7 @@ func newLines(t *testing.T, dir string) *lines {
 		t.Fatal(err)
 	}
 	return &lines{host: idOfHost, addresses: []string{"192.0.2.1:7600"}, path: filepath.Join(dir, identityFile),
-		plain: plain,
-		log:   hclog.NewNullLogger()}
+		plain: plain, opened: make(chan struct{}), log: hclog.NewNullLogger()}
 }
 
 // A host without an identity says what to do, takes one up while it runs, and speaks plain text no more.
@@ -79,23 +78,42 @@ func TestIdentityIsTakenUp(t *testing.T) {
 			"salve-agent enroll") {
 			t.Errorf("without an identity: %v", err)
 		}
+		another := func(c <-chan struct{}) bool {
+			select {
+			case <-c:
+				return true
+			default:
+				return false
+			}
+		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- l.await(ctx) }()
+		changed := l.changed()
 		synctest.Wait()
 		if err := durable.Write(l.path, []byte("rubbish"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * lookForIdentity)
-		if l.tls != nil {
+		if l.tls != nil || another(changed) {
 			t.Fatal("rubbish is an identity")
 		}
 		if err := durable.Write(l.path, bundle(t, "salve://host/"+idOfHost), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * lookForIdentity)
-		if err := <-done; err != nil || l.tls == nil || l.tls.Plain() {
+		if err := <-done; err != nil || l.tls == nil || l.tls.Plain() || !another(changed) {
 			t.Errorf("%v: the identity is not in use", err)
+		}
+		changed = l.changed()
+		if err := l.reload(); err != nil || another(changed) {
+			t.Errorf("the same identity: %v", err)
+		}
+		if err := durable.Write(l.path, bundle(t, "salve://host/"+idOfHost), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.reload(); err != nil || !another(changed) || another(l.changed()) {
+			t.Errorf("another identity: %v", err)
 		}
 		stop()
 		if err := durable.Write(l.path, []byte("rubbish"), 0o600); err != nil {

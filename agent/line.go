@@ -36,7 +36,7 @@ func (a *agent) buildSession(context.Context) error {
 	a.session, err = session.New(session.Options{
 		Host: a.journal.Host(), Name: a.cfg.Host, Fingerprint: fingerprint, Version: version.Get().Version, Labels: a.cfg.Labels,
 		Addresses: a.cfg.Controller.Addresses, Clock: a.o.Clock, Log: a.log, Store: a.journal.Space("session"), Outbox: outbox,
-		Dial: a.identity.dial, Past: session.Restore(past), Step: a.o.step,
+		Dial: a.identity.dial, Retry: a.identity.changed, Past: session.Restore(past), Step: a.o.step,
 		Orders:  a.follow,
 		Moved:   func(from string, numbers map[uint64]uint64) { a.engine.Moved(from, numbers) },
 		Changed: a.lineChanged,

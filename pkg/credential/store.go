@@ -23,7 +23,13 @@ var ErrName = errors.New("the files belong to somebody else")
 type Store struct {
 	files Files
 	log   hclog.Logger
-	now   atomic.Pointer[Credential]
+	now   atomic.Pointer[current]
+}
+
+// current is the credential that is in use.
+type current struct {
+	*Credential
+	over chan struct{} // closed when another one is
 }
 
 // Open reads the files.
@@ -36,12 +42,15 @@ func Open(f Files, log hclog.Logger) (*Store, error) {
 		log = hclog.NewNullLogger()
 	}
 	s := &Store{files: f, log: log}
-	s.now.Store(c)
+	s.now.Store(&current{c, make(chan struct{})})
 	return s, nil
 }
 
 // Current is the credential of this moment.
-func (s *Store) Current() *Credential { return s.now.Load() }
+func (s *Store) Current() *Credential { return s.now.Load().Credential }
+
+// Changed is closed when the credential of this moment is no longer the current one.
+func (s *Store) Changed() <-chan struct{} { return s.now.Load().over }
 
 // Config is a source for pkg/transport.
 func (s *Store) Config() *tls.Config { return s.Current().Config() }
@@ -63,7 +72,7 @@ func (s *Store) Reload() (changed bool, err error) {
 	if c.digest == old.digest {
 		return false, nil
 	}
-	s.now.Store(c)
+	close(s.now.Swap(&current{c, make(chan struct{})}).over)
 	s.log.Info("certificate loaded", "name", c.Name.Short(), "serial", identity.Serial(c.Leaf), "until", c.Leaf.NotAfter,
 		"authorities", len(c.Roots))
 	return true, nil

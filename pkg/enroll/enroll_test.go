@@ -378,7 +378,7 @@ func TestPauseAfterSleep(t *testing.T) {
 		r := Renewer{Now: func() time.Time { return time.Now().Add(time.Duration(slept.Load())) }}
 		begun := time.Now()
 		time.AfterFunc(time.Minute, func() { slept.Store(int64(3 * time.Hour)) })
-		if !r.pause(t.Context(), 2*time.Hour) {
+		if !r.pause(t.Context(), 2*time.Hour, nil) {
 			t.Error("it gave up")
 		}
 		if d := time.Since(begun); d < time.Minute || d > time.Minute+lookEvery {
@@ -386,8 +386,56 @@ func TestPauseAfterSleep(t *testing.T) {
 		}
 		begun = time.Now()
 		slept.Store(int64(-24 * time.Hour)) // a clock that is set back must not make it wait longer
-		if !r.pause(t.Context(), time.Hour) || time.Since(begun) != time.Hour {
+		if !r.pause(t.Context(), time.Hour, nil) || time.Since(begun) != time.Hour {
 			t.Errorf("it waited %v", time.Since(begun))
+		}
+	})
+}
+
+// Who is enrolled again after the end is renewed in time, whatever pause had begun.
+func TestEnrolledAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = latePause / 4
+		ca, path := newAuthority(t), filepath.Join(t.TempDir(), "identity.pem")
+		enrol := func() {
+			key := newKey(t)
+			text, err := credential.EncodeKey(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert := ca.issue(&key.PublicKey, "salve://host/"+hostID, life)
+			if err := os.WriteFile(path, append(text, credential.EncodeCerts(cert, ca.cert)...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		enrol()
+		store, err := credential.Open(credential.Bundle(path), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := make(chan time.Time)
+		r := Renewer{Store: store, Log: hclog.NewNullLogger(), Ask: func(context.Context, []byte) (*agentpb.Issued, error) {
+			asked <- time.Now()
+			return nil, status.Error(codes.Unauthenticated, "it was revoked")
+		}}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		for at := range asked {
+			if store.Current().Expired(at) {
+				break
+			}
+		}
+		enrol()
+		if changed, err := store.Reload(); err != nil || !changed {
+			t.Fatal(changed, err)
+		}
+		if at := <-asked; store.Current().Expired(at) || at.Before(store.Current().Due()) {
+			t.Errorf("asked %s before the end of the new one", store.Current().Leaf.NotAfter.Sub(at))
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -65,7 +65,8 @@ func (r *Renewer) Run(ctx context.Context) error {
 	}
 	failed := 0
 	for {
-		if !r.pause(ctx, r.wait(failed)) {
+		changed := r.Store.Changed()
+		if !r.pause(ctx, r.wait(failed), changed) {
 			return nil
 		}
 		if !r.due() { // somebody else put another file there, or the clock was set
@@ -84,14 +85,18 @@ func (r *Renewer) Run(ctx context.Context) error {
 }
 
 // pause lets d go by, on this machine's timer or on the wall clock, whichever is first: a machine that slept has gone
-// on by the wall clock only. It reports whether ctx goes on.
-func (r *Renewer) pause(ctx context.Context, d time.Duration) bool {
+// on by the wall clock only. It ends early when the certificate is another one, which may not live so long. It reports
+// whether ctx goes on.
+func (r *Renewer) pause(ctx context.Context, d time.Duration, changed <-chan struct{}) bool {
 	until := r.Now().Add(d)
 	for d > 0 && r.Now().Before(until) {
 		step := min(d, lookEvery)
 		timer := time.NewTimer(step)
 		select {
 		case <-timer.C:
+		case <-changed:
+			timer.Stop()
+			return true
 		case <-ctx.Done():
 			timer.Stop()
 			return false

@@ -64,6 +64,7 @@ func (s *Session) Run(ctx context.Context) error {
 		pause := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
+		case <-s.o.Retry():
 		case <-pause.C:
 		}
 		pause.Stop()

@@ -82,6 +82,9 @@ type Options struct {
 	Store       Store
 	Outbox      Outbox
 	Dial        func(ctx context.Context, address string) (Line, error)
+	// Retry is closed when Dial may succeed where it has just failed, and no pause has to be waited out. nil: only time
+	// helps.
+	Retry func() <-chan struct{}
 	// Past are the permitted attempts that earlier processes left.
 	Past []permit.Restored
 
@@ -112,6 +115,9 @@ func (o *Options) validate() error {
 	}
 	if o.Jitter == nil {
 		o.Jitter = rand.Float64
+	}
+	if o.Retry == nil {
+		o.Retry = func() <-chan struct{} { return nil }
 	}
 	if o.Orders == nil {
 		o.Orders = func(context.Context, Orders) error { return nil }

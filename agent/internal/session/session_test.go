@@ -426,6 +426,28 @@ func TestLastWords(t *testing.T) {
 	}
 }
 
+// A host that was turned away, and is let in again, does not wait out its pause.
+func TestRetry(t *testing.T) {
+	offline(t, func(r *rig) {
+		let := make(chan struct{})
+		r.change = func(o *session.Options) { o.Retry = func() <-chan struct{} { return let } }
+		r.Last(&agentpb.ConnectResponse{What: &agentpb.ConnectResponse_TurnedAway{
+			TurnedAway: &agentpb.TurnedAway{Code: "removed", Text: "revoked"}}})
+		r.start()
+		r.pass(time.Second)
+		r.Last(nil)
+		r.pass(time.Second)
+		if r.State().Live || r.Hellos() != 1 {
+			t.Fatalf("after %d hellos the line is %+v", r.Hellos(), r.State())
+		}
+		close(let)
+		r.pass(0)
+		if !r.State().Live || r.Hellos() != 2 {
+			t.Errorf("after %d hellos the line is %+v", r.Hellos(), r.State())
+		}
+	})
+}
+
 // A redirect is followed at once.
 func TestRedirectIsFollowed(t *testing.T) {
 	offline(t, func(r *rig) {
