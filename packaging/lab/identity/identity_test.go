@@ -66,7 +66,7 @@ func TestLifeOfAnIdentity(t *testing.T) {
 	heard = len(s.log("agent.log"))
 	s.start(s.agent)
 	s.eventually("it has tried to come back", func() bool {
-		return strings.Count(s.log("agent.log")[heard:], "no line to the controller") >= 2
+		return strings.Contains(s.log("agent.log")[heard:], "no line to the controller")
 	})
 	if s.connected() {
 		t.Error("the revoked host is back")
