@@ -290,6 +290,20 @@ func (g *Rig) Do(args ...string) {
 	}
 }
 
+// marks gives every mark of this test process a name of its own.
+var marks atomic.Int64
+
+// Heard waits until the watcher has heard of all that the manager did so far. Signals come in order, but what the watcher reads
+// may be ahead of them: then it knows that a unit is up before it hears of the job that started it.
+func (g *Rig) Heard() {
+	g.T.Helper()
+	mark := fmt.Sprintf("mark%d.slice", marks.Add(1)) // of a slice nobody has to write a file
+	g.Do("start", mark)
+	agenttest.Eventually(g.T, Patience, func() bool {
+		return g.Watcher.Active(mark) == "active" && !g.Watcher.Queued(mark)
+	}, mark+" is heard of")
+}
+
 // Becomes waits until the watcher knows the unit to be as wanted.
 func (g *Rig) Becomes(unit, what string, want func(systemd.Unit) bool) systemd.Unit {
 	g.T.Helper()
@@ -305,6 +319,7 @@ func (g *Rig) Becomes(unit, what string, want func(systemd.Unit) bool) systemd.U
 func (g *Rig) Up(unit string) systemd.Unit {
 	g.T.Helper()
 	g.Do("start", unit)
+	g.Heard()
 	return g.Becomes(unit, "up", func(u systemd.Unit) bool { return u.Active == "active" && u.Job == 0 })
 }
 

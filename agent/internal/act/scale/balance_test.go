@@ -270,6 +270,7 @@ func TestBalancedDies(t *testing.T) {
 	_, a = acttest.Stage(t, k, g.by(-1))
 	g.set("w2", "drain")
 	g.Do("restart", "worker@2.service") // so that nobody knows whether it was stopped in between
+	g.Heard()
 	settles(a, incident.Acted, 1)
 	if err := k.Undo(t.Context(), a); err != nil || g.state("w2") != "2 0" {
 		t.Errorf("%v, w2 is %s", err, g.state("w2"))

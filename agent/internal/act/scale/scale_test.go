@@ -99,6 +99,7 @@ func (f *fleet) undo(a incident.Attempt) {
 func (f *fleet) stopped(unit string) {
 	f.T.Helper()
 	f.Do("stop", unit)
+	f.Heard()
 	agenttest.Eventually(f.T, wait, func() bool { return f.Watcher.StoppedByPerson(unit) }, unit+" is known to be stopped")
 }
 
@@ -300,12 +301,12 @@ func TestSettle(t *testing.T) {
 	}
 	_, up := acttest.Stage(t, k, f.by(3))
 	settles(up, incident.NotDone, "start: done for 0 of 3 instances")
-	f.Do("start", "worker@3.service")
+	f.Up("worker@3.service")
 	undo := settles(up, incident.Acted, "start: done for 1 of 3 instances")
 	if !strings.Contains(undo, "worker@3.service") || strings.Contains(undo, "worker@4.service") {
 		t.Errorf("to be taken back is %s", undo) // also what was not begun, and may be a person's later
 	}
-	f.Do("start", "worker@5.service")
+	f.Up("worker@5.service")
 	settles(up, incident.Acted, "start: done for 2 of 3 instances")
 	if err := k.Undo(t.Context(), up); err != nil {
 		t.Error(err)
@@ -313,7 +314,7 @@ func TestSettle(t *testing.T) {
 	f.run("1", "2")
 	_, down := acttest.Stage(t, k, f.by(-1))
 	settles(down, incident.NotDone, "stop: done for 0 of 1 instances")
-	f.Do("stop", "worker@2.service")
+	f.stopped("worker@2.service")
 	settles(down, incident.Acted, "stop: done for 1 of 1 instances")
 	s, _ := acttest.Stage(t, k, f.by(2))
 	f.Up("worker@3.service")
