@@ -38,8 +38,11 @@ func newFront(t *testing.T, running ...int) *front {
 	b := agenttest.HAProxy(t, " option httpchk GET /health\n timeout check 10s\n default-server check inter 50ms fall 1 rise 1\n server w1 unix@"+dir+
 		"/w1\n server w2 unix@"+dir+"/w2\n server w3 unix@"+dir+"/w3")
 	f := newFleet(t, "[Service]\nType=notify\nTimeoutStopSec=1s\nExecStart="+os.Args[0]+" worker "+dir+"/w%i\n", running...)
-	g := &front{fleet: f, Balancer: b, dir: dir, pool: &config.Pool{Name: "front", HAProxy: b.Stats, Backend: "web"}}
-	f.args.Balancer, f.args.Server, f.args.Wait, f.args.Max = "front", "w%i", 5*time.Second, 3
+	g := &front{fleet: f, Balancer: b, dir: dir, pool: &config.Pool{Name: "front", HAProxy: dir + "/haproxy", Backend: "web"}}
+	if err := os.Symlink(b.Stats, g.pool.HAProxy); err != nil {
+		t.Fatal(err)
+	}
+	f.args.Balancer, f.args.Server, f.args.Wait, f.args.Max = "front", "w%i", wait, 3
 	f.Runner.SetAllow(append(acttest.Everything(), config.Allow{Pools: []string{"front"}, Actions: []string{"reset_pool"}}))
 	g.client.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", b.Front)
@@ -163,7 +166,7 @@ func TestBalanced(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.becomes("w1", "2 0")
-	g.args.Wait = 5 * time.Second
+	g.args.Wait = wait
 	up := g.Must(g.by(2))
 	if g.state("w2") != "2 0" || g.state("w3") != "2 0" {
 		t.Errorf("w2 is %s, w3 %s", g.state("w2"), g.state("w3"))
