@@ -38,8 +38,11 @@ func TestReboots(t *testing.T) {
 	if h.calls() != 0 {
 		t.Fatal("a dry run asked logind")
 	}
+	stop, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	h.set(func(l *answers) {
 		l.called = func() {
+			defer cancel() // as systemd does once the host goes down
 			if a, err := h.Journal.Attempt(q.Attempt.ID); err != nil || a.Phase != incident.Intended || a.Permit == nil {
 				t.Errorf("when logind is asked, on disk is %+v, %v", a, err)
 			}
@@ -49,9 +52,6 @@ func TestReboots(t *testing.T) {
 			}
 		}
 	})
-	stop, cancel := context.WithCancel(t.Context())
-	h.T.Cleanup(cancel)
-	time.AfterFunc(100*time.Millisecond, cancel) // as systemd does once the host goes down
 	a, err := h.Runner.Run(stop, p)
 	if err != nil || a.Phase != incident.Intended {
 		t.Fatalf("it is %s, %v", a.Phase, err)
@@ -96,15 +96,21 @@ func (h *host) settles(a incident.Attempt) {
 		"evidence of something else":  {`[1]`, false, false, incident.Unknown, "no evidence", false},
 		"the same, and logind is not": {string(a.Before), false, true, incident.Unknown, "cannot be told", false},
 	} {
-		h.set(func(l *answers) { l.going = c.going })
+		ctx, cancel := context.WithCancel(h.T.Context())
+		h.set(func(l *answers) {
+			if l.going = c.going; c.going {
+				l.looked = cancel
+			}
+		})
 		if c.mute {
 			_, _ = h.conn.ReleaseName(login1)
+			ctx, cancel = context.WithTimeout(ctx, term)
 		}
 		left := a
 		left.Before = []byte(c.before)
-		ctx, cancel := context.WithTimeout(h.T.Context(), 3*impatient)
 		phase, why := reboot.New(h.options()).Settle(ctx, &left)
 		cancel()
+		h.set(func(l *answers) { l.looked = nil })
 		if phase != c.phase || !strings.Contains(why, c.says) || (left.Error != "") != c.failed {
 			h.T.Errorf("%s: %s because %q, error %q", name, phase, why, left.Error)
 		}
@@ -276,24 +282,25 @@ func TestTurnedBackOn(t *testing.T) {
 func TestLogindSays(t *testing.T) {
 	h := newHost(t)
 	for name, c := range map[string]struct {
-		set  func(*answers)
-		says string
-		lost bool
+		set      func(*answers)
+		patience time.Duration
+		says     string
+		lost     bool
 	}{
-		"no":                        {func(l *answers) { l.no = "org.freedesktop.DBus.Error.AccessDenied" }, "logind refuses to reboot the host", false},
-		"no, it is at work":         {func(l *answers) { l.no = login1 + ".OperationInProgress" }, "logind refuses", false},
-		"yes, and does nothing":     {func(l *answers) { l.idle = true }, "logind agreed, but the host does not go down", false},
-		"nothing":                   {func(l *answers) { l.mute = true }, "", true},
-		"nothing, and it goes":      {func(l *answers) { l.called = func() { _ = h.conn.Close() } }, "", true},
-		"nothing, and the bus says": {func(l *answers) { l.no = "org.freedesktop.DBus.Error.NoReply" }, "", true},
+		"no":                        {func(l *answers) { l.no = "org.freedesktop.DBus.Error.AccessDenied" }, time.Minute, "logind refuses to reboot the host", false},
+		"no, it is at work":         {func(l *answers) { l.no = login1 + ".OperationInProgress" }, time.Minute, "logind refuses", false},
+		"yes, and does nothing":     {func(l *answers) { l.idle = true }, term, "logind agreed, but the host does not go down", false},
+		"nothing":                   {func(l *answers) { l.mute = true }, term, "", true},
+		"nothing, and it goes":      {func(l *answers) { l.called = func() { _ = h.conn.Close() } }, term, "", true},
+		"nothing, and the bus says": {func(l *answers) { l.no = "org.freedesktop.DBus.Error.NoReply" }, term, "", true},
 	} {
 		if !h.conn.Connected() {
 			h.conn = h.logind.serve(t, os.Getenv("DBUS_SYSTEM_BUS_ADDRESS"))
 		}
 		h.set(func(l *answers) { *l = answers{can: "yes"}; c.set(l) })
-		k := reboot.New(h.options()).Patient(impatient)
+		k := reboot.New(h.options()).Patient(c.patience)
 		s, _ := acttest.Stage(t, k, ask())
-		ctx, cancel := context.WithTimeout(t.Context(), 4*impatient)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*term) // of one that has gone nothing is known for ever
 		err := k.Act(ctx, s)
 		cancel()
 		if err == nil || !strings.Contains(err.Error(), c.says) || errors.Is(err, kind.ErrLost) != c.lost || errors.Is(err, kind.ErrUnderWay) {
@@ -308,8 +315,8 @@ func TestLogindSays(t *testing.T) {
 // An agent that stops asks nothing more. A host that goes down and does not come to its end is in doubt when the time is up.
 func TestNeverEnds(t *testing.T) {
 	h := newHost(t)
-	k := reboot.New(h.options()).Patient(impatient)
-	s, _ := acttest.Stage(t, k, ask())
+	s, _ := acttest.Stage(t, reboot.New(h.options()), ask())
+	k := reboot.New(h.options()).Patient(term / 10)
 	halt := make(chan struct{})
 	close(halt)
 	late := *s
@@ -317,10 +324,10 @@ func TestNeverEnds(t *testing.T) {
 	if err := k.Act(t.Context(), &late); err == nil || !strings.Contains(err.Error(), "nothing was done") || h.calls() != 0 {
 		t.Errorf("when the agent stops: %v after %d calls", err, h.calls())
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*impatient)
+	ctx, cancel := context.WithTimeout(t.Context(), term)
 	defer cancel()
 	began := time.Now()
-	if err := k.Act(ctx, s); !errors.Is(err, kind.ErrLost) || time.Since(began) < 4*impatient {
+	if err := k.Act(ctx, s); !errors.Is(err, kind.ErrLost) || time.Since(began) < term {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
 }

@@ -58,6 +58,7 @@ type answers struct {
 	idle       bool   // it agrees, and does nothing
 	asked      []uint64
 	called     func() // in the middle of the call
+	looked     func() // when it is asked whether the host goes down
 }
 
 // ListInhibitors is logind's.
@@ -127,6 +128,9 @@ func (l *logind) serve(t *testing.T, address string) *dbus.Conn {
 	get := properties(func(iface, name string) (any, bool) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		if l.looked != nil {
+			l.looked()
+		}
 		return l.going, iface == manager && name == "PreparingForShutdown"
 	})
 	for _, err := range []error{
@@ -215,7 +219,7 @@ func (h *host) runner(o act.Options) *act.Runner {
 	return r
 }
 
-// kind is the kind alone, as impatient as a test.
+// options are for the kind alone.
 func (h *host) options() *kind.Host {
 	return &kind.Host{
 		Systemd: h.Watcher, Clock: acttest.Clock(h.T), Reboots: true, Attempts: h.Journal.AttemptsWithin,
@@ -262,4 +266,5 @@ func (h *host) set(change func(*answers)) {
 	change(&h.logind.answers)
 }
 
-const impatient = 150 * time.Millisecond
+// term is the time of what takes all of it: enough for what is asked before.
+const term = 2 * time.Second
