@@ -35,10 +35,12 @@ func ran(t *testing.T, r *act.Runner, q kind.Request) incident.Attempt {
 // TestNothingOfItStays: whatever a program does to live on, nothing of it runs when the attempt is over, and what is kept of
 // its output is bounded. Each writes the processes that it knows of into the file that it is given.
 func TestNothingOfItStays(t *testing.T) {
+	const begins = 4 * time.Second // enough for a program to have begun
 	_, noGroups := program.Home()
 	for name, c := range map[string]struct {
 		script, wrong, says string
-		grouped             bool // found by its control group alone
+		within              time.Duration // all of which it takes; 0: it ends by itself
+		grouped             bool          // found by its control group alone
 	}{
 		"daemon":           {script: "setsid sleep 1000 >/dev/null 2>&1 & echo $! >> $1", says: `"code":0`},
 		"without its mark": {script: "env -i setsid sleep 1000 >/dev/null 2>&1 & echo $! >> $1", says: `"code":0`, grouped: true},
@@ -46,11 +48,12 @@ func TestNothingOfItStays(t *testing.T) {
 		"flood":            {script: "yes | head -c 3000000; exit 5", wrong: "status 5", says: `"truncated":true`},
 		"closes outputs":   {script: "exec >&- 2>&-; exit 6", wrong: "status 6: it said nothing", says: `"code":6`},
 		"ignores SIGTERM": {script: "trap '' TERM; sleep 1000 & echo $! $$ >> $1; echo begun; while :; do sleep 1; done",
-			wrong: "longer than its time-out", says: `"stdout":"begun\n"`},
+			wrong: "longer than its time-out", says: `"stdout":"begun\n"`, within: begins},
 		"ends when asked": {script: "trap 'echo asked; exit 0' TERM; sleep 1000 & echo $! >> $1; wait",
-			wrong: "longer than its time-out", says: `"stdout":"asked\n"`},
-		"forks for ever": {script: "while :; do setsid sleep 1000 & echo $! >> $1; done", wrong: "longer than its time-out"},
-		"gains nothing":  {script: "grep NoNewPrivs /proc/self/status", says: `NoNewPrivs:\t1`},
+			wrong: "longer than its time-out", says: `"stdout":"asked\n"`, within: begins},
+		"forks for ever": {script: "while :; do setsid sleep 1000 & echo $! >> $1; done", wrong: "longer than its time-out",
+			within: 400 * time.Millisecond},
+		"gains nothing": {script: "grep NoNewPrivs /proc/self/status", says: `NoNewPrivs:\t1`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,8 +64,8 @@ func TestNothingOfItStays(t *testing.T) {
 			path := acttest.Script(t, "#!/bin/sh\n"+c.script+"\n")
 			r := acttest.Alone(t, filepath.Dir(path), "exec")
 			q := command(path, pids)
-			if c.wrong != "" {
-				q.Remedy.Timeout = 400 * time.Millisecond
+			if c.within > 0 {
+				q.Remedy.Timeout = c.within
 			}
 			a := ran(t, r, q)
 			if (c.wrong == "") != (a.Error == "") || !strings.Contains(a.Error, c.wrong) {
@@ -71,12 +74,12 @@ func TestNothingOfItStays(t *testing.T) {
 			if !strings.Contains(string(a.After), c.says) || len(a.After) > 10_000 {
 				t.Errorf("%d bytes are kept: %.300s, want %s", len(a.After), a.After, c.says)
 			}
-			if took := a.Intended.Age(a.Acted); took > 10*time.Second {
+			if took := a.Intended.Age(a.Acted); took > acttest.Patience {
 				t.Errorf("it took %s", took)
 			}
 			text, _ := os.ReadFile(pids)
 			for _, pid := range strings.Fields(string(text)) {
-				agenttest.Eventually(t, time.Second, func() bool { return gone(pid) }, "process "+pid+" is gone")
+				agenttest.Eventually(t, acttest.Patience, func() bool { return gone(pid) }, "process "+pid+" is gone")
 			}
 			if !r.Quiet(&a) {
 				t.Error("it is not quiet")
@@ -108,12 +111,12 @@ func TestExitCodes(t *testing.T) {
 		{3, 99, 0, "", false, 1},
 		{4, 99, 0, "would not do it (status 4): why", false, 1},
 		{75, 2, 0, "", true, 2},
-		{76, 99, 0, "still says that it cannot do it now (status 76): why", false, 2},
+		{76, 99, 0, "still says that it cannot do it now (status 76): why", false, 3},
 	} {
 		q := command(path, strconv.Itoa(c.code), strconv.Itoa(c.enough), strconv.Itoa(c.then))
 		x := q.Remedy.Args.(*remedy.ExecArgs)
 		x.Undo, x.Unneeded, x.Refused, x.Retry = []string{path, "9", "99", "0"}, []int{3}, []int{4}, []int{75, 76}
-		q.Remedy.Timeout = 2500 * time.Millisecond
+		q.Remedy.Timeout = 6900 * time.Millisecond // after the second pause, 1 s and 2 s, and within the third, 4 s
 		a := ran(t, r, q)
 		if (a.Error == "") != (c.wrong == "") || !strings.Contains(a.Error, c.wrong) || (len(a.Undo) > 0) != c.undo {
 			t.Errorf("exit code %d: %q, undo %s; want %q, undo %v", c.code, a.Error, a.Undo, c.wrong, c.undo)
