@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/baseline"
 	"github.com/salveops/salve/pkg/anomaly"
 	"github.com/salveops/salve/pkg/series"
@@ -33,7 +34,9 @@ func TestBaseline(t *testing.T) {
 	life := func(log *logText) bool {
 		t.Helper()
 		r := h.start(logTo(log))
-		r.reads("unit.active", "web.service", 1)
+		agenttest.Eventually(t, patience, func() bool {
+			return r.signal(cpu.Signal, cpu.Of).GetKnown() // what had no sample yet is not kept
+		}, "the processor's use is measured")
 		r.stop()
 		kept, err := baseline.Read(path)
 		if err != nil || kept.Learned[cpu].Detector == nil {
