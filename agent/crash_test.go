@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -38,12 +39,40 @@ rule "web-down" {
 `
 
 // newWeb is a host with the service web running and configured.
-func newWeb(t testing.TB, more ...string) *host {
+func newWeb(t testing.TB) *host {
 	t.Helper()
 	h := newHost(t)
-	h.install("web.service", h.counted("web", more...))
+	h.install("web.service", h.counted("web"))
 	h.configure(web)
 	return h
+}
+
+// gate is a file without which a unit does not come up.
+type gate string
+
+// newGated is newWeb with a gate, which is open: while it is shut, an action that starts the unit goes on.
+func newGated(t testing.TB) (*host, gate) {
+	t.Helper()
+	h := newHost(t)
+	g := gate(h.file("gate"))
+	g.open(t)
+	h.install("web.service", h.counted("web", "ExecStartPre=/bin/sh -c 'until test -e "+string(g)+"; do sleep 0.05; done'"))
+	h.configure(web)
+	return h, g
+}
+
+func (g gate) open(t testing.TB) {
+	t.Helper()
+	if err := os.WriteFile(string(g), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (g gate) shut(t testing.TB) {
+	t.Helper()
+	if err := os.Remove(string(g)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A crash is healed and proved, and the record tells all of it to someone who was asleep.

@@ -21,7 +21,7 @@ import (
 // down; the next one goes on from there.
 func TestStopDuringAction(t *testing.T) {
 	t.Parallel()
-	h := newWeb(t, "ExecStartPre=/bin/sleep 1")
+	h, gate := newGated(t)
 	acting := make(chan struct{})
 	var once sync.Once
 	seam := points{at: func(_ int, name string) {
@@ -30,8 +30,11 @@ func TestStopDuringAction(t *testing.T) {
 		}
 	}}
 	a := h.start(func(o *Options) { o.memory = seam.memory })
+	gate.shut(t)
 	h.crash("web.service")
 	<-acting
+	a.cancel()
+	gate.open(t)
 	a.stop()
 	if a.err != nil {
 		t.Errorf("the agent ended with %v", a.err)
@@ -60,7 +63,7 @@ func TestStopDuringAction(t *testing.T) {
 // lost, and an upgrade of its agent is no reason to call people.
 func TestLineStaysUntilTheLastAction(t *testing.T) {
 	t.Parallel()
-	h := newWeb(t, "ExecStartPre=/bin/sleep 1")
+	h, gate := newGated(t)
 	node, block := newNode(t)
 	h.configure(web + block)
 	acting, live := make(chan struct{}), make(chan bool, 1)
@@ -74,8 +77,11 @@ func TestLineStaysUntilTheLastAction(t *testing.T) {
 	}}
 	a := h.start(func(o *Options) { o.memory = seam.memory })
 	a.line(t)
+	gate.shut(t)
 	h.crash("web.service")
 	<-acting
+	a.cancel()
+	gate.open(t)
 	a.stop()
 	if a.err != nil {
 		t.Errorf("the agent ended with %v", a.err)

@@ -50,14 +50,16 @@ func TestSystemdGoneAndBack(t *testing.T) {
 // and nothing is done twice.
 func TestSystemdGoneDuringAction(t *testing.T) {
 	t.Parallel()
-	h := newWeb(t, "ExecStartPre=/bin/sleep 1")
+	h, gate := newGated(t)
 	proxy := agenttest.NewProxy(t, h.Address)
 	h.bus = proxy.Address()
 	a := h.start(nil)
+	gate.shut(t)
 	h.crash("web.service")
 	agenttest.Eventually(t, patience, func() bool { return len(h.starts("web")) == 2 }, "the agent starts the unit")
 	proxy.Cut()
 	a.await(event{typ: "act", service: "web", text: "the connection was lost before the answer came"})
+	gate.open(t)
 	if err := proxy.Restore(); err != nil {
 		t.Fatal(err)
 	}
