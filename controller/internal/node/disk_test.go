@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/salveops/salve/controller/internal/node/nodetest"
 )
 
@@ -165,4 +167,25 @@ func TestFollowerThatSaysNo(t *testing.T) {
 	close(stop)
 	proposing.Wait()
 	f.agree(f.commit(pause("last")))
+}
+
+// TestCrashedDisk writes nothing more, and can be read: Raft panics when it cannot read an entry, and a node whose
+// machine has crashed is closed a moment later.
+func TestCrashedDisk(t *testing.T) {
+	store := nodetest.NewMemStore()
+	if err := store.StoreLog(&raft.Log{Index: 1}); err != nil {
+		t.Fatal(err)
+	}
+	after := store.Crash()
+	if err := store.StoreLog(&raft.Log{Index: 2}); !errors.Is(err, nodetest.ErrCrashed) {
+		t.Errorf("a write after the crash: %v", err)
+	}
+	for what, s := range map[string]*nodetest.MemStore{"it": store, "the next process": after} {
+		if err := s.GetLog(1, new(raft.Log)); err != nil {
+			t.Errorf("%s reads what was written: %v", what, err)
+		}
+		if err := s.GetLog(2, new(raft.Log)); !errors.Is(err, raft.ErrLogNotFound) {
+			t.Errorf("%s reads what was not written: %v", what, err)
+		}
+	}
 }

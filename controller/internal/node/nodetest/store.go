@@ -15,7 +15,7 @@ import (
 var (
 	// ErrFull is what a full disk says.
 	ErrFull = errors.New("no space left on device")
-	// ErrCrashed is what every call says after Crash.
+	// ErrCrashed is what every write says after Crash.
 	ErrCrashed = errors.New("the machine has crashed")
 
 	errNotFound = errors.New("not found") // Raft compares the text
@@ -89,8 +89,9 @@ func (m *MemStore) Writes() int {
 	return m.writes
 }
 
-// Crash ends this store: every call fails from now on, those that wait for the disk, too, and nothing of theirs
-// is written. What it returns is the disk as the next process finds it.
+// Crash ends this store: every write fails from now on, those that wait for the disk, too, and nothing of theirs
+// is written. What was written can still be read, for Raft panics when it cannot, and a test ends it a moment later.
+// What it returns is the disk as the next process finds it.
 func (m *MemStore) Crash() *MemStore {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -147,8 +148,10 @@ func (m *MemStore) write(f func(*disk)) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.dead(); err != nil {
-		return err
+	select {
+	case <-m.crashed:
+		return ErrCrashed
+	default:
 	}
 	if m.fault != nil {
 		return m.fault
@@ -162,19 +165,7 @@ func (m *MemStore) write(f func(*disk)) error {
 func (m *MemStore) read(f func(*disk) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.dead(); err != nil {
-		return err
-	}
 	return f(&m.disk)
-}
-
-func (m *MemStore) dead() error {
-	select {
-	case <-m.crashed:
-		return ErrCrashed
-	default:
-		return nil
-	}
 }
 
 // FirstIndex is the first entry's, 0: none.
