@@ -9,6 +9,7 @@ import (
 	"github.com/salveops/salve/controller/controllertest/model"
 	"github.com/salveops/salve/controller/internal/node/nodetest"
 	"github.com/salveops/salve/controller/internal/state"
+	"github.com/salveops/salve/pkg/permit"
 	"github.com/salveops/salve/proto/logpb"
 )
 
@@ -319,4 +320,20 @@ func TestDisks(t *testing.T) {
 		return ok
 	})
 	asked.Refused("cap")
+}
+
+// TestGrantThatComesLate: a permit whose time to begin was over before it came is given back, and the host asks again.
+func TestGrantThatComesLate(t *testing.T) {
+	t.Parallel()
+	c, h1, _, _ := three(t)
+	resume := c.Leader().Store.Stall()
+	defer resume()
+	asked := h1.Ask("web")
+	begun := c.glass.now()
+	c.Eventually("its time to begin is over", func() bool { return c.glass.now()-begun > permit.StartBy })
+	resume()
+	asked.Acts()
+	if steps := h1.Steps(); steps != 1 {
+		t.Errorf("it acted %d times", steps)
+	}
 }

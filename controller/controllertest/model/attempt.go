@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -81,7 +82,7 @@ func (a *Agent) intend(t *attempt) {
 	}
 	held, err := a.book.Begin(t.id, a.facts(t))
 	if err != nil {
-		a.void(t, err.Error())
+		a.void(t, coded(err))
 		return
 	}
 	a.write(t, held)
@@ -108,7 +109,7 @@ func (a *Agent) write(t *attempt, held permit.Held) {
 func (a *Agent) act(t *attempt) {
 	if err := a.book.Act(t.id, a.facts(t)); err != nil {
 		a.d().settled(t.id, permit.Unused)
-		a.void(t, err.Error())
+		a.void(t, coded(err))
 		return
 	}
 	t.stage = acting
@@ -177,6 +178,14 @@ func (a *Agent) verify(t *attempt) {
 
 // verifyFor is how long after a step a sample says something.
 const verifyFor = 3 * time.Second
+
+// coded is why a permit must not be used, with the code before it.
+func coded(err error) string {
+	if v := (*permit.Void)(nil); errors.As(err, &v) {
+		return v.Code + ": " + v.Text
+	}
+	return err.Error()
+}
 
 // void ends what never began.
 func (a *Agent) void(t *attempt, why string) {
