@@ -62,8 +62,8 @@ func TestOwnUsage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(5 * time.Second)
-	for time.Now().Before(deadline) { // burn until the kernel has counted it
+	deadline := time.Now().Add(time.Minute) // others may have the processor for most of it
+	for time.Now().Before(deadline) {       // burn until the kernel has counted it
 		after, err := CPU(os.Getpid())
 		if err != nil {
 			t.Fatal(err)
@@ -73,7 +73,7 @@ func TestOwnUsage(t *testing.T) {
 		}
 	}
 	if after, _ := CPU(os.Getpid()); after < before+3*clockTick {
-		t.Errorf("five busy seconds count as %v", after-before)
+		t.Errorf("a busy minute counts as %v", after-before)
 	}
 	m, err := MemoryOf(os.Getpid())
 	if err != nil || m.RSS < 1<<20 || m.PSS <= 0 || m.PSS > m.RSS {
@@ -235,8 +235,13 @@ func TestProcessTellsThatItEnded(t *testing.T) {
 
 func TestControllerIsAwaited(t *testing.T) {
 	asked := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if asked++; asked < 3 || r.URL.Path != "/readyz" {
+		if asked++; asked == -990 {
+			cancel() // whoever asks has heard why not by now
+		}
+		if asked < 3 || r.URL.Path != "/readyz" {
 			http.Error(w, "no leader", http.StatusServiceUnavailable)
 		}
 	}))
@@ -253,8 +258,6 @@ func TestControllerIsAwaited(t *testing.T) {
 		t.Errorf("after %d questions: %v", asked, err)
 	}
 	asked = -1000
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
 	if err := c.AwaitReady(ctx); err == nil || !strings.Contains(err.Error(), "no leader") {
 		t.Errorf("error is %v", err)
 	}
