@@ -41,9 +41,10 @@ func TestDiskFullOnTheLeader(t *testing.T) {
 		}
 		return false
 	})
-	if err := full.Healthy(); !errors.Is(err, ErrNoStore) || !errors.Is(err, nodetest.ErrFull) {
-		t.Errorf("health %v", err)
-	}
+	eventually(t, "it says why", func() bool { // one that was deposed before learns it when it follows
+		err := full.Healthy()
+		return errors.Is(err, ErrNoStore) && errors.Is(err, nodetest.ErrFull)
+	})
 	f.commit(pause("without-it"))
 	stores[full.Name()].Fail(nil)
 	f.agree(f.commit(pause("with-it")))
@@ -137,13 +138,13 @@ func TestCrashLosesWhatWasNotWritten(t *testing.T) {
 }
 
 // TestFollowerThatSaysNo: while entries keep coming, a follower's disk fails and works again, over and over. It gets
-// everything in the end, from the same leader.
+// everything in the end.
 func TestFollowerThatSaysNo(t *testing.T) {
 	f := newFleet(t, "ctl-1", "ctl-2", "ctl-3")
 	stores := f.disks()
 	f.start("ctl-1", "ctl-2", "ctl-3")
 	f.agree(f.fill(1))
-	leader, flaky := f.leader(), f.followers()[0]
+	flaky := f.followers()[0]
 	stop := make(chan struct{})
 	var proposing sync.WaitGroup
 	for range 8 {
@@ -153,7 +154,11 @@ func TestFollowerThatSaysNo(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					_ = leader.Propose(entry(t, pause("x"))).Error()
+					for _, n := range f.nodes {
+						if n.IsLeader() {
+							_ = n.Propose(entry(t, pause("x"))).Error()
+						}
+					}
 				}
 			}
 		})

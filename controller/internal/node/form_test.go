@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -116,14 +115,11 @@ func TestOtherPeersList(t *testing.T) {
 	f.tune = func(o *Options) { o.Peers = []string{f.peers[1], f.peers[2]} }
 	f.start("aaa-4")
 	f.waitsFor("aaa-4", "has a cluster already: `salve raft add aaa-4")
-	leader := f.leader()
-	if err := leader.AddPeer(context.Background(), "aaa-4", f.lines["aaa-4"].address); err != nil {
-		t.Fatal(err)
-	}
+	f.add("aaa-4")
 	f.agree(f.commit(pause("x")))
 	eventually(t, "a healthy node", func() bool { return f.nodes["aaa-4"].Healthy() == nil })
-	if f.clusters() != 1 || len(leader.Peers()) != 4 {
-		t.Errorf("%d clusters, %d peers", f.clusters(), len(leader.Peers()))
+	if peers := f.leader().Peers(); f.clusters() != 1 || len(peers) != 4 {
+		t.Errorf("%d clusters, %d peers", f.clusters(), len(peers))
 	}
 }
 

@@ -140,6 +140,41 @@ func (f *fleet) leader() *Node {
 	return leader
 }
 
+// lead has the leader do something, and the next one if the first is deposed in the middle: elections come when they like.
+func (f *fleet) lead(what string, do func(leader *Node) error) {
+	f.t.Helper()
+	eventually(f.t, what, func() bool {
+		err := do(f.leader())
+		switch {
+		case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost),
+			errors.Is(err, raft.ErrLeadershipTransferInProgress):
+			return false
+		case err != nil:
+			f.t.Fatal(err)
+		}
+		return true
+	})
+}
+
+// add makes the node of that name a member.
+func (f *fleet) add(name string) {
+	f.t.Helper()
+	f.lead("add "+name, func(leader *Node) error {
+		return leader.AddPeer(context.Background(), name, f.lines[name].address)
+	})
+}
+
+// remove ends the membership of the node of that name.
+func (f *fleet) remove(name string) {
+	f.t.Helper()
+	f.lead("remove "+name, func(leader *Node) error {
+		if leader.member(name) == nil { // one that was deposed had still removed it
+			return nil
+		}
+		return leader.RemovePeer(context.Background(), name)
+	})
+}
+
 // followers are all that run and do not lead.
 func (f *fleet) followers() (out []*Node) {
 	leader := f.leader()

@@ -39,9 +39,8 @@ func TestWipedVoter(t *testing.T) {
 		t.Fatalf("the wiped node took part: term %d", n.Term())
 	}
 	f.start(third)
-	leader = f.leader()
 	eventually(t, "a problem with the wiped node", func() bool {
-		for _, p := range leader.Peers() {
+		for _, p := range f.leader().Peers() {
 			if p.Name == wiped {
 				return strings.Contains(p.Problem, "the old data are lost")
 			}
@@ -49,16 +48,12 @@ func TestWipedVoter(t *testing.T) {
 		return false
 	})
 
-	add := func() error { return leader.AddPeer(context.Background(), wiped, f.lines[wiped].address) }
-	if err := add(); !errors.Is(err, ErrMember) || !strings.Contains(err.Error(), "`salve raft remove "+wiped+"` first") {
+	err := f.leader().AddPeer(context.Background(), wiped, f.lines[wiped].address)
+	if !errors.Is(err, ErrMember) || !strings.Contains(err.Error(), "`salve raft remove "+wiped+"` first") {
 		t.Errorf("added without being removed: %v", err)
 	}
-	if err := leader.RemovePeer(context.Background(), wiped); err != nil {
-		t.Fatal(err)
-	}
-	if err := add(); err != nil {
-		t.Fatal(err)
-	}
+	f.remove(wiped)
+	f.add(wiped)
 	f.agree(f.commit(pause("added")))
 	f.abort(third) // now it counts
 	f.agree(f.commit(pause("counts")))
@@ -69,24 +64,18 @@ func TestRemovedNode(t *testing.T) {
 	f := newFleet(t, "ctl-1", "ctl-2", "ctl-3")
 	f.start("ctl-1", "ctl-2", "ctl-3")
 	f.agree(f.fill(1))
-	leader, out := f.leader(), f.followers()[0]
-	if err := leader.RemovePeer(context.Background(), "ctl-9"); !errors.Is(err, ErrMember) {
+	out := f.followers()[0]
+	if err := f.leader().RemovePeer(context.Background(), "ctl-9"); !errors.Is(err, ErrMember) {
 		t.Errorf("removed a stranger: %v", err)
 	}
-	if err := leader.RemovePeer(context.Background(), out.Name()); err != nil {
-		t.Fatal(err)
-	}
+	f.remove(out.Name())
 	f.commit(pause("without"))
-	if len(leader.Peers()) != 2 {
-		t.Errorf("peers %+v", leader.Peers())
+	if peers := f.leader().Peers(); len(peers) != 2 {
+		t.Errorf("peers %+v", peers)
 	}
-	if err := leader.AddPeer(context.Background(), out.Name(), out.Address()); err != nil {
-		t.Fatal(err)
-	}
+	f.add(out.Name())
 	f.agree(f.commit(pause("back")))
-	if err := out.Healthy(); err != nil {
-		t.Error(err)
-	}
+	eventually(t, "it is healthy again", func() bool { return out.Healthy() == nil })
 }
 
 // TestLeaderRemovesItself: another leads, and the removed one knows it.
@@ -94,10 +83,11 @@ func TestLeaderRemovesItself(t *testing.T) {
 	f := newFleet(t, "ctl-1", "ctl-2", "ctl-3")
 	f.start("ctl-1", "ctl-2", "ctl-3")
 	f.agree(f.fill(1))
-	old := f.leader()
-	if err := old.RemovePeer(context.Background(), old.Name()); err != nil {
-		t.Fatal(err)
-	}
+	var old *Node
+	f.lead("the leader removes itself", func(leader *Node) error {
+		old = leader
+		return old.RemovePeer(context.Background(), old.Name())
+	})
 	eventually(t, "the removed node says so", func() bool { return errors.Is(old.Healthy(), ErrMember) })
 	f.close(old.Name())
 	f.agree(f.commit(pause("without")))
