@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/salveops/salve/pkg/require"
 	"github.com/salveops/salve/proto/adminpb"
 )
 
@@ -32,20 +33,11 @@ type site struct {
 }
 
 func newSite(t *testing.T) *site {
-	s := &site{t: t, file: filepath.Join(t.TempDir(), "controller.hcl"), grpc: port(t), raft: port(t), http: port(t),
-		log: &testLog{t: t}}
+	s := &site{t: t, file: filepath.Join(t.TempDir(), "controller.hcl"), grpc: require.Port(t), raft: require.Port(t),
+		http: require.Port(t),
+		log:  &testLog{t: t}}
 	s.configure(`service "web" { max_unavailable = 1 }`)
 	return s
-}
-
-// port is an address that was free a moment ago.
-func port(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (s *site) configure(rest string) {
@@ -183,7 +175,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 		_, err := admin.Status(t.Context(), &adminpb.StatusRequest{Stale: true})
 		return err == nil
 	})
-	s.grpc, s.raft, s.http = port(t), port(t), port(t)
+	s.grpc, s.raft, s.http = require.Port(t), require.Port(t), require.Port(t)
 	s.configure("")
 	err := Run(t.Context(), Options{ConfigFile: s.file, Log: hclog.NewNullLogger()})
 	if err == nil || !strings.Contains(err.Error(), "is in use") {

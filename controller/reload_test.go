@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/salveops/salve/pkg/identity"
+	"github.com/salveops/salve/pkg/require"
 	"github.com/salveops/salve/proto/adminpb"
 )
 
@@ -39,7 +40,7 @@ func TestReload(t *testing.T) {
 	}{
 		{"another number", `service "web" { max_unavailable = 2 }`, s.http, ""},
 		{"a mistake", `service "web" { max_unavailabel = 3 }`, s.http, "max_unavailabel"},
-		{"a port", `service "web" { max_unavailable = 4 }`, port(t), "takes a restart"},
+		{"a port", `service "web" { max_unavailable = 4 }`, require.Port(t), "takes a restart"},
 		{"as before", `service "web" { max_unavailable = 5 }`, s.http, ""},
 	}
 	for _, tc := range tests {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/salveops/salve/pkg/require"
 )
 
 // pidHeader is where the lab service says which process answers.
@@ -127,23 +129,25 @@ const (
 	portBlock         = 128 // processes with neighbouring IDs begin to search so far apart
 )
 
-// FreePorts finds n loopback ports that nobody listens on, below the range from which the kernel
-// takes the source ports of outgoing connections: there, a port could be taken by a passing probe just
-// while its service restarts. A port is only found, not held: so processes begin at different places.
+// FreePorts finds n loopback ports that nobody has, and holds them for as long as this process runs: see require.Hold.
+// They lie below the range from which the kernel takes the source ports of outgoing connections, and processes begin to
+// search at different places, for programs that hold nothing.
 func FreePorts(n int) ([]string, error) {
 	first := os.Getpid() * portBlock % (highPort - lowPort)
 	var found []string
+	var held []func()
 	for i := 0; i < highPort-lowPort && len(found) < n; i++ {
 		port := lowPort + (first+i)%(highPort-lowPort)
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		l, err := net.Listen("tcp", addr)
+		addr, release, err := require.Hold(port)
 		if err != nil {
 			continue
 		}
-		_ = l.Close()
-		found = append(found, addr)
+		found, held = append(found, addr), append(held, release)
 	}
 	if len(found) < n {
+		for _, release := range held {
+			release()
+		}
 		return nil, fmt.Errorf("only %d of %d loopback ports are free from %d to %d", len(found), n, lowPort, highPort)
 	}
 	return found, nil
