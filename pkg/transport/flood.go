@@ -43,7 +43,7 @@ func (t *Transport) Counts() Counts {
 
 // guard bounds the handshakes of a listener.
 func (t *Transport) guard(l net.Listener) net.Listener {
-	return &guardedListener{Listener: l, count: t.count,
+	return &guardedListener{Listener: l, count: t.count, now: t.now,
 		failures: limit.New(failBurst, failEvery, math.MaxInt32, time.Nanosecond),
 		open:     list.New(), from: map[netip.Addr]int{}}
 }
@@ -52,6 +52,7 @@ func (t *Transport) guard(l net.Listener) net.Listener {
 type guardedListener struct {
 	net.Listener
 	count    *counts
+	now      func() time.Time
 	failures *limit.Limiter
 
 	mu   sync.Mutex
@@ -67,7 +68,7 @@ func (l *guardedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		from := limit.Origin(conn.RemoteAddr().String())
-		if !l.failures.Ok(from, time.Now()) {
+		if !l.failures.Ok(from, l.now()) {
 			l.count.refused.Add(1)
 			_ = conn.Close()
 			continue
@@ -167,7 +168,7 @@ func (g *guarded) Close() error {
 	g.listener.mu.Unlock()
 	if failed {
 		g.listener.count.failed.Add(1)
-		g.listener.failures.Take(g.from, time.Now())
+		g.listener.failures.Take(g.from, g.listener.now())
 	}
 	return g.Conn.Close()
 }

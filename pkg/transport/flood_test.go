@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,7 +70,7 @@ func (l *guardedListener) waiting() int {
 
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.After(20 * time.Second); !so(); {
+	for deadline := time.After(time.Minute); !so(); {
 		select {
 		case <-deadline:
 			t.Fatal("never: " + what)
@@ -135,6 +136,9 @@ func TestFloodOfNobodies(t *testing.T) {
 func TestFloodOfFailures(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
 	server := newTransport(t, Options{TLS: ca.config(t, "controller")})
+	var later atomic.Int64 // time stands still, for on a slow machine as many failures are forgotten as there are
+	begun := time.Now()
+	server.now = func() time.Time { return begun.Add(time.Duration(later.Load())) }
 	l := served(t, server)
 	foreign := ca.config(t, "agent") // knows the server, and is not known
 	foreign.Certificates = other.config(t, "agent").Certificates
@@ -150,11 +154,21 @@ func TestFloodOfFailures(t *testing.T) {
 		t.Fatal("a stranger gets in")
 	}
 	eventually(t, "one failure", func() bool { return server.Counts().Failed == 1 && l.waiting() == 0 })
-	eventually(t, "the door is closed", func() bool { ask(t, stranger, l); return server.Counts().Refused > 0 })
+	for tries := 0; server.Counts().Refused == 0; tries++ {
+		if ask(t, stranger, l); tries > 2*failBurst {
+			t.Fatal("the door is never closed")
+		}
+	}
 	if n := server.Counts().Failed; n < failBurst {
 		t.Errorf("it is closed after %d failures", n)
 	}
-	eventually(t, "it is open again", func() bool { return ask(t, agent, l) })
+	if ask(t, agent, l) {
+		t.Error("the door is open to somebody of the same address")
+	}
+	later.Store(int64(failEvery))
+	if !ask(t, agent, l) {
+		t.Error("it is not open again")
+	}
 }
 
 func TestSlowHandshake(t *testing.T) {

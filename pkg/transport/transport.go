@@ -71,6 +71,7 @@ type Transport struct {
 	o     Options
 	warn  *sync.Once
 	count *counts
+	now   func() time.Time // by which failures are forgotten
 }
 
 // New checks the options. Errors wrap ErrConfig.
@@ -93,7 +94,7 @@ func New(o Options) (*Transport, error) {
 	if o.Resolver == nil {
 		o.Resolver = net.DefaultResolver
 	}
-	return &Transport{o: o, warn: new(sync.Once), count: new(counts)}, nil
+	return &Transport{o: o, warn: new(sync.Once), count: new(counts), now: time.Now}, nil
 }
 
 // Plain reports whether lines are plain text.
@@ -103,7 +104,7 @@ func (t *Transport) Plain() bool { return t.o.Source == nil && t.o.Pin == nil }
 func (t *Transport) For(authorize func(peer *x509.Certificate) error) *Transport {
 	o := t.o
 	o.Authorize = authorize
-	return &Transport{o: o, warn: t.warn, count: t.count}
+	return &Transport{o: o, warn: t.warn, count: t.count, now: t.now}
 }
 
 // Listen opens a TCP listener whose connections are secured already; the TLS handshake runs with the first
