@@ -175,7 +175,7 @@ func TestClusterHistories(t *testing.T) {
 			c.history = nil
 			c.mu.Unlock()
 			looked := time.Now()
-			switch history.Check(begin, 60*time.Second) {
+			switch history.Check(begin, 5*time.Minute) {
 			case porcupine.Illegal:
 				for _, o := range history.Operations() {
 					t.Logf("%v to %v: %v → %v", time.Duration(o.Call), time.Duration(o.Return), o.Input, o.Output)

@@ -56,7 +56,7 @@ func (w *World) list() {
 const (
 	operations   = 80
 	unanswerable = 14 // what nobody answered may have happened at any time: each doubles the work
-	lookFor      = 30 * time.Second
+	lookFor      = 5 * time.Minute
 )
 
 // TestHistories: what clients saw is what the table, asked one by one, could have said in some order that the
