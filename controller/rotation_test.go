@@ -92,10 +92,8 @@ func TestRotation(t *testing.T) {
 			roots, err := credential.Roots(who.GetRoots())
 			return err == nil && len(roots) == 1
 		})
-	if _, err := x.session(renewed, hostA); err != nil {
-		t.Errorf("a host that has renewed: %v", err)
-	}
-	if _, err := x.session(credential.Bundle(grown), hostA); err == nil {
+	x.session(renewed, hostA)
+	if _, err := x.hello(credential.Bundle(grown), hostA); err == nil {
 		t.Error("the old authority's certificate still opens the door")
 	}
 }
@@ -143,11 +141,8 @@ func TestRevokedNode(t *testing.T) {
 		}
 		return victim != ""
 	})
-	_, err := x.admin.RevokeIdentity(t.Context(), &adminpb.RevokeIdentityRequest{What: "controller/" + victim, By: "x",
+	led(x, adminpb.AdminClient.RevokeIdentity, &adminpb.RevokeIdentityRequest{What: "controller/" + victim, By: "x",
 		Reason: "stolen"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	x.nodes[0].eventually("the node is not heard", func() bool {
 		p := peers()[victim]
 		return p != nil && p.GetHeard() > int64(2*time.Second)
