@@ -128,6 +128,13 @@ func (a *Arbiter) Leads() (bool, <-chan struct{}) {
 // CutOff reports that more than half of the hosts fell silent at once while this node leads: it blames itself.
 func (a *Arbiter) CutOff() bool { return a.cutOff.Load() }
 
+// Ready waits until this node has taken its office: then it knows all that was in the log before. Errors: ErrNotLeader,
+// and the error of ctx.
+func (a *Arbiter) Ready(ctx context.Context) error {
+	_, err := a.office(ctx)
+	return err
+}
+
 // Propose brings a command into the log and returns the state machine's answer and the index of its entry,
 // once it is applied. A leader that has not taken its office yet is waited for. Errors: ErrNotLeader,
 // ErrTooLarge, ErrBusy and the error of ctx (nothing was proposed), ErrUnknownOutcome, ErrStopped.

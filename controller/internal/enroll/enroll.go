@@ -45,6 +45,8 @@ const (
 // Proposer brings a command into the log. Only the leader's does.
 type Proposer interface {
 	Propose(ctx context.Context, c *logpb.Command) (*logpb.Result, uint64, error)
+	// Ready fails where another node leads; on the leader the copy of the state is complete once it returns.
+	Ready(ctx context.Context) error
 }
 
 // Options of New. Proposer and Roots are mandatory.
@@ -52,7 +54,8 @@ type Options struct {
 	Proposer Proposer
 	// Authority signs; nil: this node has no key of one and gives no certificates.
 	Authority func() *authority.Authority
-	// Known is this node's copy of the state: whoever guesses tokens does not fill the log. nil: the log judges alone.
+	// Known is this node's copy of the state: whoever guesses tokens does not fill the log. A node that does not lead may
+	// lack the newest ones, so only the leader says no by it. nil: the log judges alone.
 	Known interface{ View(func(*state.State)) }
 	// Roots are the authorities that may name a node, as PEM.
 	Roots func() []byte
@@ -128,7 +131,14 @@ func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb
 	if err != nil || token.Use != identity.Enroll {
 		return nil, status.Error(codes.InvalidArgument, "this is no enrolment token")
 	}
-	if !s.invited(token) {
+	known := s.invited(token)
+	if !known { // others may not have heard of it yet
+		if err := s.o.Proposer.Ready(ctx); err != nil {
+			return nil, failed(err)
+		}
+		known = s.invited(token)
+	}
+	if !known {
 		s.refused.Add(1)
 		s.log.Warn("enrolment refused", "from", from, "host", r.GetHost(), "token", token.ID)
 		return nil, reason.Error(codes.PermissionDenied, "token", nil, 0, state.BadToken)
@@ -221,18 +231,24 @@ func (s *Server) issued(c *x509.Certificate) *agentpb.Issued {
 // propose brings the command into the log, or says why it is not there.
 func (s *Server) propose(ctx context.Context, c *logpb.Command) error {
 	r, _, err := s.o.Proposer.Propose(ctx, c)
-	var other arbiter.ErrNotLeader
 	switch {
-	case errors.As(err, &other):
-		return reason.Error(codes.FailedPrecondition, reason.NotLeader, map[string]string{"leader": other.ID,
-			"address": other.Address}, 0,
-			fmt.Sprintf("this node does not lead; %q does", other.ID))
 	case err != nil:
-		return status.Error(codes.Unavailable, err.Error())
+		return failed(err)
 	case r.GetRefusal() != nil:
 		return reason.Error(codes.PermissionDenied, r.GetRefusal().GetCode(), nil, 0, r.GetRefusal().GetText())
 	}
 	return nil
+}
+
+// failed is the answer where the log could not be asked.
+func failed(err error) error {
+	var other arbiter.ErrNotLeader
+	if !errors.As(err, &other) {
+		return status.Error(codes.Unavailable, err.Error())
+	}
+	return reason.Error(codes.FailedPrecondition, reason.NotLeader,
+		map[string]string{"leader": other.ID, "address": other.Address}, 0,
+		fmt.Sprintf("this node does not lead; %q does", other.ID))
 }
 
 // asKey is a host's or node's ID as what limits count.

@@ -15,6 +15,7 @@ import (
 	"github.com/salveops/salve/controller/internal/adminapi/reason"
 	"github.com/salveops/salve/controller/internal/arbiter"
 	"github.com/salveops/salve/controller/internal/authority"
+	"github.com/salveops/salve/controller/internal/state"
 	"github.com/salveops/salve/pkg/credential"
 	"github.com/salveops/salve/pkg/identity"
 	"github.com/salveops/salve/proto/agentpb"
@@ -34,6 +35,8 @@ func (l *log) Propose(_ context.Context, c *logpb.Command) (*logpb.Result, uint6
 	l.asked = append(l.asked, c)
 	return l.result, 1, l.err
 }
+
+func (l *log) Ready(context.Context) error { return l.err }
 
 func newServer(t *testing.T, l *log) *Server {
 	t.Helper()
@@ -172,6 +175,59 @@ func TestLimits(t *testing.T) {
 	for range 10 { // renewals of a short life, one after the other
 		if now = now.Add(13 * time.Second); !short.news.TryKey(asKey(hostID), now) {
 			t.Fatal("a host whose certificates live 20 s cannot renew them")
+		}
+	}
+}
+
+// late is the copy of a node that hears of a token only as it takes its office.
+type late struct {
+	log
+	now, then *state.State
+}
+
+func (l *late) View(f func(*state.State)) { f(l.now) }
+
+func (l *late) Ready(context.Context) error {
+	if l.err == nil {
+		l.now = l.then
+	}
+	return l.err
+}
+
+// A node that does not know a token says who may know it, and only the leader, which knows all, refuses it.
+func TestTokenNotHeardOf(t *testing.T) {
+	made, err := identity.ParseToken(token())
+	if err != nil {
+		t.Fatal(err)
+	}
+	knows := state.New()
+	for i, c := range []*logpb.Command{
+		{What: &logpb.Command_NewGeneration{NewGeneration: &logpb.NewGeneration{Id: "g", Bootstrap: true, Reason: "test"}}},
+		{What: &logpb.Command_MakeToken{MakeToken: &logpb.MakeToken{By: "ann", For: int64(time.Hour),
+			Token: &logpb.AccessToken{Id: made.ID, Hash: made.Hash(), Use: logpb.TokenUse_TOKEN_USE_ENROLL}}}},
+	} {
+		results, err := knows.Apply(uint64(i+1), &logpb.Entry{Format: 1, At: int64(i + 1), Commands: []*logpb.Command{c}})
+		if err != nil || results[0].GetRefusal() != nil {
+			t.Fatal(results, err)
+		}
+	}
+	for name, tc := range map[string]struct {
+		then    *state.State
+		err     error
+		code    codes.Code
+		why     string
+		refused uint64
+	}{
+		"it does not lead":            {knows, arbiter.ErrNotLeader{ID: "c2", Address: "a:1"}, codes.FailedPrecondition, reason.NotLeader, 0},
+		"it leads, and hears of it":   {knows, nil, codes.OK, "", 0},
+		"it leads, and there is none": {state.New(), nil, codes.PermissionDenied, "token", 1},
+	} {
+		l := &late{log: log{result: &logpb.Result{}, err: tc.err}, now: state.New(), then: tc.then}
+		s := newServer(t, &l.log)
+		s.o.Proposer, s.o.Known = l, l
+		_, err := s.Enroll(t.Context(), &agentpb.EnrollRequest{Token: made.String(), Host: hostID, Request: request(t)})
+		if why, _ := reason.Of(err); status.Code(err) != tc.code || why != tc.why || s.Refused() != tc.refused {
+			t.Errorf("%s: %v, %d refused", name, err, s.Refused())
 		}
 	}
 }
