@@ -60,6 +60,13 @@ type guardedListener struct {
 	from map[netip.Addr]int
 }
 
+func (l *guardedListener) time() time.Time {
+	if l.now != nil {
+		return l.now()
+	}
+	return time.Now()
+}
+
 // Accept implements net.Listener.
 func (l *guardedListener) Accept() (net.Conn, error) {
 	for {
@@ -68,7 +75,7 @@ func (l *guardedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		from := limit.Origin(conn.RemoteAddr().String())
-		if !l.failures.Ok(from, l.now()) {
+		if !l.failures.Ok(from, l.time()) {
 			l.count.refused.Add(1)
 			_ = conn.Close()
 			continue
@@ -168,7 +175,7 @@ func (g *guarded) Close() error {
 	g.listener.mu.Unlock()
 	if failed {
 		g.listener.count.failed.Add(1)
-		g.listener.failures.Take(g.from, g.listener.now())
+		g.listener.failures.Take(g.from, g.listener.time())
 	}
 	return g.Conn.Close()
 }

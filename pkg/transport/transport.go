@@ -71,7 +71,7 @@ type Transport struct {
 	o     Options
 	warn  *sync.Once
 	count *counts
-	now   func() time.Time // by which failures are forgotten
+	now   func() time.Time // by which failures are forgotten; nil: the machine's
 }
 
 // New checks the options. Errors wrap ErrConfig.
@@ -94,7 +94,7 @@ func New(o Options) (*Transport, error) {
 	if o.Resolver == nil {
 		o.Resolver = net.DefaultResolver
 	}
-	return &Transport{o: o, warn: new(sync.Once), count: new(counts), now: time.Now}, nil
+	return &Transport{o: o, warn: new(sync.Once), count: new(counts)}, nil
 }
 
 // Plain reports whether lines are plain text.
