@@ -96,8 +96,8 @@ func TestCommandIsBounded(t *testing.T) {
 		"\nread word; echo $word; sleep 1000\n")
 	r = acttest.Alone(t, filepath.Dir(hang), "probe")
 	out, err = r.Command(t.Context(), program.Cmd{Purpose: program.Probe, Argv: []string{hang}, Stdin: []byte("heard\n"),
-		Timeout: 300 * time.Millisecond})
-	if !errors.Is(err, program.ErrTimeout) || string(out.Stdout) != "heard\n" || out.Took > 5*time.Second {
+		Timeout: 4 * time.Second}) // enough to begin
+	if !errors.Is(err, program.ErrTimeout) || string(out.Stdout) != "heard\n" || out.Took > acttest.Patience {
 		t.Errorf("a program that hangs: %+v, %v", out, err)
 	}
 	nobodyLeft(t, children)
@@ -105,7 +105,7 @@ func TestCommandIsBounded(t *testing.T) {
 	left := acttest.Script(t, "#!/bin/sh\nsleep 1000 &\necho $! > "+children+"\n")
 	r = acttest.Alone(t, filepath.Dir(left), "probe")
 	out, err = r.Command(t.Context(), program.Cmd{Purpose: program.Probe, Argv: []string{left}})
-	if err != nil || out.Code != 0 || out.Took > 5*time.Second {
+	if err != nil || out.Code != 0 || out.Took > acttest.Patience {
 		t.Errorf("a program that leaves a child: %+v, %v", out, err)
 	}
 	nobodyLeft(t, children)
@@ -122,7 +122,7 @@ func nobodyLeft(t *testing.T, file string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		agenttest.Eventually(t, 5*time.Second, func() bool { return dead(pid) }, "process "+word+" is gone")
+		agenttest.Eventually(t, acttest.Patience, func() bool { return dead(pid) }, "process "+word+" is gone")
 	}
 }
 

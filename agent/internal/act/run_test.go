@@ -158,9 +158,21 @@ func TestNoIntentNoAction(t *testing.T) {
 	}
 }
 
+// untilTold is a service that does not stop before end is called.
+func untilTold(t *testing.T) (text string, end func()) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "end")
+	end = func() {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	return acttest.Trapping("until [ -e "+file+" ]; do sleep 0.1; done; exit", ""), end
+}
+
 func TestOneAtATimePerTarget(t *testing.T) {
-	g := acttest.New(t, "a.service", acttest.Trapping(acttest.Lingers(5), ""),
-		"b.service", acttest.Sleeper)
+	text, end := untilTold(t)
+	g := acttest.New(t, "a.service", text, "b.service", acttest.Sleeper)
 	g.Up("a.service")
 	g.Up("b.service")
 	first, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Restart, "a.service"))
@@ -183,14 +195,17 @@ func TestOneAtATimePerTarget(t *testing.T) {
 		t.Errorf("the second on the same target: %v", err)
 	}
 	g.Must(acttest.Ask(remedy.Restart, "b.service")) // another target is free
+	end()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestActionTimeOut(t *testing.T) {
-	g := acttest.New(t, "a.service", acttest.Trapping("", "TimeoutStopSec=2s"))
+	text, end := untilTold(t)
+	g := acttest.New(t, "a.service", text)
 	g.Up("a.service")
+	defer end()
 	q := acttest.Ask(remedy.Restart, "a.service")
 	q.Remedy.Timeout = 200 * time.Millisecond
 	a, err := g.Run(q)
@@ -202,11 +217,12 @@ func TestActionTimeOut(t *testing.T) {
 func TestBusGone(t *testing.T) {
 	m := agenttest.Manager(t)
 	proxy := agenttest.NewProxy(t, m.Address)
-	g := acttest.NewOn(t, m, proxy.Address(), "a.service",
-		acttest.Trapping(acttest.Lingers(5), ""))
+	text, end := untilTold(t)
+	g := acttest.NewOn(t, m, proxy.Address(), "a.service", text)
 	g.Up("a.service")
+	defer end()
 	proxy.Cut()
-	agenttest.Eventually(t, 5*time.Second, func() bool { return !g.Watcher.Connected() }, "disconnected")
+	agenttest.Eventually(t, acttest.Patience, func() bool { return !g.Watcher.Connected() }, "disconnected")
 	g.Refused(acttest.Ask(remedy.Restart, "a.service"), "cannot be known now", true)
 	if err := proxy.Restore(); err != nil {
 		t.Fatal(err)

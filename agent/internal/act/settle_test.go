@@ -162,11 +162,15 @@ func diesAt(t *testing.T, kind remedy.Kind, at string) {
 
 // TestDiesDuringTheJob: systemd goes on with a job whose asker is dead; the next agent waits for its end.
 func TestDiesDuringTheJob(t *testing.T) {
-	g, u := acttest.Running(t, acttest.Trapping(acttest.Lingers(7), ""))
+	killed := filepath.Join(t.TempDir(), "killed")
+	g, u := acttest.Running(t, acttest.Trapping("until [ -e "+killed+" ]; do sleep 0.1; done; "+acttest.Lingers(5), ""))
 	d := doomed{Bus: g.Address, Journal: t.TempDir(), Kind: remedy.Restart}
 	d.dies(t, func() {
 		g.Becomes("a.service", "on its way down", func(u systemd.Unit) bool { return u.Active == "deactivating" })
 	})
+	if err := os.WriteFile(killed, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	g.Journal = acttest.OpenJournal(t, d.Journal)
 	settled := g.NewRunner(acttest.Everything()).Settle(t.Context())
 	if len(settled) != 1 || settled[0].Phase != incident.Acted ||
@@ -185,7 +189,7 @@ func TestDiesDuringTheProgram(t *testing.T) {
 	d := doomed{Bus: g.Address, Journal: t.TempDir(), Kind: remedy.Exec, Command: []string{
 		acttest.Script(t, "#!/bin/sh\nsetsid sleep 1000 & echo $! $$ > $1.new; mv $1.new $1; wait\n"), pids}}
 	d.dies(t, func() {
-		agenttest.Eventually(t, 10*time.Second, func() bool { _, err := os.Stat(pids); return err == nil }, "the program runs")
+		agenttest.Eventually(t, acttest.Patience, func() bool { _, err := os.Stat(pids); return err == nil }, "the program runs")
 	})
 	text, err := os.ReadFile(pids)
 	if err != nil {
@@ -195,7 +199,7 @@ func TestDiesDuringTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, 5*time.Second, func() bool { return dead(program) }, "the program is gone")
+	agenttest.Eventually(t, acttest.Patience, func() bool { return dead(program) }, "the program is gone")
 	g.Journal = acttest.OpenJournal(t, d.Journal)
 	settled := g.NewRunner(acttest.Everything()).Settle(t.Context())
 	if len(settled) != 1 || settled[0].Phase != incident.Unknown {
@@ -243,7 +247,7 @@ func TestSettleWithoutSystemd(t *testing.T) {
 		}
 	}
 	proxy.Cut()
-	agenttest.Eventually(t, 10*time.Second, func() bool { return !g.Watcher.Connected() }, "disconnected")
+	agenttest.Eventually(t, acttest.Patience, func() bool { return !g.Watcher.Connected() }, "disconnected")
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	for _, a := range g.Runner.Settle(ctx) {

@@ -49,6 +49,7 @@ func (h *host) holds(name string, mib int, lines string) {
 		h.T.Fatal(err)
 	}
 	h.Do("start", name)
+	h.Heard()
 	agenttest.Eventually(h.T, wait, func() bool {
 		u, err := h.Watcher.Read(h.T.Context(), name)
 		return err == nil && u.Active == "active" && u.ControlGroup != "" && h.Watcher.Active(name) == "active" && !h.Watcher.Queued(name)
@@ -61,7 +62,7 @@ func (h *host) env() *kind.Host {
 		InForce: func(remedy.Kind, string) (bool, error) { return false, nil }}
 }
 
-const wait = 20 * time.Second
+const wait = acttest.Patience
 
 func (h *host) shed() kind.Request {
 	args := h.args

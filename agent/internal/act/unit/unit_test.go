@@ -269,7 +269,7 @@ func TestNeverStartsWhatAPersonStopped(t *testing.T) {
 		t.Errorf("a.service is stopped by %q, want dependency", u.Stopped)
 	}
 	// While b.service is on its way down the request is put off, never carried out.
-	agenttest.Eventually(t, 5*time.Second, func() bool {
+	agenttest.Eventually(t, acttest.Patience, func() bool {
 		_, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Start, "a.service"))
 		var refusal *kind.Refusal
 		return errors.As(err, &refusal) && !refusal.Temporary
