@@ -89,8 +89,16 @@ func (r *rig) unit(u systemd.Unit) {
 	}
 }
 
-// settled returns when the watcher has seen all that there is, by a change of a release link that it must notice last.
+// settled returns when the watcher has seen all that there is, by changes of a release link that it must notice last. The look
+// that notices the first may have begun earlier, and know the units of that time.
 func (r *rig) settled(link string) {
+	r.t.Helper()
+	r.noticed(link)
+	r.noticed(link)
+}
+
+// noticed returns when the watcher has noticed a change of that release link.
+func (r *rig) noticed(link string) {
 	r.t.Helper()
 	for tries, first := 0, r.marks+1; ; tries++ {
 		r.marks++
