@@ -171,7 +171,7 @@ var attempts atomic.Int64
 
 // Ask is a request for one remedy on a unit, with these arguments, or else with those that come of writing none.
 func Ask(k remedy.Kind, unit string, args ...remedy.Args) kind.Request {
-	rem := &config.Remedy{Kind: k, Name: "the-" + string(k), Timeout: 20 * time.Second}
+	rem := &config.Remedy{Kind: k, Name: "the-" + string(k), Timeout: 2 * time.Minute}
 	spec, _ := remedy.Lookup(string(k))
 	if rem.Args, _ = spec.Decode(nil); len(args) > 0 {
 		rem.Args = args[0]

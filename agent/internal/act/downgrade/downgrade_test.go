@@ -206,7 +206,7 @@ func TestAgentDies(t *testing.T) {
 		if err := <-done; !errors.Is(err, kind.ErrLost) || step.Undo == nil {
 			t.Errorf("who waits no longer is told %v, and can take back %v", err, step.Undo)
 		}
-		short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		short, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		settled(short, a, incident.Unknown, "salve-packages.service is still at work")
 		if s.kind().Quiet(a) {
