@@ -105,20 +105,20 @@ func TestKernelEndsIt(t *testing.T) {
 	r := newRig(t)
 	r.listen(service, payments[0])
 	s, a := acttest.Stage(t, r.kind, r.request())
-	s.For, a.For = time.Second, time.Second
+	s.For, a.For = length, length
 	begun := time.Now()
 	if err := r.kind.Act(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	r.reaches(service, payments[0], false)
-	agenttest.Eventually(t, 5*time.Second, func() bool {
+	agenttest.Eventually(t, acttest.Patience, func() bool {
 		_, err := r.dial(service, netip.AddrPort{}, payments[0])
 		return err == nil
 	}, "the dependency is let through")
 	if took := time.Since(begun); took < s.For-10*time.Millisecond { // a tick of the kernel
 		t.Errorf("it ended after %s", took)
 	}
-	agenttest.Eventually(t, 5*time.Second, func() bool { // the kernel lists for a moment what counts no more
+	agenttest.Eventually(t, acttest.Patience, func() bool { // the kernel lists for a moment what counts no more
 		phase, _ := r.kind.Settle(t.Context(), a)
 		return phase == incident.Unknown
 	}, "it is not known any more what it was")

@@ -46,7 +46,7 @@ var payments = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.5:8443"), netip
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	require.That(t, "a network of its own", os.Getenv(inside) != "", "only root gets one, from a kernel with namespaces")
-	r := &rig{t: t, length: time.Minute, wait: 5 * time.Second}
+	r := &rig{t: t, length: time.Minute, wait: acttest.Patience}
 	for _, need := range []string{"/sbin/ip", "/usr/sbin/nft"} {
 		_, err := os.Stat(need)
 		require.That(t, need, err == nil, "apt-get install iproute2 nftables")
@@ -282,7 +282,7 @@ func (r *rig) expires(id string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error)
 	go func() { served <- r.Serve(ctx) }()
-	agenttest.Eventually(t, 5*time.Second, func() bool {
+	agenttest.Eventually(t, acttest.Patience, func() bool {
 		now, err := r.journal.Attempt(id)
 		return err == nil && now.Phase == incident.Undone
 	}, "the attempt is taken back")

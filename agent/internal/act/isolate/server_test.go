@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -37,7 +36,7 @@ func newBalanced(t *testing.T) balanced {
 		"\n server c 127.0.0.1:1 check inter 50ms fall 1")
 	g.at = backend.Server{Socket: g.Stats, Backend: "web", Name: "a"}
 	g.circuit = &config.Circuit{Name: "payments", HAProxy: g.Stats, Backend: "web", Server: "a", State: "maint"}
-	agenttest.Eventually(t, 10*time.Second, func() bool { return !g.servers()[2].Running }, "c is down")
+	agenttest.Eventually(t, acttest.Patience, func() bool { return !g.servers()[2].Running }, "c is down")
 	return g
 }
 
@@ -127,12 +126,15 @@ func TestRefusedByHAProxy(t *testing.T) {
 func TestHAProxyHangs(t *testing.T) {
 	g := newBalanced(t)
 	before := g.servers()
-	s, a := acttest.Stage(t, g.kind, g.request())
-	if err := g.Freeze(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	g.circuit.HAProxy = acttest.Tap(t, g.Stats, "state maint", func() {
+		if err := g.Freeze(); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	})
+	s, a := acttest.Stage(t, g.kind, g.request())
 	if err := g.kind.Act(ctx, s); !errors.Is(err, kind.ErrLost) || s.Undo == nil || s.For != g.length {
 		t.Errorf("by one that hangs: %v, %+v", err, s)
 	}
@@ -143,7 +145,7 @@ func TestHAProxyHangs(t *testing.T) {
 	if err := g.Thaw(); err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, 10*time.Second, func() bool { return g.servers()[0].Admin == backend.ForcedMaint }, "it does what it was told")
+	agenttest.Eventually(t, acttest.Patience, func() bool { return g.servers()[0].Admin == backend.ForcedMaint }, "it does what it was told")
 	if err := g.kind.Undo(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
