@@ -50,7 +50,7 @@ func service(file string) {
 		err = os.Rename(file+".new", file)
 	}
 	if err == nil {
-		err = (&http.Server{ReadHeaderTimeout: time.Second}).Serve(l)
+		err = (&http.Server{ReadHeaderTimeout: time.Minute}).Serve(l)
 	}
 	panic(err)
 }

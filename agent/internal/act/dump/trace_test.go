@@ -65,7 +65,7 @@ func traced(t *testing.T, more ...string) (*rig, systemd.Unit) {
 	}
 	r := newRig(t, "[Service]\nExecStart="+compiled(t, holds)+"\n"+strings.Join(more, ""))
 	u, _ := r.Watcher.Unit("a.service")
-	agenttest.Eventually(t, 5*time.Second, func() bool { return len(states(u.MainPID)) == 2 }, "two threads")
+	agenttest.Eventually(t, acttest.Patience, func() bool { return states(u.MainPID) == "SS" }, "two threads wait")
 	return r, u
 }
 
@@ -88,7 +88,7 @@ func states(pid int) string {
 
 // reads waits until somebody reads the process, and reports whether anybody did.
 func reads(pid int) bool {
-	return agenttest.Poll(20*time.Second, func() bool { return strings.Contains(states(pid), "t") })
+	return agenttest.Poll(acttest.Patience, func() bool { return strings.Contains(states(pid), "t") })
 }
 
 // goesOn is what every test here ends with: it is the same process, nobody reads it, and it does not stand still.
@@ -227,7 +227,7 @@ func TestReaderDies(t *testing.T) {
 
 	// So a reader leaves it that dies at the worst moment.
 	r.must(unix.Kill(was.MainPID, unix.SIGSTOP))
-	agenttest.Eventually(t, 5*time.Second, func() bool { return states(was.MainPID) == "TT" }, "it is stopped")
+	agenttest.Eventually(t, acttest.Patience, func() bool { return states(was.MainPID) == "TT" }, "it is stopped")
 	r.Refused(picture(remedy.HowStacks, 1), "is stopped", false)
 	other := *a
 	other.Before = json.RawMessage(strings.Replace(string(a.Before), `"started":`, `"started":1`, 1))
@@ -267,7 +267,7 @@ func TestAgentDies(t *testing.T) {
 	}
 	r.must(c.Process.Kill())
 	_ = c.Wait()
-	agenttest.Eventually(t, 5*time.Second, func() bool { return !strings.Contains(states(was.MainPID), "t") }, "its reader is gone")
+	agenttest.Eventually(t, acttest.Patience, func() bool { return !strings.Contains(states(was.MainPID), "t") }, "its reader is gone")
 	r.Journal = acttest.OpenJournal(t, folder)
 	r.at(folder)
 	settled := r.Runner.Settle(t.Context())
