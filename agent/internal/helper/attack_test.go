@@ -175,6 +175,7 @@ func (g *rig) put(list string) error { return os.WriteFile(g.list, []byte(list),
 func TestSlowWriters(t *testing.T) {
 	const long = 300 * time.Millisecond
 	g := serve(t, SystemBus, Options{patience: long})
+	began := time.Now()
 	var slow []net.Conn
 	for range 2 * atOnce {
 		c, err := net.Dial("unix", g.Socket)
@@ -185,7 +186,6 @@ func TestSlowWriters(t *testing.T) {
 		_, _ = c.Write([]byte(`{"verb":`))
 		slow = append(slow, c)
 	}
-	began := time.Now()
 	g.refused(order.Order{Verb: order.Stop, Unit: "b.service"}, "") // behind all of them
 	if took := time.Since(began); took < long {
 		t.Errorf("it took %v: more than %d are looked at at once", took, atOnce)

@@ -36,7 +36,7 @@ func (g *rig) free(unit string) {
 func TestLimitOutlivesTheHelper(t *testing.T) {
 	g := newRig(t, "a.service", sleeper+"TasksMax=70\n")
 	g.do("start", "a.service")
-	g.must(tasksMax("a.service", 21, 2*time.Second))
+	g.must(tasksMax("a.service", 21, 8*time.Second)) // enough for what is looked at before it is over
 	g.becomes("a.service", "TasksMax", "21")
 	g.stop()
 	g.do("daemon-reload")
@@ -113,7 +113,7 @@ func TestLimitsOfEveryProperty(t *testing.T) {
 			prop, _ := order.Lookup(p)
 			was[prop.DBus], _ = g.Property(name, prop.DBus)
 		}
-		g.must(order.Order{Verb: order.SetProperty, Unit: name, Runtime: true, For: time.Second, Properties: limits})
+		g.must(order.Order{Verb: order.SetProperty, Unit: name, Runtime: true, For: 5 * time.Second, Properties: limits})
 		g.becomes(name, "TasksMax", "21")
 		g.do("daemon-reload")
 		for p, want := range was {

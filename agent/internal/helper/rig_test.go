@@ -114,7 +114,7 @@ func (g *rig) refused(o order.Order, why string) {
 func (g *rig) becomes(unit, property, want string) {
 	g.t.Helper()
 	var got string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if got, _ = g.Property(unit, property); got == want {
 			return
 		}
