@@ -221,7 +221,7 @@ func TestItemsAreLeftAlone(t *testing.T) {
 func TestItemsBreakOff(t *testing.T) {
 	m := newMem(t)
 	m.fill("sess:", 200)
-	m.args.Rate = 100
+	m.args.Rate = 10 // so that they last for 20 s
 	s, a := acttest.Stage(t, m.kind, m.request())
 	done := make(chan error, 1)
 	go func() { done <- m.kind.Act(t.Context(), s) }()

@@ -118,12 +118,12 @@ func (g *balance) get() <-chan string {
 	return got
 }
 
-// drained begins to drain a, for a second. It returns when that has begun; what becomes of it comes over the channel.
-func (g *balance) drained() <-chan incident.Attempt {
+// drained begins to drain a, for so long. It returns when that has begun; what becomes of it comes over the channel.
+func (g *balance) drained(wait time.Duration) <-chan incident.Attempt {
 	g.t.Helper()
 	done := make(chan incident.Attempt, 1)
 	go func() {
-		a, err := g.do(g.drain("a", time.Second))
+		a, err := g.do(g.drain("a", wait))
 		if err != nil {
 			g.t.Error(err)
 		}
@@ -138,7 +138,7 @@ func TestDrain(t *testing.T) {
 	g := newBalance(t)
 	before, hangs := g.servers(), g.get()
 	<-g.stuck
-	done := g.drained()
+	done := g.drained(5 * time.Second) // enough for a request meanwhile
 	if got := <-g.get(); got != "b" {
 		t.Errorf("while a is drained, a request gets %q", got)
 	}
@@ -204,7 +204,7 @@ func TestChangesWhileDrained(t *testing.T) {
 		{"b", "maint", "no other server", "2 0"},  // the last one is wanted again
 		{"a", "maint", "somebody changed", "0 1"}, // a person's word stands
 	} {
-		done := g.drained()
+		done := g.drained(time.Minute)
 		g.set(c.server, c.state)
 		if a := <-done; !strings.Contains(a.Error, c.says) || len(a.Undo) > 0 {
 			t.Errorf("%s in %s: %s, undo %s", c.server, c.state, a.Error, a.Undo)

@@ -198,7 +198,7 @@ func TestPgBouncerHangsInAPause(t *testing.T) {
 	client := g.busy()
 	done := make(chan incident.Attempt, 1)
 	go func() {
-		a, err := g.do(g.with(pause(time.Second)))
+		a, err := g.do(g.with(pause(5 * time.Second))) // enough to see that it is paused
 		if err != nil {
 			t.Error(err)
 		}

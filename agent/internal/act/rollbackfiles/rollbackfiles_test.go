@@ -197,7 +197,7 @@ func TestCheck(t *testing.T) {
 	s.changed(before)
 	check("exec sleep 1000")
 	q := s.request("i")
-	q.Remedy.Timeout = 500 * time.Millisecond
+	q.Remedy.Timeout = 4 * time.Second // enough to come as far as its check
 	a, err = s.Run(q)
 	if err != nil || !strings.Contains(a.Error, "the files are as before") || len(a.Undo) > 0 {
 		t.Errorf("%s, %s, %v", a.Error, a.Undo, err)
@@ -362,7 +362,7 @@ func TestSettle(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Runner.Serve(ctx) }()
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, acttest.Patience, func() bool {
 		now, err := s.Journal.Attempt(a.ID)
 		return err == nil && now.Phase == incident.Undone
 	}, "it is taken back")
