@@ -32,19 +32,45 @@ func (k Kind) Quiet(a *incident.Attempt) bool {
 	return err == nil && len(pids) == 0 && (k.home == "" || program.Empty(k.home, groupOf(a.ID)))
 }
 
+// errChanging says that a process is becoming another program, and that nobody can tell whose it is until it has.
+var errChanging = errors.New("a process is in the middle of a system call exec")
+
 // left finds the processes of the attempt below a proc folder. Processes of other users cannot be read; none of them is of
-// a program that this agent started.
+// a program that this agent started. Errors: errChanging, beside what was found.
 func left(proc, attempt string) (pids []int, err error) {
 	found, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "environ"))
 	if err != nil || len(found) == 0 {
 		return nil, errors.Join(errors.New("no process can be seen"), err)
 	}
 	for _, path := range found {
-		if pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path))); pid > 1 && marked(path, attempt) {
+		dir := filepath.Dir(path)
+		switch pid, _ := strconv.Atoi(filepath.Base(dir)); {
+		case pid <= 1:
+		case marked(path, attempt):
 			pids = append(pids, pid)
+		case changing(dir):
+			err = errChanging
 		}
 	}
-	return pids, nil
+	return pids, err
+}
+
+// changing reports whether the process in the folder may be in the middle of an exec. Its environment is empty for as long
+// as the new program's is not in place, which on a busy machine may take a while, and so is the place for it in its stat.
+func changing(dir string) bool {
+	if env, err := os.ReadFile(filepath.Join(dir, "environ")); err != nil || len(env) > 0 {
+		return false
+	}
+	if _, err := os.Readlink(filepath.Join(dir, "exe")); err != nil {
+		return false // it has ended, or is one of the kernel's
+	}
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // from the third on
+	if err != nil || len(fields) < 49 {
+		return false
+	}
+	begin, end := string(fields[47]), string(fields[48])
+	return end == "0" || begin != end
 }
 
 // marked reports whether the environment in the file is that of a process of the attempt.

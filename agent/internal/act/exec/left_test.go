@@ -86,6 +86,25 @@ func TestLeft(t *testing.T) {
 	if !quiet(proc, "i-1") {
 		t.Error("not quiet because of others")
 	}
+	process("5", "")
+	if !quiet(proc, "i-1") {
+		t.Error("not quiet because of one of the kernel's, or of one that has ended")
+	}
+	if err := os.Symlink("/bin/sh", filepath.Join(proc, "5", "exe")); err != nil {
+		t.Fatal(err)
+	}
+	for where, want := range map[string]bool{" 7 7": true, " 0 0": false, " 7 9": false} { // of its environment: it has none, or not yet
+		stat := "5 (a) b) R" + strings.Repeat(" 1", 46) + where + " 0\n"
+		if err := os.WriteFile(filepath.Join(proc, "5", "stat"), []byte(stat), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if quiet(proc, "i-1") != want {
+			t.Errorf("beside a process without an environment, which is at%s: quiet is not %v", where, want)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(proc, "5")); err != nil {
+		t.Fatal(err)
+	}
 	for pid, env := range map[string]string{"3": "SALVE_ATTEMPT=i-1,PATH=/bin,", "4": "PATH=/bin,SALVE_ATTEMPT=i-1,"} {
 		process(pid, env)
 		if quiet(proc, "i-1") {
