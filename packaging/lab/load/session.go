@@ -30,11 +30,11 @@ type session struct {
 	answers chan *agentpb.Answer
 	done    chan struct{} // closed when it is over
 
-	mu    sync.Mutex // of what follows, and of sending
-	timer *time.Timer
-	ping  uint64    // the last one sent
-	sent  time.Time // when
-	heard uint64    // serial of the last pong
+	mu    sync.Mutex  // of what follows, and of sending
+	timer *time.Timer // of the next ping; nil: there is none any more
+	ping  uint64      // the last one sent
+	sent  time.Time   // when
+	heard uint64      // serial of the last pong
 
 	standing uint64 // index of the last standing orders; of the receiving goroutine alone
 }
@@ -132,15 +132,18 @@ func (s *session) beat() {
 		s.sendPing()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.timer.Reset(s.a.fleet.o.Ping)
+		if s.timer != nil {
+			s.timer.Reset(s.a.fleet.o.Ping)
+		}
 	})
 }
 
-// still ends the pings. One that is under way meets a stream that is over.
+// still ends the pings. One that is under way meets a stream that is over, and has none after it.
 func (s *session) still() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timer.Stop()
+	s.timer = nil
 }
 
 func (s *session) sendPing() {
