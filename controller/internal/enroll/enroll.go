@@ -154,9 +154,11 @@ func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb
 	err = s.propose(ctx, &logpb.Command{From: origin, What: &logpb.Command_Enroll{Enroll: &logpb.Enroll{
 		Token: token.ID, Hash: token.Hash(), Host: r.GetHost(), Name: r.GetName(), Key: key, Certificate: record(cert),
 	}}})
-	if err != nil {
+	if status.Code(err) == codes.PermissionDenied { // and not because another node leads, which the agent asks next
 		s.refused.Add(1)
 		s.log.Warn("enrolment refused", "from", from, "host", r.GetHost(), "token", token.ID, "error", err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	s.log.Info("host enrolled", "from", from, "host", r.GetHost(), "name", r.GetName(), "token", token.ID,

@@ -122,8 +122,12 @@ func TestRefusals(t *testing.T) {
 		{"no request", log{}, &agentpb.EnrollRequest{Token: token(), Host: hostID}, codes.InvalidArgument, "", false},
 	}
 	for _, tc := range tests {
-		r, err := newServer(t, &tc.log).Enroll(t.Context(), tc.r)
+		s := newServer(t, &tc.log)
+		r, err := s.Enroll(t.Context(), tc.r)
 		why, _ := reason.Of(err)
+		if refused := s.Refused() > 0; refused != (tc.code == codes.PermissionDenied) {
+			t.Errorf("%s: counted as refused: %t", tc.name, refused)
+		}
 		if status.Code(err) != tc.code || why != tc.why || r.GetIssued() != nil || (len(tc.log.asked) > 0) != tc.asked {
 			t.Errorf("%s: %v, %v, the log was asked %d times", tc.name, r, err, len(tc.log.asked))
 		}
