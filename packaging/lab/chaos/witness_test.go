@@ -2,6 +2,8 @@ package chaos
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,8 +21,9 @@ func placeOf(unit string) (Place, bool) {
 // The witness sees each job that systemd runs, and that three at once are one too many.
 func TestWitness(t *testing.T) {
 	m := agenttest.Manager(t)
+	gate := filepath.Join(t.TempDir(), "gate") // jobs end when it is there
 	for i := range 3 {
-		text := "[Service]\nExecStartPre=/bin/sleep 0.5\nExecStart=/bin/sleep 1000\n"
+		text := "[Service]\nExecStartPre=/bin/sh -c 'until [ -e " + gate + " ]; do sleep 0.05; done'\nExecStart=/bin/sleep 1000\n"
 		if err := m.WriteUnit(fmt.Sprintf("shop-h%d.service", i), text); err != nil {
 			t.Fatal(err)
 		}
@@ -41,10 +44,16 @@ func TestWitness(t *testing.T) {
 		if jobs, err := w.Jobs(t.Context()); err != nil || len(jobs) != len(hosts) {
 			t.Errorf("jobs are %v, %v; want those of %v", jobs, err, hosts)
 		}
-		agenttest.Eventually(t, 10*time.Second, func() bool {
+		if err := os.WriteFile(gate, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		agenttest.Eventually(t, 30*time.Second, func() bool {
 			jobs, err := w.Jobs(t.Context())
 			return err == nil && len(jobs) == 0
 		}, "the end of the jobs")
+		if err := os.Remove(gate); err != nil {
+			t.Fatal(err)
+		}
 	}
 	start("h0", "h1")
 	start("h2")
