@@ -111,7 +111,7 @@ func (r *rig) query(name string) Query {
 // until asks for web-1's figure again and again.
 func (r *rig) until(what string, ok func(f *agentpb.ReadFigureResponse, err error) bool) {
 	r.t.Helper()
-	over, ticker := time.After(10*time.Second), time.NewTicker(time.Millisecond)
+	over, ticker := time.After(time.Minute), time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for {
 		f, err := r.ReadFigure(r.t.Context(), &agentpb.ReadFigureRequest{Query: "orders", Host: "web-1"})

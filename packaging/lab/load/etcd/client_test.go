@@ -76,7 +76,7 @@ func TestPutFailsWithoutEtcd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := c.Put(ctx, []byte("k"), []byte("v")); err == nil {
 		t.Error("nobody took the put, and it went well")
