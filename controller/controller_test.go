@@ -22,7 +22,7 @@ import (
 	"github.com/salveops/salve/proto/adminpb"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // site is the folder and the ports of one node.
 type site struct {
