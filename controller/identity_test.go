@@ -443,22 +443,21 @@ func (x *trust) ports(t *testing.T, host credential.Files) {
 		_, one := x.getOf(t, s, x.bundle(), "/metrics")
 		text += one
 	}
-	for _, want := range []string{
-		`salve_controller_connections_lost_total{port="raft",why="failed"} 1`,
-		`salve_controller_connections_lost_total{port="api",why="failed"} 1`, // plain text
-	} {
-		if !strings.Contains(text, "\n"+want+"\n") {
-			t.Errorf("the metrics do not say %s", want)
+	told := func(metric string) (sum int) {
+		for line := range strings.Lines(text) {
+			var n int
+			if _, err := fmt.Sscanf(line, metric+" %d", &n); err == nil {
+				sum += n
+			}
 		}
+		return sum
 	}
-	refused := 0
-	for line := range strings.Lines(text) {
-		var n int
-		if _, err := fmt.Sscanf(line, `salve_controller_tokens_refused_total{why="enrolment"} %d`, &n); err == nil {
-			refused += n
-		}
+	raft := told(`salve_controller_connections_lost_total{port="raft",why="failed"}`)
+	api := told(`salve_controller_connections_lost_total{port="api",why="failed"}`) // plain text
+	if raft < len(x.nodes) || api < len(x.nodes) {
+		t.Errorf("the metrics say that %d and %d handshakes failed, want one on each port of a node, at least", raft, api)
 	}
-	if refused != 3 {
+	if refused := told(`salve_controller_tokens_refused_total{why="enrolment"}`); refused != 3 {
 		t.Errorf("the metrics say that %d enrolments were refused, want three", refused)
 	}
 	for path, want := range map[string]int{"/healthz": 200, "/metrics": 403, "/api/v1/Status": 403} {
