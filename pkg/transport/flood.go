@@ -43,7 +43,7 @@ func (t *Transport) Counts() Counts {
 
 // guard bounds the handshakes of a listener.
 func (t *Transport) guard(l net.Listener) net.Listener {
-	return &guardedListener{Listener: l, count: t.count, now: t.now,
+	return &guardedListener{Listener: l, count: t.count, clock: t.clock,
 		failures: limit.New(failBurst, failEvery, math.MaxInt32, time.Nanosecond),
 		open:     list.New(), from: map[netip.Addr]int{}}
 }
@@ -52,19 +52,12 @@ func (t *Transport) guard(l net.Listener) net.Listener {
 type guardedListener struct {
 	net.Listener
 	count    *counts
-	now      func() time.Time
+	clock    func() time.Time // nil: time.Now
 	failures *limit.Limiter
 
 	mu   sync.Mutex
 	open *list.List // of *guarded, the oldest first
 	from map[netip.Addr]int
-}
-
-func (l *guardedListener) time() time.Time {
-	if l.now != nil {
-		return l.now()
-	}
-	return time.Now()
 }
 
 // Accept implements net.Listener.
@@ -75,13 +68,20 @@ func (l *guardedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		from := limit.Origin(conn.RemoteAddr().String())
-		if !l.failures.Ok(from, l.time()) {
+		if !l.failures.Ok(from, l.now()) {
 			l.count.refused.Add(1)
 			_ = conn.Close()
 			continue
 		}
 		return l.enter(conn, from), nil
 	}
+}
+
+func (l *guardedListener) now() time.Time {
+	if l.clock != nil {
+		return l.clock()
+	}
+	return time.Now()
 }
 
 // enter notes a connection. When there are too many the oldest one goes: whoever is honest is faster.
@@ -175,7 +175,7 @@ func (g *guarded) Close() error {
 	g.listener.mu.Unlock()
 	if failed {
 		g.listener.count.failed.Add(1)
-		g.listener.failures.Take(g.from, g.listener.time())
+		g.listener.failures.Take(g.from, g.listener.now())
 	}
 	return g.Conn.Close()
 }

@@ -138,7 +138,7 @@ func TestFloodOfFailures(t *testing.T) {
 	server := newTransport(t, Options{TLS: ca.config(t, "controller")})
 	var later atomic.Int64 // time stands still, for on a slow machine as many failures are forgotten as there are
 	begun := time.Now()
-	server.now = func() time.Time { return begun.Add(time.Duration(later.Load())) }
+	server.clock = func() time.Time { return begun.Add(time.Duration(later.Load())) }
 	l := served(t, server)
 	foreign := ca.config(t, "agent") // knows the server, and is not known
 	foreign.Certificates = other.config(t, "agent").Certificates

@@ -71,7 +71,7 @@ type Transport struct {
 	o     Options
 	warn  *sync.Once
 	count *counts
-	now   func() time.Time // by which failures are forgotten; nil: the machine's
+	clock func() time.Time // by which failures are forgotten; nil: time.Now, and only tests have another
 }
 
 // New checks the options. Errors wrap ErrConfig.
@@ -104,7 +104,7 @@ func (t *Transport) Plain() bool { return t.o.Source == nil && t.o.Pin == nil }
 func (t *Transport) For(authorize func(peer *x509.Certificate) error) *Transport {
 	o := t.o
 	o.Authorize = authorize
-	return &Transport{o: o, warn: t.warn, count: t.count, now: t.now}
+	return &Transport{o: o, warn: t.warn, count: t.count, clock: t.clock}
 }
 
 // Listen opens a TCP listener whose connections are secured already; the TLS handshake runs with the first
