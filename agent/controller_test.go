@@ -154,13 +154,13 @@ func TestSickButServing(t *testing.T) {
 	defer probe.Close()
 	h.configure(strings.NewReplacer(`remedy "restart"`, `probe "health" {
     http    = "`+probe.URL+`"
-    every   = "200ms"
-    timeout = "200ms"
+    every   = "1s"
+    timeout = "1s"
   }
   probe "alive" {
     tcp     = "`+strings.TrimPrefix(probe.URL, "http://")+`"
-    every   = "200ms"
-    timeout = "200ms"
+    every   = "1s"
+    timeout = "1s"
   }
   remedy "restart"`, "unit.failed", "!probe.health.ok", "clear_for", "for       = \"0s\"\n  clear_for").Replace(web) + block)
 	a := h.start(nil)

@@ -128,8 +128,8 @@ service "web" {
   startup = "100ms"
   probe "check" {
     exec    = [%q]
-    every   = "200ms"
-    timeout = "200ms"
+    every   = "1s"
+    timeout = "1s"
   }
 }
 rule "web-ill" {
