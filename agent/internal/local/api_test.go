@@ -231,14 +231,11 @@ func TestWatchReplaysFiltersAndEndsWithTheServer(t *testing.T) {
 			t.Fatalf("got %v, error %v; want %s", r, err, want)
 		}
 	}
-	start := time.Now()
 	if err := w.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(start); d > time.Second {
-		t.Errorf("a watcher holds the stop up for %s", d)
-	}
-	if _, err := s.Recv(); status.Code(err) != codes.Canceled && status.Code(err) != codes.Unavailable {
+	// A watcher that held the stop up would be cut off in the end, and its stream be Unavailable.
+	if _, err := s.Recv(); status.Code(err) != codes.Canceled {
 		t.Errorf("the stream ends with %v", err)
 	}
 }
