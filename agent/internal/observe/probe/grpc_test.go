@@ -132,33 +132,37 @@ func TestGRPCSecure(t *testing.T) {
 // hangingHealth answers when the question is over.
 type hangingHealth struct {
 	grpc_health_v1.UnimplementedHealthServer
-	arrived chan struct{}
+	arrived chan string // the services that were asked for
 }
 
 func (h hangingHealth) Check(
-	ctx context.Context, _ *grpc_health_v1.HealthCheckRequest,
+	ctx context.Context, r *grpc_health_v1.HealthCheckRequest,
 ) (*grpc_health_v1.HealthCheckResponse, error) {
-	h.arrived <- struct{}{}
+	h.arrived <- r.Service
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
 
 func TestGRPCHangs(t *testing.T) {
-	s, h := grpc.NewServer(), hangingHealth{arrived: make(chan struct{}, 2)}
+	s, h := grpc.NewServer(), hangingHealth{arrived: make(chan string, 64)}
 	grpc_health_v1.RegisterHealthServer(s, h)
 	l := listen(t, "tcp", "127.0.0.1:0")
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(s.Stop)
-	a := askedGRPC(t, Target{GRPC: l.Addr().String()})
-	a.timeout = 50 * time.Millisecond
-	if got := a.ask(false); got.err == nil || got.answered || a.idle != nil {
-		t.Errorf("%+v", got)
+	late := askedGRPC(t, Target{GRPC: l.Addr().String(), Health: "late"})
+	late.timeout = 50 * time.Millisecond
+	for len(h.arrived) == 0 { // a slow machine takes longer to connect
+		if got := late.ask(false); got.err == nil || got.answered || late.idle != nil {
+			t.Fatalf("%+v", got)
+		}
+		late.timeout *= 2
 	}
-	<-h.arrived
+	a := askedGRPC(t, Target{GRPC: l.Addr().String(), Health: "closed"})
 	a.timeout = time.Hour
 	done := make(chan answer)
 	go func() { done <- a.ask(false) }()
-	<-h.arrived
+	for <-h.arrived != "closed" {
+	}
 	a.close()
 	if got := <-done; got.err == nil {
 		t.Error("a closed question is good")

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -18,8 +19,10 @@ import (
 )
 
 // newAsked makes an asker for a URL.
+// newAsked asks a target. Without a time-out of its own there is time for what comes late on a busy machine.
 func newAsked(t testing.TB, target Target) *line[*conn] {
 	t.Helper()
+	target.Timeout = cmp.Or(target.Timeout, 10*time.Second)
 	a, err := newAsker(target.normal(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +260,7 @@ func TestUnaskedAnswerIsNotTaken(t *testing.T) {
 		t.Fatal(a.err)
 	}
 	close(read)
-	agenttest.Eventually(t, 5*time.Second, func() bool { return !(*h.idle).quiet() }, "the unasked answer arrives")
+	agenttest.Eventually(t, 10*time.Second, func() bool { return !(*h.idle).quiet() }, "the unasked answer arrives")
 	if a := h.ask(false); a.err != nil {
 		t.Error(a.err)
 	}

@@ -55,13 +55,15 @@ func TestRealRedis(t *testing.T) {
 // A Redis that hangs misses, one that comes back is asked anew, and one that is gone says so.
 func TestRealRedisHangs(t *testing.T) {
 	r := agenttest.Redis(t)
-	h := newAsked(t, Target{Redis: r.Address, PasswordFile: file(t, r.Password), Timeout: 100 * time.Millisecond})
+	h := newAsked(t, Target{Redis: r.Address, PasswordFile: file(t, r.Password)})
+	patience := h.timeout
 	if got := h.ask(false); got.err != nil || got.latency <= 0 {
 		t.Fatalf("%+v", got)
 	}
 	if err := r.Freeze(); err != nil {
 		t.Fatal(err)
 	}
+	h.timeout = 100 * time.Millisecond
 	for _, fresh := range []bool{false, true} {
 		if got := h.ask(fresh); !timedOut(got.err) || got.answered {
 			t.Errorf("frozen, fresh %v: %+v", fresh, got)
@@ -70,6 +72,7 @@ func TestRealRedisHangs(t *testing.T) {
 	if err := r.Thaw(); err != nil {
 		t.Fatal(err)
 	}
+	h.timeout = patience
 	agenttest.Eventually(t, 10*time.Second, func() bool { return h.ask(false).err == nil }, "answers again")
 	r.Stop()
 	if got := h.ask(false); got.err == nil || timedOut(got.err) {
