@@ -76,7 +76,7 @@ func TestSweepAfterKill(t *testing.T) {
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	sweep()
-	Eventually(t, 5*time.Second, func() bool {
+	Eventually(t, 20*time.Second, func() bool {
 		for _, dir := range left {
 			if _, err := os.Stat(dir); err == nil {
 				return false

@@ -93,7 +93,7 @@ func TestStartedByItsSocket(t *testing.T) {
 	do("kill", "--signal=KILL", "h.service")
 	is("h.service", "ActiveState", "failed")
 
-	limit := order.Order{Verb: order.SetProperty, Unit: "a.service", Runtime: true, For: 2 * time.Second,
+	limit := order.Order{Verb: order.SetProperty, Unit: "a.service", Runtime: true, For: 10 * time.Second,
 		Properties: map[string]order.Value{"TasksMax": {N: 21}}}
 	if _, err := c.Ask(t.Context(), limit); err != nil {
 		t.Fatal(err)

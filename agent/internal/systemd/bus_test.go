@@ -3,7 +3,6 @@ package systemd
 import (
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -26,7 +25,7 @@ func onBus(t *testing.T, patterns ...string) (f *fixture, address string) {
 	address = "unix:path=" + filepath.Join(m.Runtime, "bus")
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir()) // no private socket here
 	t.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, patience, func() bool {
 		c, err := dbus.Connect(address)
 		if err != nil {
 			return false

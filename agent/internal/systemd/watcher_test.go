@@ -13,6 +13,9 @@ import (
 	"github.com/salveops/salve/pkg/clock"
 )
 
+// patience is how long a test waits for what must come.
+const patience = 30 * time.Second
+
 // fixture is a watcher on a real manager, with its events collected.
 type fixture struct {
 	*agenttest.Systemd
@@ -45,7 +48,7 @@ func start(t *testing.T, m *agenttest.Systemd, bus string, patterns ...string) *
 // await reads events until one is as wanted.
 func (f *fixture) await(what string, want func(Event) bool) Event {
 	f.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case e := <-f.Events():
@@ -53,7 +56,7 @@ func (f *fixture) await(what string, want func(Event) bool) Event {
 				return e
 			}
 		case <-deadline:
-			f.t.Fatalf("no event within 10 s: %s", what)
+			f.t.Fatalf("no event within %v: %s", patience, what)
 		}
 	}
 }
@@ -229,7 +232,7 @@ func TestWhoStoppedIt(t *testing.T) {
 			})
 			f.do(append([]string{"stop"}, units...)...)
 			_, _ = f.Systemctl("reset-failed")
-			agenttest.Eventually(t, 5*time.Second, func() bool {
+			agenttest.Eventually(t, patience, func() bool {
 				return !slices.ContainsFunc(f.Watcher.Units(), func(u Unit) bool { return u.Active != "inactive" || u.Job != 0 })
 			}, "everything inactive")
 		})
@@ -272,7 +275,7 @@ func TestFoundAtFirstSight(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	agenttest.Eventually(t, 5*time.Second, func() bool {
+	agenttest.Eventually(t, patience, func() bool {
 		s, _ := m.Property("sick.service", "ActiveState")
 		return s == "failed"
 	}, "sick.service failed")
@@ -333,15 +336,15 @@ func TestGlobsMatchWhatExists(t *testing.T) {
 		t.Errorf("no instance exists, matched %v", got)
 	}
 	f.do("start", "worker@1.service", "worker@2.service")
-	agenttest.Eventually(t, 5*time.Second, func() bool { return len(f.Watcher.Units()) == 2 }, "both instances watched")
-	agenttest.Eventually(t, 5*time.Second, func() bool {
+	agenttest.Eventually(t, patience, func() bool { return len(f.Watcher.Units()) == 2 }, "both instances watched")
+	agenttest.Eventually(t, patience, func() bool {
 		return slices.Equal(f.Match("worker@*.service"), []string{"worker@1.service", "worker@2.service"})
 	}, "both instances matched")
 	f.do("stop", "worker@1.service")
 	f.await("the stopped instance is gone", func(e Event) bool {
 		return e.Kind == Removed && e.Unit.Name == "worker@1.service"
 	})
-	agenttest.Eventually(t, 5*time.Second, func() bool { // a question under way may load it for a moment
+	agenttest.Eventually(t, patience, func() bool { // a question under way may load it for a moment
 		return slices.Equal(f.Match("worker@*.service"), []string{"worker@2.service"})
 	}, "only worker@2.service matched")
 	for _, nothing := range []string{"", "[", "x*"} {
