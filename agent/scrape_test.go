@@ -56,17 +56,17 @@ service "web" {
   startup = "100ms"
   scrape "app" {
     url     = %q
-    every   = "200ms"
-    timeout = "200ms"
+    every   = "1s"
+    timeout = "1s"
     metric "error_rate" {
       ratio      = ["http_requests_total{code=~'5..'}", "http_requests_total"]
-      window     = "1s"
+      window     = "3s"
       min_events = 20
     }
     metric "p90" {
       quantile = 0.9
       of       = "http_request_duration_seconds"
-      window   = "1s"
+      window   = "3s"
     }
   }
   remedy "restart" "again" {
