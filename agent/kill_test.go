@@ -33,7 +33,7 @@ service "web" {
   remedy "stop" "quiet" {
     unit = "noisy.service"
     verify {
-      within = "1s"
+      within = "3s"
       hold   = "100ms"
     }
   }
