@@ -253,6 +253,9 @@ func (s *session) take(a answer) []Event {
 	case askNothing:
 		return []Event{{Kind: Reloaded, At: now}}
 	}
+	if w.t.watched[unitPath(a.unit.Name)] == nil && s.asked[a.unit.Name] {
+		return nil // a signal was quicker, and nothing is known yet that it could have changed: the next answer has it
+	}
 	return w.t.install(a.name, a.unit, now)
 }
 

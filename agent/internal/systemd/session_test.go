@@ -5,6 +5,7 @@ import (
 	"net"
 	"testing"
 
+	sd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
 
 	"github.com/salveops/salve/pkg/clock"
@@ -45,5 +46,32 @@ func TestListIsOlderThanSignal(t *testing.T) {
 		}
 		_ = raw.Close()
 		_ = far.Close()
+	}
+}
+
+// TestFirstAnswerIsOld: what a unit is read as for the first time may be older than a signal that came meanwhile, of which
+// nothing was kept but that it has to be read again.
+func TestFirstAnswerIsOld(t *testing.T) {
+	const name = "worker@1.service"
+	c, err := clock.System()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := New(Options{Clock: c})
+	w.t.patterns = []string{"worker@*.service"}
+	w.t.list([]sd.UnitStatus{{Name: name, Path: unitPath(name), ActiveState: "active"}})
+	s := &session{w: w, asked: map[string]bool{}}
+	_, do := w.t.signal(changedSignal(name, map[string]any{"ActiveState": "deactivating"}), 0)
+	s.follow(do)
+	if events := s.take(answer{name: name, unit: Unit{Name: name, Active: "active"}}); len(events) != 0 || w.t.unit(name) != nil {
+		t.Errorf("%+v", events)
+	}
+	if got := w.t.active(name); got != "deactivating" {
+		t.Errorf("it is %s", got)
+	}
+	delete(s.asked, name) // it is read again
+	events := s.take(answer{name: name, unit: Unit{Name: name, Active: "deactivating"}})
+	if len(events) != 1 || events[0].Unit.Active != "deactivating" {
+		t.Errorf("%+v", events)
 	}
 }

@@ -37,7 +37,9 @@ func (t *table) signal(s *dbus.Signal, now time.Duration) (events []Event, do to
 		}
 	case ifaceMan + ".UnitNew":
 		if name, p, ok := unitBody(s.Body); ok && !t.reloading {
-			t.note(p, name, "inactive")
+			if t.loaded[p] == nil { // or else a list that is newer had it
+				t.note(p, name, "inactive")
+			}
 			if canDepend(name) {
 				t.arrivals++
 			}

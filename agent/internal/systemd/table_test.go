@@ -6,6 +6,7 @@ import (
 	"time"
 	"unsafe"
 
+	sd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
 )
@@ -146,6 +147,21 @@ func TestMatches(t *testing.T) {
 	}
 	if matches(nil, "a.service") {
 		t.Error("no pattern matches everything")
+	}
+}
+
+// A unit is announced before its state is told; a list that was read meanwhile knows it already.
+func TestAnnouncedLate(t *testing.T) {
+	tab := newTable(nil)
+	tab.list([]sd.UnitStatus{{Name: "a.service", Path: unitPath("a.service"), ActiveState: "active"}})
+	for _, name := range []string{"a.service", "b.service"} {
+		tab.signal(&dbus.Signal{Name: ifaceMan + ".UnitNew", Body: []any{name, unitPath(name)}}, 0)
+	}
+	if a, b := tab.active("a.service"), tab.active("b.service"); a != "active" || b != "inactive" || tab.loaded[unitPath("b.service")] == nil {
+		t.Errorf("the one of the list is %s, the new one %s", a, b)
+	}
+	if tab.arrivals != 2 {
+		t.Errorf("%d arrivals", tab.arrivals)
 	}
 }
 
