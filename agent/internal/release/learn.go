@@ -183,6 +183,9 @@ func (l *Learner) look(key string, w *watched, well bool) {
 		r = &run{Version: state.Version, set: set}
 		l.runs[key] = r
 	}
+	if r.seen > 0 && now.Boot-r.seen > max(10*lookEvery, w.GoodAfter/10) {
+		r.well = 0 // the machine slept, or nobody looked: how it ran meanwhile nobody knows
+	}
 	r.seen = now.Boot
 	if state.Marked {
 		l.forgetOthers(key, w, r.Version)

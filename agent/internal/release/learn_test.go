@@ -61,6 +61,18 @@ func TestIllIsNotGood(t *testing.T) {
 	}
 }
 
+// Time in which nobody looked does not count: the machine was suspended, or the agent stood still.
+func TestUnseenIsNotGood(t *testing.T) {
+	s := newShop(t)
+	s.deploy("1")
+	s.pass(10*time.Minute, true)
+	s.now = s.now.Add(20 * time.Minute)
+	s.pass(14*time.Minute, true)
+	s.want()
+	s.pass(time.Minute, true)
+	s.want("1")
+}
+
 // A process that began before the link led elsewhere runs the release from before, whatever a clock says.
 func TestWhatRunsCounts(t *testing.T) {
 	s := newShop(t)
