@@ -15,6 +15,7 @@ import (
 	"github.com/salveops/salve/agent/agenttest"
 	"github.com/salveops/salve/agent/internal/session/linetest"
 	"github.com/salveops/salve/pkg/incident"
+	"github.com/salveops/salve/pkg/require"
 	"github.com/salveops/salve/proto/localpb"
 )
 
@@ -214,7 +215,7 @@ func TestControllerChanges(t *testing.T) {
 func TestControllerOutOfReach(t *testing.T) {
 	t.Parallel()
 	h := newWeb(t)
-	h.configure(web + "\ncontroller {\n  addresses = [\"" + port(t) + "\"]\n}\n")
+	h.configure(web + "\ncontroller {\n  addresses = [\"" + require.Port(t) + "\"]\n}\n")
 	a := h.start(nil)
 	h.crash("web.service")
 	if in := a.ended("web"); in.GetSummary().GetEnd() != "again healed it" {

@@ -203,14 +203,3 @@ func (h *host) awaitSocket(ended <-chan struct{}, why func() string) {
 		return c.Close() == nil
 	}, "the agent's socket answers")
 }
-
-// port is a loopback address that was free a moment ago.
-func port(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/pkg/require"
 	"github.com/salveops/salve/proto/localpb"
 )
 
@@ -36,7 +37,7 @@ func (h *host) health() (int, string) {
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	h := newWeb(t)
-	h.metrics = port(t)
+	h.metrics = require.Port(t)
 	h.configure(web)
 	p := h.spawn()
 	p.reads("unit.active", "web.service", 1)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/salveops/salve/agent/agenttest"
+	"github.com/salveops/salve/pkg/require"
 	"github.com/salveops/salve/proto/localpb"
 )
 
@@ -66,7 +67,7 @@ func TestReloadOfWhatIsFixed(t *testing.T) {
 	t.Parallel()
 	h := newWeb(t)
 	a := h.start(nil)
-	h.metrics = port(t)
+	h.metrics = require.Port(t)
 	h.configure(web)
 	_, err := a.Reload(t.Context(), &localpb.ReloadRequest{})
 	refused(t, err, "metrics changed", "that takes a restart of the agent")

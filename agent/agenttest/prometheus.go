@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/salveops/salve/pkg/require"
 )
 
 // Prometheus starts a Prometheus with that configuration, and more flags, for a test, and stops it at its end. It returns
@@ -19,7 +20,7 @@ func Prometheus(t testing.TB, config string, flags ...string) string {
 	t.Helper()
 	program := findProgram("/usr/bin/prometheus")
 	Require(t, "Prometheus", program != "", "install the package prometheus")
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), require.Port(t)
 	file := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -34,17 +35,6 @@ func Prometheus(t testing.TB, config string, flags ...string) string {
 		t.Fatalf("start Prometheus: %v", err)
 	}
 	return "http://" + address
-}
-
-// freeAddress is one that nobody listens on.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func ready(ctx context.Context, url string) error {

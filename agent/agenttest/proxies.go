@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/salveops/salve/pkg/require"
 )
 
 // CachingProxy is a real nginx or Varnish that keeps what it fetches, with a server behind it.
@@ -50,7 +52,7 @@ func Nginx(t testing.TB) *CachingProxy {
 func Varnish(t testing.TB) *CachingProxy {
 	t.Helper()
 	p, dir := proxy(t, "varnish", "/usr/sbin/varnishd")
-	p.Address = freeAddress(t)
+	p.Address = require.Port(t)
 	text := "vcl 4.1;\nbackend b { .path = \"" + dir + "/behind\"; }\nacl here { \"127.0.0.1\"; }\nsub vcl_recv {\n" +
 		" if (req.method == \"PURGE\" || req.method == \"BAN\") {\n" +
 		"  if (client.ip !~ here || req.http.host != \"example.org\") { return (synth(405)); }\n" +

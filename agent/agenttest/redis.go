@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/salveops/salve/pkg/require"
 )
 
 // RedisServer is a real Redis without any TCP port.
@@ -130,9 +132,9 @@ func says(ctx context.Context, socket, question, want string) error {
 	return nil
 }
 
-// FreePort is a port of 127.0.0.1 that nobody listens on.
+// FreePort is a port of 127.0.0.1 that nobody else gets until the test ends.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	_, port, _ := net.SplitHostPort(freeAddress(t))
+	_, port, _ := net.SplitHostPort(require.Port(t))
 	return port
 }

@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"context"
-	"net"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 	"github.com/salveops/salve/pkg/metric"
+	"github.com/salveops/salve/pkg/require"
 )
 
 // watched receives until the end of the test.
@@ -34,21 +34,11 @@ func watch(t *testing.T, targets ...Target) watched {
 	return watched{group, w}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 const often = 100 * time.Millisecond
 
 // golden is a shop with its golden signals.
 func golden(t *testing.T) Target {
-	target := Target{Service: "shop", Name: "app", GRPC: freeAddress(t), HTTP: freeAddress(t), Sender: "shop", Every: often}
+	target := Target{Service: "shop", Name: "app", GRPC: require.Port(t), HTTP: require.Port(t), Sender: "shop", Every: often}
 	for name, d := range map[string]metric.Definition{
 		"errors":  ratio(t, "http_requests{code='503',service_name='shop'}", "http_requests"),
 		"traffic": rate(t, "http_requests"),

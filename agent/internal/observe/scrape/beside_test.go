@@ -22,6 +22,7 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 	"github.com/salveops/salve/pkg/clock"
+	"github.com/salveops/salve/pkg/require"
 )
 
 const serverVariable = "SALVE_SCRAPE_TEST_SERVER"
@@ -135,6 +136,6 @@ func BenchmarkBesidePrometheus(b *testing.B) {
 			b.Fatal(err)
 		}
 		pages(b, start(b, "Prometheus", "/usr/bin/prometheus", "--config.file="+config, "--storage.tsdb.path="+dir,
-			"--web.listen-address="+freeAddress(b), "--log.level=error"))
+			"--web.listen-address="+require.Port(b), "--log.level=error"))
 	})
 }

@@ -1,7 +1,6 @@
 package scrape
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,19 +12,9 @@ import (
 	"github.com/salveops/salve/agent/internal/observe/source"
 	"github.com/salveops/salve/agent/internal/observe/source/sourcetest"
 	"github.com/salveops/salve/pkg/metric"
+	"github.com/salveops/salve/pkg/require"
 	"github.com/salveops/salve/pkg/signal"
 )
-
-// freeAddress is one that nobody listens on.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // start runs a program until the end of the test.
 func start(t testing.TB, name, program string, args ...string) (pid int) {
@@ -62,7 +51,7 @@ func figuresOf(t *testing.T, url string, metrics []source.Metric, good func([]me
 }
 
 func TestRealNodeExporter(t *testing.T) {
-	address := freeAddress(t)
+	address := require.Port(t)
 	start(t, "node-exporter", "/usr/bin/prometheus-node-exporter", "--web.listen-address="+address)
 	figuresOf(t, "http://"+address+"/metrics", []source.Metric{
 		{Name: "idle",
