@@ -104,19 +104,26 @@ func (c *clients) median(ctx context.Context, n int) (time.Duration, error) {
 	}
 }
 
-// leave makes every connection of the pool slow: each of two transactions holds one of them, and leaves settings behind.
+// leave makes both connections of the pool slow: each of two transactions holds one of them, and leaves settings behind.
 func (s *toolbox) leave(ctx context.Context) error {
-	errs := make(chan error, 2)
-	for range cap(errs) {
-		go func() {
-			c, err := s.pool.Connect(ctx, s.pool.User, s.pool.Database)
-			if err == nil {
-				err = errors.Join(c.Exec(ctx, "BEGIN; SELECT pg_sleep(0.3); "+slow+"; COMMIT").Close(), c.Close(ctx))
-			}
-			errs <- err
-		}()
+	var held []*pgconn.PgConn
+	for range 2 {
+		c, err := s.pool.Connect(ctx, s.pool.User, s.pool.Database)
+		if err != nil {
+			return err
+		}
+		defer c.Close(ctx)
+		if err := c.Exec(ctx, "BEGIN; SELECT 1").Close(); err != nil {
+			return err
+		}
+		held = append(held, c)
 	}
-	return errors.Join(<-errs, <-errs)
+	for _, c := range held {
+		if err := c.Exec(ctx, slow+"; COMMIT").Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *toolbox) slowPool() tool {
