@@ -21,7 +21,7 @@ type customers struct {
 
 const (
 	customerEvery = 20 * time.Millisecond
-	customerTime  = time.Second // how long one waits for an answer, on a busy machine too
+	customerTime  = 3 * time.Second // how long one waits for an answer, on a busy machine too
 )
 
 // serve sends customers to the patients until they leave.

@@ -140,7 +140,7 @@ func (s *stage) listen(ctx context.Context) (err error) {
 	return err
 }
 
-const readyTime = 20 * time.Second
+const readyTime = time.Minute
 
 func (s *stage) title(i int) string {
 	st := s.stories()[i]
