@@ -207,22 +207,7 @@ func (x *trust) invite(host string) identity.Token {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	x.everywhere()
 	return token
-}
-
-// everywhere waits until every node has what the leader has: a node refuses tokens that it has not heard of yet.
-func (x *trust) everywhere() {
-	x.t.Helper()
-	index := led(x, adminpb.AdminClient.Status, &adminpb.StatusRequest{}).GetAt().GetIndex()
-	lines := x.lines(x.bundle())
-	for _, s := range x.nodes {
-		c := adminpb.NewAdminClient(x.line(lines, s.grpc))
-		s.eventually(fmt.Sprintf("entry %d on every node", index), func() bool {
-			r, err := c.Status(x.t.Context(), &adminpb.StatusRequest{Stale: true})
-			return err == nil && r.GetAt().GetIndex() >= index
-		})
-	}
 }
 
 // enroll uses a token, at the node that leads.
