@@ -22,7 +22,7 @@ import (
 
 // patience is how long a test waits for what must come. It is long because the machine may be busy, and
 // costs nothing when all is well.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // host is a machine for one test: a user manager of its own, a folder, and what agent.hcl says.
 type host struct {

@@ -16,10 +16,15 @@ func Require(t testing.TB, what string, ok bool, why string) {
 	require.That(t, what, ok, why)
 }
 
-// Eventually polls cond until it holds, and fails the test after timeout. It is for conditions of real
-// processes only, which send no event to wait for; what says what was waited for.
+// patience is how long real processes may take at least: on a busy machine any of them may stand still for seconds.
+const patience = time.Minute
+
+// Eventually polls cond until it holds, and fails the test after timeout, or after a minute if that is longer: how fast
+// something is does not show by it. It is for conditions of real processes only, which send no event to wait for; what
+// says what was waited for.
 func Eventually(t testing.TB, timeout time.Duration, cond func() bool, what string) {
 	t.Helper()
+	timeout = max(timeout, patience)
 	if !Poll(timeout, cond) {
 		t.Fatalf("not within %v: %s", timeout, what)
 	}

@@ -135,7 +135,7 @@ func (r *rig) mark() *config.Service {
 // want waits for the next change that is not of the mark.
 func (r *rig) want(kind, service, text string) Change {
 	r.t.Helper()
-	patience := time.After(10 * time.Second)
+	patience := time.After(time.Minute)
 	for {
 		select {
 		case x := <-r.news:

@@ -16,7 +16,7 @@ import (
 )
 
 // deadline bounds what waits for a real socket; nothing comes near it when all is well.
-const deadline = 10 * time.Second
+const deadline = 30 * time.Second
 
 // world is a served backend and a client of it.
 type world struct {
