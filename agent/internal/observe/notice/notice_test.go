@@ -103,13 +103,10 @@ func TestEntries(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mark()
-	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+	if err := os.Truncate(file, 1); err != nil { // one change; os.WriteFile makes two
 		t.Fatal(err)
 	}
 	wait(t, calls, "file")
-	for len(calls) > 0 {
-		wait(t, calls, "file")
-	}
 	if err := os.Symlink("file", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
