@@ -102,11 +102,11 @@ func TestWatcher(t *testing.T) {
 	w.Until("unknown once nobody asks", tells(nil))
 }
 
-// page shows one sample that tells when it is of, once when it is to.
+// page shows a sample that tells when it is of, while it is to.
 type page struct{ show atomic.Bool }
 
 func (p *page) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	if !p.show.Swap(false) {
+	if !p.show.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
@@ -129,6 +129,7 @@ func TestRealPrometheus(t *testing.T) {
 	last.Until("nothing so far", tells(nil))
 	p.show.Store(true)
 	last.Until("the sample", tells(3.0))
+	p.show.Store(false)
 	last.Until("unknown when its range is over", tells(nil))
 	if old := <-ask("sum(orders)").Rounds; old[name] != 3 {
 		t.Errorf("without a range: %v", old)
