@@ -44,40 +44,38 @@ func left(proc, attempt string) (pids []int, err error) {
 	}
 	for _, path := range found {
 		dir := filepath.Dir(path)
-		switch pid, _ := strconv.Atoi(filepath.Base(dir)); {
-		case pid <= 1:
-		case marked(path, attempt):
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		env, unread := os.ReadFile(path)
+		switch {
+		case pid <= 1 || unread != nil:
+		case marked(env, attempt):
 			pids = append(pids, pid)
-		case changing(dir):
+		case len(env) == 0 && changing(dir):
 			err = errChanging
 		}
 	}
 	return pids, err
 }
 
-// changing reports whether the process in the folder may be in the middle of an exec. Its environment is empty for as long
-// as the new program's is not in place, which on a busy machine may take a while, and so is the place for it in its stat.
+// changing reports whether the process in the folder, whose environment is empty, may be in the middle of an exec. It is
+// empty for as long as the new program's is not in place, which on a busy machine may take a while, and so is the place for
+// it in its stat.
 func changing(dir string) bool {
-	if env, err := os.ReadFile(filepath.Join(dir, "environ")); err != nil || len(env) > 0 {
-		return false
-	}
 	if _, err := os.Readlink(filepath.Join(dir, "exe")); err != nil {
 		return false // it has ended, or is one of the kernel's
 	}
 	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // from the third on
-	if err != nil || len(fields) < 49 {
+	if err != nil {
 		return false
 	}
-	begin, end := string(fields[47]), string(fields[48])
-	return end == "0" || begin != end
+	begin, end := kind.StatField(stat, 50), kind.StatField(stat, 51)
+	return end != "" && (end == "0" || begin != end)
 }
 
-// marked reports whether the environment in the file is that of a process of the attempt.
-func marked(path, attempt string) bool {
-	env, err := os.ReadFile(path)
+// marked reports whether an environment is that of a process of the attempt.
+func marked(env []byte, attempt string) bool {
 	mark := []byte(attemptVariable + attempt + "\x00")
-	return err == nil && (bytes.HasPrefix(env, mark) || bytes.Contains(env, append([]byte{0}, mark...)))
+	return bytes.HasPrefix(env, mark) || bytes.Contains(env, append([]byte{0}, mark...))
 }
 
 // sweep kills what is left of an attempt's program: what left its process group, or outlived the agent that started it. It
@@ -106,7 +104,8 @@ func end(pid int, attempt string) {
 		return
 	}
 	defer unix.Close(fd)
-	if marked(filepath.Join("/proc", strconv.Itoa(pid), "environ"), attempt) {
+	env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	if err == nil && marked(env, attempt) {
 		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 	}
 }

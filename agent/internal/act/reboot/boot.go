@@ -1,7 +1,6 @@
 package reboot
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/salveops/salve/agent/internal/act/kind"
 )
 
 // tick is the unit of time in /proc/PID/stat, on every architecture.
@@ -39,14 +40,13 @@ func booted(root string) (boot, error) {
 	return b, err
 }
 
-// began is the start of the process whose stat it is: field 22, counted behind its name, which may hold anything.
+// began is the start of the process whose stat it is.
 func began(stat []byte) (time.Duration, error) {
-	const behind = 22 - 3 // the third field is the first behind the name
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) <= behind {
-		return 0, fmt.Errorf("/proc/1/stat has %d fields behind the name", len(fields))
+	start := kind.StatField(stat, 22)
+	if start == "" {
+		return 0, errors.New("/proc/1/stat is cut short")
 	}
-	n, err := strconv.ParseUint(string(fields[behind]), 10, 48)
+	n, err := strconv.ParseUint(start, 10, 48)
 	return time.Duration(n) * tick, err
 }
 
