@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -131,14 +130,11 @@ func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb
 	if err != nil || token.Use != identity.Enroll {
 		return nil, status.Error(codes.InvalidArgument, "this is no enrolment token")
 	}
-	known := s.invited(token)
-	if !known { // others may not have heard of it yet
-		if err := s.o.Proposer.Ready(ctx); err != nil {
-			return nil, failed(err)
-		}
-		known = s.invited(token)
+	invited, err := s.invited(ctx, token)
+	if err != nil {
+		return nil, failed(err)
 	}
-	if !known {
+	if !invited {
 		s.refused.Add(1)
 		s.log.Warn("enrolment refused", "from", from, "host", r.GetHost(), "token", token.ID)
 		return nil, reason.Error(codes.PermissionDenied, "token", nil, 0, state.BadToken)
@@ -166,13 +162,19 @@ func (s *Server) Enroll(ctx context.Context, r *agentpb.EnrollRequest) (*agentpb
 	return &agentpb.EnrollResponse{Issued: s.issued(cert)}, nil
 }
 
-// invited reports whether this node knows the token.
-func (s *Server) invited(t identity.Token) (ok bool) {
+// invited reports whether the token is known. Only the leader says no: others may not have heard of it yet.
+func (s *Server) invited(ctx context.Context, t identity.Token) (ok bool, err error) {
 	if s.o.Known == nil {
-		return true
+		return true, nil
 	}
-	s.o.Known.View(func(st *state.State) { ok = st.Invited(t.ID, t.Hash()) })
-	return ok
+	look := func(st *state.State) { ok = st.Invited(t.ID, t.Hash()) }
+	if s.o.Known.View(look); !ok {
+		if err := s.o.Proposer.Ready(ctx); err != nil {
+			return false, err
+		}
+		s.o.Known.View(look)
+	}
+	return ok, nil
 }
 
 // Renew implements agentpb.EnrollmentServer.
@@ -249,8 +251,7 @@ func failed(err error) error {
 		return status.Error(codes.Unavailable, err.Error())
 	}
 	return reason.Error(codes.FailedPrecondition, reason.NotLeader,
-		map[string]string{"leader": other.ID, "address": other.Address}, 0,
-		fmt.Sprintf("this node does not lead; %q does", other.ID))
+		map[string]string{"leader": other.ID, "address": other.Address}, 0, other.Error())
 }
 
 // asKey is a host's or node's ID as what limits count.
