@@ -49,10 +49,11 @@ func (t *Trial) Remember(of *config.Service, store *series.Store) {
 
 // Course is how the attempt went, and what fired when its action ended.
 type Course struct {
-	Remedy          *config.Remedy
-	Intended, Acted time.Duration // when the action began and ended
-	Gravest         string        // severity of the incident
-	Firing          []*rule.Alert
+	Remedy   *config.Remedy
+	Intended time.Duration // when the action began
+	Afresh   time.Duration // since when, after its end, no probe rests on a question from before
+	Gravest  string        // severity of the incident
+	Firing   []*rule.Alert
 }
 
 // Begin begins to judge, by a condition that must hold for hold, and all that within the given time. What began to
@@ -104,7 +105,7 @@ func (t *Trial) worse(now clock.Instant, firing []*rule.Alert, unit *Life) strin
 		return ""
 	}
 	for _, s := range t.probes {
-		if v, at, known := s.Last(); known && v == 0 && at > t.course.Acted {
+		if v, at, known := s.Last(); known && v == 0 && at > t.course.Afresh {
 			return fmt.Sprintf("%s was true and is false", s.Key().Signal)
 		}
 	}

@@ -103,7 +103,7 @@ func (h *host) advance(s *story, r *run) {
 	}
 	h.note(s, incident.EvAct, text)
 	ask, within, hold := care.ProofFor(h.rules, r.patient.live, r.remedy, h.now.Boot)
-	r.trial.Begin(care.Course{Remedy: r.remedy, Intended: r.attempt.Intended.Boot, Acted: h.now.Boot, Gravest: s.Severity,
+	r.trial.Begin(care.Course{Remedy: r.remedy, Intended: r.attempt.Intended.Boot, Afresh: h.now.Boot, Gravest: s.Severity,
 		Firing: s.firing()}, h.now, ask, within, hold)
 	if err != "" {
 		h.conclude(s, incident.Ineffective, care.ActionFailed(err))

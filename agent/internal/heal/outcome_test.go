@@ -43,6 +43,23 @@ func TestWorseIsTakenBackAtOnce(t *testing.T) {
 	})
 }
 
+// TestProbesAskAfresh: what a service's probes asked before the end of an action does not count as seen after it.
+func TestProbesAskAfresh(t *testing.T) {
+	heals(t, one, func(h *rig) {
+		h.Trait("checkout.service", trait{takes: 5 * time.Second})
+		h.Fails("checkout.service")
+		h.Until("acting", time.Minute, func() bool { return h.count() == 1 })
+		h.Advance(4 * time.Second)
+		if got := h.p.afresh.Load(); got != nil {
+			t.Errorf("%s is asked afresh while it is being restarted", *got)
+		}
+		h.Advance(2 * time.Second)
+		if got := h.p.afresh.Load(); got == nil || *got != "checkout" {
+			t.Error("the service was not asked afresh after the restart")
+		}
+	})
+}
+
 const worse = `
 rule "down" {
   services = ["checkout"]

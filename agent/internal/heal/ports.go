@@ -131,6 +131,8 @@ type Observer interface {
 	UnitGone(name string)
 	// Kick makes the probes of a service ask at once: its unit has just come up.
 	Kick(service string)
+	// Afresh makes them ask at once and forget what they have asked: an action ended.
+	Afresh(service string)
 }
 
 // Changes remembers what was changed; *change.Log is one. Its methods return at once.

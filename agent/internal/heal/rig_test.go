@@ -72,6 +72,7 @@ type process struct {
 	dead      atomic.Bool
 	undoFails atomic.Bool
 	targets   atomic.Pointer[observe.Targets]
+	afresh    atomic.Pointer[string] // the service whose probes were last told to ask afresh
 	log       hclog.Logger
 	disk      *memory
 	events    chan systemd.Event
@@ -340,6 +341,7 @@ func (p *process) SetTargets(t observe.Targets)      { p.targets.Store(&t) }
 func (*process) UnitStarted(string, observe.UnitRun) {}
 func (*process) UnitGone(string)                     {}
 func (p *process) Kick(string)                       {}
+func (p *process) Afresh(service string)             { p.afresh.Store(&service) }
 
 // Advance lets time pass.
 func (r *rig) Advance(d time.Duration) {

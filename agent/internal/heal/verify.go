@@ -19,8 +19,11 @@ func (e *Engine) verify(r *run) {
 		acted = e.o.Clock.Now() // resumed: what an earlier process saw is lost, and it gets the time to see it again
 	}
 	ask, within, hold := e.proof(r, acted)
-	r.trial.Begin(care.Course{Remedy: r.remedy, Intended: a.Intended.Boot, Acted: a.Acted.Boot, Gravest: r.story.Severity,
-		Firing: r.story.firing()}, acted, ask, within, hold)
+	if of := r.remedy.Service; of != nil {
+		e.o.Observe.Afresh(of.Name)
+	}
+	r.trial.Begin(care.Course{Remedy: r.remedy, Intended: a.Intended.Boot, Afresh: e.o.Clock.Now().Boot,
+		Gravest: r.story.Severity, Firing: r.story.firing()}, acted, ask, within, hold)
 	if a.Error != "" && !r.uncertain() {
 		e.sentence(r, verdict{incident.Ineffective, care.ActionFailed(a.Error)})
 		return

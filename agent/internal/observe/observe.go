@@ -332,6 +332,10 @@ func (o *Observer) UnitGone(name string) {
 // most for the service's startup time. It is for the moment after a restart.
 func (o *Observer) Kick(service string) { o.probes.Kick(service) }
 
+// Afresh makes the probes of a service ask at once, and forget what they have asked: an action ended, and what they tell
+// from now on speaks of what came after it.
+func (o *Observer) Afresh(service string) { o.probes.Afresh(service) }
+
 // LogMatches are the last lines of a unit that matched its logs, "" being the kernel's, for the evidence of an incident.
 func (o *Observer) LogMatches(unit string) []LogMatch { return o.logs.Matches(unit) }
 

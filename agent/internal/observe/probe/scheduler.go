@@ -21,7 +21,7 @@ type Options struct {
 	Exec ExecFunc // nil: probes with a program miss
 }
 
-// Scheduler runs all probes. SetTargets, Kick and Stats may be called from any goroutine and never
+// Scheduler runs all probes. SetTargets, Kick, Afresh and Stats may be called from any goroutine and never
 // wait for a probe.
 type Scheduler struct {
 	opt      Options
@@ -32,7 +32,7 @@ type Scheduler struct {
 	mu      sync.Mutex
 	targets []Target // waiting to be taken over by Run
 	changed bool
-	kicked  []string
+	kicks   []kick
 	byID    map[string]*probe // changed by Run only
 
 	queue   queue
@@ -41,6 +41,12 @@ type Scheduler struct {
 	since   time.Duration // when the first of them came
 	urgent  bool          // they bring news
 	working sync.WaitGroup
+}
+
+// kick makes the probes of a service ask at once.
+type kick struct {
+	service string
+	eager   bool // and then again soon
 }
 
 type result struct {
@@ -68,10 +74,16 @@ func (s *Scheduler) SetTargets(targets []Target) {
 // Kick makes the probes of a service ask at once, and then every 50 ms until the first good answer, at
 // most for the service's startup time. It is for the moment after a restart. Probes of certificates stay out of it: they
 // cost a handshake each, and do not tell whether the service is up.
-func (s *Scheduler) Kick(service string) {
+func (s *Scheduler) Kick(service string) { s.kick(kick{service, true}) }
+
+// Afresh makes the probes of a service ask at once, once. It is for the moment after an action: no verdict that is told
+// after it rests on a question from before. Those of certificates stay out of it, too.
+func (s *Scheduler) Afresh(service string) { s.kick(kick{service, false}) }
+
+func (s *Scheduler) kick(k kick) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kicked = append(s.kicked, service)
+	s.kicks = append(s.kicks, k)
 	s.nudge()
 }
 
@@ -137,15 +149,19 @@ func (s *Scheduler) take(now time.Duration) {
 		s.replace(now, s.targets)
 		s.targets, s.changed = nil, false
 	}
-	for _, service := range s.kicked {
+	for _, k := range s.kicks {
 		for _, p := range s.queue {
-			if p.target.Service == service && p.target.TLS == "" {
+			switch {
+			case p.target.Service != k.service || p.target.TLS != "":
+			case k.eager:
 				p.kick(now, now+p.target.Startup)
+			default:
+				p.afresh(now)
 			}
 		}
 	}
-	if len(s.kicked) > 0 {
-		s.kicked = s.kicked[:0]
+	if len(s.kicks) > 0 {
+		s.kicks = s.kicks[:0]
 		heap.Init(&s.queue)
 	}
 }
@@ -187,6 +203,7 @@ func (s *Scheduler) drain() {
 func (s *Scheduler) settle(r result) {
 	s.flying--
 	p, now := r.probe, s.opt.Clock.Now().Boot
+	s.take(now) // first: a kick may say that the question no longer counts
 	if p.gone {
 		return
 	}

@@ -193,6 +193,36 @@ func TestHangAndRecovery(t *testing.T) {
 	})
 }
 
+// TestAfresh: questions that a service does not answer while an action runs say nothing of how it is after it.
+func TestAfresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.SetTargets([]Target{{Service: "shop", Name: "health", TCP: "x"}, {Service: "site", Name: "cert", TLS: "x"}})
+		time.Sleep(1900 * ms)
+		shop := b.service("shop")
+		shop.set(500*ms, errors.New("timed out"))
+		hung := shop.times()[len(shop.times())-1] + time.Second
+		time.Sleep(hung + 550*ms - b.opt.Clock.Now().Boot) // two of three have missed
+		b.of("probe.health.ok{shop}")
+		shop.set(2*ms, nil)
+		b.Afresh("shop")
+		b.Afresh("site")
+		b.Afresh("another")
+		at, asked, cert := b.opt.Clock.Now().Boot, len(shop.times()), len(b.service("site").times())
+		time.Sleep(100 * ms)
+		want := []observed{{"probe.health.ok{shop}", at + 2*ms, 1, true}}
+		if diff := cmp.Diff(want, b.of("probe.health.ok{shop}")); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		if got := len(shop.times()) - asked; got != 1 {
+			t.Errorf("asked %d times, want once", got)
+		}
+		if got := len(b.service("site").times()) - cert; got != 0 {
+			t.Errorf("the certificate was asked for %d times", got)
+		}
+	})
+}
+
 // What is asked together is delivered together: the receiver is woken a few times a second, however
 // many probes there are.
 func TestHundredProbesInFewBatches(t *testing.T) {

@@ -138,12 +138,17 @@ func (s *state) end(a attempt, now time.Duration) {
 	s.due = s.grid.Next(now, s.every, s.offset)
 }
 
-// kick makes the probe ask at once, and then at short intervals until the first good answer, but not
-// longer than until. What was asked before no longer counts: it went to the process that is gone.
-func (s *state) kick(now, until time.Duration) {
+// afresh makes the probe ask at once. What was asked before no longer counts: an action came between.
+func (s *state) afresh(now time.Duration) {
 	s.trial++
 	s.begun, s.open, s.lost, s.misses = 0, 0, 0, 0
-	s.eager, s.due = until, now
+	s.due = now
+}
+
+// kick is afresh with short intervals until the first good answer, but not longer than until.
+func (s *state) kick(now, until time.Duration) {
+	s.afresh(now)
+	s.eager = until
 }
 
 // learn smooths the latency over about eight answers.
