@@ -31,7 +31,7 @@ func TestPairTable(t *testing.T) {
 	want := []string{
 		"story           ms after the fault          end                seen from outside",
 		"one at a time   refused 512 → granted 4020  resolved           both are new",
-		"a person helps  told 3000                   NOT AS IT MUST BE  see above",
+		"a person helps  told 3000                   NOT AS IT MUST BE  no page; in time",
 	}
 	got := strings.Split(strings.TrimRight(pairTable([]pairResult{r, bad}), "\n"), "\n")
 	for i, line := range got {

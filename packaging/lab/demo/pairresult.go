@@ -48,10 +48,8 @@ func (r *pairResult) course() string {
 
 // line is how a story ended, in a sentence.
 func (r *pairResult) line() string {
-	if r.err != nil {
-		return "NOT AS IT MUST BE: " + oneLine(r.err)
-	}
-	return r.end + ": " + r.outside
+	end, outside := last(r.end, r.outside, r.err)
+	return end + ": " + outside
 }
 
 // pairTable is the closing table.
@@ -60,10 +58,7 @@ func pairTable(results []pairResult) string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "story\tms after the fault\tend\tseen from outside")
 	for _, r := range results {
-		end, outside := r.end, r.outside
-		if r.err != nil {
-			end, outside = "NOT AS IT MUST BE", "see above"
-		}
+		end, outside := last(r.end, r.outside, r.err)
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.title, r.course(), end, outside)
 	}
 	_ = w.Flush() // into memory

@@ -109,7 +109,7 @@ func TestTable(t *testing.T) {
 	want := []string{
 		"story  detected ms  acted ms  verified ms  end                seen from outside",
 		"crash  3            25        1200         resolved           a new process",
-		"hang   650          –         –            NOT AS IT MUST BE  see above",
+		"hang   650          –         –            NOT AS IT MUST BE  no end; in time",
 	}
 	for i, line := range strings.Split(strings.TrimRight(got, "\n"), "\n") {
 		if i >= len(want) || line != want[i] {

@@ -15,9 +15,11 @@ import (
 )
 
 const (
-	poolClients = 8
-	// items is how many rows a query looks through that may not use the index.
-	items = 200_000
+	poolClients = 6
+	// items is how many rows a query looks through that may not use the index: enough that the clients wait for each other,
+	// and few enough that the agent's probe, which waits as they do, never gives up, not even on a busy machine. PgBouncer
+	// closes the connection of who goes away in the middle, and the pool would be well by itself.
+	items = 100_000
 )
 
 // slow is a setting that a transaction leaves behind on its connection, for whoever gets that next.
@@ -54,7 +56,7 @@ func (s *toolbox) startClients(ctx context.Context) error {
 			return err
 		}
 		s.onClose(func() error { return c.Close(context.Background()) })
-		s.keep(20*time.Millisecond, func(ctx context.Context) { s.clients.ask(ctx, c) })
+		s.keep(15*time.Millisecond, func(ctx context.Context) { s.clients.ask(ctx, c) })
 	}
 	return nil
 }
