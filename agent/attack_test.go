@@ -33,10 +33,10 @@ func TestHostileController(t *testing.T) {
 	// A node may forbid what it likes. The agent shows it what it said, and a person takes that back.
 	epoch := a.line(t).GetEpoch()
 	node.Cut()
-	agenttest.Eventually(t, patience, func() bool { return a.line(t).GetEpoch() > epoch }, "another session has begun")
+	agenttest.Eventually(t, func() bool { return a.line(t).GetEpoch() > epoch }, "another session has begun")
 	node.Resume("")
 	h.crash("web.service")
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		r, err := a.Incident(t.Context(), &localpb.IncidentRequest{Id: "last"})
 		return err == nil && r.GetIncident().GetSummary().GetState() == "resolved"
 	}, "the incident is resolved")
@@ -61,7 +61,7 @@ func (a *running) hears(t *testing.T, node *linetest.Server, m *agentpb.ConnectR
 	for range 2 { // one may be due by itself
 		node.Say(&agentpb.ConnectResponse{What: &agentpb.ConnectResponse_Pong{Pong: &agentpb.Pong{Urge: true}}})
 	}
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		return a.line(t).GetEpoch() > epoch || node.Pings(host) >= pings+2
 	}, "the agent has heard it")
 }

@@ -34,7 +34,7 @@ func TestBaseline(t *testing.T) {
 	life := func(log *logText) bool {
 		t.Helper()
 		r := h.start(logTo(log))
-		agenttest.Eventually(t, patience, func() bool {
+		agenttest.Eventually(t, func() bool {
 			return r.signal(cpu.Signal, cpu.Of).GetKnown() // what had no sample yet is not kept
 		}, "the processor's use is measured")
 		r.stop()

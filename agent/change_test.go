@@ -96,7 +96,7 @@ func (c *changeHost) known() (out []string, flips int) {
 func (c *changeHost) settled() {
 	c.host.t.Helper()
 	_, before := c.known()
-	agenttest.Eventually(c.host.t, patience, func() bool {
+	agenttest.Eventually(c.host.t, func() bool {
 		c.flip()
 		_, now := c.known()
 		return now > before
@@ -137,14 +137,14 @@ func TestChangesAreNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	reloaded := "unit app: " + strings.ReplaceAll(filepath.Join(h.Units, "app.service.d/nice.conf"), h.dir, "") + " is new"
-	agenttest.Eventually(t, patience, func() bool { got, _ := h.known(); return len(got) == 1 }, "the drop-in is noticed")
+	agenttest.Eventually(t, func() bool { got, _ := h.known(); return len(got) == 1 }, "the drop-in is noticed")
 	h.want(reloaded)
 
 	h.deploy("app")
 	h.want("binary app: app.service still runs the old program; a start would run another /app", reloaded)
 	h.ctl("restart", "app.service")
 	now := "binary app: app.service runs another /app since it was started anew"
-	agenttest.Eventually(t, patience, func() bool { got, _ := h.known(); return got[0] == now }, "the restart is noticed")
+	agenttest.Eventually(t, func() bool { got, _ := h.known(); return got[0] == now }, "the restart is noticed")
 	h.stop()
 
 	h.deploy("app") // while no agent runs

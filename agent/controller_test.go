@@ -39,7 +39,7 @@ func serveNode(t testing.TB, node *linetest.Server) (*linetest.Server, string) {
 func (p *phone) line(t testing.TB) *localpb.ControllerLine {
 	t.Helper()
 	var l *localpb.ControllerLine
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		r, err := p.Status(t.Context(), &localpb.StatusRequest{})
 		l = r.GetStatus().GetController()
 		return err == nil && l.GetConnected()
@@ -50,7 +50,7 @@ func (p *phone) line(t testing.TB) *localpb.ControllerLine {
 // settled awaits that the node counts nothing any more.
 func settled(t testing.TB, node *linetest.Server) {
 	t.Helper()
-	agenttest.Eventually(t, patience, func() bool { return len(node.Permits()) == 0 }, "the controller counts nothing any more")
+	agenttest.Eventually(t, func() bool { return len(node.Permits()) == 0 }, "the controller counts nothing any more")
 }
 
 // dies-in-the-middle, with permits: wherever the agent is killed, the session's own steps included, the story ends
@@ -89,7 +89,7 @@ func TestDiesInTheMiddleWithAPermit(t *testing.T) {
 			node, block := newNode(t)
 			h.configure(walk + block)
 			p := h.fork(dieAt + "=" + strconv.Itoa(i+1))
-			agenttest.Eventually(t, patience, func() bool {
+			agenttest.Eventually(t, func() bool {
 				select {
 				case <-p.done:
 					return true
@@ -98,7 +98,7 @@ func TestDiesInTheMiddleWithAPermit(t *testing.T) {
 				}
 			}, "the agent is connected, or has killed itself")
 			h.crash("web.service")
-			agenttest.Eventually(t, patience, func() bool {
+			agenttest.Eventually(t, func() bool {
 				select {
 				case <-p.done:
 					return true
@@ -110,7 +110,7 @@ func TestDiesInTheMiddleWithAPermit(t *testing.T) {
 
 			a := h.start(nil)
 			a.line(t)
-			agenttest.Eventually(t, patience, func() bool {
+			agenttest.Eventually(t, func() bool {
 				r, err := a.Incident(t.Context(), &localpb.IncidentRequest{Id: "last"})
 				return err == nil && r.GetIncident().GetSummary().GetState() == "resolved"
 			}, "the incident is resolved")
@@ -221,7 +221,7 @@ func TestControllerOutOfReach(t *testing.T) {
 	if in := a.ended("web"); in.GetSummary().GetEnd() != "again healed it" {
 		t.Errorf("the incident: %v", in.GetSummary())
 	}
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		d, err := a.Doctor(t.Context(), &localpb.DoctorRequest{})
 		if err != nil {
 			t.Fatal(err)

@@ -190,7 +190,7 @@ func (r *running) stop() {
 // awaitSocket returns when an agent answers; ended is closed when there is none any more.
 func (h *host) awaitSocket(ended <-chan struct{}, why func() string) {
 	h.t.Helper()
-	agenttest.Eventually(h.t, patience, func() bool {
+	agenttest.Eventually(h.t, func() bool {
 		select {
 		case <-ended:
 			h.t.Fatalf("the agent ended at once: %s", why())

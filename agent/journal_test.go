@@ -52,7 +52,7 @@ func TestDiskFull(t *testing.T) {
 	h.crash("web.service")
 	p.await(event{typ: "decide", service: "web", text: "write intent, nothing was done"})
 	p.reads("unit.failed", "web.service", 1)
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		code, text := h.health()
 		return code == http.StatusServiceUnavailable && strings.Contains(text, "file too large")
 	}, "/healthz says why")
@@ -73,7 +73,7 @@ func TestDiskFull(t *testing.T) {
 	if n := len(h.starts("web")); n != 2 {
 		t.Errorf("the unit was started %d times, want 2", n)
 	}
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		code, _ := h.health()
 		return code == http.StatusOK
 	}, "/healthz is well again")

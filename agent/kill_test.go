@@ -127,7 +127,7 @@ func TestDiesAgainAndAgain(t *testing.T) {
 			p.awaitDeath(t)
 			for range lives - 1 {
 				p := h.fork(dieAt + "=" + strconv.Itoa(n))
-				agenttest.Eventually(t, patience, func() bool {
+				agenttest.Eventually(t, func() bool {
 					select {
 					case <-p.done:
 						return true
@@ -138,7 +138,7 @@ func TestDiesAgainAndAgain(t *testing.T) {
 				p.signal(syscall.SIGKILL)
 			}
 			a := h.start(nil)
-			agenttest.Eventually(t, patience, func() bool {
+			agenttest.Eventually(t, func() bool {
 				r, err := a.Incident(t.Context(), &localpb.IncidentRequest{Id: "last"})
 				return err == nil && r.GetIncident().GetSummary().GetState() == "resolved"
 			}, "the incident is resolved")

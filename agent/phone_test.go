@@ -182,7 +182,7 @@ func (p *phone) signal(name, of string) *localpb.Signal {
 // reads waits until a signal is known and has the value.
 func (p *phone) reads(name, of string, value float64) {
 	p.t.Helper()
-	agenttest.Eventually(p.t, patience, func() bool {
+	agenttest.Eventually(p.t, func() bool {
 		s := p.signal(name, of)
 		return s.GetKnown() && s.GetValue() == value
 	}, name+" of "+of+" is as it must be")
@@ -219,7 +219,7 @@ func (l *logText) String() string {
 // finds waits until the doctor says something with that text.
 func (p *phone) finds(text string) {
 	p.t.Helper()
-	agenttest.Eventually(p.t, patience, func() bool {
+	agenttest.Eventually(p.t, func() bool {
 		r, err := p.Doctor(p.t.Context(), &localpb.DoctorRequest{})
 		return err == nil && slices.ContainsFunc(r.GetFindings(), func(f *localpb.Finding) bool {
 			return strings.Contains(f.GetText(), text)

@@ -135,7 +135,7 @@ func (p *process) signal(sig syscall.Signal) int {
 // awaitDeath waits for a process that kills itself.
 func (p *process) awaitDeath(t testing.TB) {
 	t.Helper()
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		select {
 		case <-p.done:
 			return true

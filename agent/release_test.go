@@ -45,7 +45,7 @@ rule "down" {
 `, h.file("current"), h.file("releases")))
 	log := newLog(t)
 	first := h.start(logTo(log))
-	agenttest.Eventually(t, patience, func() bool { return strings.Contains(log.String(), "a version has run well") }, "it is learned")
+	agenttest.Eventually(t, func() bool { return strings.Contains(log.String(), "a version has run well") }, "it is learned")
 	first.stop()
 
 	h.learnsNoMore()
@@ -53,7 +53,7 @@ rule "down" {
 	second.reads("unit.active", "app.service", 1)
 	h.lead("2")
 	h.ctl("restart", "app.service")
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		text, _ := os.Readlink(h.file("current"))
 		return text == "releases/1"
 	}, "the link leads back")
@@ -101,7 +101,7 @@ rule "down" {
 	log := newLog(t)
 	first := h.start(logTo(log))
 	h.ctl("restart", "app.service")
-	agenttest.Eventually(t, patience, func() bool { return strings.Contains(log.String(), "a version has run well") }, "it is learned")
+	agenttest.Eventually(t, func() bool { return strings.Contains(log.String(), "a version has run well") }, "it is learned")
 	first.stop()
 
 	h.learnsNoMore()
@@ -110,7 +110,7 @@ rule "down" {
 	h.write("conf/app.conf", "exit 1\n", 0o644)
 	h.write("conf/more.conf", "more\n", 0o644)
 	h.ctl("restart", "app.service")
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		text, _ := os.ReadFile(h.file("conf/app.conf"))
 		return string(text) == "exec sleep 1000\n"
 	}, "the file is back")

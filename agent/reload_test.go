@@ -80,7 +80,7 @@ func TestHangup(t *testing.T) {
 	p := h.spawn()
 	h.configure(strings.Replace(web, "0ms", "0m", 1))
 	p.signal(syscall.SIGHUP)
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		return p.status().GetConfiguration().GetRefused() != ""
 	}, "the mistake is in the status")
 	s, place := p.status(), h.file("agent.hcl")+":15:"
@@ -89,7 +89,7 @@ func TestHangup(t *testing.T) {
 	}
 	h.configure(strings.Replace(web, "10s", "11s", 1))
 	p.signal(syscall.SIGHUP)
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		s := p.status()
 		return s.GetConfiguration().GetRefused() == "" && s.GetHealthy()
 	}, "the good configuration holds")
@@ -103,11 +103,11 @@ func TestHangupWhileStarting(t *testing.T) {
 	t.Parallel()
 	h := newWeb(t)
 	p := h.fork()
-	agenttest.Eventually(t, patience, func() bool { return p.log.String() != "" }, "the agent reads its configuration")
+	agenttest.Eventually(t, func() bool { return p.log.String() != "" }, "the agent reads its configuration")
 	p.signal(syscall.SIGHUP)
 	h.awaitSocket(p.done, p.log.String)
 	p.phone = h.call()
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		return strings.Contains(p.log.String(), "configuration loaded")
 	}, "the hangup is a reload")
 	if code := p.signal(syscall.SIGTERM); code != 0 {

@@ -37,7 +37,7 @@ var silent = web[:strings.Index(web, `rule "web-down"`)]
 func said(t testing.TB, node *linetest.Server, what string, is func(*logpb.HostBundle) bool) *logpb.HostBundle {
 	t.Helper()
 	var last *logpb.HostBundle
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		for _, hb := range node.Report(hostOf(node)) {
 			if last = hb; hb.GetName() == "base" && is(hb) {
 				return true
@@ -86,7 +86,7 @@ func TestDeliveredRules(t *testing.T) {
 	}
 	node.Deliver("base", 1)
 	node.Down(false)
-	agenttest.Eventually(t, patience, func() bool { return a.status().GetRules() == 0 }, "the rules are gone")
+	agenttest.Eventually(t, func() bool { return a.status().GetRules() == 0 }, "the rules are gone")
 	if kept, err := delivery.Read(h.file("state") + "/" + delivery.FileName); err != nil || len(kept) != 0 {
 		t.Errorf("on the disk there are %v, %v", kept, err)
 	}
@@ -127,7 +127,7 @@ func TestHostileBundles(t *testing.T) {
 	node.Forge(func(files []*logpb.BundleFile) { files[0].Text = heals }) // under the digest of another text
 	node.Deliver("other", 1, bundles.File{Name: "../../agent.hcl", Text: heals})
 	node.Cut()
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		r := node.Report(hostOf(node))
 		return len(r) == 2 && strings.Contains(r[1].GetError(), `"../../agent.hcl" is no name of a file`)
 	}, "the host refuses a file outside")

@@ -89,7 +89,7 @@ func TestLineStaysUntilTheLastAction(t *testing.T) {
 	if !<-live {
 		t.Error("the agent hung up while it still acted")
 	}
-	agenttest.Eventually(t, patience, func() bool { return !node.Live(hostOf(node)) }, "the agent hung up at its end")
+	agenttest.Eventually(t, func() bool { return !node.Live(hostOf(node)) }, "the agent hung up at its end")
 }
 
 // supervisor is systemd as seen by a service of Type=notify.
@@ -194,7 +194,7 @@ func TestRestartsLeakNothing(t *testing.T) {
 	if err := goleak.Find(here); err != nil {
 		t.Errorf("goroutines are left: %v", err)
 	}
-	agenttest.Eventually(t, patience, func() bool { return openFiles(t) <= before }, "no more open files than before")
+	agenttest.Eventually(t, func() bool { return openFiles(t) <= before }, "no more open files than before")
 }
 
 func openFiles(t testing.TB) int {

@@ -21,7 +21,7 @@ func TestSystemdGoneAndBack(t *testing.T) {
 	a.reads("unit.active", "web.service", 1)
 
 	proxy.Cut()
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		s := a.signal("unit.active", "web.service")
 		return s != nil && !s.GetKnown()
 	}, "the unit's signals are unknown")
@@ -29,7 +29,7 @@ func TestSystemdGoneAndBack(t *testing.T) {
 		t.Errorf("the agent calls itself healthy without systemd: %v", s.GetProblems())
 	}
 	h.crash("web.service")
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		state, err := h.Property("web.service", "ActiveState")
 		return err == nil && state == "failed"
 	}, "the unit has failed")
@@ -56,7 +56,7 @@ func TestSystemdGoneDuringAction(t *testing.T) {
 	a := h.start(nil)
 	gate.shut(t)
 	h.crash("web.service")
-	agenttest.Eventually(t, patience, func() bool { return len(h.starts("web")) == 2 }, "the agent starts the unit")
+	agenttest.Eventually(t, func() bool { return len(h.starts("web")) == 2 }, "the agent starts the unit")
 	proxy.Cut()
 	a.await(event{typ: "act", service: "web", text: "the connection was lost before the answer came"})
 	gate.open(t)
@@ -93,7 +93,7 @@ func TestUnitFileRemovedWhileHealing(t *testing.T) {
 	if err := h.RemoveUnit("web.service"); err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		units := a.status().GetServices()[0].GetUnits()
 		return len(units) == 0 || units[0].GetState() == "missing"
 	}, "the agent knows it")

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 const sleeper = "[Service]\nExecStart=/bin/sleep 1000\n"
@@ -76,7 +75,7 @@ func TestSweepAfterKill(t *testing.T) {
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	sweep()
-	Eventually(t, 20*time.Second, func() bool {
+	Eventually(t, func() bool {
 		for _, dir := range left {
 			if _, err := os.Stat(dir); err == nil {
 				return false

@@ -16,17 +16,15 @@ func Require(t testing.TB, what string, ok bool, why string) {
 	require.That(t, what, ok, why)
 }
 
-// patience is how long real processes may take at least: on a busy machine any of them may stand still for seconds.
+// patience is how long real processes may take: on a busy machine any of them may stand still for seconds.
 const patience = time.Minute
 
-// Eventually polls cond until it holds, and fails the test after timeout, or after a minute if that is longer: how fast
-// something is does not show by it. It is for conditions of real processes only, which send no event to wait for; what
-// says what was waited for.
-func Eventually(t testing.TB, timeout time.Duration, cond func() bool, what string) {
+// Eventually polls cond until it holds, and fails the test after a minute; what says what was waited for. How fast
+// something is does not show by it. It is for conditions of real processes only, which send no event to wait for.
+func Eventually(t testing.TB, cond func() bool, what string) {
 	t.Helper()
-	timeout = max(timeout, patience)
-	if !Poll(timeout, cond) {
-		t.Fatalf("not within %v: %s", timeout, what)
+	if !Poll(patience, cond) {
+		t.Fatalf("not within %v: %s", patience, what)
 	}
 }
 

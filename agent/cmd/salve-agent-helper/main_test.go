@@ -68,7 +68,7 @@ func TestStartedByItsSocket(t *testing.T) {
 	}
 	is := func(unit, property, want string) {
 		t.Helper()
-		agenttest.Eventually(t, 20*time.Second, func() bool {
+		agenttest.Eventually(t, func() bool {
 			got, _ := m.Property(unit, property)
 			return got == want
 		}, property+" of "+unit+" is "+want)

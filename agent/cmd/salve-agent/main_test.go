@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
@@ -86,7 +85,7 @@ func TestReload(t *testing.T) {
 
 func awaitSocket(t *testing.T, path string) {
 	t.Helper()
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		c, err := net.Dial("unix", path)
 		if err != nil {
 			return false

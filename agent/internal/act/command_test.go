@@ -122,7 +122,7 @@ func nobodyLeft(t *testing.T, file string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		agenttest.Eventually(t, acttest.Patience, func() bool { return dead(pid) }, "process "+word+" is gone")
+		agenttest.Eventually(t, func() bool { return dead(pid) }, "process "+word+" is gone")
 	}
 }
 

@@ -92,7 +92,7 @@ func TestPermitEndsInMidRun(t *testing.T) {
 			p.Permit, p.Halt = &permit.Held{Token: permit.Token{Generation: "g1", N: 1}, Epoch: 1}, halt
 			p.Gate = func() error { gates++; return nil }
 			go func() {
-				agenttest.Eventually(t, acttest.Patience, func() bool { return there(c.begins + ".began") }, "the first part begins")
+				agenttest.Eventually(t, func() bool { return there(c.begins + ".began") }, "the first part begins")
 				close(halt)
 				write("go")
 			}()

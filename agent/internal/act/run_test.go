@@ -222,7 +222,7 @@ func TestBusGone(t *testing.T) {
 	g.Up("a.service")
 	defer end()
 	proxy.Cut()
-	agenttest.Eventually(t, acttest.Patience, func() bool { return !g.Watcher.Connected() }, "disconnected")
+	agenttest.Eventually(t, func() bool { return !g.Watcher.Connected() }, "disconnected")
 	g.Refused(acttest.Ask(remedy.Restart, "a.service"), "cannot be known now", true)
 	if err := proxy.Restore(); err != nil {
 		t.Fatal(err)

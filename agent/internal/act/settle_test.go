@@ -189,7 +189,7 @@ func TestDiesDuringTheProgram(t *testing.T) {
 	d := doomed{Bus: g.Address, Journal: t.TempDir(), Kind: remedy.Exec, Command: []string{
 		acttest.Script(t, "#!/bin/sh\nsetsid sleep 1000 & echo $! $$ > $1.new; mv $1.new $1; wait\n"), pids}}
 	d.dies(t, func() {
-		agenttest.Eventually(t, acttest.Patience, func() bool { _, err := os.Stat(pids); return err == nil }, "the program runs")
+		agenttest.Eventually(t, func() bool { _, err := os.Stat(pids); return err == nil }, "the program runs")
 	})
 	text, err := os.ReadFile(pids)
 	if err != nil {
@@ -199,7 +199,7 @@ func TestDiesDuringTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, acttest.Patience, func() bool { return dead(program) }, "the program is gone")
+	agenttest.Eventually(t, func() bool { return dead(program) }, "the program is gone")
 	g.Journal = acttest.OpenJournal(t, d.Journal)
 	settled := g.NewRunner(acttest.Everything()).Settle(t.Context())
 	if len(settled) != 1 || settled[0].Phase != incident.Unknown {
@@ -247,7 +247,7 @@ func TestSettleWithoutSystemd(t *testing.T) {
 		}
 	}
 	proxy.Cut()
-	agenttest.Eventually(t, acttest.Patience, func() bool { return !g.Watcher.Connected() }, "disconnected")
+	agenttest.Eventually(t, func() bool { return !g.Watcher.Connected() }, "disconnected")
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	for _, a := range g.Runner.Settle(ctx) {

@@ -67,7 +67,7 @@ func group(b *testing.B, n int) string {
 		agenttest.Require(b, "control groups of one's own", err == nil,
 			fmt.Sprint("run as root on a host with hybrid control groups: ", err))
 		b.Cleanup(func() {
-			agenttest.Eventually(b, 5*time.Second, func() bool { return syscall.Rmdir(dir) == nil }, dir+" can be removed")
+			agenttest.Eventually(b, func() bool { return syscall.Rmdir(dir) == nil }, dir+" can be removed")
 		})
 	}
 	return path

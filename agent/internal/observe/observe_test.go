@@ -146,11 +146,11 @@ func TestObserver(t *testing.T) {
 		"unit.tasks{x.service}", "unit.oom_kills{x.service}", "unit.psi.cpu.some{x.service}",
 		"probe.port.ok{x}", "probe.port.latency{x}",
 	} {
-		agenttest.Eventually(t, 10*time.Second, func() bool { return r.known(signal) }, signal+" is known")
+		agenttest.Eventually(t, func() bool { return r.known(signal) }, signal+" is known")
 	}
 	eventually := func(signal string) {
 		t.Helper()
-		agenttest.Eventually(t, 10*time.Second, func() bool { return r.toldUnknown(signal) }, signal+" is unknown")
+		agenttest.Eventually(t, func() bool { return r.toldUnknown(signal) }, signal+" is unknown")
 	}
 	eventually("pool.db.active{x}")
 	eventually("metric.queue{x}")
@@ -162,7 +162,7 @@ func TestObserver(t *testing.T) {
 	if err := os.WriteFile(events, []byte("oom_kill 4\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return r.newest["unit.oom_kills{x.service}"].Value == 4
@@ -193,7 +193,7 @@ func TestLeanObserverSamplesWhatIsNeeded(t *testing.T) {
 		Lean:  true,
 	})
 	o.UnitStarted("x.service", UnitRun{ControlGroup: "/system.slice/x.service", MainPID: 42})
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		return r.known("unit.tasks{x.service}") && r.known("host.memory.swap_ratio")
 	}, "the needed signals are known")
 	r.mu.Lock()
@@ -215,13 +215,13 @@ func TestHandlesStay(t *testing.T) {
 	o.SetTargets(targets)
 	o.UnitStarted("x.service", UnitRun{ControlGroup: "/system.slice/x.service", MainPID: 42})
 	const signal = "unit.tasks{x.service}"
-	agenttest.Eventually(t, 10*time.Second, func() bool { return r.known(signal) }, "the unit is sampled")
+	agenttest.Eventually(t, func() bool { return r.known(signal) }, "the unit is sampled")
 	r.mu.Lock()
 	before := r.newest[signal].Handle
 	seen := r.count[signal]
 	r.mu.Unlock()
 	o.SetTargets(targets)
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return r.count[signal] > seen+1
@@ -263,7 +263,7 @@ func TestObserverReadsTheJournal(t *testing.T) {
 	o.SetTargets(Targets{Logs: []LogTarget{
 		{Service: "x", Name: "errors", Unit: "x.service", Match: regexp.MustCompile("error")},
 	}})
-	agenttest.Eventually(t, 10*time.Second, func() bool { return r.toldUnknown("log.errors.rate{x}") },
+	agenttest.Eventually(t, func() bool { return r.toldUnknown("log.errors.rate{x}") },
 		"without a journal it is unknown")
 	var mono unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
@@ -272,7 +272,7 @@ func TestObserverReadsTheJournal(t *testing.T) {
 	journaltest.Remote(t, filepath.Join(folder, "system.journal"), nil, journaltest.Entry{
 		Boot: strings.ReplaceAll(o.opt.Clock.BootID(), "-", ""), At: time.Duration(mono.Nano()),
 		Unit: "x.service", Text: "error 1"})
-	agenttest.Eventually(t, 10*time.Second, func() bool { return r.known("log.errors.rate{x}") }, "the rate is known")
+	agenttest.Eventually(t, func() bool { return r.known("log.errors.rate{x}") }, "the rate is known")
 	if m := o.LogMatches("x.service"); len(m) != 1 || m[0].Text != "error 1" {
 		t.Errorf("matches %+v", m)
 	}

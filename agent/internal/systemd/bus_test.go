@@ -25,7 +25,7 @@ func onBus(t *testing.T, patterns ...string) (f *fixture, address string) {
 	address = "unix:path=" + filepath.Join(m.Runtime, "bus")
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir()) // no private socket here
 	t.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		c, err := dbus.Connect(address)
 		if err != nil {
 			return false

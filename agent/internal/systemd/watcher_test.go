@@ -232,7 +232,7 @@ func TestWhoStoppedIt(t *testing.T) {
 			})
 			f.do(append([]string{"stop"}, units...)...)
 			_, _ = f.Systemctl("reset-failed")
-			agenttest.Eventually(t, patience, func() bool {
+			agenttest.Eventually(t, func() bool {
 				return !slices.ContainsFunc(f.Watcher.Units(), func(u Unit) bool { return u.Active != "inactive" || u.Job != 0 })
 			}, "everything inactive")
 		})
@@ -275,7 +275,7 @@ func TestFoundAtFirstSight(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		s, _ := m.Property("sick.service", "ActiveState")
 		return s == "failed"
 	}, "sick.service failed")
@@ -336,15 +336,15 @@ func TestGlobsMatchWhatExists(t *testing.T) {
 		t.Errorf("no instance exists, matched %v", got)
 	}
 	f.do("start", "worker@1.service", "worker@2.service")
-	agenttest.Eventually(t, patience, func() bool { return len(f.Watcher.Units()) == 2 }, "both instances watched")
-	agenttest.Eventually(t, patience, func() bool {
+	agenttest.Eventually(t, func() bool { return len(f.Watcher.Units()) == 2 }, "both instances watched")
+	agenttest.Eventually(t, func() bool {
 		return slices.Equal(f.Match("worker@*.service"), []string{"worker@1.service", "worker@2.service"})
 	}, "both instances matched")
 	f.do("stop", "worker@1.service")
 	f.await("the stopped instance is gone", func(e Event) bool {
 		return e.Kind == Removed && e.Unit.Name == "worker@1.service"
 	})
-	agenttest.Eventually(t, patience, func() bool { // a question under way may load it for a moment
+	agenttest.Eventually(t, func() bool { // a question under way may load it for a moment
 		return slices.Equal(f.Match("worker@*.service"), []string{"worker@2.service"})
 	}, "only worker@2.service matched")
 	for _, nothing := range []string{"", "[", "x*"} {

@@ -89,7 +89,7 @@ func TestHosts(t *testing.T) {
 			t.Fatal(err)
 		}
 		init, _ := a.Leader()
-		agenttest.Eventually(t, 30*time.Second, func() bool {
+		agenttest.Eventually(t, func() bool {
 			events, err := os.ReadFile(unified() + "/" + a.id + "/cgroup.events")
 			return err == nil && strings.Contains(string(events), "frozen 1")
 		}, "frozen")

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/salveops/salve/agent/agenttest"
 )
@@ -47,7 +46,7 @@ func TestWitness(t *testing.T) {
 		if err := os.WriteFile(gate, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		agenttest.Eventually(t, 30*time.Second, func() bool {
+		agenttest.Eventually(t, func() bool {
 			jobs, err := w.Jobs(t.Context())
 			return err == nil && len(jobs) == 0
 		}, "the end of the jobs")

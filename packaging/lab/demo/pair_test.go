@@ -62,7 +62,7 @@ func TestShopHost(t *testing.T) {
 	if _, err := m.Systemctl("restart", "--no-block", h.patient.Unit()); err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, 30*time.Second, func() bool { return h.starts() == 2 }, "the second start")
+	agenttest.Eventually(t, func() bool { return h.starts() == 2 }, "the second start")
 	if state, err := m.Property(h.patient.Unit(), "ActiveState"); err != nil || state != "activating" {
 		t.Errorf("while it is cold it is %s, %v", state, err)
 	}
@@ -76,7 +76,7 @@ func TestShopHost(t *testing.T) {
 	if err := play.breakConfig(h); err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, 30*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		state, err := m.Property(h.patient.Unit(), "ActiveState")
 		return err == nil && state == "failed"
 	}, "the crash")
@@ -160,7 +160,7 @@ func TestCustomers(t *testing.T) {
 		}
 	}
 	served := serve(patients...)
-	agenttest.Eventually(t, 30*time.Second, func() bool { n, _ := served.count(); return n > 2 }, "customers")
+	agenttest.Eventually(t, func() bool { n, _ := served.count(); return n > 2 }, "customers")
 	served.leave()
 }
 
@@ -216,7 +216,7 @@ func TestVoice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, 30*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		v.scope.Lock()
 		defer v.scope.Unlock()
 		return v.last == 5

@@ -30,7 +30,7 @@ func open(t *testing.T) *stage {
 func TestUnhealedStoriesFail(t *testing.T) {
 	s := open(t)
 	defer keepAsking(s.patients[payment], 5*time.Millisecond)()
-	agenttest.Eventually(t, 30*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		a, err := s.patients[payment].Get(t.Context(), "/errors")
 		return err == nil && a.Status == http.StatusOK
 	}, "enough requests")
@@ -48,7 +48,7 @@ func TestUnhealedStoriesFail(t *testing.T) {
 			t.Fatal(err)
 		}
 		if st.service == checkout { // dead: it answers nobody, so that the check would wait
-			agenttest.Eventually(t, 30*time.Second, func() bool {
+			agenttest.Eventually(t, func() bool {
 				state, err := s.manager.Property(p.Unit(), "ActiveState")
 				return err == nil && state == "failed"
 			}, "the crash")
@@ -71,7 +71,7 @@ func TestBeyondRepair(t *testing.T) {
 	if err := s.breakConfig(t.Context(), p, a.PID); err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, 30*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		state, err := s.manager.Property(p.Unit(), "ActiveState")
 		return err == nil && state == "failed"
 	}, "the crash")

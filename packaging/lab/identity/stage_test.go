@@ -251,5 +251,5 @@ func (s *stage) log(name string) string {
 
 func (s *stage) eventually(what string, so func() bool) {
 	s.t.Helper()
-	agenttest.Eventually(s.t, patience, so, what)
+	agenttest.Eventually(s.t, so, what)
 }

@@ -299,7 +299,7 @@ func (g *Rig) Heard() {
 	g.T.Helper()
 	mark := fmt.Sprintf("mark%d.slice", marks.Add(1)) // of a slice nobody has to write a file
 	g.Do("start", mark)
-	agenttest.Eventually(g.T, Patience, func() bool {
+	agenttest.Eventually(g.T, func() bool {
 		return g.Watcher.Active(mark) == "active" && !g.Watcher.Queued(mark)
 	}, mark+" is heard of")
 }
@@ -308,7 +308,7 @@ func (g *Rig) Heard() {
 func (g *Rig) Becomes(unit, what string, want func(systemd.Unit) bool) systemd.Unit {
 	g.T.Helper()
 	var u systemd.Unit
-	agenttest.Eventually(g.T, Patience, func() bool {
+	agenttest.Eventually(g.T, func() bool {
 		var ok bool
 		u, ok = g.Watcher.Unit(unit)
 		return ok && want(u)

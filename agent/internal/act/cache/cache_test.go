@@ -320,7 +320,7 @@ func (g *rig) midway(s *kind.Step, do func()) error {
 	ctx, cancel := context.WithTimeout(g.T.Context(), 30*time.Second)
 	defer cancel()
 	go func() { done <- g.kind.Act(ctx, s) }()
-	agenttest.Eventually(g.T, 10*time.Second, func() bool { return g.keys("sess:") < full }, "the first keys are gone")
+	agenttest.Eventually(g.T, func() bool { return g.keys("sess:") < full }, "the first keys are gone")
 	do()
 	return <-done
 }
@@ -396,7 +396,7 @@ func TestCluster(t *testing.T) {
 	g := newRig(t, "cluster-enabled yes", "cluster-port "+agenttest.FreePort(t))
 	whole := func(how string) {
 		t.Helper()
-		agenttest.Eventually(t, 10*time.Second, func() bool {
+		agenttest.Eventually(t, func() bool {
 			return strings.Contains(g.ask(0, "CLUSTER", "INFO").Text, "cluster_state:"+how)
 		}, "the cluster is "+how)
 	}

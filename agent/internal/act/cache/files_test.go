@@ -39,7 +39,7 @@ func newWeb(t *testing.T, n int) *web {
 		w.get(fmt.Sprint("/old/", i))
 		w.get(fmt.Sprint("/new/", i))
 	}
-	agenttest.Eventually(t, 10*time.Second, func() bool { // a page is sent before its file has its name
+	agenttest.Eventually(t, func() bool { // a page is sent before its file has its name
 		for name := range w.files() {
 			if filepath.Ext(name) != "" {
 				return false

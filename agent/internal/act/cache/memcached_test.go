@@ -81,7 +81,7 @@ var line = regexp.MustCompile(`^key=(\S+) exp=(\S+) la=\S+ (cas=\S+) fetch=\S+ (
 func (m *mem) all() map[string]string {
 	m.T.Helper()
 	var dump []string
-	agenttest.Eventually(m.T, 10*time.Second, func() bool { // one look at a time
+	agenttest.Eventually(m.T, func() bool { // one look at a time
 		dump = m.ask("lru_crawler metadump all\r\n", "END", "BUSY")
 		return dump[len(dump)-1] == "END"
 	}, "a look at all keys")
@@ -225,7 +225,7 @@ func TestItemsBreakOff(t *testing.T) {
 	s, a := acttest.Stage(t, m.kind, m.request())
 	done := make(chan error, 1)
 	go func() { done <- m.kind.Act(t.Context(), s) }()
-	agenttest.Eventually(t, 10*time.Second, func() bool { return m.count() < 200 }, "the first keys are gone")
+	agenttest.Eventually(t, func() bool { return m.count() < 200 }, "the first keys are gone")
 	if phase, why := m.kind.Settle(t.Context(), a); phase != incident.Acted || !strings.Contains(why, "of 200 keys") {
 		t.Errorf("in the middle: %s, %s", phase, why)
 	}

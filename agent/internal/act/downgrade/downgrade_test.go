@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/salveops/salve/agent/agenttest"
-	"github.com/salveops/salve/agent/internal/act/acttest"
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/release"
 	"github.com/salveops/salve/pkg/incident"
@@ -218,7 +217,7 @@ func TestAgentDies(t *testing.T) {
 		finish()
 		s.idle()
 		settled(t.Context(), a, incident.Acted, "shop is installed at "+s.version("1.0")+", common is installed at "+s.version("1.0"))
-		agenttest.Eventually(t, acttest.Patience, func() bool { return s.kind().Quiet(a) }, "it is quiet")
+		agenttest.Eventually(t, func() bool { return s.kind().Quiet(a) }, "it is quiet")
 		s.is("2.0", after...)
 
 		s.must(s.unhold("shop"))

@@ -167,13 +167,13 @@ func (s *shop) slow() (finish func()) {
 // there waits until there is a file.
 func (s *shop) there(path string) {
 	s.T.Helper()
-	agenttest.Eventually(s.T, acttest.Patience, func() bool { _, err := os.Stat(path); return err == nil }, path+" is there")
+	agenttest.Eventually(s.T, func() bool { _, err := os.Stat(path); return err == nil }, path+" is there")
 }
 
 // idle waits until no package is being changed.
 func (s *shop) idle() {
 	s.T.Helper()
-	agenttest.Eventually(s.T, acttest.Patience, func() bool {
+	agenttest.Eventually(s.T, func() bool {
 		state, err := s.Property(helper.Installer, "ActiveState")
 		return err == nil && state == "inactive"
 	}, "the installer has ended")

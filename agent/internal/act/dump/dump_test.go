@@ -120,7 +120,7 @@ int main(void) {
 func TestThreads(t *testing.T) {
 	r := newRig(t, "[Service]\nExecStart="+compiled(t, waits)+"\n")
 	was, _ := r.Watcher.Unit("a.service")
-	agenttest.Eventually(t, acttest.Patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		names := ""
 		found, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", was.MainPID))
 		for _, path := range found {
@@ -165,7 +165,7 @@ func TestPages(t *testing.T) {
 	at := filepath.Join(t.TempDir(), "address")
 	r := newRig(t, "[Service]\nEnvironment="+serviceEnv+"="+at+"\nExecStart="+os.Args[0]+"\n")
 	var address []byte
-	agenttest.Eventually(t, acttest.Patience, func() (up bool) {
+	agenttest.Eventually(t, func() (up bool) {
 		var err error
 		address, err = os.ReadFile(at)
 		return err == nil

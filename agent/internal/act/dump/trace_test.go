@@ -65,7 +65,7 @@ func traced(t *testing.T, more ...string) (*rig, systemd.Unit) {
 	}
 	r := newRig(t, "[Service]\nExecStart="+compiled(t, holds)+"\n"+strings.Join(more, ""))
 	u, _ := r.Watcher.Unit("a.service")
-	agenttest.Eventually(t, acttest.Patience, func() bool { return states(u.MainPID) == "SS" }, "two threads wait")
+	agenttest.Eventually(t, func() bool { return states(u.MainPID) == "SS" }, "two threads wait")
 	return r, u
 }
 
@@ -227,7 +227,7 @@ func TestReaderDies(t *testing.T) {
 
 	// So a reader leaves it that dies at the worst moment.
 	r.must(unix.Kill(was.MainPID, unix.SIGSTOP))
-	agenttest.Eventually(t, acttest.Patience, func() bool { return states(was.MainPID) == "TT" }, "it is stopped")
+	agenttest.Eventually(t, func() bool { return states(was.MainPID) == "TT" }, "it is stopped")
 	r.Refused(picture(remedy.HowStacks, 1), "is stopped", false)
 	other := *a
 	other.Before = json.RawMessage(strings.Replace(string(a.Before), `"started":`, `"started":1`, 1))
@@ -267,7 +267,7 @@ func TestAgentDies(t *testing.T) {
 	}
 	r.must(c.Process.Kill())
 	_ = c.Wait()
-	agenttest.Eventually(t, acttest.Patience, func() bool { return !strings.Contains(states(was.MainPID), "t") }, "its reader is gone")
+	agenttest.Eventually(t, func() bool { return !strings.Contains(states(was.MainPID), "t") }, "its reader is gone")
 	r.Journal = acttest.OpenJournal(t, folder)
 	r.at(folder)
 	settled := r.Runner.Settle(t.Context())

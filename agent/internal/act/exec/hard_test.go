@@ -79,7 +79,7 @@ func TestNothingOfItStays(t *testing.T) {
 			}
 			text, _ := os.ReadFile(pids)
 			for _, pid := range strings.Fields(string(text)) {
-				agenttest.Eventually(t, acttest.Patience, func() bool { return gone(pid) }, "process "+pid+" is gone")
+				agenttest.Eventually(t, func() bool { return gone(pid) }, "process "+pid+" is gone")
 			}
 			if !r.Quiet(&a) {
 				t.Error("it is not quiet")

@@ -111,14 +111,14 @@ func TestKernelEndsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.reaches(service, payments[0], false)
-	agenttest.Eventually(t, acttest.Patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		_, err := r.dial(service, netip.AddrPort{}, payments[0])
 		return err == nil
 	}, "the dependency is let through")
 	if took := time.Since(begun); took < s.For-10*time.Millisecond { // a tick of the kernel
 		t.Errorf("it ended after %s", took)
 	}
-	agenttest.Eventually(t, acttest.Patience, func() bool { // the kernel lists for a moment what counts no more
+	agenttest.Eventually(t, func() bool { // the kernel lists for a moment what counts no more
 		phase, _ := r.kind.Settle(t.Context(), a)
 		return phase == incident.Unknown
 	}, "it is not known any more what it was")

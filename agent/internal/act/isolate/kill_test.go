@@ -60,7 +60,7 @@ func TestKilled(t *testing.T) {
 		t.Fatalf("settled as %+v", settled)
 	}
 	r.reaches(service, payments[0], false)
-	agenttest.Eventually(t, acttest.Patience, func() bool { return !strings.Contains(r.ruleset(), "elements") },
+	agenttest.Eventually(t, func() bool { return !strings.Contains(r.ruleset(), "elements") },
 		"the kernel lets it go")
 	r.reaches(service, payments[0], true)
 	if a, err := r.Undo(t.Context(), settled[0].ID); err != nil || a.Phase != incident.Undone {

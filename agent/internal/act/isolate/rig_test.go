@@ -282,7 +282,7 @@ func (r *rig) expires(id string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error)
 	go func() { served <- r.Serve(ctx) }()
-	agenttest.Eventually(t, acttest.Patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		now, err := r.journal.Attempt(id)
 		return err == nil && now.Phase == incident.Undone
 	}, "the attempt is taken back")

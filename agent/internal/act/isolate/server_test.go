@@ -36,7 +36,7 @@ func newBalanced(t *testing.T) balanced {
 		"\n server c 127.0.0.1:1 check inter 50ms fall 1")
 	g.at = backend.Server{Socket: g.Stats, Backend: "web", Name: "a"}
 	g.circuit = &config.Circuit{Name: "payments", HAProxy: g.Stats, Backend: "web", Server: "a", State: "maint"}
-	agenttest.Eventually(t, acttest.Patience, func() bool { return !g.servers()[2].Running }, "c is down")
+	agenttest.Eventually(t, func() bool { return !g.servers()[2].Running }, "c is down")
 	return g
 }
 
@@ -145,7 +145,7 @@ func TestHAProxyHangs(t *testing.T) {
 	if err := g.Thaw(); err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, acttest.Patience, func() bool { return g.servers()[0].Admin == backend.ForcedMaint }, "it does what it was told")
+	agenttest.Eventually(t, func() bool { return g.servers()[0].Admin == backend.ForcedMaint }, "it does what it was told")
 	if err := g.kind.Undo(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}

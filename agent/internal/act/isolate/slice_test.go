@@ -115,7 +115,7 @@ func TestSlice(t *testing.T) {
 	if err := g.kind.Act(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, acttest.Patience, func() bool { return !strings.Contains(g.ruleset(), "elements") }, "the kernel lets it go")
+	agenttest.Eventually(t, func() bool { return !strings.Contains(g.ruleset(), "elements") }, "the kernel lets it go")
 	if took := time.Since(begun); took < s.For-10*time.Millisecond { // a tick of the kernel
 		t.Errorf("it ended after %s", took)
 	}
@@ -175,7 +175,7 @@ func TestSliceOfAnother(t *testing.T) {
 	if err := g.manager.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	agenttest.Eventually(t, acttest.Patience, func() bool { return !g.systemd.Connected() }, "systemd is gone")
+	agenttest.Eventually(t, func() bool { return !g.systemd.Connected() }, "systemd is gone")
 	g.refused(g.request(), "cannot be known")
 	g.on(acttest.IdleWatcher(t)) // it was never there
 	g.refused(g.request(), "cannot be known")

@@ -51,7 +51,7 @@ func newBalance(t *testing.T) *balance {
 	}}
 	g.runner = newRunner(t, g.journal)
 	g.pool = &config.Pool{Name: "db", HAProxy: g.Stats, Backend: "web"}
-	agenttest.Eventually(t, 10*time.Second, func() bool { return g.state("c") == "0 0" }, "c is down")
+	agenttest.Eventually(t, func() bool { return g.state("c") == "0 0" }, "c is down")
 	return g
 }
 
@@ -129,7 +129,7 @@ func (g *balance) drained(wait time.Duration) <-chan incident.Attempt {
 		}
 		done <- a
 	}()
-	agenttest.Eventually(g.t, 10*time.Second, func() bool { return g.state("a") == "2 8" }, "a is drained")
+	agenttest.Eventually(g.t, func() bool { return g.state("a") == "2 8" }, "a is drained")
 	return done
 }
 
@@ -236,7 +236,7 @@ func TestStopWithinADrain(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		go func() { done <- pool.New(nil).Act(action, s) }()
-		agenttest.Eventually(t, 10*time.Second, func() bool { return g.state("a") == "2 8" }, "a is drained")
+		agenttest.Eventually(t, func() bool { return g.state("a") == "2 8" }, "a is drained")
 		stop()
 		if err := <-done; !errors.Is(err, want) || s.Undo != nil || s.For != 0 {
 			t.Errorf("%v, want %v: %+v", err, want, s)

@@ -131,7 +131,7 @@ func TestHAProxyHangsInADrain(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- k.Act(ctx, s) }()
-	agenttest.Eventually(t, 10*time.Second, func() bool { return g.state("a") == "2 8" }, "a is drained")
+	agenttest.Eventually(t, func() bool { return g.state("a") == "2 8" }, "a is drained")
 	if err := g.Freeze(); err != nil {
 		t.Fatal(err)
 	}

@@ -100,7 +100,7 @@ func testPauseAndKill(t *testing.T, g *rig) {
 		stop, done := make(chan struct{}), make(chan error, 1)
 		s.Halt = stop
 		go func() { done <- pool.New(nil).Act(t.Context(), s) }()
-		agenttest.Eventually(t, 10*time.Second, g.paused, "the pool is paused")
+		agenttest.Eventually(t, g.paused, "the pool is paused")
 		close(stop)
 		if err := <-done; !errors.Is(err, kind.ErrHalt) || errors.Is(err, kind.ErrLost) || s.Undo != nil || g.paused() {
 			t.Errorf("%v, %+v, paused %v", err, s, g.paused())
@@ -204,7 +204,7 @@ func TestPgBouncerHangsInAPause(t *testing.T) {
 		}
 		done <- a
 	}()
-	agenttest.Eventually(t, 10*time.Second, g.paused, "the pool is paused")
+	agenttest.Eventually(t, g.paused, "the pool is paused")
 	if err := g.Freeze(); err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestPgBouncerHangsInAPause(t *testing.T) {
 	}
 	// The next agent finds an attempt whose end nobody knows, and it is over time.
 	serve(t, newRunner(t, g.journal))
-	agenttest.Eventually(t, 10*time.Second, func() bool { return !g.paused() }, "the pool is resumed")
+	agenttest.Eventually(t, func() bool { return !g.paused() }, "the pool is resumed")
 	if err := client.Exec(t.Context(), "COMMIT").Close(); err != nil {
 		t.Error(err)
 	}

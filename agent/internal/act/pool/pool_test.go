@@ -74,7 +74,7 @@ func diesAfter(t *testing.T, j *acttest.Journal, a *incident.Attempt) {
 		t.Fatalf("settled as %+v", settled)
 	}
 	serve(t, next)
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		now, err := j.Attempt(a.ID)
 		return err == nil && now.Phase == incident.Undone
 	}, "the attempt is taken back")

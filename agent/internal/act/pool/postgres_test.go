@@ -47,7 +47,7 @@ func newBase(t *testing.T, r *rig) *base {
 	})
 	g.ask("root", "GRANT pg_signal_backend, pg_read_all_stats TO salve, self")
 	g.ask("root", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'") // PgBouncer's
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		left, err := g.clients["root"].Ask(t.Context(), "SELECT 1 FROM pg_stat_activity WHERE usename = 'app'")
 		return err == nil && len(left.Rows) == 0
 	}, "nobody else has a session")

@@ -362,7 +362,7 @@ func TestSettle(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Runner.Serve(ctx) }()
-	agenttest.Eventually(t, acttest.Patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		now, err := s.Journal.Attempt(a.ID)
 		return err == nil && now.Phase == incident.Undone
 	}, "it is taken back")

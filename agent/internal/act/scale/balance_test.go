@@ -81,7 +81,7 @@ func (g *front) state(server string) string {
 
 func (g *front) becomes(server, want string) {
 	g.T.Helper()
-	agenttest.Eventually(g.T, wait, func() bool { return g.state(server) == want }, server+" is "+want)
+	agenttest.Eventually(g.T, func() bool { return g.state(server) == want }, server+" is "+want)
 }
 
 func (g *front) set(server, state string) {
@@ -119,7 +119,7 @@ func (g *front) slow() <-chan string {
 	g.T.Helper()
 	g.set("w1", "maint")
 	got := g.get("/slow")
-	agenttest.Eventually(g.T, wait, func() bool { return os.Remove(filepath.Join(g.dir, "asked")) == nil }, "w2 is asked")
+	agenttest.Eventually(g.T, func() bool { return os.Remove(filepath.Join(g.dir, "asked")) == nil }, "w2 is asked")
 	g.set("w1", "ready")
 	g.becomes("w1", "2 0")
 	return got

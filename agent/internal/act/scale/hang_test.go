@@ -170,7 +170,7 @@ func TestHAProxyHangsHalfWay(t *testing.T) {
 	}
 	g.run("1")
 	g.Do("mask", "--runtime", "worker@3.service")
-	agenttest.Eventually(t, wait, func() bool {
+	agenttest.Eventually(t, func() bool {
 		_, known := g.Watcher.Unit("worker@3.service")
 		return !known
 	}, "systemd has forgotten worker@3.service, and is asked")

@@ -100,7 +100,7 @@ func (f *fleet) stopped(unit string) {
 	f.T.Helper()
 	f.Do("stop", unit)
 	f.Heard()
-	agenttest.Eventually(f.T, wait, func() bool { return f.Watcher.StoppedByPerson(unit) }, unit+" is known to be stopped")
+	agenttest.Eventually(f.T, func() bool { return f.Watcher.StoppedByPerson(unit) }, unit+" is known to be stopped")
 }
 
 func TestUp(t *testing.T) {
@@ -185,7 +185,7 @@ func TestHalt(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		agenttest.Eventually(t, wait, func() bool { _, err := os.Stat(dir + "/began-2"); return err == nil }, "the first begins")
+		agenttest.Eventually(t, func() bool { _, err := os.Stat(dir + "/began-2"); return err == nil }, "the first begins")
 	}()
 	a, err := f.Runner.Run(t.Context(), p)
 	if err != nil || !strings.Contains(a.Error, "after 1 of 3: it was told to stop: no further part began") {
@@ -200,7 +200,7 @@ func TestPeopleWin(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, acttest.Sleeper, 1, 2, 3)
 	f.stopped("worker@2.service")
-	agenttest.Eventually(t, wait, func() bool {
+	agenttest.Eventually(t, func() bool {
 		_, known := f.Watcher.Unit("worker@2.service")
 		return !known
 	}, "systemd has forgotten it")
@@ -293,7 +293,7 @@ func TestSettle(t *testing.T) {
 	settles := func(of *incident.Attempt, want incident.Phase, text string) (undo string) {
 		t.Helper()
 		a := *of
-		agenttest.Eventually(t, wait, func() bool { return k.Quiet(&a) }, "it is quiet")
+		agenttest.Eventually(t, func() bool { return k.Quiet(&a) }, "it is quiet")
 		if phase, why := k.Settle(t.Context(), &a); phase != want || why != text {
 			t.Errorf("%s, %s; want %s, %s", phase, why, want, text)
 		}

@@ -50,7 +50,7 @@ func (h *host) holds(name string, mib int, lines string) {
 	}
 	h.Do("start", name)
 	h.Heard()
-	agenttest.Eventually(h.T, wait, func() bool {
+	agenttest.Eventually(h.T, func() bool {
 		u, err := h.Watcher.Read(h.T.Context(), name)
 		return err == nil && u.Active == "active" && u.ControlGroup != "" && h.Watcher.Active(name) == "active" && !h.Watcher.Queued(name)
 	}, name+" runs")
@@ -61,8 +61,6 @@ func (h *host) env() *kind.Host {
 	return &kind.Host{Systemd: h.Watcher, Clock: acttest.Clock(h.T), Allowed: func(remedy.Kind, string) bool { return true },
 		InForce: func(remedy.Kind, string) (bool, error) { return false, nil }}
 }
-
-const wait = acttest.Patience
 
 func (h *host) shed() kind.Request {
 	args := h.args
@@ -110,7 +108,7 @@ func TestMostMemory(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- h.NewRunner(acttest.Everything("backup*.service")).Serve(ctx) }()
-	agenttest.Eventually(t, wait, func() bool {
+	agenttest.Eventually(t, func() bool {
 		a, err := h.Journal.Attempt(a.ID)
 		return err == nil && a.Phase == incident.Undone
 	}, "it is taken back")
@@ -132,7 +130,7 @@ func TestMostCPU(t *testing.T) {
 	h.holds("report.service", 16, "")
 	h.Refused(h.shed(), "no cpu is known to be used by any victim: report.service  0 % of a CPU", false)
 	h.Do("start", "backup.service")
-	agenttest.Eventually(t, wait, func() bool {
+	agenttest.Eventually(t, func() bool {
 		p, err := h.Runner.Prepare(t.Context(), h.shed())
 		return err == nil && strings.HasPrefix(p.Text, "stop backup.service for 10m0s, since backup.service takes ") &&
 			strings.HasSuffix(p.Text, " of a CPU, report.service 0 % of a CPU")

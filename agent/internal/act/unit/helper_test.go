@@ -114,7 +114,7 @@ func TestLimitLifted(t *testing.T) {
 	timer := helper.Timer("a.service")
 	is := func(state string) {
 		t.Helper()
-		agenttest.Eventually(t, acttest.Patience, func() bool { return g.Watcher.Active(timer) == state }, "its timer is "+state)
+		agenttest.Eventually(t, func() bool { return g.Watcher.Active(timer) == state }, "its timer is "+state)
 	}
 	is("active")
 	g.Refused(acttest.SetProperty("a.service", map[string]string{"TasksMax": "9"}), "has a limit already", false)

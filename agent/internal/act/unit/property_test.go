@@ -74,7 +74,7 @@ func TestCPUQuotaThrottlesAndGoesAway(t *testing.T) {
 	if err != nil || undone.Phase != incident.Undone {
 		t.Fatalf("undo: %+v, %v", undone, err)
 	}
-	agenttest.Eventually(t, time.Minute, func() bool { return busy(t, u.MainPID) > min(0.5*free, 0.2) },
+	agenttest.Eventually(t, func() bool { return busy(t, u.MainPID) > min(0.5*free, 0.2) },
 		"it has the CPU again that it had before, or twice its quota where there is more work now")
 	if got, _ := g.Property("a.service", "CPUQuotaPerSecUSec"); got != "infinity" {
 		t.Errorf("the quota after the undo is %s", got)
@@ -149,7 +149,7 @@ func TestLimitEndsByItself(t *testing.T) {
 		q := acttest.SetProperty("a.service", map[string]string{"TasksMax": "21"})
 		q.Remedy.Args.(*remedy.PropertyArgs).For = length
 		g.Runner = r
-		agenttest.Eventually(t, acttest.Patience, func() bool { // the undo before is on disk a moment before it is over
+		agenttest.Eventually(t, func() bool { // the undo before is on disk a moment before it is over
 			_, err := g.Run(q)
 			return err == nil
 		}, "the limit is set")
@@ -157,11 +157,11 @@ func TestLimitEndsByItself(t *testing.T) {
 	}
 	gone := func(id string) {
 		t.Helper()
-		agenttest.Eventually(t, acttest.Patience, func() bool {
+		agenttest.Eventually(t, func() bool {
 			a, err := g.Journal.Attempt(id)
 			return err == nil && a.Phase == incident.Undone
 		}, "the limit is taken back")
-		agenttest.Eventually(t, acttest.Patience, func() bool {
+		agenttest.Eventually(t, func() bool {
 			return g.Watcher.Active(helper.Timer("a.service")) == "inactive"
 		}, "its timer is gone")
 		if got, _ := g.Property("a.service", "TasksMax"); got != old {

@@ -140,14 +140,14 @@ func TestQuitOfJVM(t *testing.T) {
 	said := filepath.Join(t.TempDir(), "said")
 	g := acttest.New(t, "a.service", "[Service]\nExecStart="+jvm+" 0\nStandardOutput=append:"+said+"\n")
 	was := g.Up("a.service")
-	agenttest.Eventually(t, time.Minute, func() bool {
+	agenttest.Eventually(t, func() bool {
 		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", was.MainPID))
 		_, caught, _ := strings.Cut(string(status), "SigCgt:\t")
 		mask, err := strconv.ParseUint(strings.SplitN(caught, "\n", 2)[0], 16, 64)
 		return err == nil && mask&(1<<(unix.SIGQUIT-1)) != 0
 	}, "it catches SIGQUIT")
 	g.Must(acttest.Ask(remedy.Kill, "a.service", &remedy.KillArgs{Signal: "SIGQUIT"}))
-	agenttest.Eventually(t, time.Minute, func() bool {
+	agenttest.Eventually(t, func() bool {
 		text, _ := os.ReadFile(said)
 		return strings.Contains(string(text), "Full thread dump") && strings.Contains(string(text), `"main"`)
 	}, "it prints its threads")
@@ -269,7 +269,7 @@ func TestNeverStartsWhatAPersonStopped(t *testing.T) {
 		t.Errorf("a.service is stopped by %q, want dependency", u.Stopped)
 	}
 	// While b.service is on its way down the request is put off, never carried out.
-	agenttest.Eventually(t, acttest.Patience, func() bool {
+	agenttest.Eventually(t, func() bool {
 		_, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Start, "a.service"))
 		var refusal *kind.Refusal
 		return errors.As(err, &refusal) && !refusal.Temporary

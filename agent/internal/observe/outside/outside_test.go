@@ -29,7 +29,7 @@ func watch(t *testing.T, targets ...Target) *watched {
 
 func (w *watched) fails(want string) {
 	w.t.Helper()
-	agenttest.Eventually(w.t, 10*time.Second, func() bool {
+	agenttest.Eventually(w.t, func() bool {
 		s := w.Stats()[0]
 		return s.Name == "context.market" && s.Failures > 0 && strings.Contains(s.Err, want)
 	}, "the source tells that it fails: "+want)

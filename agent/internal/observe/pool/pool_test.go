@@ -84,7 +84,7 @@ func TestUnreachablePoolIsUnknown(t *testing.T) {
 	for range targets {
 		w.Until("unknown", func(r sourcetest.Round) bool { return len(r) == 0 })
 	}
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		for _, s := range w.Stats() {
 			secure := strings.HasSuffix(s.Name, "{d}") || strings.HasSuffix(s.Name, "{e}")
 			if s.Failures == 0 || s.Err == "" || secure && !strings.Contains(s.Err, "unknown authority") {

@@ -37,7 +37,7 @@ func TestRealDatabase(t *testing.T) {
 		Service: "shop", Name: "db", Postgres: agenttest.Front(t, p.Postgres, &pair), Database: p.Database, User: "watcher",
 		Secure: true, CAFile: agenttest.CAFile(t, pair), Every: 50 * time.Millisecond,
 	})
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		return strings.Contains(w.Stats()[0].Err, "GRANT pg_read_all_stats")
 	}, "it says which right is missing")
 	run(root, "GRANT pg_read_all_stats TO watcher")

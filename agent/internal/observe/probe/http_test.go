@@ -260,7 +260,7 @@ func TestUnaskedAnswerIsNotTaken(t *testing.T) {
 		t.Fatal(a.err)
 	}
 	close(read)
-	agenttest.Eventually(t, 10*time.Second, func() bool { return !(*h.idle).quiet() }, "the unasked answer arrives")
+	agenttest.Eventually(t, func() bool { return !(*h.idle).quiet() }, "the unasked answer arrives")
 	if a := h.ask(false); a.err != nil {
 		t.Error(a.err)
 	}

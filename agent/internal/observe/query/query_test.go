@@ -35,7 +35,7 @@ func open(c Figure) func(source.Options) *source.Group[Target] {
 
 func fails(t *testing.T, w *sourcetest.Watched[Target], want string) {
 	t.Helper()
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		s := w.Stats()[0]
 		return s.Name == name && s.Failures > 0 && strings.Contains(s.Err, want)
 	}, "the source tells that it fails: "+want)
@@ -71,7 +71,7 @@ func TestWatcher(t *testing.T) {
 	w.Until("the figure", tells(3.0))
 	w.SetTargets([]Target{target})
 	write("second")
-	agenttest.Eventually(t, 10*time.Second, func() bool { return token.Load() == "Bearer second" }, "the new token")
+	agenttest.Eventually(t, func() bool { return token.Load() == "Bearer second" }, "the new token")
 
 	answer.Store(func() string { return vector(0) })
 	w.Until("unknown when nothing is there", tells(nil))
@@ -92,7 +92,7 @@ func TestWatcher(t *testing.T) {
 		return strings.Replace(vector(0, "3"), `"data"`, `"warnings":["half of them"],"data"`, 1)
 	})
 	w.Until("the figure, with reservations", tells(3.0))
-	agenttest.Eventually(t, 10*time.Second, func() bool { return w.Stats()[0].Warnings > 1 }, "they are counted")
+	agenttest.Eventually(t, func() bool { return w.Stats()[0].Warnings > 1 }, "they are counted")
 
 	answer.Store(func() string { return vector(0, "3", "4") })
 	target.Server.Label, target.Host = "instance", "web-1"

@@ -90,7 +90,7 @@ func TestNativeBesidePrometheus(t *testing.T) {
 	address := agenttest.Prometheus(t, fmt.Sprintf("scrape_configs:\n- job_name: x\n  scrape_interval: 200ms\n"+
 		"  scrape_timeout: 200ms\n  static_configs: [{targets: [%q]}]\n", strings.TrimPrefix(server.URL, "http://")),
 		"--enable-feature=native-histograms")
-	agenttest.Eventually(t, 20*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		return answer(t, address, "histogram_count(sum(coarse))") == events
 	}, "Prometheus has read the page")
 	for i, m := range metrics {

@@ -50,7 +50,7 @@ func TestWatcher(t *testing.T) {
 	w.Until("figures at once, because nothing has changed", func(r sourcetest.Round) bool { return len(r) == 4 })
 	ill.Store(true)
 	w.Until("unknown while the page cannot be had", func(r sourcetest.Round) bool { return len(r) == 0 })
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		st := w.Stats()[0]
 		return st.Failures > 0 && st.Name == "scrape.app{shop}" && strings.Contains(st.Err, "status 500")
 	}, "the source tells that it fails")
@@ -82,7 +82,7 @@ func TestOneMetricIsAtFault(t *testing.T) {
 		Timeout: 50 * time.Millisecond, Metrics: []source.Metric{metrics[0], metrics[3]}}
 	w := sourcetest.Watch(t, New, target)
 	w.Until("the other metric", func(r sourcetest.Round) bool { return len(r) == 1 && r["metric.queue{shop}"] == 5 })
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		return w.Stats()[0].Err == "metric error_rate: no series matches failures_total"
 	}, "the source tells which metric, and why")
 }
@@ -97,7 +97,7 @@ func TestUnreachablePageIsUnknown(t *testing.T) {
 	for range targets {
 		w.Until("unknown", func(r sourcetest.Round) bool { return len(r) == 0 })
 	}
-	agenttest.Eventually(t, 10*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		for _, s := range w.Stats() {
 			if s.Failures == 0 || s.Err == "" {
 				return false

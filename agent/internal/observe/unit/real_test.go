@@ -108,7 +108,7 @@ func refused(err error) bool {
 
 // removeGroup removes a group. The kernel takes a moment to empty it after its last process.
 func removeGroup(t testing.TB, dir string) {
-	agenttest.Eventually(t, 5*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		err := syscall.Rmdir(dir)
 		return err == nil || errors.Is(err, fs.ErrNotExist)
 	}, "the control group "+dir+" can be removed")
@@ -288,7 +288,7 @@ func TestRealOOMKill(t *testing.T) {
 		t.Fatal("no announcement")
 	}
 	now := time.Second
-	agenttest.Eventually(t, 5*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		now += time.Millisecond
 		return s.values(func(b *source.Batch) { s.Events(name, now, b) })["unit.oom_kills"] > 0
 	}, "the kill is counted")

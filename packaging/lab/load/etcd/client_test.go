@@ -45,7 +45,7 @@ func TestPutsToEtcd(t *testing.T) {
 	}
 	defer c.Close()
 	var st Status
-	agenttest.Eventually(t, 20*time.Second, func() bool {
+	agenttest.Eventually(t, func() bool {
 		st, err = c.Status(t.Context())
 		return err == nil && st.Leader != 0
 	}, "etcd leads")
