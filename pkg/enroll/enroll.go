@@ -24,7 +24,13 @@ import (
 const (
 	askTime = 15 * time.Second // of one node
 	maxHops = 8
+
+	electionTime  = 30 * time.Second // how long Enroll waits for a leader
+	electionPause = 500 * time.Millisecond
 )
+
+// errNoLeader: each node that answered said that it does not lead, so that nothing was done.
+var errNoLeader = errors.New("no node of the controller leads")
 
 // ErrPlain: the token is of a controller that speaks plain text.
 var ErrPlain = errors.New("this token names no authority: its controller speaks plain text, and there is nothing to enrol for")
@@ -38,7 +44,8 @@ type Options struct {
 	Path      string // of the file with key, certificate and authorities
 }
 
-// Enroll makes a key, gets a certificate for it, and writes both down. A machine that has one already gets another.
+// Enroll makes a key, gets a certificate for it, and writes both down. A machine that has one already gets another. While
+// the controller elects a leader it waits, for 30 s at most.
 func Enroll(ctx context.Context, o Options) error {
 	token, err := identity.ParseToken(o.Token)
 	switch {
@@ -57,7 +64,7 @@ func Enroll(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	issued, err := ask(ctx, lines, o.Addresses, func(ctx context.Context, c agentpb.EnrollmentClient) (*agentpb.Issued,
+	issued, err := askLeader(ctx, lines, o.Addresses, func(ctx context.Context, c agentpb.EnrollmentClient) (*agentpb.Issued,
 		error) {
 		r, err := c.Enroll(ctx, &agentpb.EnrollRequest{Token: o.Token, Host: o.Host, Name: o.Name, Request: request})
 		return r.GetIssued(), err
@@ -90,10 +97,31 @@ func Controller(peer *x509.Certificate) error {
 // question is one call.
 type question func(context.Context, agentpb.EnrollmentClient) (*agentpb.Issued, error)
 
-// ask goes from node to node, and to those that they name, until one answers.
+// askLeader asks again while nobody leads.
+func askLeader(ctx context.Context, lines *transport.Transport, addresses []string, q question) (*agentpb.Issued, error) {
+	patience, pause := time.NewTimer(electionTime), time.NewTicker(electionPause)
+	defer patience.Stop()
+	defer pause.Stop()
+	for {
+		issued, err := ask(ctx, lines, addresses, q)
+		if !errors.Is(err, errNoLeader) {
+			return issued, err
+		}
+		select {
+		case <-pause.C:
+		case <-patience.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// ask goes from node to node, and to those that they name, until one answers. Errors: errNoLeader.
 func ask(ctx context.Context, lines *transport.Transport, addresses []string, q question) (*agentpb.Issued, error) {
 	queue, asked := slices.Clone(addresses), []string{}
 	var failed error
+	leaderless, refused := false, false
 	for len(queue) > 0 && len(asked) < maxHops {
 		address := queue[0]
 		queue = queue[1:]
@@ -106,6 +134,8 @@ func ask(ctx context.Context, lines *transport.Transport, addresses []string, q 
 			return issued, nil
 		}
 		leader, elsewhere := hint(err)
+		_, answered := status.FromError(err)
+		leaderless, refused = leaderless || elsewhere, refused || answered && !elsewhere
 		if leader != "" {
 			queue = append([]string{leader}, queue...)
 		}
@@ -113,8 +143,11 @@ func ask(ctx context.Context, lines *transport.Transport, addresses []string, q 
 			failed = fmt.Errorf("ask %s: %w", address, plain(err))
 		}
 	}
-	if failed == nil {
+	switch {
+	case failed == nil:
 		failed = errors.New("no address of the controller")
+	case leaderless && !refused:
+		failed = fmt.Errorf("%w: %w", errNoLeader, failed)
 	}
 	return nil, failed
 }

@@ -197,16 +197,61 @@ func TestEnroll(t *testing.T) {
 func TestEnrollFollowsTheLeader(t *testing.T) {
 	ca := newAuthority(t)
 	leads, follows := ca.node(controllerName), ca.node(controllerName)
-	follows.gives = func(*ecdsa.PublicKey) (*agentpb.Issued, error) {
-		st, err := status.New(codes.FailedPrecondition, "another leads").WithDetails(
-			&errdetails.ErrorInfo{Reason: "NOT_LEADER", Metadata: map[string]string{"address": leads.address}})
-		if err != nil {
-			return nil, err
-		}
-		return nil, st.Err()
-	}
+	follows.gives = func(*ecdsa.PublicKey) (*agentpb.Issued, error) { return nil, sentOn(leads.address) }
 	if err := Enroll(t.Context(), options(t, ca.token(), follows.address)); err != nil {
 		t.Error(err)
+	}
+}
+
+// sentOn is the answer of a node that does not lead; "" if it knows nobody who does.
+func sentOn(leader string) error {
+	st, err := status.New(codes.FailedPrecondition, "another leads").WithDetails(
+		&errdetails.ErrorInfo{Reason: "NOT_LEADER", Metadata: map[string]string{"address": leader}})
+	if err != nil {
+		return err
+	}
+	return st.Err()
+}
+
+// TestEnrollInAnElection: the leader is dead, and the next one is elected while a host asks. Whoever is refused by one
+// that answers for itself is told so at once.
+func TestEnrollInAnElection(t *testing.T) {
+	ca := newAuthority(t)
+	var asked atomic.Int32
+	n := ca.node(controllerName)
+	n.gives = func(key *ecdsa.PublicKey) (*agentpb.Issued, error) {
+		switch asked.Add(1) {
+		case 1:
+			return nil, sentOn("127.0.0.1:1") // the dead one
+		case 2:
+			return nil, sentOn("")
+		}
+		return ca.issued(key, hostID, time.Hour), nil
+	}
+	if err := Enroll(t.Context(), options(t, ca.token(), n.address)); err != nil {
+		t.Error(err)
+	}
+	if got := asked.Load(); got != 3 {
+		t.Errorf("asked %d times, want 3", got)
+	}
+
+	asked.Store(0)
+	no := ca.node(controllerName)
+	no.gives = func(*ecdsa.PublicKey) (*agentpb.Issued, error) {
+		return nil, status.Error(codes.PermissionDenied, "this token is used up")
+	}
+	err := Enroll(t.Context(), options(t, ca.token(), n.address, no.address))
+	if err == nil || !strings.Contains(err.Error(), "used up") || asked.Load() != 1 {
+		t.Errorf("asked %d times: %v", asked.Load(), err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	n.gives = func(*ecdsa.PublicKey) (*agentpb.Issued, error) {
+		cancel()
+		return nil, sentOn("")
+	}
+	if err := Enroll(ctx, options(t, ca.token(), n.address)); err == nil {
+		t.Error("it is enrolled, though Ctrl-C came and nobody led")
 	}
 }
 
