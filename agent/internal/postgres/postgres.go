@@ -4,6 +4,7 @@ package postgres
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -21,7 +22,7 @@ import (
 // Target is where to connect to, and as whom.
 type Target struct {
 	Address      string // host:port, or the path of a socket, which is named .s.PGSQL.PORT
-	Database     string // "pgbouncer" is PgBouncer's console
+	Database     string // Console is PgBouncer's console
 	User         string
 	PasswordFile string // "": no password
 	// Secure is for host:port: the server must show a certificate for that host, from an authority in CAFile or, without
@@ -34,11 +35,21 @@ type Target struct {
 	Most int64
 }
 
+// Console is the database that stands for PgBouncer's console.
+const Console = "pgbouncer"
+
 const (
 	defaultMost = 4 << 20
 	// goodbye is how long the other side has to listen when the connection is closed.
 	goodbye = 100 * time.Millisecond
 )
+
+// connecting marks the context of a dial that is to log in. Any other is for a request to cancel what was asked last.
+type connecting struct{}
+
+// errNoCancel: PgBouncer resumes all that a person has paused when any question to its console is cancelled, even one by a user
+// who may only look. What is cut short there is just hung up on.
+var errNoCancel = errors.New("the console of PgBouncer is sent no request to cancel")
 
 // Conn is one connection. It is for one goroutine at a time.
 type Conn struct {
@@ -58,13 +69,16 @@ func Connect(ctx context.Context, t Target) (*Conn, error) {
 	}
 	dial := cfg.DialFunc
 	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if t.Database == Console && ctx.Value(connecting{}) == nil {
+			return nil, errNoCancel
+		}
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
 		return transport.Bound(conn, t.Most), nil
 	}
-	pg, err := pgconn.ConnectConfig(ctx, cfg)
+	pg, err := pgconn.ConnectConfig(context.WithValue(ctx, connecting{}, true), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

@@ -99,6 +99,40 @@ func TestRealServer(t *testing.T) {
 	}
 }
 
+// A look at PgBouncer that takes too long leaves a person's PAUSE of the whole server as it is.
+func TestPauseOutlivesAQuestion(t *testing.T) {
+	p := agenttest.PgBouncer(t)
+	person, err := Connect(t.Context(), Target{Address: p.Socket, Database: Console, User: p.Admin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer person.Close()
+	if _, err := person.Ask(t.Context(), "PAUSE"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Connect(t.Context(), Target{Address: p.Socket, Database: Console, User: p.Stats})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := p.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := c.Ask(ctx, "SHOW POOLS"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("PgBouncer hangs: %v", err)
+	}
+	if err := p.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	<-c.pg.CleanupDone() // PgBouncer has heard all that is said to it
+	var refusal *pgconn.PgError
+	if _, err := person.Ask(t.Context(), "PAUSE"); !errors.As(err, &refusal) || !strings.Contains(refusal.Message, "already") {
+		t.Errorf("it is paused no more: %v", err)
+	}
+}
+
 // overTLS: with Secure a server must show a certificate that is trusted, for that host.
 func overTLS(t *testing.T, p *agenttest.Pool) {
 	pair := agenttest.Certificate(t, time.Hour)

@@ -15,7 +15,7 @@ import (
 type console struct{ c *postgres.Conn }
 
 func openConsole(ctx context.Context, at address) (*console, error) {
-	c, err := at.connect(ctx, "pgbouncer")
+	c, err := at.connect(ctx, postgres.Console)
 	if err != nil {
 		return nil, fmt.Errorf("the pool's console: %w", err)
 	}

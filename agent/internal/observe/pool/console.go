@@ -52,7 +52,7 @@ func (c *console) ask(ctx context.Context) (r reading, err error) {
 }
 
 func (c *console) connect(ctx context.Context) (err error) {
-	c.conn, err = postgres.Connect(ctx, c.target.login(c.target.PgBouncer, "pgbouncer"))
+	c.conn, err = postgres.Connect(ctx, c.target.login(c.target.PgBouncer, postgres.Console))
 	return err
 }
 
