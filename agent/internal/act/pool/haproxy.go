@@ -49,6 +49,10 @@ func (drainer) precheck(ctx context.Context, s *kind.Step, p *config.Pool) error
 
 func (d drainer) act(ctx context.Context, s *kind.Step) error {
 	before := s.Before.(drained)
+	if _, err := before.Check(ctx); err != nil { // a drain ends a maintenance, which a person may just have begun
+		inService(s)
+		return fmt.Errorf("nothing was done: %w", err)
+	}
 	err := before.Put(ctx, "drain")
 	var no backend.Refusal
 	if errors.As(err, &no) {

@@ -221,6 +221,27 @@ func TestChangesWhileDrained(t *testing.T) {
 	}
 }
 
+// What a person does between the check and the action stands.
+func TestChangesBeforeTheDrain(t *testing.T) {
+	t.Parallel()
+	g := newBalance(t)
+	for _, c := range []struct{ server, says, ends string }{
+		{"a", "in maintenance", "0 1"},
+		{"b", "is the last one", "2 0"},
+	} {
+		s, _ := acttest.Stage(t, pool.New(nil), g.drain("a", time.Second))
+		g.set(c.server, "maint")
+		err := pool.New(nil).Act(t.Context(), s)
+		if err == nil || !strings.Contains(err.Error(), "nothing was done") || !strings.Contains(err.Error(), c.says) || s.Undo != nil {
+			t.Errorf("%s in maintenance: %v, %+v", c.server, err, s)
+		}
+		if got := g.state("a"); got != c.ends {
+			t.Errorf("%s in maintenance: a is %s, want %s", c.server, got, c.ends)
+		}
+		g.set(c.server, "ready")
+	}
+}
+
 // Who is told to stop, or has no time left, makes the server ready at once, and cuts nobody off.
 func TestStopWithinADrain(t *testing.T) {
 	t.Parallel()
