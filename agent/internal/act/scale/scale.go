@@ -246,10 +246,11 @@ func mayPass(err error) bool {
 // back makes one instance what it was. It reports whether that runs again.
 func (k Kind) back(ctx context.Context, plan record, p part, a *incident.Attempt) (runs bool, err error) {
 	if plan.Verb == remedy.Stop {
-		if k.Systemd.StoppedByPerson(p.Unit) {
+		one := p.attempt(a)
+		if k.stop.ByPerson(one) {
 			return false, nil // it was started meanwhile, and a person wants it down
 		}
-		err := k.stop.Undo(ctx, p.attempt(a))
+		err := k.stop.Undo(ctx, one)
 		return err == nil, err
 	}
 	s := on(&kind.Step{Request: kind.Request{Remedy: &config.Remedy{Name: a.Remedy}}}, remedy.Stop, p.Unit)

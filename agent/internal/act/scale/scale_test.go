@@ -328,6 +328,32 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// The next agent takes back a stop that is on record also where systemd keeps the instance in memory, as it does while another
+// unit wants it: who stopped that the agent has not seen.
+func TestNextAgentTakesBackAStop(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, acttest.Sleeper, 1)
+	if err := f.WriteUnit("all.service", strings.Replace(acttest.Sleeper, "[Unit]\n", "[Unit]\nWants=worker@2.service\n", 1)); err != nil {
+		t.Fatal(err)
+	}
+	f.Do("daemon-reload")
+	f.Do("start", "all.service")
+	f.Up("worker@2.service")
+	a := f.Must(f.by(-1))
+	f.run("1")
+	f.Watcher = acttest.Watch(t, f.Address, "worker@*.service", "worker@2.service")
+	f.Runner = f.NewRunner(acttest.Everything())
+	f.Becomes("worker@2.service", "down", func(u systemd.Unit) bool { return u.Down() && u.InvocationID != "" })
+	f.undo(a)
+	f.run("1", "2")
+
+	a = f.Must(f.by(-1))
+	f.Up("worker@2.service")
+	f.stopped("worker@2.service") // by a person, in another life
+	f.undo(a)
+	f.run("1")
+}
+
 // empty-means-all: a template that is none is nothing.
 func TestNothingNamed(t *testing.T) {
 	t.Parallel()

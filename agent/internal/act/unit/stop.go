@@ -42,6 +42,14 @@ type unitUndo struct {
 	Start string `json:"start"`
 }
 
+// ByPerson reports whether a person was seen to stop the unit after the attempt did, in another life of it. One that is down in
+// the life that the attempt ended is so by the stop on record, whatever an agent takes it for that was started since.
+func (k Stopper) ByPerson(a *incident.Attempt) bool {
+	var was unitEvidence
+	u, _ := k.Systemd.Unit(a.Target) // one that systemd has forgotten has no life that it knows
+	return k.Systemd.StoppedByPerson(a.Target) && (json.Unmarshal(a.Before, &was) != nil || u.InvocationID != was.InvocationID)
+}
+
 // undo starts the unit again, unless somebody else started it or wants it down. An agent that was
 // started since finds the unit down and cannot know who stopped it: then it is still Salve's stop, on
 // record here, unless the invocation ID tells of another life in between.
