@@ -49,8 +49,9 @@ func scale() Spec {
 			"are drained.",
 		Worst: "what an instance serves is cut when it is stopped, and the host is short of memory when more are started. There are " +
 			"never fewer than min and never more than max. An instance that was seen to be stopped by a person, or is masked, " +
-			"stays down; one that was stopped before the agent started and is not masked cannot be told from one that never ran. With a balancer, what a server is at work on is cut off after \"wait\"; never the last " +
-			"one that takes requests.",
+			"stays down. So does one that was stopped before the agent started, whoever did that, while systemd has it in memory, as " +
+			"it has what another unit wants; else it cannot be told from one that never ran. With a balancer, what a server is at " +
+			"work on is cut off after \"wait\"; never the last one that takes requests.",
 		Back: "Those that were started are stopped, and those that were stopped are started, unless a person changed them meanwhile. With " +
 			"a balancer, also by the next agent, after one that died in the middle.",
 		Args: []Arg{

@@ -67,8 +67,8 @@ func (k Kind) missing(ctx context.Context, a *remedy.ScaleArgs, running []int, c
 		}
 	}
 	if len(found) == 0 {
-		return nil, kind.Refuse("none of the first %d instances of %s is missing: a person stopped or masked those that are down",
-			a.Max, a.Unit)
+		return nil, kind.Refuse("none of the first %d instances of %s is missing: those that are down are masked, or were stopped by "+
+			"a person or before the agent started; what is started by hand counts again", a.Max, a.Unit)
 	}
 	return found, nil
 }

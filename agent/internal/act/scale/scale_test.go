@@ -211,7 +211,7 @@ func TestPeopleWin(t *testing.T) {
 	f.stopped("worker@5.service")
 	f.undo(a)
 	f.run("1", "3")
-	f.Refused(f.by(1), "a person stopped or masked those that are down", false)
+	f.Refused(f.by(1), "those that are down are masked, or were stopped by a person", false)
 
 	f.Up("worker@2.service") // and started it again: it is one like the others
 	down := f.Must(f.by(-1))
@@ -344,6 +344,8 @@ func TestNextAgentTakesBackAStop(t *testing.T) {
 	f.Watcher = acttest.Watch(t, f.Address, "worker@*.service", "worker@2.service")
 	f.Runner = f.NewRunner(acttest.Everything())
 	f.Becomes("worker@2.service", "down", func(u systemd.Unit) bool { return u.Down() && u.InvocationID != "" })
+	f.args.Max = 2
+	f.Refused(f.by(1), "or before the agent started", false)
 	f.undo(a)
 	f.run("1", "2")
 
