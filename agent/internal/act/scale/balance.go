@@ -111,7 +111,9 @@ func ready(ctx context.Context, at *backend.Server, because error) error {
 
 // in makes the server of an instance that was started ready, once HAProxy finds it healthy. errDrained says that nobody knows.
 func in(ctx context.Context, at *backend.Server, wait time.Duration) error {
-	well, err := healthy(ctx, at, wait)
+	inner, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	well, err := healthy(ctx, inner, at)
 	if err == nil && !well {
 		return fmt.Errorf("its server %s is not healthy after %s", at, wait)
 	}
@@ -124,12 +126,10 @@ func in(ctx context.Context, at *backend.Server, wait time.Duration) error {
 	return nil
 }
 
-// healthy waits until HAProxy finds the server to be so. An error says that it did not answer at the end.
-func healthy(ctx context.Context, at *backend.Server, wait time.Duration) (well bool, err error) {
-	inner, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	kind.Eventually(inner, 50*time.Millisecond, func() bool {
-		all, fault := at.Look(ctx) // not inner: a look that was cut short says less
+// healthy waits until HAProxy finds the server to be so, or wait ends. An error says that it did not answer at the end.
+func healthy(ctx, wait context.Context, at *backend.Server) (well bool, err error) {
+	kind.Eventually(wait, 50*time.Millisecond, func() bool {
+		all, fault := at.Look(ctx) // which says less if it is cut short
 		own, _ := all.Split(at.Name)
 		well, err = own != nil && own.Running, fault
 		return well

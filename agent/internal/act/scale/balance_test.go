@@ -249,6 +249,30 @@ func TestBalancedRefuses(t *testing.T) {
 	refused(g.by(-1), "the servers of pool front cannot be known now", true)
 }
 
+// However many stay ill, each server is made ready within the time of one undo: HAProxy sees by itself who is well.
+func TestIllOnesAreTakenBack(t *testing.T) {
+	t.Parallel()
+	g := newFront(t, 1, 2, 3)
+	k := g.kind()
+	g.args.Wait = 5 * time.Second
+	s, a := acttest.Stage(t, k, g.by(-2))
+	if err := k.Act(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	g.put("ill")
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+	defer cancel()
+	if err := k.Undo(ctx, a); err != nil {
+		t.Error(err)
+	}
+	g.run("1", "2", "3")
+	for _, server := range []string{"w2", "w3"} {
+		if got := g.state(server); got != "0 0" {
+			t.Errorf("%s is %s", server, got)
+		}
+	}
+}
+
 // dies-in-the-middle: an agent that died between the two halves of a part leaves nothing drained that runs.
 func TestBalancedDies(t *testing.T) {
 	t.Parallel()

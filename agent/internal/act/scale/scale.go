@@ -227,8 +227,10 @@ func (k Kind) Undo(ctx context.Context, a *incident.Attempt) error {
 			up = append(up, p)
 		}
 	}
+	wait, cancel := context.WithTimeout(ctx, plan.Wait) // for all of them: one that stays ill takes nobody else's time
+	defer cancel()
 	for _, p := range up {
-		_, _ = healthy(ctx, p.Server, plan.Wait) // HAProxy itself sends nothing to one that is not
+		_, _ = healthy(ctx, wait, p.Server) // HAProxy itself sends nothing to one that is not
 		fails(p, p.Server.Restore(ctx, backend.ForcedDrain))
 	}
 	if slices.ContainsFunc(failed, mayPass) {
