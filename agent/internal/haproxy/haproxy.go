@@ -2,6 +2,7 @@
 package haproxy
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -44,4 +45,24 @@ func Ask(ctx context.Context, address, command string) ([]byte, error) {
 		return nil, fmt.Errorf("ask HAProxy: %w", err)
 	}
 	return raw, nil
+}
+
+// Stat asks for the table of a backend: its own row (2), those of its servers (4), or both (6). A proxy's name may be that of a
+// frontend, too, and if that comes first in the configuration HAProxy means it: then the backend is asked for by its number.
+func Stat(ctx context.Context, address, backend string, rows int) ([]byte, error) {
+	raw, err := Ask(ctx, address, fmt.Sprintf("show stat %s %d -1", backend, rows))
+	if _, table, _ := bytes.Cut(raw, []byte("\n")); err != nil || !bytes.HasPrefix(raw, []byte("# ")) || len(bytes.TrimSpace(table)) > 0 {
+		return raw, err
+	}
+	states, err := Ask(ctx, address, "show servers state "+backend)
+	if err != nil {
+		return nil, err
+	}
+	_, servers, _ := bytes.Cut(states, []byte("\n# "))
+	_, servers, _ = bytes.Cut(servers, []byte("\n"))
+	number, _, ok := bytes.Cut(servers, []byte(" "))
+	if !ok {
+		return raw, nil // it has no server by which it could be known
+	}
+	return Ask(ctx, address, fmt.Sprintf("show stat %s %d -1", number, rows))
 }

@@ -53,7 +53,7 @@ func (s Server) Look(ctx context.Context) (States, error) {
 	if err != nil {
 		return nil, err
 	}
-	stat, err := haproxy.Ask(ctx, s.Socket, "show stat "+s.Backend+" 4 -1") // 4: servers
+	stat, err := haproxy.Stat(ctx, s.Socket, s.Backend, 4) // servers
 	if err != nil {
 		return nil, err
 	}

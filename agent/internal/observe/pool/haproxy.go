@@ -17,7 +17,7 @@ import (
 type balancer struct{ address, backend string }
 
 func (h balancer) ask(ctx context.Context) (reading, error) {
-	raw, err := haproxy.Ask(ctx, h.address, "show stat "+h.backend+" 6 -1") // 6: backends and servers
+	raw, err := haproxy.Stat(ctx, h.address, h.backend, 6) // backend and servers
 	if err != nil {
 		return nil, err
 	}
