@@ -62,6 +62,8 @@ func (k Stopper) Undo(ctx context.Context, a *incident.Attempt) error {
 	switch {
 	case err != nil:
 		return err
+	case u.Active == "deactivating": // a stop that outlasted its time
+		return kind.Postpone("%s is still stopping", u.Name)
 	case !u.Down():
 		return nil
 	case u.Load == "masked":

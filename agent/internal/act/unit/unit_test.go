@@ -97,6 +97,32 @@ func TestStopAndUndo(t *testing.T) {
 	}
 }
 
+// A stop that outlasts its time is taken back only once it is over: a unit on its way down runs for nobody any more.
+func TestUndoOfAStopThatGoesOn(t *testing.T) {
+	end := filepath.Join(t.TempDir(), "end")
+	g := acttest.New(t, "a.service", acttest.Trapping("until [ -e "+end+" ]; do sleep 0.02; done; exit", ""))
+	g.Up("a.service")
+	q := acttest.Ask(remedy.Stop, "a.service")
+	q.Remedy.Timeout = 100 * time.Millisecond
+	a, err := g.Run(q)
+	if err != nil || a.Error == "" || len(a.Undo) == 0 {
+		t.Fatalf("stop: %+v, %v", a, err)
+	}
+	undone, err := g.Runner.Undo(t.Context(), a.ID)
+	var refusal *kind.Refusal
+	if !errors.As(err, &refusal) || !refusal.Temporary || undone.Phase != incident.Undoing {
+		t.Errorf("undo while it stops: %s, %v", undone.Phase, err)
+	}
+	if err := os.WriteFile(end, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	g.Down("a.service")
+	if undone, err = g.Runner.Undo(t.Context(), a.ID); err != nil || undone.Phase != incident.Undone {
+		t.Errorf("undo: %+v, %v", undone, err)
+	}
+	g.Becomes("a.service", "up again", func(u systemd.Unit) bool { return u.Active == "active" })
+}
+
 func TestReload(t *testing.T) {
 	g := acttest.New(t,
 		"a.service", acttest.Sleeper+"ExecReload=/bin/sh -c 'echo x > /dev/null'\n",
