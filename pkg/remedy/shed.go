@@ -51,9 +51,9 @@ func shed() Spec {
 			"alone, and a unit without a watchdog.",
 		Worst: "the work of one unit that was declared to be dispensable is cut, waits or is slow. Only the units of \"victims\" are looked at, " +
 			"each as far as an allow block permits shed on it; never the unit of the alert, never one that Salve needs, and one unit " +
-			"in one run.",
-		Back: "After \"for\", by this agent or the next one: what was stopped is started, unless a person started, stopped or masked " +
-			"it meanwhile; what was frozen goes on; a limit becomes what it was.",
+			"in one run, with what a stop takes along if an allow block permits stop on that.",
+		Back: "After \"for\", by this agent or the next one: what was stopped is started, with what went along, each unless a person " +
+			"started, stopped or masked it meanwhile; what was frozen goes on; a limit becomes what it was.",
 		Args: []Arg{
 			{Name: "victims", Type: Strings, Required: true, Target: true, Help: "units that may suffer, or globs such as " +
 				"\"backup*.service\". The running one that uses most is chosen; of equals the one that is named first"},

@@ -70,7 +70,7 @@ func stop() Spec {
 		Summary: "stop a unit; undo starts it again",
 		Verbs:   []string{"stop", "start"},
 		Worst:   "what the unit serves is gone. It needs a permit, and takes nothing along on which it is not allowed.",
-		Back:    "The unit is started again, unless a person started, stopped or masked it meanwhile.",
+		Back:    "The unit and what went along with it are started again, each unless a person started, stopped or masked it meanwhile.",
 	}
 }
 

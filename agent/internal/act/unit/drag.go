@@ -16,11 +16,29 @@ import (
 // stops what it conflicts with. What a unit merely wants is left out: it starts only if it is down,
 // and neither fails nor stops with the unit.
 func (k Units) alone(ctx context.Context, s *kind.Step, u systemd.Unit, verb remedy.Kind) error {
+	_, err := k.touches(ctx, s, u, verb)
+	return err
+}
+
+// touches are the units that the job would stop or start, its own with them, or else the refusal of alone.
+func (k Units) touches(ctx context.Context, s *kind.Step, u systemd.Unit, verb remedy.Kind) (map[string]bool, error) {
 	u, err := k.Systemd.Current(ctx, u.Name)
 	if err != nil {
-		return kind.Unknown("what depends on "+s.Target, err)
+		return nil, kind.Unknown("what depends on "+s.Target, err)
 	}
 	d := drag{Units: k, step: s, seen: map[string]bool{u.Name: true}}
+	return d.seen, d.all(ctx, u, verb)
+}
+
+// drag walks the units that one job would touch.
+type drag struct {
+	Units
+	step *kind.Step
+	seen map[string]bool
+}
+
+// all follows the whole job.
+func (d drag) all(ctx context.Context, u systemd.Unit, verb remedy.Kind) error {
 	switch verb {
 	case remedy.Start:
 		return d.starts(ctx, u)
@@ -36,13 +54,6 @@ func (k Units) alone(ctx context.Context, s *kind.Step, u systemd.Unit, verb rem
 		return d.starts(ctx, u)
 	}
 	return nil
-}
-
-// drag walks the units that one job would touch.
-type drag struct {
-	Units
-	step *kind.Step
-	seen map[string]bool
 }
 
 // stops follows what a stop or restart of u takes along; only what is up is touched.

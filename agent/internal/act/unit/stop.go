@@ -3,7 +3,10 @@ package unit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/order"
@@ -12,7 +15,7 @@ import (
 	"github.com/salveops/salve/pkg/remedy"
 )
 
-// Stopper stops a unit; undo starts it again.
+// Stopper stops a unit; undo starts it again, and what went along with it.
 type Stopper struct{ Units }
 
 func (Stopper) Describe(s *kind.Step) string { return "stop " + s.Target }
@@ -22,13 +25,25 @@ func (k Stopper) Precheck(ctx context.Context, s *kind.Step) error {
 	if err != nil {
 		return err
 	}
-	if err := k.alone(ctx, s, u, remedy.Stop); err != nil {
+	down, err := k.touches(ctx, s, u, remedy.Stop)
+	if err != nil {
 		return err
 	}
 	if u.Down() {
 		return kind.Needless("%s is %s already", u.Name, u.Active)
 	}
-	s.Undo = unitUndo{Start: u.Name}
+	undo := unitUndo{Start: u.Name, Along: map[string]string{}}
+	for name := range down {
+		if name == u.Name {
+			continue
+		}
+		other, err := k.look(ctx, name)
+		if err != nil {
+			return err
+		}
+		undo.Along[name] = other.InvocationID
+	}
+	s.Undo = undo
 	return nil
 }
 
@@ -39,7 +54,8 @@ func (k Stopper) Act(ctx context.Context, s *kind.Step) error {
 
 // unitUndo is what taking a stop back needs.
 type unitUndo struct {
-	Start string `json:"start"`
+	Start string            `json:"start"`
+	Along map[string]string `json:"along,omitempty"` // units that the stop takes along, with the invocation ID of each
 }
 
 // ByPerson reports whether a person was seen to stop the unit after the attempt did, in another life of it. One that is down in
@@ -50,15 +66,44 @@ func (k Stopper) ByPerson(a *incident.Attempt) bool {
 	return k.Systemd.StoppedByPerson(a.Target) && (json.Unmarshal(a.Before, &was) != nil || u.InvocationID != was.InvocationID)
 }
 
-// undo starts the unit again, unless somebody else started it or wants it down. An agent that was
-// started since finds the unit down and cannot know who stopped it: then it is still Salve's stop, on
-// record here, unless the invocation ID tells of another life in between.
+// Undo starts the unit again, and then what went along with it. What people want down of the latter keeps the rest from nothing.
 func (k Stopper) Undo(ctx context.Context, a *incident.Attempt) error {
 	var was unitEvidence
 	if err := json.Unmarshal(a.Before, &was); err != nil {
 		return fmt.Errorf("there is no evidence from before: %w", err)
 	}
-	u, err := k.look(ctx, a.Target)
+	var kept unitUndo
+	if err := json.Unmarshal(a.Undo, &kept); err != nil {
+		return fmt.Errorf("read what went along: %w", err)
+	}
+	if err := k.back(ctx, a.Target, was.InvocationID); err != nil {
+		return err
+	}
+	var stay []error
+	for _, name := range slices.Sorted(maps.Keys(kept.Along)) {
+		err := k.backAlong(ctx, name, kept.Along[name])
+		var refusal *kind.Refusal
+		if err != nil && (!errors.As(err, &refusal) || refusal.Temporary) {
+			return err
+		}
+		stay = append(stay, err)
+	}
+	return errors.Join(stay...)
+}
+
+// backAlong is back for a unit that went along, if the allow blocks still let it be stopped, and so started again.
+func (k Stopper) backAlong(ctx context.Context, unit, invocation string) error {
+	if !k.Allowed(remedy.Stop, unit) {
+		return kind.Refuse("no allow block of this host permits %s on %s", remedy.Stop, unit)
+	}
+	return k.back(ctx, unit, invocation)
+}
+
+// back starts a unit again, unless somebody else started it or wants it down. An agent that was started since finds the unit
+// down and cannot know who stopped it: then it is still Salve's stop, on record, unless the invocation ID, which is that of
+// the life that was stopped, tells of another life in between.
+func (k Stopper) back(ctx context.Context, unit, invocation string) error {
+	u, err := k.look(ctx, unit)
 	switch {
 	case err != nil:
 		return err
@@ -68,10 +113,10 @@ func (k Stopper) Undo(ctx context.Context, a *incident.Attempt) error {
 		return nil
 	case u.Load == "masked":
 		return kind.Refuse("%s was masked meanwhile", u.Name)
-	case u.Stopped == systemd.Person && u.InvocationID != was.InvocationID && u.InvocationID != "":
+	case u.Stopped == systemd.Person && u.InvocationID != invocation && u.InvocationID != "":
 		return kind.Refuse("%s was started and stopped by a person meanwhile", u.Name)
 	}
-	return k.job(ctx, a.Target, order.Start)
+	return k.job(ctx, unit, order.Start)
 }
 
 func (k Stopper) Settle(ctx context.Context, a *incident.Attempt) (incident.Phase, string) {

@@ -123,6 +123,46 @@ func TestUndoOfAStopThatGoesOn(t *testing.T) {
 	g.Becomes("a.service", "up again", func(u systemd.Unit) bool { return u.Active == "active" })
 }
 
+// What a stop took along comes back with it, but for what a person wants down.
+func TestUndoOfAStopWithOthers(t *testing.T) {
+	needs := acttest.Sleeper[:len("[Unit]\n")] + "%s" + acttest.Sleeper[len("[Unit]\n"):]
+	g := acttest.New(t, "a.service", fmt.Sprintf(needs, "PropagatesStopTo=by-hand.service\n"), "by-hand.service", acttest.Sleeper,
+		"part.service", fmt.Sprintf(needs, "PartOf=a.service\n"),
+		"needs.service", fmt.Sprintf(needs, "Requires=a.service\nAfter=a.service\n"), "idle.service", fmt.Sprintf(needs, "PartOf=a.service\n"))
+	along := []string{"part.service", "by-hand.service", "needs.service"}
+	for _, name := range append(along, "a.service") {
+		g.Up(name)
+	}
+	g.Runner.SetAllow(acttest.Everything("*.service"))
+	a := g.Must(acttest.Ask(remedy.Stop, "a.service"))
+	for _, name := range along {
+		g.Down(name)
+	}
+	g.Up("by-hand.service")
+	g.Do("stop", "by-hand.service")
+	g.Becomes("by-hand.service", "stopped by hand", func(u systemd.Unit) bool { return u.Stopped == systemd.Person })
+	undone, err := g.Runner.Undo(t.Context(), a.ID)
+	if err == nil || !strings.Contains(undone.Stays, "by-hand.service was started and stopped by a person") {
+		t.Errorf("undo: %q, %v", undone.Stays, err)
+	}
+	for name, want := range map[string]string{"a.service": "active", "part.service": "active", "needs.service": "active",
+		"by-hand.service": "inactive", "idle.service": "inactive"} {
+		if got, err := g.Property(name, "ActiveState"); err != nil || got != want {
+			t.Errorf("%s is %s, want %s (%v)", name, got, want, err)
+		}
+	}
+
+	g.Runner.SetAllow(acttest.Everything("part.service", "needs.service"))
+	a = g.Must(acttest.Ask(remedy.Stop, "a.service"))
+	g.Runner.SetAllow(acttest.Everything("needs.service"))
+	if undone, err = g.Runner.Undo(t.Context(), a.ID); err == nil || !strings.Contains(undone.Stays, "permits stop on part.service") {
+		t.Errorf("undo of what is not allowed any more: %q, %v", undone.Stays, err)
+	}
+	if got, err := g.Property("needs.service", "ActiveState"); err != nil || got != "active" {
+		t.Errorf("needs.service is %s, %v", got, err)
+	}
+}
+
 func TestReload(t *testing.T) {
 	g := acttest.New(t,
 		"a.service", acttest.Sleeper+"ExecReload=/bin/sh -c 'echo x > /dev/null'\n",
