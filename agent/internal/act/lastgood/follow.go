@@ -85,11 +85,14 @@ func (u Units) follow(ctx context.Context, s *kind.Step, verb remedy.Kind, unit 
 		return err
 	}
 	one, err := u.units.Part(ctx, s, verb, unit)
-	if err != nil {
+	if err != nil || u.left(one) {
 		return err
 	}
 	return u.of(verb).Act(ctx, one)
 }
+
+// left reports whether a person has stopped the unit since it was planned: it runs no version, and stays down.
+func (u Units) left(s *kind.Step) bool { return !s.ByPerson && u.Systemd.StoppedByPerson(s.Target) }
 
 // Back starts those units anew that do not still run what they ran before the attempt. One that was down before may come up as
 // little as then.
@@ -109,10 +112,10 @@ func (u Units) back(ctx context.Context, a *incident.Attempt, verb remedy.Kind, 
 	}
 	whole := &kind.Step{Request: kind.Request{Remedy: &config.Remedy{Name: a.Remedy}}}
 	one, err := u.units.Part(ctx, whole, verb, p.Unit)
-	if err == nil {
-		err = u.of(verb).Precheck(ctx, one)
+	if err != nil || u.left(one) {
+		return err
 	}
-	if err != nil {
+	if err := u.of(verb).Precheck(ctx, one); err != nil {
 		return err
 	}
 	if err := u.of(verb).Act(ctx, one); err != nil && p.Up {

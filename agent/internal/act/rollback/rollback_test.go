@@ -244,6 +244,53 @@ func TestSomebodyDeploys(t *testing.T) {
 	s.changed(before)
 }
 
+// human-wins: what a person stops while others follow stays down, and keeps those others from nothing, there and back.
+func TestStoppedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	gate, last := filepath.Join(s.root, "gate"), filepath.Join(s.root, "last")
+	s.must(s.WriteUnit("gate.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"+
+		"ExecStart=/bin/sh -c '[ ! -e "+gate+" ] || cat "+gate+"'\n"))
+	s.must(s.WriteUnit("last.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"+
+		"ExecStart=/bin/sh -c 'readlink "+s.args.Link+" > "+last+"'\n"))
+	s.Do("start", "gate.service", "last.service")
+	s.args.Units = []string{"gate.service", "shop.service", "last.service"}
+	s.allow("*.service")
+	s.must(unix.Mkfifo(gate, 0o600))
+	ran := make(chan incident.Attempt)
+	go func() {
+		a, err := s.Run(s.request("i"))
+		if err != nil {
+			t.Error(err)
+		}
+		ran <- a
+	}()
+	open, err := os.OpenFile(gate, os.O_WRONLY, 0) // once the first unit is on its way up again
+	s.must(err)
+	s.Do("stop", "shop.service")
+	s.Becomes("shop.service", "stopped by a person", func(u systemd.Unit) bool { return u.Job == 0 && u.Stopped == systemd.Person })
+	s.must(errors.Join(open.Close(), os.Remove(gate)))
+	a := <-ran
+	follows := func(want string) {
+		t.Helper()
+		s.link(want, "2")
+		if text, err := os.ReadFile(last); strings.TrimSpace(string(text)) != want {
+			t.Errorf("the last unit ran %q (%v), want %q", text, err, want)
+		}
+		if u := s.idle(); !u.Down() {
+			t.Errorf("what a person stopped is %s", u.Active)
+		}
+	}
+	if a.Error != "" {
+		t.Error(a.Error)
+	}
+	follows("releases/1")
+	if undone, err := s.Runner.Undo(t.Context(), a.ID); err != nil || undone.Phase != incident.Undone {
+		t.Errorf("undo: %s, %q, %v", undone.Phase, undone.Stays, err)
+	}
+	follows("releases/2")
+}
+
 // dies-in-the-middle: at every step the link leads to one of the two, the next agent knows which, and can go on.
 func TestSettle(t *testing.T) {
 	t.Parallel()
