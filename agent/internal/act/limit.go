@@ -140,7 +140,7 @@ func (r *Runner) unexpired() ([]limit, error) {
 func lasts(a *incident.Attempt) bool {
 	switch a.Phase {
 	case incident.Acted, incident.Judged, incident.Undoing, incident.Unknown:
-		return a.For > 0
+		return a.For > 0 && a.Stays == ""
 	}
 	return false
 }

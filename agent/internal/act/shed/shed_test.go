@@ -13,6 +13,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/act/shed"
 	"github.com/salveops/salve/agent/internal/act/unit"
+	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/config"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -287,6 +288,27 @@ func TestSpared(t *testing.T) {
 	}
 	h.args.Victims = []string{"backup*.service"}
 	h.Refused(h.shed(), "would take shop.service along", false)
+}
+
+// What is not taken back for good, because a person had his hand in it, is no reason to spare the unit.
+func TestStaysIsOver(t *testing.T) {
+	t.Parallel()
+	g := acttest.New(t, "a.service", acttest.Sleeper)
+	shed := func() kind.Request {
+		return acttest.Ask(remedy.Shed, "", &remedy.ShedArgs{Victims: []string{"a.service"}, By: remedy.ByMemory, How: remedy.HowStop,
+			For: time.Hour})
+	}
+	g.Up("a.service")
+	a := g.Must(shed())
+	g.Up("a.service")
+	g.Refused(shed(), "has suffered already", true)
+	g.Do("stop", "a.service")
+	g.Becomes("a.service", "stopped by hand", func(u systemd.Unit) bool { return u.Stopped == systemd.Person })
+	if undone, err := g.Runner.Undo(t.Context(), a.ID); err == nil || !strings.Contains(undone.Stays, "by a person meanwhile") {
+		t.Fatalf("undo: %q, %v", undone.Stays, err)
+	}
+	g.Up("a.service")
+	g.Must(shed())
 }
 
 // empty-means-all: no victim is nobody.
