@@ -143,7 +143,7 @@ func (was *files) settle(_ context.Context, own string) (incident.Phase, string)
 	}
 	gone := 0
 	for _, f := range was.First {
-		if dir.Has(f) != nil {
+		if dir.Gone(f) {
 			gone++
 		}
 	}

@@ -131,13 +131,17 @@ func (d *Folder) at(f File) (*os.File, error) {
 	return parent, nil
 }
 
-// Has returns nil while the file is there as it was listed.
-func (d *Folder) Has(f File) error {
-	parent, err := d.at(f)
-	if err == nil {
-		parent.Close()
+// Gone reports whether the file has gone, so that its name is no file's or another one's. One that was written to is there, and so is
+// one that cannot be looked for.
+func (d *Folder) Gone(f File) bool {
+	parent, err := d.Sub(path.Dir(f.Name))
+	if err != nil {
+		return errors.Is(err, unix.ENOENT)
 	}
-	return err
+	defer parent.Close()
+	var st unix.Stat_t
+	err = unix.Fstatat(int(parent.Fd()), path.Base(f.Name), &st, unix.AT_SYMLINK_NOFOLLOW)
+	return errors.Is(err, unix.ENOENT) || err == nil && st.Ino != f.Inode
 }
 
 // Head is the beginning of a file that is still the one that was listed, so many bytes at most.

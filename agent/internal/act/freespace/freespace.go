@@ -209,7 +209,7 @@ func (k Kind) Settle(_ context.Context, a *incident.Attempt) (incident.Phase, st
 		return incident.Unknown, err.Error()
 	}
 	defer dir.Close()
-	gone := slices.DeleteFunc(slices.Clone(was.Files), func(f folder.File) bool { return dir.Has(f) == nil })
+	gone := slices.DeleteFunc(slices.Clone(was.Files), func(f folder.File) bool { return !dir.Gone(f) })
 	switch {
 	case len(gone) > 0:
 		return incident.Acted, fmt.Sprintf("%d of %d files are gone", len(gone), len(was.Files))

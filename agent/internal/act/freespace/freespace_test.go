@@ -355,6 +355,10 @@ func TestSettle(t *testing.T) {
 	if phase, why := k.Settle(t.Context(), a); phase != incident.NotDone {
 		t.Errorf("before: %s, %s", phase, why)
 	}
+	d.must(os.Chtimes(filepath.Join(d.logs, "a.log.1"), time.Time{}, time.Now()))
+	if phase, why := k.Settle(t.Context(), a); phase != incident.NotDone {
+		t.Errorf("after one was written to: %s, %s", phase, why)
+	}
 	cleaned := *a
 	cleaned.Before = []byte(strings.Replace(string(a.Before), "{", `{"services":1,`, 1))
 	if phase, why := k.Settle(t.Context(), &cleaned); phase != incident.Unknown {
