@@ -183,6 +183,9 @@ func (k Limiter) Undo(ctx context.Context, a *incident.Attempt) error {
 	if lifted, err := k.lift(ctx, a, kept); err != nil || lifted {
 		return err
 	}
+	if err := k.changeable(ctx, a.Target, kept); err != nil {
+		return err
+	}
 	if _, err := k.give(ctx, order.Order{Verb: order.SetProperty, Unit: a.Target, Properties: kept.Old,
 		Runtime: kept.Runtime}); err != nil {
 		return err
@@ -208,6 +211,26 @@ func (k Limiter) Undo(ctx context.Context, a *incident.Attempt) error {
 		_ = os.Remove(filepath.Dir(file)) // it goes only if nothing else is in it
 	}
 	return nil
+}
+
+// changeable refuses where systemd takes no change of the unit's properties, which would be tried for ever: it says what
+// to do once the unit is there again, because the drop-ins of its limits still are.
+func (k Limiter) changeable(ctx context.Context, unit string, kept limitUndo) error {
+	u, err := k.look(ctx, unit)
+	if err != nil {
+		return err
+	}
+	if u.Load != "masked" && u.Load != "not-found" {
+		return nil
+	}
+	back, err := order.Assignments(kept.Old)
+	if err != nil {
+		return kind.Refuse("%s is %s, and its limits stay: %v", unit, u.Load, err)
+	}
+	if back = slices.Insert(back, 0, unit); kept.Runtime {
+		back = slices.Insert(back, 0, "--runtime")
+	}
+	return kind.Refuse("%s is %s, and its limits stay; once it is back: systemctl set-property %s", unit, u.Load, strings.Join(back, " "))
 }
 
 // liftWait is how long it may take until a limit that is lifted is gone.

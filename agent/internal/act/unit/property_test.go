@@ -2,6 +2,7 @@ package unit_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"github.com/salveops/salve/agent/internal/act/unit"
 	"github.com/salveops/salve/agent/internal/helper"
 	"github.com/salveops/salve/agent/internal/order"
+	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/clock"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
@@ -95,6 +97,24 @@ func TestUndoKeepsWhatAPersonHadSet(t *testing.T) {
 	g.Do("daemon-reload")
 	if got, _ := g.Property("a.service", "TasksMax"); got != "40" {
 		t.Errorf("TasksMax is %s, want the 40 that a person had set", got)
+	}
+}
+
+// A unit that is gone takes no change for ever, so that it is not tried for ever; it is said what its limits were.
+func TestUndoOnAUnitThatIsGone(t *testing.T) {
+	g, _ := acttest.Running(t, acttest.Sleeper)
+	g.RequireLimit(map[string]string{"TasksMax": "1000"})
+	g.Do("set-property", "--runtime", "a.service", "TasksMax=40")
+	a := g.Must(acttest.SetProperty("a.service", map[string]string{"TasksMax": "20"}))
+	if err := g.RemoveUnit("a.service"); err != nil {
+		t.Fatal(err)
+	}
+	g.Becomes("a.service", "without a file", func(u systemd.Unit) bool { return u.Load == "not-found" })
+	undone, err := g.Runner.Undo(t.Context(), a.ID)
+	var refusal *kind.Refusal
+	if !errors.As(err, &refusal) || refusal.Temporary || undone.Phase != incident.Acted || undone.Stays != "a.service is not-found, "+
+		"and its limits stay; once it is back: systemctl set-property --runtime a.service TasksMax=40" {
+		t.Errorf("undo: %s, %q, %v", undone.Phase, undone.Stays, err)
 	}
 }
 
