@@ -254,13 +254,13 @@ func TestIllOnesAreTakenBack(t *testing.T) {
 	t.Parallel()
 	g := newFront(t, 1, 2, 3)
 	k := g.kind()
-	g.args.Wait = 5 * time.Second
+	g.args.Wait = 15 * time.Second
 	s, a := acttest.Stage(t, k, g.by(-2))
 	if err := k.Act(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	g.put("ill")
-	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 28*time.Second)
 	defer cancel()
 	if err := k.Undo(ctx, a); err != nil {
 		t.Error(err)
