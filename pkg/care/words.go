@@ -106,7 +106,7 @@ func Topic(d healing.Decision) string {
 func Ending(i *incident.Incident, past *healing.Past) string {
 	for n := len(i.Attempts) - 1; n >= 0; n-- {
 		a := past.ByID(i.Attempts[n])
-		if a != nil && a.Outcome == incident.Verified {
+		if a != nil && a.Outcome == incident.Verified && a.Incident == i.ID { // else it has only ended in this one
 			return fmt.Sprintf("%s healed it", a.Remedy)
 		}
 	}

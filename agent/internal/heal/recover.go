@@ -110,10 +110,18 @@ func (e *Engine) instant(st clock.Stamp) clock.Instant {
 	return clock.Instant{Boot: 1, Wall: st.Wall}
 }
 
-// resume goes on with the attempts that the death of an earlier process interrupted.
+// resume goes on with the attempts that the death of an earlier process interrupted: first with what is to be verified, which
+// has its time, and then with what is to be taken back.
 func (e *Engine) resume(ctx context.Context) {
-	for i := range e.o.Settled {
-		a := e.o.Settled[i]
+	undoing := func(a incident.Attempt) int {
+		if a.Phase == incident.Undoing {
+			return 1
+		}
+		return 0
+	}
+	for _, a := range slices.SortedStableFunc(slices.Values(e.o.Settled), func(a, b incident.Attempt) int {
+		return undoing(a) - undoing(b)
+	}) {
 		s := e.stories[a.Incident]
 		if s == nil {
 			s = e.orphan(&a, fmt.Sprintf("%s ran on %s when the agent died", a.Remedy, a.Target))
@@ -164,13 +172,21 @@ func (e *Engine) orphan(a *incident.Attempt, title string) *story {
 	return e.unbidden(id, a.Service, config.Warning, title)
 }
 
-// rejoin continues an attempt at the step after the one that is on disk.
+// rejoin continues an attempt at the step after the one that is on disk, when no other one of its incident goes on: one may
+// have been taken back because its time was over, while the next was under way.
 func (e *Engine) rejoin(ctx context.Context, s *story, a incident.Attempt) {
+	switch {
+	case e.stopping:
+		return // the next start goes on with it
+	case s.run != nil:
+		s.left = append(s.left, func() { e.rejoin(ctx, s, a) })
+		return
+	}
 	rem := e.remedyOf(a.Service, a.Remedy)
 	if rem == nil && a.Phase == incident.Undoing { // the journal has all that it takes
 		rem = &config.Remedy{Name: a.Remedy, Kind: remedy.Kind(a.Kind)}
 	}
-	if s.run != nil || rem == nil {
+	if rem == nil {
 		e.abandon(s, a)
 		return
 	}
@@ -195,6 +211,15 @@ func (e *Engine) rejoin(ctx context.Context, s *story, a incident.Attempt) {
 	}()
 	if a.Phase == incident.Acted {
 		e.verify(r)
+	}
+}
+
+// goOn rejoins the next attempt that an earlier process left, if there is one.
+func (s *story) goOn() {
+	for s.run == nil && len(s.left) > 0 {
+		next := s.left[0]
+		s.left = s.left[1:]
+		next()
 	}
 }
 

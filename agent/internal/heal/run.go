@@ -292,6 +292,7 @@ func (e *Engine) outcome(r *run, a incident.Attempt) {
 // that the next fault fires anew.
 func (e *Engine) finish(r *run) {
 	r.story.run, r.cut = nil, nil
+	r.story.goOn()
 	close(r.ended)
 	e.settle(r)
 	e.tellEnds(r.story, r.attempt.Outcome == incident.Verified)

@@ -22,6 +22,7 @@ type story struct {
 	patients map[patientID]*patient // alerts that fire
 	run      *run                   // the attempt under way; one at a time in one incident
 	begun    int                    // number of the newest attempt; those that were refused count, too
+	left     []func()               // go on with what an earlier process left, one after another
 	ending   bool                   // a person ended it; what is under way comes to its end first
 	evidence *collection            // diagnosis
 }

@@ -1,0 +1,39 @@
+package heal
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/salveops/salve/pkg/incident"
+)
+
+// TestTwoGoOn: the agent dies while one attempt is taken back, because it need not last any longer, and another one of the
+// same service is under way. The next process ends both, and does not say that nobody can.
+func TestTwoGoOn(t *testing.T) {
+	conf := strings.NewReplacer(
+		"allow {", "allow {\n  units   = [\"worker@*.service\"]\n  actions = [\"restart\"]\n}\nallow {",
+		`service "checkout" {`, "service \"checkout\" {\n  unit = \"worker@*.service\"\n  remedy \"restart\" \"restart\" {}",
+	).Replace(lasting) + worse
+	heals(t, conf, func(h *rig) {
+		h.cut()
+		h.Advance(9 * time.Second)
+		hold := make(chan struct{})
+		h.when("undoing", func() { <-hold })
+		h.Tells(dependency, 1)
+		h.Advance(15 * time.Second)
+		h.Fails("worker@1.service")
+		h.Until("acting", time.Minute, func() bool { return h.count() == 2 })
+		h.Advance(time.Second)
+		h.p.dead.Store(true)
+		close(hold)
+		h.Restarts()
+		h.Advance(time.Minute)
+		h.WantActs("isolate payments", "restart worker@1.service", "undo cut payments")
+		h.WantPages()
+		h.WantOutcomes("checkout", "cut verified", "restart verified")
+		h.WantState("checkout", incident.Resolved)
+		h.WantSaid("checkout", "cut was taken back", "restart healed it")
+		h.waits(0)
+	})
+}
