@@ -60,6 +60,23 @@ func TestProbesAskAfresh(t *testing.T) {
 	})
 }
 
+// What turned bad while an attempt waited for its permit was not made worse by what it did afterwards.
+func TestIllBeforeTheActionIsNotWorse(t *testing.T) {
+	conf := strings.Replace(controlled(two), `probe "health"`, "probe \"alive\" { tcp = \"127.0.0.1:8080\" }\n  probe \"health\"", 1)
+	fleets(t, conf, func(h *rig) {
+		h.when("step permit", func() {
+			h.Tells(alive, 0)
+			time.Sleep(2 * time.Second)
+		})
+		h.falls()
+		h.Until("acting", time.Minute, func() bool { return h.count() == 1 })
+		h.Tells(health, 1)
+		h.Advance(time.Minute)
+		h.WantActs("set_property " + unit)
+		h.WantOutcomes("checkout", "limit verified")
+	})
+}
+
 const worse = `
 rule "down" {
   services = ["checkout"]

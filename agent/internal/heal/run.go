@@ -98,7 +98,6 @@ func (e *Engine) start(ctx context.Context, r *run) {
 	s.Attempts = append(s.Attempts, r.attempt.ID)
 	s.run = r
 	e.past.Put(r.attempt)
-	r.trial.Remember(r.remedy.Service, e.store)
 	if err := s.Heal(); err != nil {
 		e.log.Error("cannot mark incident as healing", "id", s.ID, "error", err)
 	}
@@ -170,8 +169,9 @@ func (e *Engine) act(ctx context.Context, r *run) (*incident.Attempt, error) {
 	return &done, nil
 }
 
-// intend notes that the attempt is about to begin, and whose leave it has.
+// intend notes that the attempt is about to begin, whose leave it has, and what is well before it.
 func (e *Engine) intend(r *run, plan act.Plan, l *leave) {
+	r.trial.Remember(r.remedy.Service, e.store)
 	fields := map[string]string{"attempt": r.attempt.ID, "disruptive": strconv.FormatBool(plan.Disruptive)}
 	switch {
 	case l == nil:
