@@ -127,10 +127,12 @@ func (e *Engine) stays(a *incident.Attempt, text string) {
 	e.handOver(s, text)
 }
 
-// learn remembers an attempt as it is on disk. One that is under way is its run's, which finds that there when it ends.
+// learn remembers an attempt as it is on disk, where it is written once more: who took it back may not have been able to. One
+// that is under way is its run's, which finds that there when it ends.
 func (e *Engine) learn(a *incident.Attempt) {
 	if s := e.stories[a.Incident]; s == nil || s.run == nil || s.run.attempt.ID != a.ID {
 		e.past.Put(a)
+		e.owed = append(e.owed, a.ID)
 	}
 }
 

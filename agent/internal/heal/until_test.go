@@ -257,6 +257,31 @@ func must(a incident.Attempt, err error) incident.Attempt {
 	return a
 }
 
+// The end of an undo that a full disk did not take is written later: the next start would take it back once more, whatever
+// people have made of it since.
+func TestEndIsWrittenLater(t *testing.T) {
+	for name, ends := range map[string]func(h *rig){
+		"before its time": func(h *rig) { h.Tells(dependency, 1) },
+		"in its time":     func(h *rig) { go func() { h.p.Expired(must(h.p.o.Act.Undo(h.ctx(), h.disk.attempts()[0].ID)), nil) }() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			heals(t, lasting, func(h *rig) {
+				h.cut()
+				h.Advance(9 * time.Second)
+				h.when("before attempt undone", func() { h.disk.fill(true) })
+				ends(h)
+				h.Advance(20 * time.Second)
+				h.disk.fill(false)
+				h.Advance(2 * time.Second)
+				h.waits(0)
+				h.Restarts()
+				h.Advance(time.Minute)
+				h.WantActs("isolate payments", "undo cut payments")
+			})
+		})
+	}
+}
+
 // no-silence: what stays for good although its time is over is people's, also when its incident has ended; it waits for them.
 func TestStaysForGood(t *testing.T) {
 	heals(t, lasting, func(h *rig) {
