@@ -37,3 +37,21 @@ func TestTwoGoOn(t *testing.T) {
 		h.waits(0)
 	})
 }
+
+// TestVerifiedIsNotFailed: an attempt that helped and has ended in its time has not failed, whenever the controller hears of it.
+func TestVerifiedIsNotFailed(t *testing.T) {
+	fleets(t, controlled(lasting), func(h *rig) {
+		h.Tells(health, 0)
+		h.Until("acting", time.Minute, func() bool { return h.count() == 1 })
+		h.node.Down(true)
+		h.Tells(health, 1)
+		h.Advance(10 * time.Second)
+		h.WantOutcomes("checkout", "cut verified")
+		h.p.Expired(must(h.p.o.Act.Undo(h.ctx(), h.disk.attempts()[0].ID)), nil)
+		h.Restarts()
+		h.node.Down(false)
+		h.connected()
+		h.Advance(10 * time.Second)
+		h.wantLine("grant 1@g1 cut", "settle 1@g1 serving")
+	})
+}

@@ -75,6 +75,8 @@ func TestSettlement(t *testing.T) {
 		{incident.Refused, "", permit.Unused},
 		{incident.NotDone, "", permit.Unused},
 		{incident.Undone, incident.Worse, permit.Failed},
+		{incident.Undone, incident.Inconclusive, permit.Failed},
+		{incident.Undone, incident.Verified, permit.Serving},
 		{incident.Unknown, "", permit.Unknown},
 		{incident.Unknown, incident.Ineffective, permit.Unknown},
 		{incident.Judged, incident.Verified, permit.Serving},

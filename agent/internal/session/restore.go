@@ -19,21 +19,19 @@ func Restore(past []*incident.Attempt) []permit.Restored {
 	return out
 }
 
-// Settlement is how an attempt ended, by its record; "": it has not. One that was verified has served again:
-// whether it still does is another question.
+// Settlement is how an attempt ended, by its record; "": it has not. One that was verified has served again, also if it was
+// taken back since because its time was over: whether it still does is another question.
 func Settlement(a *incident.Attempt) permit.Settlement {
 	switch a.Phase {
 	case incident.Refused, incident.NotDone:
 		return permit.Unused
-	case incident.Undone:
-		return permit.Failed
 	case incident.Unknown:
 		return permit.Unknown
-	case incident.Judged:
-		switch a.Outcome {
-		case incident.Verified:
+	case incident.Judged, incident.Undone:
+		switch {
+		case a.Outcome == incident.Verified:
 			return permit.Serving
-		case incident.Inconclusive:
+		case a.Outcome == incident.Inconclusive && a.Phase == incident.Judged:
 			return permit.Unknown
 		}
 		return permit.Failed
