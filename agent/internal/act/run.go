@@ -70,7 +70,7 @@ func (r *Runner) gate(p Plan, a *incident.Attempt) error {
 		return nil
 	}
 	a.Phase, a.Reason = incident.Refused, err.Error()
-	if err := r.o.Journal.PutAttempt(a); err != nil { // the next start finds by evidence that it had not begun
+	if err := r.o.Journal.PutAttempt(a); err != nil { // who asked for it writes it later
 		r.o.Log.Error("that an attempt was refused is not on disk", "attempt", a.ID, "error", err)
 	}
 	return err

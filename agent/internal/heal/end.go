@@ -16,6 +16,18 @@ func (e *Engine) end(a *incident.Attempt) {
 	}
 }
 
+// unbegun says of an attempt that did not begin that it was refused, if the disk has its intent and did not take that. Evidence
+// could not tell at the next start: the attempt after it may have acted.
+func (e *Engine) unbegun(id string, why error) {
+	a, err := e.o.Journal.Attempt(id)
+	if err != nil || !a.Open() {
+		return
+	}
+	a.Phase, a.Reason = incident.Refused, why.Error()
+	e.post(func() { e.past.Put(a) })
+	e.end(a)
+}
+
 // repay writes how attempts ended that the journal did not take, in a goroutine because it waits for the
 // disk. An attempt under way is left to its own run, which writes what is newer.
 func (e *Engine) repay() {

@@ -55,3 +55,28 @@ func TestVerifiedIsNotFailed(t *testing.T) {
 		h.wantLine("grant 1@g1 cut", "settle 1@g1 serving")
 	})
 }
+
+// TestRefusalIsWrittenLater: an attempt whose intent went to a disk that then took nothing more, not that it did not begin
+// either, is no attempt that the next process finds to have run because the one after it did.
+func TestRefusalIsWrittenLater(t *testing.T) {
+	fleets(t, sick, func(h *rig) {
+		h.when("gate", func() {
+			h.disk.fill(true)
+			h.node.Pause("service:checkout", "eve", 0)
+			time.Sleep(50 * time.Millisecond)
+		})
+		h.falls()
+		h.WantActs()
+		h.disk.fill(false)
+		h.node.Resume("")
+		h.Until("acting", time.Minute, func() bool { return h.count() == 1 })
+		h.Advance(20 * time.Second)
+		h.WantOutcomes("checkout", "restart verified")
+		h.Restarts()
+		h.Advance(20 * time.Second)
+		h.WantActs("restart " + unit)
+		if a := h.disk.attempts(); len(a) != 2 || a[0].Phase != incident.Refused || a[1].Outcome != incident.Verified {
+			t.Errorf("on disk are %d attempts:\n%s", len(a), h.Story())
+		}
+	})
+}

@@ -113,6 +113,7 @@ func (e *Engine) attempt(ctx context.Context, r *run) {
 	done, err := e.act(ctx, r)
 	if err != nil {
 		e.post(func() { e.refuse(r, err) })
+		e.unbegun(r.request.Attempt.ID, err)
 		return
 	}
 	if done.Phase == incident.Intended {
@@ -210,7 +211,7 @@ func (e *Engine) conclude(ctx context.Context, r *run, a *incident.Attempt) {
 	e.post(func() { e.finish(r) })
 }
 
-// refuse ends an attempt that did not begin. Nothing of it is on disk, so nothing of it is kept.
+// refuse ends an attempt that did not begin. Nothing of it is kept.
 func (e *Engine) refuse(r *run, err error) {
 	var refusal *kind.Refusal
 	var changed errNoLonger
