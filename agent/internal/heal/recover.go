@@ -142,6 +142,9 @@ func (e *Engine) resume(ctx context.Context) {
 		e.obey()
 	}
 	for _, s := range e.openStories() {
+		if a := e.residue(s); a != nil && s.Escalate.Since.IsZero() { // the earlier process did not come to say it
+			e.handOver(s, leftBehind(a))
+		}
 		e.closeIfQuiet(s)
 		e.climb(s)
 	}

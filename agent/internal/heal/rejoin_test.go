@@ -80,3 +80,20 @@ func TestRefusalIsWrittenLater(t *testing.T) {
 		}
 	})
 }
+
+// TestResidueIsTold: the agent dies when it has just given an undo up, and the service is well again when the next one comes.
+// What may still be there is people's all the same.
+func TestResidueIsTold(t *testing.T) {
+	heals(t, two, func(h *rig) {
+		h.p.undoFails.Store(true)
+		h.Tells(health, 0)
+		h.when("after attempt unknown", func() { h.p.dead.Store(true) })
+		h.Until("killed", time.Minute, func() bool { return h.p.dead.Load() })
+		h.Tells(health, 1)
+		h.Restarts()
+		h.Advance(time.Minute)
+		h.WantState("checkout", incident.Escalated)
+		h.WantPages("trigger checkout: journald.log")
+		h.WantSaid("checkout", "limit could not be taken back: systemd refused")
+	})
+}

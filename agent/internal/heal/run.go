@@ -299,7 +299,7 @@ func (e *Engine) finish(r *run) {
 	e.tellEnds(r.story, r.attempt.Outcome == incident.Verified)
 	switch a := e.residue(r.story); {
 	case a != nil && a.Phase == incident.Unknown:
-		e.handOver(r.story, fmt.Sprintf("what %s left behind on %s is unknown: %s", a.Remedy, a.Target, a.Reason))
+		e.handOver(r.story, leftBehind(a))
 	case r.attempt.Outcome == incident.Inconclusive && len(r.story.patients) > 0:
 		e.handOver(r.story, care.Inconclusive(r.attempt))
 	}

@@ -1,6 +1,7 @@
 package heal
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -227,6 +228,11 @@ func (e *Engine) residue(s *story) *incident.Attempt {
 		}
 	}
 	return nil
+}
+
+// leftBehind is the sentence for people about a residue.
+func leftBehind(a *incident.Attempt) string {
+	return fmt.Sprintf("what %s left behind on %s is unknown: %s", a.Remedy, a.Target, cmp.Or(a.Stays, a.Reason))
 }
 
 // flaps reports whether an alert of the incident's service comes and goes. Its incident lasts until that
