@@ -210,6 +210,7 @@ func (e *Engine) drain(stop context.CancelFunc) {
 	for {
 		select {
 		case <-idle:
+			e.hearLast()
 			return
 		case <-grace.C:
 			e.log.Warn("an action did not end in time; its intent stays open", "grace", stopGrace)
@@ -220,6 +221,18 @@ func (e *Engine) drain(stop context.CancelFunc) {
 		case <-e.o.UnitEvents: // the actions wait for systemd, which must not be held up
 		case b := <-e.o.Samples:
 			b.Release()
+		}
+	}
+}
+
+// hearLast does what the attempts that have ended gave to the engine's goroutine before they did.
+func (e *Engine) hearLast() {
+	for {
+		select {
+		case f := <-e.inbox:
+			f()
+		default:
+			return
 		}
 	}
 }

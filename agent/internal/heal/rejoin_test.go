@@ -97,3 +97,22 @@ func TestResidueIsTold(t *testing.T) {
 		h.WantSaid("checkout", "limit could not be taken back: systemd refused")
 	})
 }
+
+// TestStopForgetsNothing: what an attempt says as it ends while the agent stops is heard, also if the engine has its hands full.
+func TestStopForgetsNothing(t *testing.T) {
+	for range 20 {
+		heals(t, two, func(h *rig) {
+			hold, busy := make(chan struct{}), make(chan struct{})
+			h.when("undoing", func() { <-hold })
+			h.Tells(health, 0)
+			h.Until("undoing", time.Minute, func() bool { return len(h.stepsPassed("undoing")) == 1 })
+			time.AfterFunc(time.Second, func() { h.p.post(func() { <-busy }); close(hold) })
+			time.AfterFunc(2*time.Second, func() { close(busy) })
+			h.Stop()
+			if story := h.Story(); !strings.Contains(story, "limit was taken back") {
+				t.Errorf("nothing says that it was taken back:\n%s", story)
+			}
+			h.Start()
+		})
+	}
+}
