@@ -34,8 +34,9 @@ type Ask struct {
 	Unit      string   // that the remedy acts on, "": none
 	StartDead bool     // it starts a unit of which nothing runs
 	By        string   // the person who wants it, "": a rule does
-	RunFor    time.Duration
-	WholeHost bool // every service of this host is away meanwhile, and it must not be the last one that serves any
+	WholeHost bool     // every service of this host is away meanwhile, and it must not be the last one that serves any
+
+	StartBy, RunFor time.Duration // until the action begins, and until the attempt is over; 0: no longer than usual
 }
 
 // ErrAsked says that the attempt has asked before: it acts once, and asks once.
@@ -72,7 +73,7 @@ func (b *Book) Next(now time.Duration, claims []Claim) *logpb.Request {
 	return &logpb.Request{
 		Host: b.o.Host, Epoch: b.record.Epoch, N: q.n, Incident: q.Incident, Rule: q.Rule, Remedy: q.Remedy,
 		Digest: q.Digest, Targets: protos(q.Targets), Claims: Reports(q.Claims), StartDead: q.StartDead, By: q.By,
-		RunFor: int64(q.RunFor), Service: q.Service, Unit: q.Unit,
+		StartBy: int64(q.StartBy), RunFor: int64(q.RunFor), Service: q.Service, Unit: q.Unit,
 		WholeHost: q.WholeHost,
 	}
 }

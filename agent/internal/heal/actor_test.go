@@ -88,6 +88,7 @@ func (h *hands) check(q kind.Request) (string, error) {
 	if h.p.dead.Load() {
 		return "", errKilled
 	}
+	time.Sleep(time.Duration(h.p.checking.Load()))
 	target := q.Remedy.Target(q.Unit)
 	if target == "" {
 		return "", refuseNow(false, "no target is named")

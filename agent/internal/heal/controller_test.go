@@ -382,6 +382,19 @@ func TestPauseWhileActing(t *testing.T) {
 	}
 }
 
+// What takes long to check, as a question to a package manager does, is checked once more between the grant and the action:
+// the permit waits for that.
+func TestSlowCheckIsNotLate(t *testing.T) {
+	fleets(t, sick, func(h *rig) {
+		h.checking.Store(int64(12 * time.Second))
+		h.Tells(health, 0)
+		h.Advance(30 * time.Second)
+		h.WantActs("restart " + unit)
+		h.Advance(30 * time.Second)
+		h.wantLine("grant 1@g1 restart", "settle 1@g1 serving")
+	})
+}
+
 // Overrun: the permit's time is up before the remedy was seen to help. It is taken back, and settled.
 func TestOverrun(t *testing.T) {
 	fleets(t, controlled(two), func(h *rig) {

@@ -22,6 +22,7 @@ const (
 	denyShortest = time.Second      // between two questions about one remedy
 	denyLongest  = time.Minute      // whatever the controller says of when to ask again
 	denyRecheck  = 30 * time.Second // of what has no time of its own
+	slowCheck    = time.Second      // that takes a part of the time to begin that counts
 )
 
 // leave is what an attempt has of the controller before it begins.
@@ -139,7 +140,7 @@ func (e *Engine) askFor(r *run, plan act.Plan) permit.Ask {
 	a := permit.Ask{
 		Attempt: r.attempt.ID, Incident: r.attempt.Incident, Service: r.remedy.Owner(), Rule: r.attempt.Rule,
 		Remedy: r.remedy.Name, Digest: digest(r.remedy), Targets: e.targets(r), StartDead: !plan.Disruptive && r.dead,
-		RunFor: e.runFor(r), WholeHost: r.remedy.Kind.OnHost(),
+		StartBy: r.startBy(), RunFor: e.runFor(r), WholeHost: r.remedy.Kind.OnHost(),
 	}
 	switch {
 	case r.remedy.Permit != "":
@@ -168,6 +169,15 @@ func digest(rem *config.Remedy) []byte {
 	return h.Sum(nil)
 }
 
+// startBy is how long after its question the action may begin; 0: no later than usual. Everything is checked once more before
+// it, which may take twice as long as it did before.
+func (r *run) startBy() time.Duration {
+	if r.checking < slowCheck {
+		return 0
+	}
+	return permit.StartBy + 2*r.checking
+}
+
 // runFor is how long the attempt may take from its question to its end; 0: no longer than usual.
 func (e *Engine) runFor(r *run) time.Duration {
 	within := r.remedy.Service.StartupTime()
@@ -176,7 +186,7 @@ func (e *Engine) runFor(r *run) time.Duration {
 	} else if v := r.remedy.Verify; v != nil {
 		within = max(within, v.Within)
 	}
-	if need := permit.StartBy + r.remedy.Timeout + within + time.Minute; need > permit.RunFor {
+	if need := max(permit.StartBy, r.startBy()) + r.remedy.Timeout + within + time.Minute; need > permit.RunFor {
 		return need
 	}
 	return 0

@@ -52,6 +52,7 @@ type rig struct {
 	sampled  map[string]*float64 // what sources tell each second: "probe.health.ok{checkout}"; nil is unknown, NaN idle
 	locked   atomic.Pointer[string]
 	slow     atomic.Int64 // how long diagnosis takes
+	checking atomic.Int64 // how long it takes to check whether a remedy may run
 	lost     clock.Stamp  // when the journal was lost
 	learned  baseline.Contents
 	backup   func(generation string) // of the node; nil: none was made

@@ -30,6 +30,8 @@ type run struct {
 	request kind.Request
 	dead    bool // the target has no main process: nothing delays its start
 
+	checking time.Duration // how long it took to check whether it may run
+
 	halt    chan struct{} // closed when it is to begin no further part
 	halted  bool
 	yielded bool               // it has no locks yet: the controller is asked, or was
@@ -126,10 +128,12 @@ func (e *Engine) attempt(ctx context.Context, r *run) {
 // act checks, waits for what the action would destroy to be recorded, checks again, and acts.
 func (e *Engine) act(ctx context.Context, r *run) (*incident.Attempt, error) {
 	e.o.Step("prepare")
+	began := e.o.Clock.Now()
 	plan, err := e.o.Act.Prepare(ctx, r.request)
 	if err != nil {
 		return nil, err
 	}
+	r.checking = e.o.Clock.Now().Sub(began)
 	if !r.dead {
 		r.story.evidence.await(ctx)
 	}

@@ -92,7 +92,7 @@ func (s *Server) judge(st *stream, h *host, c *logpb.Request) (*logpb.Grant, *lo
 	}
 	s.permits[token] = p
 	h.lastN, h.lastToken = c.GetN(), token
-	return &logpb.Grant{Token: token.Proto(), Epoch: c.GetEpoch(), AsDown: p.GetAsDown(), RunFor: s.runFor}, nil
+	return &logpb.Grant{Token: token.Proto(), Epoch: c.GetEpoch(), AsDown: p.GetAsDown(), StartBy: c.GetStartBy(), RunFor: s.runFor}, nil
 }
 
 func targets(c *logpb.Request, service, host string) bool {
