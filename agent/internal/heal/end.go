@@ -24,7 +24,8 @@ func (e *Engine) unbegun(id string, why error) {
 		return
 	}
 	a.Phase, a.Reason = incident.Refused, why.Error()
-	e.post(func() { e.past.Put(a) })
+	known := *a
+	e.post(func() { e.past.Put(&known) })
 	e.end(a)
 }
 
