@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,14 +77,13 @@ func (f *pauseFlags) take(c *cobra.Command, args []string) error {
 	if err := atMost(1)(c, args); err != nil {
 		return err
 	}
-	if len(args) == 0 {
-		if f.command != nil || f.length != 0 || f.forever || f.reason != "" {
-			return usagef("name what to pause: a unit, a service, or all")
-		}
+	if len(args) == 0 && f.command == nil && f.length == 0 && !f.forever && f.reason == "" {
 		return nil
 	}
-	f.target = args[0]
+	f.target = strings.Join(args, "")
 	switch {
+	case f.target == "": // such as a variable of a script that is not set: to list and end with 0 would look like a pause
+		return usagef("name what to pause: a unit, a service, or all")
 	case f.length < 0:
 		return usagef("--for must be more than nothing")
 	case f.length == 0 && !f.forever:
