@@ -66,7 +66,7 @@ func (a *app) recordLocalChange() *cobra.Command {
 	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp))
 	c.RunE = func(c *cobra.Command, args []string) error {
 		r.Text, r.Operator = args[0], a.operator()
-		return a.ask(c.Context(), quick, func(ctx context.Context, agent localpb.AgentClient) error {
+		return a.order(c.Context(), quick, func(ctx context.Context, agent localpb.AgentClient) error {
 			answer, err := agent.RecordChange(ctx, r)
 			if err != nil {
 				return err

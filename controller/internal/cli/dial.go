@@ -13,7 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/salveops/salve/proto/localpb"
 )
@@ -43,6 +45,24 @@ func (a *app) ask(ctx context.Context, limit time.Duration, f func(context.Conte
 		defer cancel()
 	}
 	return f(ctx, localpb.NewAgentClient(conn))
+}
+
+// order is ask for what changes something: an answer that does not come says nothing about what was done.
+func (a *app) order(ctx context.Context, limit time.Duration, f func(context.Context, localpb.AgentClient) error) error {
+	err := a.ask(ctx, limit, f)
+	if cutOff(err) {
+		return errLost()
+	}
+	return err
+}
+
+// cutOff reports whether a call ended without the agent's word.
+func cutOff(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return true
+	}
+	return false
 }
 
 // dial makes a connection to the socket that comes back by itself when the agent restarts.

@@ -62,7 +62,7 @@ ends with 5.`,
 	}
 	out := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return a.ask(c.Context(), slow, func(ctx context.Context, agent localpb.AgentClient) error {
+		return a.order(c.Context(), slow, func(ctx context.Context, agent localpb.AgentClient) error {
 			r, err := agent.Reload(ctx, &localpb.ReloadRequest{Operator: a.operator()})
 			if err != nil {
 				return err

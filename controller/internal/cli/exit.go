@@ -73,6 +73,12 @@ func (c *coded) Error() string {
 // Unwrap gives the error inside.
 func (c *coded) Unwrap() error { return c.err }
 
+// errLost ends a command after a change whose answer did not come.
+func errLost() error {
+	return &coded{code: exitUnknown, err: errors.New("the answer did not come, so it may have been done or not; " +
+		"look before you try again")}
+}
+
 // silently ends with a code after everything was said.
 func silently(code int) error { return &coded{code: code} }
 

@@ -191,8 +191,7 @@ func (s *seeker) lost(err error) error {
 	case s.reads:
 		return &coded{code: exitUnreachable, err: errors.New("the controller did not answer in time")}
 	}
-	return &coded{code: exitUnknown, err: errors.New("the answer did not come, so it may have been done or not; " +
-		"look before you try again")}
+	return errLost()
 }
 
 // answer is what the API answers.

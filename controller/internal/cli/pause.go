@@ -47,7 +47,7 @@ the case that salve itself is killed.`,
 		if f.command != nil {
 			return a.wrap(c, f)
 		}
-		return a.ask(c.Context(), quick, func(ctx context.Context, agent localpb.AgentClient) error {
+		return a.order(c.Context(), quick, func(ctx context.Context, agent localpb.AgentClient) error {
 			p, err := a.startPause(ctx, agent, f)
 			if err != nil {
 				return err
@@ -159,7 +159,7 @@ of single units and services stay.`,
 	}
 	out := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return a.ask(c.Context(), quick, func(ctx context.Context, agent localpb.AgentClient) error {
+		return a.order(c.Context(), quick, func(ctx context.Context, agent localpb.AgentClient) error {
 			r, err := agent.Resume(ctx, &localpb.ResumeRequest{What: args[0], Operator: a.operator()})
 			if err != nil {
 				return err

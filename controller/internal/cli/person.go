@@ -23,7 +23,7 @@ func (a *app) ack() *cobra.Command {
 	keep := c.Flags().Bool("keep-healing", false, "let remedies go on")
 	comment := c.Flags().String("comment", "", "a word to those who read the story later")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return a.ask(c.Context(), quick, func(ctx context.Context, agent localpb.AgentClient) error {
+		return a.order(c.Context(), quick, func(ctx context.Context, agent localpb.AgentClient) error {
 			r, err := agent.Acknowledge(ctx, &localpb.AcknowledgeRequest{
 				Id: args[0], KeepHealing: *keep, Comment: *comment, Operator: a.operator(),
 			})
@@ -48,7 +48,7 @@ func (a *app) release() *cobra.Command {
 	}
 	out := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return a.ask(c.Context(), quick, func(ctx context.Context, agent localpb.AgentClient) error {
+		return a.order(c.Context(), quick, func(ctx context.Context, agent localpb.AgentClient) error {
 			r, err := agent.Release(ctx, &localpb.ReleaseRequest{Id: args[0], Operator: a.operator()})
 			if err != nil {
 				return err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,9 +19,10 @@ func (a *app) run() *cobra.Command {
 		Short: "Run a remedy now, through the same guards as a rule would",
 		Long: `Run a remedy now and show what happens. It goes through the same guards as if a rule had asked: what the
 allow blocks, a pause or a budget forbid stays forbidden. --dry-run goes as far as the intent and says
-what would be done.
+what would be done. A run that has begun goes on if this command is interrupted.
 
-Ends with 0 if it was verified (or would run), and with 5 if it was refused or did not help.`,
+Ends with 0 if it was verified (or would run), with 5 if it was refused or did not help, and with 8 if its end was
+not seen.`,
 		Example: `  salve agent run restart-app --dry-run
   salve agent run checkout/restart-app
   salve agent run restart-worker --instance worker@2.service`,
@@ -31,7 +33,11 @@ Ends with 0 if it was verified (or would run), and with 5 if it was refused or d
 	instance := c.Flags().String("instance", "", "unit to act on, where the service has several")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		req := &localpb.RunRequest{Remedy: args[0], Instance: *instance, DryRun: *dry, Operator: a.operator()}
-		return a.ask(c.Context(), 0, func(ctx context.Context, agent localpb.AgentClient) error {
+		ask := a.order
+		if *dry {
+			ask = a.ask
+		}
+		return ask(c.Context(), 0, func(ctx context.Context, agent localpb.AgentClient) error {
 			stream, err := agent.Run(ctx, req)
 			if err != nil {
 				return err
@@ -44,14 +50,19 @@ Ends with 0 if it was verified (or would run), and with 5 if it was refused or d
 
 // followRun shows each event and at last the result, which decides how the command ends.
 func followRun(w io.Writer, out output, next func() (*localpb.RunResponse, error)) error {
+	begun := "" // the incident that the run belongs to
 	for {
 		r, err := next()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case begun != "" && (cutOff(err) || errors.Is(err, io.EOF)):
+			return &coded{code: exitUnknown, err: fmt.Errorf("no longer followed, and the run goes on; how it ends is told by: "+
+				"salve agent explain %s", shortID(begun))}
+		case errors.Is(err, io.EOF):
 			return errors.New("the agent ended without a result")
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
+		begun = cmp.Or(r.GetEvent().GetIncident(), begun)
 		res := r.GetResult()
 		switch {
 		case out != asTable:

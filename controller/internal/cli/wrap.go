@@ -30,7 +30,7 @@ func (a *app) wrap(c *cobra.Command, f pauseFlags) error {
 	defer signal.Stop(signals)
 	ctx := context.WithoutCancel(c.Context())
 
-	return a.ask(ctx, 0, func(ctx context.Context, agent localpb.AgentClient) error {
+	return a.order(ctx, 0, func(ctx context.Context, agent localpb.AgentClient) error {
 		limited, cancel := context.WithTimeout(ctx, quick)
 		p, err := a.startPause(limited, agent, f)
 		cancel()
