@@ -95,12 +95,30 @@ func (a *app) formatFile(name string, write, check bool) (bool, error) {
 		_, err = fmt.Fprintln(a.Out, name)
 	case check, write && !differs:
 	case write && name != "-":
-		// In place, so that owner, mode and links stay what they are.
-		err = os.WriteFile(name, out, 0o644)
+		err = overwrite(name, src, out)
 	default:
 		_, err = a.Out.Write(out)
 	}
 	return differs, err
+}
+
+// overwrite writes a file in place, so that owner, mode and links stay what they are. A disk that is full leaves old in
+// it: old bytes are not given up before the new ones have their place.
+func overwrite(name string, old, text []byte) (err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if len(text) > len(old) {
+		if _, err := f.WriteAt(text[len(old):], int64(len(old))); err != nil {
+			return errors.Join(err, f.Truncate(int64(len(old))))
+		}
+	}
+	if _, err := f.WriteAt(text, 0); err != nil {
+		return err
+	}
+	return f.Truncate(int64(len(text)))
 }
 
 func (a *app) read(name string) ([]byte, error) {
