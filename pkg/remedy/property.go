@@ -87,6 +87,7 @@ type property struct {
 	value  *regexp.Regexp
 	form   string // of the value, for people
 	limits bool   // may take capacity away from the unit; a weight only shifts it
+	zero   bool   // may be nothing at all; of the others systemd refuses it, such as no memory
 }
 
 var (
@@ -95,6 +96,7 @@ var (
 	ioWeight   = regexp.MustCompile(`^([1-9][0-9]{0,3}|10000)$`)
 	size       = regexp.MustCompile(`^([0-9]{1,12}[KMGT]?|100%|[0-9]{1,2}(\.[0-9]{1,2})?%|infinity)$`)
 	tasks      = regexp.MustCompile(`^([0-9]{1,10}|100%|[0-9]{1,2}(\.[0-9]{1,2})?%|infinity)$`)
+	nothing    = regexp.MustCompile(`^0+(\.0+)?[KMGT%]?$`)
 	cpuList    = regexp.MustCompile(`^([0-9]{1,4}(-[0-9]{1,4})?([ ,]+[0-9]{1,4}(-[0-9]{1,4})?)*)?$`)
 )
 
@@ -105,16 +107,16 @@ const (
 
 func properties() []property {
 	return []property{
-		{"CPUQuota", percentage, "a share of one CPU (\"20%\"), or \"\" for none", true},
-		{"CPUWeight", weight, weightForm + ", or \"idle\"", false},
-		{"AllowedCPUs", cpuList, "a list of CPUs (\"0-2,5\"), or \"\" for all", true},
-		{"MemoryMax", size, sizeForm, true},
-		{"MemoryHigh", size, sizeForm, true},
-		{"MemorySwapMax", size, sizeForm, true},
-		{"MemoryLow", size, sizeForm, false},
-		{"MemoryMin", size, sizeForm, false},
-		{"TasksMax", tasks, "a number, a share (\"20%\") or \"infinity\"", true},
-		{"IOWeight", ioWeight, weightForm, false},
+		{"CPUQuota", percentage, "a share of one CPU (\"20%\"), or \"\" for none", true, false},
+		{"CPUWeight", weight, weightForm + ", or \"idle\"", false, false},
+		{"AllowedCPUs", cpuList, "a list of CPUs (\"0-2,5\"), or \"\" for all", true, true},
+		{"MemoryMax", size, sizeForm, true, false},
+		{"MemoryHigh", size, sizeForm, true, false},
+		{"MemorySwapMax", size, sizeForm, true, true},
+		{"MemoryLow", size, sizeForm, false, true},
+		{"MemoryMin", size, sizeForm, false, true},
+		{"TasksMax", tasks, "a number, a share (\"20%\") or \"infinity\"", true, false},
+		{"IOWeight", ioWeight, weightForm, false, false},
 	}
 }
 
@@ -156,6 +158,8 @@ func checkProperty(name, value string) string {
 			strings.Join(Properties(), ", ")
 	case !p.value.MatchString(value):
 		return name + " takes " + p.form + ", not \"" + value + "\""
+	case !p.zero && nothing.MatchString(value):
+		return name + " cannot be " + value + ": systemd refuses a unit that may have none"
 	}
 	return ""
 }

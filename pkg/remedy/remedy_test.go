@@ -153,6 +153,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"throttle without", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "throttle"}, "", "needs limit"},
 		{"size of CPU", Shed, Values{"victims": []string{"a.service"}, "by": "cpu", "how": "throttle", "limit": "512M"},
 			"limit", "CPUQuota takes"},
+		{"no memory at all", Shed, Values{"victims": []string{"a.service"}, "by": "memory", "how": "throttle", "limit": "0M"},
+			"limit", "systemd refuses"},
 		{"no limit at all", Shed, Values{"victims": []string{"a.service"}, "by": "memory", "how": "throttle", "limit": "infinity"},
 			"limit", "limits nothing"},
 		{"no template", Scale, Values{"unit": "a@1.service", "by": 1, "max": 2}, "unit", "is no template"},
@@ -308,7 +310,7 @@ func TestPropertyForms(t *testing.T) {
 	for name, values := range map[string][]string{
 		"CPUQuota": {"20%", "150%", "12.5%", ""}, "CPUWeight": {"1", "10000", "idle"}, "AllowedCPUs": {"0-2,5", "1 3", ""},
 		"MemoryMax": {"512M", "1G", "20%", "infinity", "1048576"}, "TasksMax": {"100", "20%", "infinity"},
-		"IOWeight": {"100"},
+		"IOWeight": {"100"}, "MemorySwapMax": {"0"}, "MemoryLow": {"0", "0%"},
 	} {
 		for _, v := range values {
 			if text := checkProperty(name, v); text != "" {
@@ -317,8 +319,8 @@ func TestPropertyForms(t *testing.T) {
 		}
 	}
 	for name, values := range map[string][]string{
-		"CPUQuota": {"20", "-5%", "%", "0%"}, "CPUWeight": {"0", "a"}, "MemoryMax": {"", "1X", "lots", "101%"},
-		"IOWeight": {"idle", ""},
+		"CPUQuota": {"20", "-5%", "%", "0%"}, "CPUWeight": {"0", "a"}, "MemoryMax": {"", "1X", "lots", "101%", "0", "0.0%", "00K"},
+		"MemoryHigh": {"0%"}, "TasksMax": {"0", "0%"}, "IOWeight": {"idle", ""},
 	} {
 		for _, v := range values {
 			if checkProperty(name, v) == "" {
