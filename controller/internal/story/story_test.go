@@ -149,3 +149,11 @@ func TestControlCharactersDoNotReachTheTerminal(t *testing.T) {
 		}
 	}
 }
+
+// A dry run that lists 200 files is read by people.
+func TestResultOfManyLines(t *testing.T) {
+	got := Result(&localpb.RunResult{Verdict: "would_run", Reason: "remove 2 files\n100 KiB  a.log.1\n100 KiB  a.log.2"})
+	if want := "would run: remove 2 files\n  100 KiB  a.log.1\n  100 KiB  a.log.2"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

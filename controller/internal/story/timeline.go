@@ -111,7 +111,12 @@ func line(e Event, about string, width int) string {
 
 // Result is how a run by hand ended.
 func Result(r *localpb.RunResult) string {
-	s := oneLine(join(strings.ReplaceAll(r.GetVerdict(), "_", " "), r.GetReason()))
+	// What would be done may be a list, such as of files: each has a line of its own, and none can pass for a line of ours.
+	lines := strings.Split(join(strings.ReplaceAll(r.GetVerdict(), "_", " "), r.GetReason()), "\n")
+	for i := range lines {
+		lines[i] = oneLine(lines[i])
+	}
+	s := strings.Join(lines, "\n  ")
 	if id := r.GetIncident(); id != "" {
 		s += "; the story: salve agent explain " + id[:min(12, len(id))]
 	}
