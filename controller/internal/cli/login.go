@@ -178,9 +178,10 @@ The addresses of --address are kept, too. "salve logout" forgets all of it.`,
 	}
 	certificate := c.Flags().String("certificate", "", "file with key, certificate and authorities")
 	token := c.Flags().String("token-file", "", "file with a token")
-	c.MarkFlagsMutuallyExclusive("certificate", "token-file")
-	c.MarkFlagsOneRequired("certificate", "token-file")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if (*certificate == "") == (*token == "") {
+			return usagef("say either --certificate or --token-file")
+		}
 		path := a.loginPath()
 		if path == "" {
 			return errors.New("there is no home folder: say with $SALVE_LOGIN where the login lies")
