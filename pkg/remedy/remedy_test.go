@@ -137,6 +137,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"marker in a package", RollbackPackages, Values{"packages": []string{"a1"}, "marker": "m"}, "marker", "absolute"},
 		{"no unit", Restart, Values{"unit": ""}, "unit", "no name"},
 		{"no pool", ResetPool, nil, "", `needs "pool"`},
+		{"slash at the end", Rollback, Values{"releases": "/r/"}, "releases", "a slash at the end"},
 		{"no releases", Rollback, nil, "", `needs "releases"`},
 		{"no units", Rollback, Values{"releases": "/r", "units": []string{}}, "units", "names no service"},
 		{"no marker", Rollback, Values{"releases": "/r", "marker": ""}, "marker", "name of a file"},

@@ -60,7 +60,7 @@ func (r *reader) checkRollback(a *RollbackArgs) {
 func checkFolder(at string) string {
 	switch {
 	case !path.IsAbs(at) || path.Clean(at) != at || strings.ContainsAny(at, "*?[\\\x00"):
-		return "\"" + at + "\" must be one folder, absolute, without \"..\" and globs"
+		return "\"" + at + "\" must be one folder, absolute, without \"..\", globs, or a slash at the end"
 	case at == "/":
 		return "everything lies below /; name the folder itself"
 	}
