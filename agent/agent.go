@@ -205,21 +205,25 @@ func (a *agent) Reload(ctx context.Context, by string) (local.Reloaded, error) {
 	if a.delivery != nil {
 		a.delivery.Loaded(outcome)
 	}
-	a.take(cfg, by)
-	return local.Reloaded{Digest: cfg.Digest, Warnings: warnings(cfg)}, nil
+	return local.Reloaded{Digest: cfg.Digest, Warnings: a.take(cfg, by)}, nil
 }
 
-// take notes that a configuration holds.
-func (a *agent) take(cfg *config.Agent, by string) {
+// take notes that a configuration holds, and returns the warnings about it.
+func (a *agent) take(cfg *config.Agent, by string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	told := warnings(cfg)
+	if len(a.cfg.Rules) > 0 && len(cfg.Rules) == 0 { // a folder of rules that is away for a deployment is no error
+		told = append(told, "there were rules before, and there is none any more: nothing is watched")
+	}
 	a.cfg, a.loaded, a.refused = cfg, a.o.Clock.Now().Wall, ""
-	a.warn(cfg)
+	a.warn(told)
 	a.log.Info("configuration loaded", "by", by, "digest", cfg.Digest)
+	return told
 }
 
-func (a *agent) warn(cfg *config.Agent) {
-	for _, w := range warnings(cfg) {
+func (a *agent) warn(warnings []string) {
+	for _, w := range warnings {
 		a.log.Warn("configuration", "warning", w)
 	}
 }

@@ -80,7 +80,7 @@ func (a *agent) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.warn(cfg)
+	a.warn(warnings(cfg))
 	a.cfg, a.loaded = cfg, a.o.Clock.Now().Wall
 	for _, step := range []func(context.Context) error{
 		a.openJournal, a.connect, a.buildReleases, a.buildRunner, a.buildObserver, a.buildCourier, a.buildSession,

@@ -60,6 +60,12 @@ rule "more" {
 		t.Errorf("the incident %s ended: %q; it was %s", in.GetId(), in.GetEnd(), fired.GetIncident())
 	}
 	a.await(event{typ: "decide", fields: map[string]string{"verdict": "act", "remedy": "again"}})
+
+	h.configure(web[:strings.Index(web, "rule ")])
+	r, err = a.Reload(t.Context(), &localpb.ReloadRequest{})
+	if err != nil || !strings.Contains(strings.Join(r.GetWarnings(), ""), "nothing is watched") {
+		t.Errorf("without a rule: %v, %v", r, err)
+	}
 }
 
 // What is opened once, at the start, cannot be changed by a reload, and the refusal says so.
