@@ -41,7 +41,8 @@ type record struct {
 
 // evidence is why it was this one.
 type evidence struct {
-	Why string `json:"why"` // in words: who uses how much
+	What string `json:"what"` // in words: what is done, with what it takes along
+	Why  string `json:"why"`  // who uses how much
 }
 
 func argsOf(q kind.Request) *remedy.ShedArgs { return q.Remedy.Args.(*remedy.ShedArgs) }
@@ -85,8 +86,9 @@ func (k *Kind) chosen(ctx context.Context, s *kind.Step) (*choice, error) {
 }
 
 // Describe implements kind.Kind.
-func (k *Kind) Describe(s *kind.Step) string {
-	return fmt.Sprintf("%s for %s, since %s", k.ways[argsOf(s.Request).How].Describe(part(s)), s.For, s.Before.(evidence).Why)
+func (*Kind) Describe(s *kind.Step) string {
+	e := s.Before.(evidence)
+	return fmt.Sprintf("%s for %s, since %s", e.What, s.For, e.Why)
 }
 
 // Precheck implements kind.Kind.
@@ -100,7 +102,7 @@ func (k *Kind) Precheck(ctx context.Context, s *kind.Step) error {
 	if err := k.ways[a.How].Precheck(ctx, p); err != nil {
 		return err
 	}
-	s.Before = evidence{Why: c.why}
+	s.Before = evidence{What: k.ways[a.How].Describe(p), Why: c.why}
 	s.Undo = record{How: a.How, Before: kind.Raw(p.Before), Undo: kind.Raw(p.Undo)}
 	s.For, s.Detail = a.For, c.uses
 	return nil

@@ -290,6 +290,20 @@ func TestSpared(t *testing.T) {
 	h.Refused(h.shed(), "would take shop.service along", false)
 }
 
+// The plan of a shed tells what a stop takes along.
+func TestPlanOfAStop(t *testing.T) {
+	t.Parallel()
+	g := acttest.New(t, "a.service", acttest.Sleeper, "part.service", strings.Replace(acttest.Sleeper, "[Unit]\n", "[Unit]\nPartOf=a.service\n", 1))
+	g.Up("a.service")
+	g.Up("part.service")
+	g.Runner.SetAllow(acttest.Everything("*.service"))
+	p, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Shed, "", &remedy.ShedArgs{Victims: []string{"a.service"},
+		By: remedy.ByMemory, How: remedy.HowStop, For: time.Hour}))
+	if err != nil || !strings.HasPrefix(p.Text, "stop a.service, and with it part.service for 1h0m0s, since a.service holds ") {
+		t.Errorf("%q, %v", p.Text, err)
+	}
+}
+
 // What is not taken back for good, because a person had his hand in it, is no reason to spare the unit.
 func TestStaysIsOver(t *testing.T) {
 	t.Parallel()

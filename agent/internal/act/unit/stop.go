@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/order"
@@ -18,7 +19,13 @@ import (
 // Stopper stops a unit; undo starts it again, and what went along with it.
 type Stopper struct{ Units }
 
-func (Stopper) Describe(s *kind.Step) string { return "stop " + s.Target }
+func (Stopper) Describe(s *kind.Step) string {
+	text := "stop " + s.Target
+	if u, _ := s.Undo.(unitUndo); len(u.Along) > 0 {
+		text += ", and with it " + strings.Join(slices.Sorted(maps.Keys(u.Along)), ", ")
+	}
+	return text
+}
 
 func (k Stopper) Precheck(ctx context.Context, s *kind.Step) error {
 	u, err := k.ready(ctx, s)

@@ -134,6 +134,10 @@ func TestUndoOfAStopWithOthers(t *testing.T) {
 		g.Up(name)
 	}
 	g.Runner.SetAllow(acttest.Everything("*.service"))
+	p, err := g.Runner.Prepare(t.Context(), acttest.Ask(remedy.Stop, "a.service"))
+	if err != nil || p.Text != "stop a.service, and with it by-hand.service, needs.service, part.service" {
+		t.Errorf("%q, %v", p.Text, err)
+	}
 	a := g.Must(acttest.Ask(remedy.Stop, "a.service"))
 	for _, name := range along {
 		g.Down(name)
