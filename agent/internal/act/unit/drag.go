@@ -16,18 +16,18 @@ import (
 // stops what it conflicts with. What a unit merely wants is left out: it starts only if it is down,
 // and neither fails nor stops with the unit.
 func (k Units) alone(ctx context.Context, s *kind.Step, u systemd.Unit, verb remedy.Kind) error {
-	_, err := k.touches(ctx, s, u, verb)
+	_, err := k.along(ctx, s, u, verb)
 	return err
 }
 
-// touches are the units that the job would stop or start, its own with them, or else the refusal of alone.
-func (k Units) touches(ctx context.Context, s *kind.Step, u systemd.Unit, verb remedy.Kind) (map[string]bool, error) {
+// along are the units that the job would take down with its own, each with its invocation ID, or else the refusal of alone.
+func (k Units) along(ctx context.Context, s *kind.Step, u systemd.Unit, verb remedy.Kind) (map[string]string, error) {
 	u, err := k.Systemd.Current(ctx, u.Name)
 	if err != nil {
 		return nil, kind.Unknown("what depends on "+s.Target, err)
 	}
-	d := drag{Units: k, step: s, seen: map[string]bool{u.Name: true}}
-	return d.seen, d.all(ctx, u, verb)
+	d := drag{Units: k, step: s, seen: map[string]bool{u.Name: true}, down: map[string]string{}}
+	return d.down, d.all(ctx, u, verb)
 }
 
 // drag walks the units that one job would touch.
@@ -35,6 +35,7 @@ type drag struct {
 	Units
 	step *kind.Step
 	seen map[string]bool
+	down map[string]string // what stops, with the invocation ID of each
 }
 
 // all follows the whole job.
@@ -70,6 +71,7 @@ func (d drag) stops(ctx context.Context, u systemd.Unit, verb remedy.Kind) error
 		if err != nil {
 			return kind.Unknown("what depends on "+name, err)
 		}
+		d.down[name] = next.InvocationID
 		if err := d.Unprotected(ctx, next); err != nil {
 			return err
 		}

@@ -32,25 +32,14 @@ func (k Stopper) Precheck(ctx context.Context, s *kind.Step) error {
 	if err != nil {
 		return err
 	}
-	down, err := k.touches(ctx, s, u, remedy.Stop)
+	along, err := k.along(ctx, s, u, remedy.Stop)
 	if err != nil {
 		return err
 	}
 	if u.Down() {
 		return kind.Needless("%s is %s already", u.Name, u.Active)
 	}
-	undo := unitUndo{Start: u.Name, Along: map[string]string{}}
-	for name := range down {
-		if name == u.Name {
-			continue
-		}
-		other, err := k.look(ctx, name)
-		if err != nil {
-			return err
-		}
-		undo.Along[name] = other.InvocationID
-	}
-	s.Undo = undo
+	s.Undo = unitUndo{Start: u.Name, Along: along}
 	return nil
 }
 
