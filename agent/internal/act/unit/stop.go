@@ -11,7 +11,6 @@ import (
 
 	"github.com/salveops/salve/agent/internal/act/kind"
 	"github.com/salveops/salve/agent/internal/order"
-	"github.com/salveops/salve/agent/internal/systemd"
 	"github.com/salveops/salve/pkg/incident"
 	"github.com/salveops/salve/pkg/remedy"
 )
@@ -54,12 +53,19 @@ type unitUndo struct {
 	Along map[string]string `json:"along,omitempty"` // units that the stop takes along, with the invocation ID of each
 }
 
-// ByPerson reports whether a person was seen to stop the unit after the attempt did, in another life of it. One that is down in
-// the life that the attempt ended is so by the stop on record, whatever an agent takes it for that was started since.
+// ByPerson reports whether a person was seen to stop the unit after the attempt did.
 func (k Stopper) ByPerson(a *incident.Attempt) bool {
 	var was unitEvidence
-	u, _ := k.Systemd.Unit(a.Target) // one that systemd has forgotten has no life that it knows
-	return k.Systemd.StoppedByPerson(a.Target) && (json.Unmarshal(a.Before, &was) != nil || u.InvocationID != was.InvocationID)
+	_ = json.Unmarshal(a.Before, &was) // without evidence it is another life
+	return k.stoppedSince(a.Target, was.InvocationID)
+}
+
+// stoppedSince reports whether a person was seen to stop the unit in another life than the one of that invocation ID, which
+// is the one that was stopped. What is down since that one is so by the stop on record, whatever an agent takes it for that
+// was started since.
+func (k Stopper) stoppedSince(unit, invocation string) bool {
+	u, _ := k.Systemd.Unit(unit) // one that systemd has forgotten has no life that it knows
+	return k.Systemd.StoppedByPerson(unit) && u.InvocationID != invocation
 }
 
 // Undo starts the unit again, and then what went along with it. What people want down of the latter keeps the rest from nothing.
@@ -95,9 +101,8 @@ func (k Stopper) backAlong(ctx context.Context, unit, invocation string) error {
 	return k.back(ctx, unit, invocation)
 }
 
-// back starts a unit again, unless somebody else started it or wants it down. An agent that was started since finds the unit
-// down and cannot know who stopped it: then it is still Salve's stop, on record, unless the invocation ID, which is that of
-// the life that was stopped, tells of another life in between.
+// back starts a unit again that was stopped in the life of that invocation ID, unless somebody else started it or wants it
+// down.
 func (k Stopper) back(ctx context.Context, unit, invocation string) error {
 	u, err := k.look(ctx, unit)
 	switch {
@@ -109,7 +114,7 @@ func (k Stopper) back(ctx context.Context, unit, invocation string) error {
 		return nil
 	case u.Load == "masked":
 		return kind.Refuse("%s was masked meanwhile", u.Name)
-	case u.Stopped == systemd.Person && u.InvocationID != invocation && u.InvocationID != "":
+	case k.stoppedSince(unit, invocation):
 		return kind.Refuse("%s was started and stopped by a person meanwhile", u.Name)
 	}
 	return k.job(ctx, unit, order.Start)

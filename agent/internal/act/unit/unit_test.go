@@ -97,6 +97,23 @@ func TestStopAndUndo(t *testing.T) {
 	}
 }
 
+// human-wins, also when systemd has forgotten the unit since, as it does with instances that nothing wants.
+func TestUndoOfAStopThatIsForgotten(t *testing.T) {
+	g := acttest.New(t, "w@.service", acttest.Sleeper)
+	g.Watcher = acttest.Watch(t, g.Address, "w@*.service")
+	g.Runner = g.NewRunner(acttest.Everything("w@*.service"))
+	g.Up("w@1.service")
+	a := g.Must(acttest.Ask(remedy.Stop, "w@1.service"))
+	g.Up("w@1.service")
+	g.Do("stop", "w@1.service")
+	g.Heard()
+	agenttest.Eventually(t, func() bool { return g.Watcher.StoppedByPerson("w@1.service") }, "it is known to be stopped by a person")
+	undone, err := g.Runner.Undo(t.Context(), a.ID)
+	if err == nil || !strings.Contains(undone.Stays, "by a person meanwhile") {
+		t.Errorf("undo against a person: %s, %q, %v", undone.Phase, undone.Stays, err)
+	}
+}
+
 // A stop that outlasts its time is taken back only once it is over: a unit on its way down runs for nobody any more.
 func TestUndoOfAStopThatGoesOn(t *testing.T) {
 	end := filepath.Join(t.TempDir(), "end")
