@@ -51,7 +51,8 @@ func Ask(ctx context.Context, address, command string) ([]byte, error) {
 // frontend, too, and if that comes first in the configuration HAProxy means it: then the backend is asked for by its number.
 func Stat(ctx context.Context, address, backend string, rows int) ([]byte, error) {
 	raw, err := Ask(ctx, address, fmt.Sprintf("show stat %s %d -1", backend, rows))
-	if _, table, _ := bytes.Cut(raw, []byte("\n")); err != nil || !bytes.HasPrefix(raw, []byte("# ")) || len(bytes.TrimSpace(table)) > 0 {
+	head, table, _ := bytes.Cut(raw, []byte("\n"))
+	if err != nil || !bytes.HasPrefix(head, []byte("# ")) || len(bytes.TrimSpace(table)) > 0 {
 		return raw, err
 	}
 	states, err := Ask(ctx, address, "show servers state "+backend)
