@@ -17,8 +17,8 @@ import (
 const (
 	poolClients = 6
 	// items is how many rows a query looks through that may not use the index: enough that the clients wait for each other,
-	// and few enough that the agent's probe, which waits as they do, never gives up, not even on a busy machine. PgBouncer
-	// closes the connection of who goes away in the middle, and the pool would be well by itself.
+	// and few enough that the agent's probe, which waits as they do, is far from its half second on a busy machine, too. If it
+	// gave up, PgBouncer would close the connection of who goes away in the middle, and the pool be well by itself.
 	items = 100_000
 )
 
